@@ -1,0 +1,41 @@
+package actors
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Env is all that actors may know of the world outside their messages. Production and simulation differ only here.
+type Env struct {
+	Clock  Clock
+	Rand   func(name string) *rand.Rand // a source of its own per name, so that one actor's draws never shift another's
+	Events func(Event)                  // must not block; called on the actor's goroutine
+	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
+}
+
+// Clock is time as actors see it.
+type Clock interface {
+	// Now is monotonic time since an arbitrary start.
+	Now() time.Duration
+	// Wall is the time of day; only for log time stamps and people.
+	Wall() time.Time
+	// After calls send once after d unless cancelled. send must do nothing but send a message.
+	After(d time.Duration, send func()) (cancel func())
+}
+
+// Event is a fact worth telling: a plain struct with exported fields, such as LeaderChanged.
+// Name is stable and becomes the log message and the metric label.
+type Event interface{ EventName() string }
+
+// WallClock is the machine's clock.
+type WallClock struct{ start time.Time }
+
+// NewWallClock starts a clock at zero.
+func NewWallClock() *WallClock { return &WallClock{start: time.Now()} }
+
+func (c *WallClock) Now() time.Duration { return time.Since(c.start) }
+func (c *WallClock) Wall() time.Time    { return time.Now() }
+func (c *WallClock) After(d time.Duration, send func()) func() {
+	t := time.AfterFunc(d, send)
+	return func() { t.Stop() }
+}

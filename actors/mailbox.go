@@ -1,0 +1,134 @@
+package actors
+
+import (
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// batchMailbox hands an actor everything that has arrived as ONE message of type []any: one Receive per drain.
+// That is group commit for free. The elements are as posted; Unwrap takes them apart. The slice and its
+// order belong to the receiver only until Receive returns.
+//
+// It is bounded: above limit, sheddable messages go to shed on the sender's goroutine instead of the queue.
+// System messages (Started, Stop, Restarting) come one by one and before user messages, as in Proto.Actor.
+type batchMailbox struct {
+	invoker    actor.MessageInvoker
+	dispatcher actor.Dispatcher
+	limit      int
+	shed       func(message any) bool
+
+	mu        sync.Mutex
+	user      []any
+	spare     []any
+	system    []any
+	running   bool
+	suspended bool
+}
+
+// batching makes mailboxes for WithBatching.
+func batching(limit int, shed func(any) bool) actor.MailboxProducer {
+	return func() actor.Mailbox { return &batchMailbox{limit: limit, shed: shed} }
+}
+
+func (m *batchMailbox) PostUserMessage(message any) {
+	m.mu.Lock()
+	if m.limit > 0 && len(m.user) >= m.limit && m.shed != nil {
+		m.mu.Unlock()
+		if m.shed(message) {
+			return
+		}
+		m.mu.Lock()
+	}
+	m.user = append(m.user, message)
+	m.schedule()
+}
+
+func (m *batchMailbox) PostSystemMessage(message any) {
+	m.mu.Lock()
+	m.system = append(m.system, message)
+	m.schedule()
+}
+
+// schedule is called with mu held and gives it up.
+func (m *batchMailbox) schedule() {
+	start := !m.running
+	m.running = true
+	m.mu.Unlock()
+	if start {
+		m.dispatcher.Schedule(m.run)
+	}
+}
+
+func (m *batchMailbox) run() {
+	var current any
+	defer func() {
+		if r := recover(); r != nil {
+			m.invoker.EscalateFailure(r, current)
+			m.mu.Lock()
+			m.running = false
+			if len(m.system) > 0 || (!m.suspended && len(m.user) > 0) {
+				m.schedule()
+				return
+			}
+			m.mu.Unlock()
+		}
+	}()
+	for {
+		m.mu.Lock()
+		switch {
+		case len(m.system) > 0:
+			current = m.system[0]
+			m.system = m.system[1:]
+			m.mu.Unlock()
+			switch current.(type) {
+			case *actor.SuspendMailbox:
+				m.suspend(true)
+			case *actor.ResumeMailbox:
+				m.suspend(false)
+			default:
+				m.invoker.InvokeSystemMessage(current)
+			}
+		case !m.suspended && len(m.user) > 0:
+			batch := m.user
+			m.user, m.spare = m.spare[:0], nil
+			m.mu.Unlock()
+			current = batch
+			m.invoker.InvokeUserMessage(batch)
+			clear(batch)
+			m.mu.Lock()
+			m.spare = batch[:0]
+			m.mu.Unlock()
+		default:
+			m.running = false
+			m.mu.Unlock()
+			return
+		}
+	}
+}
+
+func (m *batchMailbox) suspend(on bool) {
+	m.mu.Lock()
+	m.suspended = on
+	m.mu.Unlock()
+}
+
+func (m *batchMailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	m.invoker, m.dispatcher = invoker, dispatcher
+}
+
+func (m *batchMailbox) Start() {}
+
+func (m *batchMailbox) UserMessageCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.user)
+}
+
+// Unwrap takes an element of a batch apart into message and sender; sender is nil if there is none.
+func Unwrap(element any) (message any, sender *actor.PID) {
+	if e, ok := element.(*actor.MessageEnvelope); ok {
+		return e.Message, e.Sender
+	}
+	return element, nil
+}

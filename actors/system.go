@@ -1,0 +1,90 @@
+// Package actors is how eRaft runs actors: a System is one Proto.Actor actor system with an address, an Env
+// with everything of the world that actors may touch, chosen PID paths, a batching mailbox, and supervision
+// that never brings a durable actor back with an empty memory.
+package actors
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// System is one node's (or client's) actor system.
+type System struct {
+	*actor.ActorSystem
+	Env
+	identity atomic.Pointer[Identity]
+}
+
+// Identity is who speaks: it goes with every envelope to another system. Zero Cluster and Node: a client or a
+// node that has not joined; such a sender may say only what Guest allows.
+type Identity struct {
+	Cluster uint64
+	Node    messages.NodeID
+	Epoch   messages.Epoch
+}
+
+// Network connects a system with others. Above it nobody can tell whether it is TCP or a simulation.
+type Network interface {
+	// Attach gives sys its address and starts delivery. It is called once, before anything is spawned.
+	Attach(sys *System) error
+	// Detach stops delivery in both directions and waits until nothing of the network runs any more.
+	Detach() error
+}
+
+// NewSystem makes a system and attaches it to a network.
+func NewSystem(env Env, network Network) (*System, error) {
+	s := &System{ActorSystem: actor.NewActorSystem(actor.WithLoggerFactory(quiet)), Env: env}
+	s.identity.Store(&Identity{})
+	if err := network.Attach(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Identity is the identity that outgoing envelopes carry now.
+func (s *System) Identity() Identity { return *s.identity.Load() }
+
+// SetIdentity changes what outgoing envelopes carry: once, when a node has joined.
+func (s *System) SetIdentity(id Identity) { s.identity.Store(&id) }
+
+// PID names an actor by address and path; the address may be this system's own.
+func (s *System) PID(address, path string) *actor.PID { return actor.NewPID(address, path) }
+
+// Option changes how an actor is spawned.
+type Option func(*spawning)
+
+type spawning struct {
+	durable bool
+	mailbox actor.MailboxProducer
+}
+
+// Durable marks an actor whose memory mirrors a disk: if it panics, the node stops (Env.Fatal); it is never
+// restarted with an empty memory.
+func Durable() Option { return func(o *spawning) { o.durable = true } }
+
+// Batching gives the actor everything that has arrived as one []any per Receive. Above limit queued messages
+// (0: no limit) a further one is offered to shed, on the sender's goroutine: true means shed dealt with it.
+func Batching(limit int, shed func(message any) bool) Option {
+	return func(o *spawning) { o.mailbox = batching(limit, shed) }
+}
+
+// Spawn starts an actor under a chosen path. A path that is taken is an error: paths are contracts.
+func (s *System) Spawn(path string, producer func() actor.Actor, options ...Option) (*actor.PID, error) {
+	var o spawning
+	for _, option := range options {
+		option(&o)
+	}
+	var props []actor.PropsOption
+	if o.mailbox != nil {
+		props = append(props, actor.WithMailbox(o.mailbox))
+	}
+	props = append(props, actor.WithGuardian(s.supervision(path, o.durable)))
+	pid, err := s.Root.SpawnNamed(actor.PropsFromProducer(producer, props...), path)
+	if err != nil {
+		return nil, fmt.Errorf("spawn %s: %w", path, err)
+	}
+	return pid, nil
+}

@@ -1,0 +1,27 @@
+package messages
+
+import "strconv"
+
+// ID types keep numbers that name different things apart. On the wire all of them are plain integers.
+type (
+	NodeID    uint64 // one life of a data directory; never reused. 0 is nobody
+	GroupID   uint64 // a Raft group; 0 is meta
+	BucketID  uint32 // 0 … buckets-1
+	SessionID uint64 // who asks; drawn at random. 0 is nobody
+	Epoch     uint64 // boot counter of a node, raised and fsynced before the node speaks
+)
+
+// Meta is the group that keeps the config chain.
+const Meta GroupID = 0
+
+// Limits of what a client may store.
+const (
+	MaxKeyBytes   = 1 << 10
+	MaxValueBytes = 1 << 20
+	MaxBatchOps   = 128     // conditions and writes of one Batch
+	MaxBatchBytes = 2 << 20 // keys and values of one Batch
+)
+
+func (n NodeID) String() string    { return strconv.FormatUint(uint64(n), 10) }
+func (g GroupID) String() string   { return strconv.FormatUint(uint64(g), 10) }
+func (s SessionID) String() string { return strconv.FormatUint(uint64(s), 16) }

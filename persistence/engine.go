@@ -1,0 +1,67 @@
+// Package persistence says what survives a crash: the Engine contract, the layout of Raft logs on an engine,
+// the identity record of a data directory, and the Writer actor, which gives every group of a node one fsync.
+package persistence
+
+// Reader reads ordered bytes. Keys compare as bytes.
+type Reader interface {
+	// Get returns the value under key, owned by the caller. An absent key is not an error.
+	Get(key []byte) (value []byte, found bool, err error)
+	// Scan visits keys of [low, high) in ascending order until visit returns false; an empty high means no end.
+	// The slices given to visit are valid only during the call.
+	Scan(low, high []byte, visit func(key, value []byte) bool) error
+}
+
+// Engine is an ordered, durable key-value store: RocksDB on disk, or the crashable one in memory.
+// It is safe for concurrent use. After a Write that fails nothing more may be written: the caller stops the node.
+type Engine interface {
+	Reader
+	// Write applies all of the batch or nothing. Writes take effect in call order. With sync it returns only
+	// when this write and every write before it survive a power loss; without, they survive the death of the
+	// process, and after a power loss a prefix of the unsynced writes is there. A batch may be empty: with
+	// sync that makes everything before it durable.
+	Write(batch *Batch, sync bool) error
+	// Snapshot is a view of now that later writes do not change. The caller must Close it.
+	Snapshot() (Snapshot, error)
+	// Close waits for running calls and gives the files back. It loses nothing that Write has accepted.
+	Close() error
+}
+
+// Snapshot is an unchanging view of an Engine.
+type Snapshot interface {
+	Reader
+	Close()
+}
+
+// Scope is a Reader of only the keys under a prefix, with the prefix taken off.
+func Scope(r Reader, prefix []byte) Reader { return scoped{r, prefix} }
+
+type scoped struct {
+	reader Reader
+	prefix []byte
+}
+
+func (s scoped) Get(key []byte) ([]byte, bool, error) { return s.reader.Get(s.key(key)) }
+
+func (s scoped) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+	end := PrefixEnd(s.prefix)
+	if len(high) > 0 {
+		end = s.key(high)
+	}
+	return s.reader.Scan(s.key(low), end, func(key, value []byte) bool { return visit(key[len(s.prefix):], value) })
+}
+
+func (s scoped) key(key []byte) []byte {
+	return append(append(make([]byte, 0, len(s.prefix)+len(key)), s.prefix...), key...)
+}
+
+// PrefixEnd is the first key after all keys that start with prefix; nil means no end.
+func PrefixEnd(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xff {
+			end := append([]byte(nil), prefix[:i+1]...)
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}
