@@ -49,4 +49,3 @@ func (r *Reply) Err() error {
 	}
 	return &Error{Code: r.Code, Text: r.Text, Hint: r.Hint}
 }
-

@@ -910,6 +910,7 @@ type Query struct {
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Query_Get
+	//	*Query_BucketPull
 	//	*Query_Meta
 	//	*Query_Custom
 	Op            isQuery_Op `protobuf_oneof:"op"`
@@ -977,6 +978,15 @@ func (x *Query) GetGet() *Get {
 	return nil
 }
 
+func (x *Query) GetBucketPull() *BucketPull {
+	if x != nil {
+		if x, ok := x.Op.(*Query_BucketPull); ok {
+			return x.BucketPull
+		}
+	}
+	return nil
+}
+
 func (x *Query) GetMeta() *MetaQuery {
 	if x != nil {
 		if x, ok := x.Op.(*Query_Meta); ok {
@@ -1003,6 +1013,10 @@ type Query_Get struct {
 	Get *Get `protobuf:"bytes,10,opt,name=get,proto3,oneof"`
 }
 
+type Query_BucketPull struct {
+	BucketPull *BucketPull `protobuf:"bytes,20,opt,name=bucket_pull,json=bucketPull,proto3,oneof"`
+}
+
 type Query_Meta struct {
 	Meta *MetaQuery `protobuf:"bytes,21,opt,name=meta,proto3,oneof"`
 }
@@ -1012,6 +1026,8 @@ type Query_Custom struct {
 }
 
 func (*Query_Get) isQuery_Op() {}
+
+func (*Query_BucketPull) isQuery_Op() {}
 
 func (*Query_Meta) isQuery_Op() {}
 
@@ -1030,6 +1046,7 @@ type Reply struct {
 	Version       uint64                 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"` // the key's version after the command; versions of a key only grow, also over delete and put
 	Number        int64                  `protobuf:"varint,9,opt,name=number,proto3" json:"number,omitempty"`
 	Parts         []*Reply               `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"` // a Batch's
+	Chunk         *BucketChunk           `protobuf:"bytes,20,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	Meta          *MetaReply             `protobuf:"bytes,21,opt,name=meta,proto3" json:"meta,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1131,6 +1148,13 @@ func (x *Reply) GetNumber() int64 {
 func (x *Reply) GetParts() []*Reply {
 	if x != nil {
 		return x.Parts
+	}
+	return nil
+}
+
+func (x *Reply) GetChunk() *BucketChunk {
+	if x != nil {
+		return x.Chunk
 	}
 	return nil
 }
@@ -1391,16 +1415,18 @@ const file_kv_proto_rawDesc = "" +
 	"\x05shard\x18\x14 \x01(\v2\x13.eraft.ShardCommandH\x00R\x05shard\x12(\n" +
 	"\x04meta\x18\x15 \x01(\v2\x12.eraft.MetaCommandH\x00R\x04meta\x12\x18\n" +
 	"\x06custom\x18\x1e \x01(\fH\x00R\x06customB\x04\n" +
-	"\x02op\"\x9b\x01\n" +
+	"\x02op\"\xd1\x01\n" +
 	"\x05Query\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1e\n" +
 	"\x03get\x18\n" +
 	" \x01(\v2\n" +
-	".eraft.GetH\x00R\x03get\x12&\n" +
+	".eraft.GetH\x00R\x03get\x124\n" +
+	"\vbucket_pull\x18\x14 \x01(\v2\x11.eraft.BucketPullH\x00R\n" +
+	"bucketPull\x12&\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaQueryH\x00R\x04meta\x12\x18\n" +
 	"\x06custom\x18\x1e \x01(\fH\x00R\x06customB\x04\n" +
-	"\x02op\"\xb1\x02\n" +
+	"\x02op\"\xdb\x02\n" +
 	"\x05Reply\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1f\n" +
@@ -1412,7 +1438,8 @@ const file_kv_proto_rawDesc = "" +
 	"\aversion\x18\b \x01(\x04R\aversion\x12\x16\n" +
 	"\x06number\x18\t \x01(\x03R\x06number\x12\"\n" +
 	"\x05parts\x18\n" +
-	" \x03(\v2\f.eraft.ReplyR\x05parts\x12$\n" +
+	" \x03(\v2\f.eraft.ReplyR\x05parts\x12(\n" +
+	"\x05chunk\x18\x14 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\x12$\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\"g\n" +
 	"\x05Asker\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x0e\n" +
@@ -1461,10 +1488,12 @@ var file_kv_proto_goTypes = []any{
 	(*Replies)(nil),        // 15: eraft.Replies
 	(*ShardCommand)(nil),   // 16: eraft.ShardCommand
 	(*MetaCommand)(nil),    // 17: eraft.MetaCommand
-	(*MetaQuery)(nil),      // 18: eraft.MetaQuery
-	(Code)(0),              // 19: eraft.Code
-	(*Hint)(nil),           // 20: eraft.Hint
-	(*MetaReply)(nil),      // 21: eraft.MetaReply
+	(*BucketPull)(nil),     // 18: eraft.BucketPull
+	(*MetaQuery)(nil),      // 19: eraft.MetaQuery
+	(Code)(0),              // 20: eraft.Code
+	(*Hint)(nil),           // 21: eraft.Hint
+	(*BucketChunk)(nil),    // 22: eraft.BucketChunk
+	(*MetaReply)(nil),      // 23: eraft.MetaReply
 }
 var file_kv_proto_depIdxs = []int32{
 	0,  // 0: eraft.Put.mode:type_name -> eraft.Put.Mode
@@ -1484,18 +1513,20 @@ var file_kv_proto_depIdxs = []int32{
 	16, // 14: eraft.Command.shard:type_name -> eraft.ShardCommand
 	17, // 15: eraft.Command.meta:type_name -> eraft.MetaCommand
 	1,  // 16: eraft.Query.get:type_name -> eraft.Get
-	18, // 17: eraft.Query.meta:type_name -> eraft.MetaQuery
-	19, // 18: eraft.Reply.code:type_name -> eraft.Code
-	20, // 19: eraft.Reply.hint:type_name -> eraft.Hint
-	12, // 20: eraft.Reply.parts:type_name -> eraft.Reply
-	21, // 21: eraft.Reply.meta:type_name -> eraft.MetaReply
-	13, // 22: eraft.Requests.askers:type_name -> eraft.Asker
-	12, // 23: eraft.Replies.replies:type_name -> eraft.Reply
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 17: eraft.Query.bucket_pull:type_name -> eraft.BucketPull
+	19, // 18: eraft.Query.meta:type_name -> eraft.MetaQuery
+	20, // 19: eraft.Reply.code:type_name -> eraft.Code
+	21, // 20: eraft.Reply.hint:type_name -> eraft.Hint
+	12, // 21: eraft.Reply.parts:type_name -> eraft.Reply
+	22, // 22: eraft.Reply.chunk:type_name -> eraft.BucketChunk
+	23, // 23: eraft.Reply.meta:type_name -> eraft.MetaReply
+	13, // 24: eraft.Requests.askers:type_name -> eraft.Asker
+	12, // 25: eraft.Replies.replies:type_name -> eraft.Reply
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_kv_proto_init() }
@@ -1530,6 +1561,7 @@ func file_kv_proto_init() {
 	}
 	file_kv_proto_msgTypes[10].OneofWrappers = []any{
 		(*Query_Get)(nil),
+		(*Query_BucketPull)(nil),
 		(*Query_Meta)(nil),
 		(*Query_Custom)(nil),
 	}

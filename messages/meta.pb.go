@@ -27,12 +27,14 @@ type Config struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	ClusterId     uint64                 `protobuf:"varint,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	Replicas      uint32                 `protobuf:"varint,3,opt,name=replicas,proto3" json:"replicas,omitempty"`           // replicas wanted per group
-	Nodes         []*Node                `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`                  // by id, ascending
-	Groups        []*Group               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`                // by id, ascending; group 0 is meta
-	Owners        []uint64               `protobuf:"varint,6,rep,packed,name=owners,proto3" json:"owners,omitempty"`        // bucket -> group; 0: no owner. Its length is the number of buckets
-	Change        string                 `protobuf:"bytes,7,opt,name=change,proto3" json:"change,omitempty"`                // the command that made it, for people: "move 3-5 2"
-	TimeMs        uint64                 `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time of the command
+	Replicas      uint32                 `protobuf:"varint,3,opt,name=replicas,proto3" json:"replicas,omitempty"`                              // replicas wanted per group
+	Nodes         []*Node                `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`                                     // by id, ascending
+	Groups        []*Group               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`                                   // by id, ascending; group 0 is meta
+	Owners        []uint64               `protobuf:"varint,6,rep,packed,name=owners,proto3" json:"owners,omitempty"`                           // bucket -> group; 0: no owner. Its length is the number of buckets
+	Change        string                 `protobuf:"bytes,7,opt,name=change,proto3" json:"change,omitempty"`                                   // the command that made it, for people: "move 3-5 2"
+	TimeMs        uint64                 `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                    // log time of the command
+	Expect        uint32                 `protobuf:"varint,9,opt,name=expect,proto3" json:"expect,omitempty"`                                  // nodes awaited at birth; shard groups are created when they are in
+	GroupsWanted  uint32                 `protobuf:"varint,10,opt,name=groups_wanted,json=groupsWanted,proto3" json:"groups_wanted,omitempty"` // shard groups to create then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -119,6 +121,20 @@ func (x *Config) GetChange() string {
 func (x *Config) GetTimeMs() uint64 {
 	if x != nil {
 		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *Config) GetExpect() uint32 {
+	if x != nil {
+		return x.Expect
+	}
+	return 0
+}
+
+func (x *Config) GetGroupsWanted() uint32 {
+	if x != nil {
+		return x.GroupsWanted
 	}
 	return 0
 }
@@ -365,7 +381,7 @@ func (x *MetaCommand) GetRemoveNode() *RemoveNode {
 	return nil
 }
 
-func (x *MetaCommand) GetJoin() *JoinGroup {
+func (x *MetaCommand) GetJoin() *JoinGroups {
 	if x != nil {
 		if x, ok := x.Op.(*MetaCommand_Join); ok {
 			return x.Join
@@ -427,7 +443,7 @@ type MetaCommand_RemoveNode struct {
 }
 
 type MetaCommand_Join struct {
-	Join *JoinGroup `protobuf:"bytes,4,opt,name=join,proto3,oneof"`
+	Join *JoinGroups `protobuf:"bytes,4,opt,name=join,proto3,oneof"`
 }
 
 type MetaCommand_Leave struct {
@@ -677,29 +693,28 @@ func (x *RemoveNode) GetNode() uint64 {
 	return 0
 }
 
-// JoinGroup adds a group on the given nodes and gives it its share of buckets with the fewest moves.
-type JoinGroup struct {
+// JoinGroups adds groups on the given nodes and gives each its share of buckets with the fewest moves.
+type JoinGroups struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	Nodes         []uint64               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	Groups        []*NewGroup            `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *JoinGroup) Reset() {
-	*x = JoinGroup{}
+func (x *JoinGroups) Reset() {
+	*x = JoinGroups{}
 	mi := &file_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *JoinGroup) String() string {
+func (x *JoinGroups) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*JoinGroup) ProtoMessage() {}
+func (*JoinGroups) ProtoMessage() {}
 
-func (x *JoinGroup) ProtoReflect() protoreflect.Message {
+func (x *JoinGroups) ProtoReflect() protoreflect.Message {
 	mi := &file_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -711,19 +726,64 @@ func (x *JoinGroup) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use JoinGroup.ProtoReflect.Descriptor instead.
-func (*JoinGroup) Descriptor() ([]byte, []int) {
+// Deprecated: Use JoinGroups.ProtoReflect.Descriptor instead.
+func (*JoinGroups) Descriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *JoinGroup) GetGroup() uint64 {
+func (x *JoinGroups) GetGroups() []*NewGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+type NewGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Nodes         []uint64               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewGroup) Reset() {
+	*x = NewGroup{}
+	mi := &file_meta_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewGroup) ProtoMessage() {}
+
+func (x *NewGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewGroup.ProtoReflect.Descriptor instead.
+func (*NewGroup) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NewGroup) GetGroup() uint64 {
 	if x != nil {
 		return x.Group
 	}
 	return 0
 }
 
-func (x *JoinGroup) GetNodes() []uint64 {
+func (x *NewGroup) GetNodes() []uint64 {
 	if x != nil {
 		return x.Nodes
 	}
@@ -740,7 +800,7 @@ type LeaveGroup struct {
 
 func (x *LeaveGroup) Reset() {
 	*x = LeaveGroup{}
-	mi := &file_meta_proto_msgTypes[8]
+	mi := &file_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +812,7 @@ func (x *LeaveGroup) String() string {
 func (*LeaveGroup) ProtoMessage() {}
 
 func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[8]
+	mi := &file_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +825,7 @@ func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroup.ProtoReflect.Descriptor instead.
 func (*LeaveGroup) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{8}
+	return file_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LeaveGroup) GetGroup() uint64 {
@@ -787,7 +847,7 @@ type MoveBuckets struct {
 
 func (x *MoveBuckets) Reset() {
 	*x = MoveBuckets{}
-	mi := &file_meta_proto_msgTypes[9]
+	mi := &file_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +859,7 @@ func (x *MoveBuckets) String() string {
 func (*MoveBuckets) ProtoMessage() {}
 
 func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[9]
+	mi := &file_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +872,7 @@ func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveBuckets.ProtoReflect.Descriptor instead.
 func (*MoveBuckets) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{9}
+	return file_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MoveBuckets) GetFirst() uint32 {
@@ -845,7 +905,7 @@ type Rebalance struct {
 
 func (x *Rebalance) Reset() {
 	*x = Rebalance{}
-	mi := &file_meta_proto_msgTypes[10]
+	mi := &file_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +917,7 @@ func (x *Rebalance) String() string {
 func (*Rebalance) ProtoMessage() {}
 
 func (x *Rebalance) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[10]
+	mi := &file_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +930,7 @@ func (x *Rebalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rebalance.ProtoReflect.Descriptor instead.
 func (*Rebalance) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{10}
+	return file_meta_proto_rawDescGZIP(), []int{11}
 }
 
 // SetReplicas says where a group's replicas should be. Sent by meta's own placement.
@@ -884,7 +944,7 @@ type SetReplicas struct {
 
 func (x *SetReplicas) Reset() {
 	*x = SetReplicas{}
-	mi := &file_meta_proto_msgTypes[11]
+	mi := &file_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +956,7 @@ func (x *SetReplicas) String() string {
 func (*SetReplicas) ProtoMessage() {}
 
 func (x *SetReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[11]
+	mi := &file_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +969,7 @@ func (x *SetReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReplicas.ProtoReflect.Descriptor instead.
 func (*SetReplicas) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{11}
+	return file_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SetReplicas) GetGroup() uint64 {
@@ -941,7 +1001,7 @@ type MetaQuery struct {
 
 func (x *MetaQuery) Reset() {
 	*x = MetaQuery{}
-	mi := &file_meta_proto_msgTypes[12]
+	mi := &file_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1013,7 @@ func (x *MetaQuery) String() string {
 func (*MetaQuery) ProtoMessage() {}
 
 func (x *MetaQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[12]
+	mi := &file_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1026,7 @@ func (x *MetaQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaQuery.ProtoReflect.Descriptor instead.
 func (*MetaQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{12}
+	return file_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MetaQuery) GetOp() isMetaQuery_Op {
@@ -1036,7 +1096,7 @@ type ConfigLog struct {
 
 func (x *ConfigLog) Reset() {
 	*x = ConfigLog{}
-	mi := &file_meta_proto_msgTypes[13]
+	mi := &file_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1108,7 @@ func (x *ConfigLog) String() string {
 func (*ConfigLog) ProtoMessage() {}
 
 func (x *ConfigLog) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[13]
+	mi := &file_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1121,7 @@ func (x *ConfigLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigLog.ProtoReflect.Descriptor instead.
 func (*ConfigLog) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{13}
+	return file_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConfigLog) GetFrom() uint64 {
@@ -1090,7 +1150,7 @@ type MetaReply struct {
 
 func (x *MetaReply) Reset() {
 	*x = MetaReply{}
-	mi := &file_meta_proto_msgTypes[14]
+	mi := &file_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1162,7 @@ func (x *MetaReply) String() string {
 func (*MetaReply) ProtoMessage() {}
 
 func (x *MetaReply) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[14]
+	mi := &file_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1175,7 @@ func (x *MetaReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaReply.ProtoReflect.Descriptor instead.
 func (*MetaReply) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{14}
+	return file_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MetaReply) GetConfig() *Config {
@@ -1157,7 +1217,7 @@ type BucketMove struct {
 
 func (x *BucketMove) Reset() {
 	*x = BucketMove{}
-	mi := &file_meta_proto_msgTypes[15]
+	mi := &file_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1229,7 @@ func (x *BucketMove) String() string {
 func (*BucketMove) ProtoMessage() {}
 
 func (x *BucketMove) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[15]
+	mi := &file_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1242,7 @@ func (x *BucketMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketMove.ProtoReflect.Descriptor instead.
 func (*BucketMove) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{15}
+	return file_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BucketMove) GetBucket() uint32 {
@@ -1221,7 +1281,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_meta_proto_msgTypes[16]
+	mi := &file_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1293,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[16]
+	mi := &file_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1306,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{16}
+	return file_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Hello) GetAddress() string {
@@ -1306,7 +1366,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_meta_proto_msgTypes[17]
+	mi := &file_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1378,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[17]
+	mi := &file_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1391,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{17}
+	return file_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HelloReply) GetAddress() string {
@@ -1395,7 +1455,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_meta_proto_msgTypes[18]
+	mi := &file_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1467,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[18]
+	mi := &file_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1480,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{18}
+	return file_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -1453,7 +1513,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_meta_proto_msgTypes[19]
+	mi := &file_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1525,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[19]
+	mi := &file_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1538,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{19}
+	return file_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -1501,7 +1561,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_meta_proto_msgTypes[20]
+	mi := &file_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1573,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[20]
+	mi := &file_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1586,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{20}
+	return file_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -1569,7 +1629,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_meta_proto_msgTypes[21]
+	mi := &file_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1641,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[21]
+	mi := &file_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1654,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{21}
+	return file_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -1637,7 +1697,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_meta_proto_msgTypes[22]
+	mi := &file_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1709,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[22]
+	mi := &file_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1722,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{22}
+	return file_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -1698,7 +1758,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_meta_proto_msgTypes[23]
+	mi := &file_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1770,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[23]
+	mi := &file_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1783,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{23}
+	return file_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -1771,7 +1831,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_meta_proto_msgTypes[24]
+	mi := &file_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1843,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[24]
+	mi := &file_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1856,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{24}
+	return file_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -1868,7 +1928,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\x05eraft\x1a\n" +
-	"raft.proto\"\xef\x01\n" +
+	"raft.proto\"\xac\x02\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -1878,7 +1938,10 @@ const file_meta_proto_rawDesc = "" +
 	"\x06groups\x18\x05 \x03(\v2\f.eraft.GroupR\x06groups\x12\x16\n" +
 	"\x06owners\x18\x06 \x03(\x04R\x06owners\x12\x16\n" +
 	"\x06change\x18\a \x01(\tR\x06change\x12\x17\n" +
-	"\atime_ms\x18\b \x01(\x04R\x06timeMs\"\x9c\x01\n" +
+	"\atime_ms\x18\b \x01(\x04R\x06timeMs\x12\x16\n" +
+	"\x06expect\x18\t \x01(\rR\x06expect\x12#\n" +
+	"\rgroups_wanted\x18\n" +
+	" \x01(\rR\fgroupsWanted\"\x9c\x01\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1891,13 +1954,13 @@ const file_meta_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +
 	"\ainitial\x18\x03 \x03(\x04R\ainitial\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\x84\x03\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\x85\x03\n" +
 	"\vMetaCommand\x12$\n" +
 	"\x05birth\x18\x01 \x01(\v2\f.eraft.BirthH\x00R\x05birth\x12+\n" +
 	"\badd_node\x18\x02 \x01(\v2\x0e.eraft.AddNodeH\x00R\aaddNode\x124\n" +
 	"\vremove_node\x18\x03 \x01(\v2\x11.eraft.RemoveNodeH\x00R\n" +
-	"removeNode\x12&\n" +
-	"\x04join\x18\x04 \x01(\v2\x10.eraft.JoinGroupH\x00R\x04join\x12)\n" +
+	"removeNode\x12'\n" +
+	"\x04join\x18\x04 \x01(\v2\x11.eraft.JoinGroupsH\x00R\x04join\x12)\n" +
 	"\x05leave\x18\x05 \x01(\v2\x11.eraft.LeaveGroupH\x00R\x05leave\x12(\n" +
 	"\x04move\x18\x06 \x01(\v2\x12.eraft.MoveBucketsH\x00R\x04move\x120\n" +
 	"\trebalance\x18\a \x01(\v2\x10.eraft.RebalanceH\x00R\trebalance\x127\n" +
@@ -1920,8 +1983,11 @@ const file_meta_proto_rawDesc = "" +
 	"\x04http\x18\x06 \x01(\tR\x04http\" \n" +
 	"\n" +
 	"RemoveNode\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\x04R\x04node\"7\n" +
-	"\tJoinGroup\x12\x14\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\"5\n" +
+	"\n" +
+	"JoinGroups\x12'\n" +
+	"\x06groups\x18\x01 \x03(\v2\x0f.eraft.NewGroupR\x06groups\"6\n" +
+	"\bNewGroup\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\"\"\n" +
 	"\n" +
@@ -2024,7 +2090,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 	return file_meta_proto_rawDescData
 }
 
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_meta_proto_goTypes = []any{
 	(*Config)(nil),        // 0: eraft.Config
 	(*Node)(nil),          // 1: eraft.Node
@@ -2033,25 +2099,26 @@ var file_meta_proto_goTypes = []any{
 	(*Birth)(nil),         // 4: eraft.Birth
 	(*AddNode)(nil),       // 5: eraft.AddNode
 	(*RemoveNode)(nil),    // 6: eraft.RemoveNode
-	(*JoinGroup)(nil),     // 7: eraft.JoinGroup
-	(*LeaveGroup)(nil),    // 8: eraft.LeaveGroup
-	(*MoveBuckets)(nil),   // 9: eraft.MoveBuckets
-	(*Rebalance)(nil),     // 10: eraft.Rebalance
-	(*SetReplicas)(nil),   // 11: eraft.SetReplicas
-	(*MetaQuery)(nil),     // 12: eraft.MetaQuery
-	(*ConfigLog)(nil),     // 13: eraft.ConfigLog
-	(*MetaReply)(nil),     // 14: eraft.MetaReply
-	(*BucketMove)(nil),    // 15: eraft.BucketMove
-	(*Hello)(nil),         // 16: eraft.Hello
-	(*HelloReply)(nil),    // 17: eraft.HelloReply
-	(*ConfigPull)(nil),    // 18: eraft.ConfigPull
-	(*ConfigPush)(nil),    // 19: eraft.ConfigPush
-	(*Join)(nil),          // 20: eraft.Join
-	(*JoinReply)(nil),     // 21: eraft.JoinReply
-	(*StatusPull)(nil),    // 22: eraft.StatusPull
-	(*NodeStatus)(nil),    // 23: eraft.NodeStatus
-	(*ReplicaStatus)(nil), // 24: eraft.ReplicaStatus
-	(*ConfState)(nil),     // 25: eraft.ConfState
+	(*JoinGroups)(nil),    // 7: eraft.JoinGroups
+	(*NewGroup)(nil),      // 8: eraft.NewGroup
+	(*LeaveGroup)(nil),    // 9: eraft.LeaveGroup
+	(*MoveBuckets)(nil),   // 10: eraft.MoveBuckets
+	(*Rebalance)(nil),     // 11: eraft.Rebalance
+	(*SetReplicas)(nil),   // 12: eraft.SetReplicas
+	(*MetaQuery)(nil),     // 13: eraft.MetaQuery
+	(*ConfigLog)(nil),     // 14: eraft.ConfigLog
+	(*MetaReply)(nil),     // 15: eraft.MetaReply
+	(*BucketMove)(nil),    // 16: eraft.BucketMove
+	(*Hello)(nil),         // 17: eraft.Hello
+	(*HelloReply)(nil),    // 18: eraft.HelloReply
+	(*ConfigPull)(nil),    // 19: eraft.ConfigPull
+	(*ConfigPush)(nil),    // 20: eraft.ConfigPush
+	(*Join)(nil),          // 21: eraft.Join
+	(*JoinReply)(nil),     // 22: eraft.JoinReply
+	(*StatusPull)(nil),    // 23: eraft.StatusPull
+	(*NodeStatus)(nil),    // 24: eraft.NodeStatus
+	(*ReplicaStatus)(nil), // 25: eraft.ReplicaStatus
+	(*ConfState)(nil),     // 26: eraft.ConfState
 }
 var file_meta_proto_depIdxs = []int32{
 	1,  // 0: eraft.Config.nodes:type_name -> eraft.Node
@@ -2059,27 +2126,28 @@ var file_meta_proto_depIdxs = []int32{
 	4,  // 2: eraft.MetaCommand.birth:type_name -> eraft.Birth
 	5,  // 3: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
 	6,  // 4: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
-	7,  // 5: eraft.MetaCommand.join:type_name -> eraft.JoinGroup
-	8,  // 6: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
-	9,  // 7: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
-	10, // 8: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
-	11, // 9: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
+	7,  // 5: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
+	9,  // 6: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
+	10, // 7: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
+	11, // 8: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
+	12, // 9: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
 	5,  // 10: eraft.Birth.node:type_name -> eraft.AddNode
-	13, // 11: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
-	0,  // 12: eraft.MetaReply.config:type_name -> eraft.Config
-	0,  // 13: eraft.MetaReply.configs:type_name -> eraft.Config
-	15, // 14: eraft.MetaReply.moves:type_name -> eraft.BucketMove
-	0,  // 15: eraft.HelloReply.config:type_name -> eraft.Config
-	0,  // 16: eraft.ConfigPush.config:type_name -> eraft.Config
-	5,  // 17: eraft.Join.node:type_name -> eraft.AddNode
-	0,  // 18: eraft.JoinReply.config:type_name -> eraft.Config
-	24, // 19: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	25, // 20: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	8,  // 11: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
+	14, // 12: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
+	0,  // 13: eraft.MetaReply.config:type_name -> eraft.Config
+	0,  // 14: eraft.MetaReply.configs:type_name -> eraft.Config
+	16, // 15: eraft.MetaReply.moves:type_name -> eraft.BucketMove
+	0,  // 16: eraft.HelloReply.config:type_name -> eraft.Config
+	0,  // 17: eraft.ConfigPush.config:type_name -> eraft.Config
+	5,  // 18: eraft.Join.node:type_name -> eraft.AddNode
+	0,  // 19: eraft.JoinReply.config:type_name -> eraft.Config
+	25, // 20: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	26, // 21: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -2098,7 +2166,7 @@ func file_meta_proto_init() {
 		(*MetaCommand_Rebalance)(nil),
 		(*MetaCommand_SetReplicas)(nil),
 	}
-	file_meta_proto_msgTypes[12].OneofWrappers = []any{
+	file_meta_proto_msgTypes[13].OneofWrappers = []any{
 		(*MetaQuery_Show)(nil),
 		(*MetaQuery_Log)(nil),
 		(*MetaQuery_Rebalance)(nil),
@@ -2109,7 +2177,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,8 +78,7 @@ const (
 	RaftKind_PRE_VOTE_REPLY  RaftKind = 5
 	RaftKind_VOTE            RaftKind = 6
 	RaftKind_VOTE_REPLY      RaftKind = 7
-	RaftKind_SNAPSHOT        RaftKind = 8 // leader: install the state named by snapshot; the bytes travel beside raft
-	RaftKind_TIMEOUT_NOW     RaftKind = 9 // leader: campaign at once, leadership is handed to you
+	RaftKind_TIMEOUT_NOW     RaftKind = 8 // leader: campaign at once, leadership is handed to you
 )
 
 // Enum value maps for RaftKind.
@@ -93,8 +92,7 @@ var (
 		5: "PRE_VOTE_REPLY",
 		6: "VOTE",
 		7: "VOTE_REPLY",
-		8: "SNAPSHOT",
-		9: "TIMEOUT_NOW",
+		8: "TIMEOUT_NOW",
 	}
 	RaftKind_value = map[string]int32{
 		"APPEND":          0,
@@ -105,8 +103,7 @@ var (
 		"PRE_VOTE_REPLY":  5,
 		"VOTE":            6,
 		"VOTE_REPLY":      7,
-		"SNAPSHOT":        8,
-		"TIMEOUT_NOW":     9,
+		"TIMEOUT_NOW":     8,
 	}
 )
 
@@ -515,7 +512,6 @@ type RaftMessage struct {
 	HintTerm      uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
 	ReadSeq       uint64                 `protobuf:"varint,13,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
 	Transfer      bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"` // a vote asked for by TIMEOUT_NOW: leader stickiness does not apply
-	Snapshot      *SnapshotMeta          `protobuf:"bytes,15,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -646,13 +642,6 @@ func (x *RaftMessage) GetTransfer() bool {
 		return x.Transfer
 	}
 	return false
-}
-
-func (x *RaftMessage) GetSnapshot() *SnapshotMeta {
-	if x != nil {
-		return x.Snapshot
-	}
-	return nil
 }
 
 // RaftMessages is what one peer has for one other peer in one turn.
@@ -985,7 +974,7 @@ const file_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xad\x03\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xfc\x02\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1002,8 +991,7 @@ const file_raft_proto_rawDesc = "" +
 	"hint_index\x18\v \x01(\x04R\thintIndex\x12\x1b\n" +
 	"\thint_term\x18\f \x01(\x04R\bhintTerm\x12\x19\n" +
 	"\bread_seq\x18\r \x01(\x04R\areadSeq\x12\x1a\n" +
-	"\btransfer\x18\x0e \x01(\bR\btransfer\x12/\n" +
-	"\bsnapshot\x18\x0f \x01(\v2\x13.eraft.SnapshotMetaR\bsnapshot\">\n" +
+	"\btransfer\x18\x0e \x01(\bR\btransfer\">\n" +
 	"\fRaftMessages\x12.\n" +
 	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"\xa9\x02\n" +
 	"\rSnapshotChunk\x12\x14\n" +
@@ -1030,7 +1018,7 @@ const file_raft_proto_rawDesc = "" +
 	"\arefused\x18\x06 \x01(\bR\arefused**\n" +
 	"\tEntryKind\x12\f\n" +
 	"\bCOMMANDS\x10\x00\x12\x0f\n" +
-	"\vCONF_CHANGE\x10\x01*\xa7\x01\n" +
+	"\vCONF_CHANGE\x10\x01*\x99\x01\n" +
 	"\bRaftKind\x12\n" +
 	"\n" +
 	"\x06APPEND\x10\x00\x12\x10\n" +
@@ -1041,9 +1029,8 @@ const file_raft_proto_rawDesc = "" +
 	"\x0ePRE_VOTE_REPLY\x10\x05\x12\b\n" +
 	"\x04VOTE\x10\x06\x12\x0e\n" +
 	"\n" +
-	"VOTE_REPLY\x10\a\x12\f\n" +
-	"\bSNAPSHOT\x10\b\x12\x0f\n" +
-	"\vTIMEOUT_NOW\x10\tB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"VOTE_REPLY\x10\a\x12\x0f\n" +
+	"\vTIMEOUT_NOW\x10\bB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_raft_proto_rawDescOnce sync.Once
@@ -1080,15 +1067,14 @@ var file_raft_proto_depIdxs = []int32{
 	5,  // 2: eraft.SnapshotMeta.conf:type_name -> eraft.ConfState
 	1,  // 3: eraft.RaftMessage.kind:type_name -> eraft.RaftKind
 	3,  // 4: eraft.RaftMessage.entries:type_name -> eraft.Entry
-	7,  // 5: eraft.RaftMessage.snapshot:type_name -> eraft.SnapshotMeta
-	8,  // 6: eraft.RaftMessages.messages:type_name -> eraft.RaftMessage
-	7,  // 7: eraft.SnapshotChunk.meta:type_name -> eraft.SnapshotMeta
-	11, // 8: eraft.SnapshotChunk.pairs:type_name -> eraft.Pair
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	8,  // 5: eraft.RaftMessages.messages:type_name -> eraft.RaftMessage
+	7,  // 6: eraft.SnapshotChunk.meta:type_name -> eraft.SnapshotMeta
+	11, // 7: eraft.SnapshotChunk.pairs:type_name -> eraft.Pair
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_raft_proto_init() }

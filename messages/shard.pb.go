@@ -396,16 +396,13 @@ func (x *Drop) GetBucket() uint32 {
 	return 0
 }
 
-// BucketPull asks the giver for a chunk of a frozen bucket.
+// BucketPull asks the giver for a chunk of a frozen bucket. It is a Query: the taker's mover is the asker.
 type BucketPull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"` // the giver
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,3,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
-	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
-	After         []byte                 `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"` // last key of the chunk before
-	ReplyAddress  string                 `protobuf:"bytes,6,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"`
-	ReplyId       string                 `protobuf:"bytes,7,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
+	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`                                    // chunk, from 0
+	After         []byte                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`                                       // cursor of the chunk before; empty for chunk 0
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -440,13 +437,6 @@ func (*BucketPull) Descriptor() ([]byte, []int) {
 	return file_shard_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *BucketPull) GetGroup() uint64 {
-	if x != nil {
-		return x.Group
-	}
-	return 0
-}
-
 func (x *BucketPull) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
@@ -475,31 +465,17 @@ func (x *BucketPull) GetAfter() []byte {
 	return nil
 }
 
-func (x *BucketPull) GetReplyAddress() string {
-	if x != nil {
-		return x.ReplyAddress
-	}
-	return ""
-}
-
-func (x *BucketPull) GetReplyId() string {
-	if x != nil {
-		return x.ReplyId
-	}
-	return ""
-}
-
 type BucketChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,3,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
-	Last          bool                   `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
-	Pairs         []*Pair                `protobuf:"bytes,6,rep,name=pairs,proto3" json:"pairs,omitempty"`
-	Checksum      uint32                 `protobuf:"varint,7,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
+	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	Last          bool                   `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Pairs         []*Pair                `protobuf:"bytes,5,rep,name=pairs,proto3" json:"pairs,omitempty"`
+	Checksum      uint32                 `protobuf:"varint,6,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	Cursor        []byte                 `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`                      // `after` of the next pull
 	NotReady      bool                   `protobuf:"varint,8,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"` // not frozen yet
-	Gone          bool                   `protobuf:"varint,9,opt,name=gone,proto3" json:"gone,omitempty"`                         // already dropped: the taker installed it before
+	Gone          bool                   `protobuf:"varint,9,opt,name=gone,proto3" json:"gone,omitempty"`                         // dropped, or never here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -532,13 +508,6 @@ func (x *BucketChunk) ProtoReflect() protoreflect.Message {
 // Deprecated: Use BucketChunk.ProtoReflect.Descriptor instead.
 func (*BucketChunk) Descriptor() ([]byte, []int) {
 	return file_shard_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *BucketChunk) GetGroup() uint64 {
-	if x != nil {
-		return x.Group
-	}
-	return 0
 }
 
 func (x *BucketChunk) GetBucket() uint32 {
@@ -583,6 +552,13 @@ func (x *BucketChunk) GetChecksum() uint32 {
 	return 0
 }
 
+func (x *BucketChunk) GetCursor() []byte {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
 func (x *BucketChunk) GetNotReady() bool {
 	if x != nil {
 		return x.NotReady
@@ -595,67 +571,6 @@ func (x *BucketChunk) GetGone() bool {
 		return x.Gone
 	}
 	return false
-}
-
-// BucketInstalled is the taker's committed word. The giver answers nothing; the taker repeats it until the chunk is gone.
-type BucketInstalled struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,3,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BucketInstalled) Reset() {
-	*x = BucketInstalled{}
-	mi := &file_shard_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BucketInstalled) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BucketInstalled) ProtoMessage() {}
-
-func (x *BucketInstalled) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BucketInstalled.ProtoReflect.Descriptor instead.
-func (*BucketInstalled) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *BucketInstalled) GetGroup() uint64 {
-	if x != nil {
-		return x.Group
-	}
-	return 0
-}
-
-func (x *BucketInstalled) GetBucket() uint32 {
-	if x != nil {
-		return x.Bucket
-	}
-	return 0
-}
-
-func (x *BucketInstalled) GetConfigVersion() uint64 {
-	if x != nil {
-		return x.ConfigVersion
-	}
-	return 0
 }
 
 var File_shard_proto protoreflect.FileDescriptor
@@ -687,30 +602,23 @@ const file_shard_proto_rawDesc = "" +
 	"\bchecksum\x18\a \x01(\rR\bchecksum\"E\n" +
 	"\x04Drop\x12%\n" +
 	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\"\xcf\x01\n" +
+	"\x06bucket\x18\x02 \x01(\rR\x06bucket\"y\n" +
 	"\n" +
-	"BucketPull\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05after\x18\x05 \x01(\fR\x05after\x12#\n" +
-	"\rreply_address\x18\x06 \x01(\tR\freplyAddress\x12\x19\n" +
-	"\breply_id\x18\a \x01(\tR\areplyId\"\xfe\x01\n" +
-	"\vBucketChunk\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x12\n" +
-	"\x04last\x18\x05 \x01(\bR\x04last\x12!\n" +
-	"\x05pairs\x18\x06 \x03(\v2\v.eraft.PairR\x05pairs\x12\x1a\n" +
-	"\bchecksum\x18\a \x01(\rR\bchecksum\x12\x1b\n" +
+	"BucketPull\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\fR\x05after\"\x80\x02\n" +
+	"\vBucketChunk\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\bR\x04last\x12!\n" +
+	"\x05pairs\x18\x05 \x03(\v2\v.eraft.PairR\x05pairs\x12\x1a\n" +
+	"\bchecksum\x18\x06 \x01(\rR\bchecksum\x12\x16\n" +
+	"\x06cursor\x18\a \x01(\fR\x06cursor\x12\x1b\n" +
 	"\tnot_ready\x18\b \x01(\bR\bnotReady\x12\x12\n" +
-	"\x04gone\x18\t \x01(\bR\x04gone\"f\n" +
-	"\x0fBucketInstalled\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersionB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\x04gone\x18\t \x01(\bR\x04goneB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_shard_proto_rawDescOnce sync.Once
@@ -724,25 +632,24 @@ func file_shard_proto_rawDescGZIP() []byte {
 	return file_shard_proto_rawDescData
 }
 
-var file_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_shard_proto_goTypes = []any{
-	(*ShardCommand)(nil),    // 0: eraft.ShardCommand
-	(*Adopt)(nil),           // 1: eraft.Adopt
-	(*Freeze)(nil),          // 2: eraft.Freeze
-	(*Install)(nil),         // 3: eraft.Install
-	(*Drop)(nil),            // 4: eraft.Drop
-	(*BucketPull)(nil),      // 5: eraft.BucketPull
-	(*BucketChunk)(nil),     // 6: eraft.BucketChunk
-	(*BucketInstalled)(nil), // 7: eraft.BucketInstalled
-	(*Pair)(nil),            // 8: eraft.Pair
+	(*ShardCommand)(nil), // 0: eraft.ShardCommand
+	(*Adopt)(nil),        // 1: eraft.Adopt
+	(*Freeze)(nil),       // 2: eraft.Freeze
+	(*Install)(nil),      // 3: eraft.Install
+	(*Drop)(nil),         // 4: eraft.Drop
+	(*BucketPull)(nil),   // 5: eraft.BucketPull
+	(*BucketChunk)(nil),  // 6: eraft.BucketChunk
+	(*Pair)(nil),         // 7: eraft.Pair
 }
 var file_shard_proto_depIdxs = []int32{
 	1, // 0: eraft.ShardCommand.adopt:type_name -> eraft.Adopt
 	2, // 1: eraft.ShardCommand.freeze:type_name -> eraft.Freeze
 	3, // 2: eraft.ShardCommand.install:type_name -> eraft.Install
 	4, // 3: eraft.ShardCommand.drop:type_name -> eraft.Drop
-	8, // 4: eraft.Install.pairs:type_name -> eraft.Pair
-	8, // 5: eraft.BucketChunk.pairs:type_name -> eraft.Pair
+	7, // 4: eraft.Install.pairs:type_name -> eraft.Pair
+	7, // 5: eraft.BucketChunk.pairs:type_name -> eraft.Pair
 	6, // [6:6] is the sub-list for method output_type
 	6, // [6:6] is the sub-list for method input_type
 	6, // [6:6] is the sub-list for extension type_name
@@ -768,7 +675,7 @@ func file_shard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shard_proto_rawDesc), len(file_shard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
