@@ -1360,6 +1360,7 @@ type HelloReply struct {
 	ConfigVersion uint64                 `protobuf:"varint,5,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	Config        *Config                `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"` // newest this node knows; unset without cluster
 	Node          uint64                 `protobuf:"varint,7,opt,name=node,proto3" json:"node,omitempty"`
+	Known         []string               `protobuf:"bytes,8,rep,name=known,proto3" json:"known,omitempty"` // addresses of nodes that wait for a birth, as far as the answerer knows them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1441,6 +1442,13 @@ func (x *HelloReply) GetNode() uint64 {
 		return x.Node
 	}
 	return 0
+}
+
+func (x *HelloReply) GetKnown() []string {
+	if x != nil {
+		return x.Known
+	}
+	return nil
 }
 
 // ConfigPull asks for a config newer than have; no answer means there is none.
@@ -2026,7 +2034,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12\x19\n" +
 	"\breply_id\x18\x05 \x01(\tR\areplyId\x12\x16\n" +
-	"\x06client\x18\x06 \x01(\bR\x06client\"\xd1\x01\n" +
+	"\x06client\x18\x06 \x01(\bR\x06client\"\xe7\x01\n" +
 	"\n" +
 	"HelloReply\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
@@ -2036,7 +2044,8 @@ const file_meta_proto_rawDesc = "" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12%\n" +
 	"\x0econfig_version\x18\x05 \x01(\x04R\rconfigVersion\x12%\n" +
 	"\x06config\x18\x06 \x01(\v2\r.eraft.ConfigR\x06config\x12\x12\n" +
-	"\x04node\x18\a \x01(\x04R\x04node\"`\n" +
+	"\x04node\x18\a \x01(\x04R\x04node\x12\x14\n" +
+	"\x05known\x18\b \x03(\tR\x05known\"`\n" +
 	"\n" +
 	"ConfigPull\x12\x12\n" +
 	"\x04have\x18\x01 \x01(\x04R\x04have\x12#\n" +
