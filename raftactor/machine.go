@@ -31,25 +31,16 @@ type Machine interface {
 	Query(store persistence.Reader, query []byte) (*messages.Reply, error)
 }
 
-// Position is where in the log a command stands.
-type Position struct {
-	Group  messages.GroupID
-	Index  uint64
-	Term   uint64
-	TimeMs uint64 // log time: from the leader's clock, never goes back; the only time a Machine knows
-}
+// Position and Tx are what Apply is given. They live in persistence so that a Machine needs no other package of ours.
+type (
+	Position = persistence.Position
+	Tx       = persistence.Tx
+)
 
-// Tx is the store as Apply sees it: reads see the writes of the turn so far. Slices given to it must not change later.
-type Tx interface {
-	Get(key []byte) (value []byte, found bool, err error)
-	Put(key, value []byte)
-	Delete(key []byte)
-	// DeletePrefix deletes every key that starts with prefix, and nothing else.
-	DeletePrefix(prefix []byte)
-	// Scan visits keys of [low, high) in ascending order until visit returns false, this turn's writes included.
-	// The slices given to visit are valid only during the call.
-	Scan(low, high []byte, visit func(key, value []byte) bool) error
-}
+// Flusher is a Machine that has something to write once per turn rather than once per command: Flush is called
+// after the last Apply of a turn, before the turn becomes one batch. Where turns begin and end differs between
+// replicas, so Flush may only write what the commands so far determine.
+type Flusher interface{ Flush(tx Tx) }
 
 // Viewer is a Machine that publishes what it knows: after every turn that changed it, View gives a new
 // immutable value. The Peer checks proposals against it, and Options.OnView tells the rest of the node.

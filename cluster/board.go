@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// board is what a node knows about itself and the others right now, for readers outside the actors: health
+// checks, status, and the Peers' address book. Actors write their own part; nothing is decided from it but
+// what a stale answer cannot harm.
+type board struct {
+	addresses atomic.Pointer[map[messages.NodeID]string]
+	now       func() time.Duration
+
+	mu       sync.Mutex
+	identity persistence.Identity
+	config   *messages.Config
+	waiting  []string // seeds that have not answered
+	trouble  string   // why this node is not in a cluster yet
+	replicas map[messages.GroupID]*messages.ReplicaStatus
+	views    map[messages.GroupID]*shardkv.View
+	others   map[messages.NodeID]pulse
+}
+
+type pulse struct {
+	status *messages.NodeStatus
+	heard  time.Duration
+}
+
+// silence is how long a node may be unheard and still count as up.
+const silence = 3 * time.Second
+
+func newBoard(now func() time.Duration) *board {
+	b := &board{
+		now:      now,
+		replicas: map[messages.GroupID]*messages.ReplicaStatus{},
+		views:    map[messages.GroupID]*shardkv.View{},
+		others:   map[messages.NodeID]pulse{},
+	}
+	b.addresses.Store(&map[messages.NodeID]string{})
+	return b
+}
+
+// address is where a node's actors are, "" if unknown. Safe and cheap for hot paths.
+func (b *board) address(node messages.NodeID) string { return (*b.addresses.Load())[node] }
+
+func (b *board) setConfig(config *messages.Config) {
+	addresses := make(map[messages.NodeID]string, len(config.Nodes))
+	for _, node := range config.Nodes {
+		if !node.Removed {
+			addresses[messages.NodeID(node.Id)] = node.Address
+		}
+	}
+	b.addresses.Store(&addresses)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.config = config
+}
+
+func (b *board) setIdentity(id persistence.Identity) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.identity = id
+}
+
+func (b *board) setWaiting(seeds []string, trouble string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting, b.trouble = seeds, trouble
+}
+
+func (b *board) setReplica(status *messages.ReplicaStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.replicas[messages.GroupID(status.Group)] = status
+}
+
+func (b *board) setView(group messages.GroupID, view *shardkv.View) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.views[group] = view
+}
+
+func (b *board) setOther(status *messages.NodeStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.others[messages.NodeID(status.Node)] = pulse{status, b.now()}
+}
+
+// snapshot is an unchanging copy of the board. The messages in it are shared and must not be changed.
+type snapshot struct {
+	identity persistence.Identity
+	config   *messages.Config // nil before the first one is known
+	waiting  []string
+	trouble  string
+	replicas map[messages.GroupID]*messages.ReplicaStatus // of this node
+	views    map[messages.GroupID]*shardkv.View           // of this node
+	others   map[messages.NodeID]*messages.NodeStatus     // nodes heard of lately
+}
+
+func (b *board) snapshot() snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := snapshot{
+		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble,
+		replicas: maps.Clone(b.replicas), views: maps.Clone(b.views),
+		others: map[messages.NodeID]*messages.NodeStatus{},
+	}
+	for node, p := range b.others {
+		if b.now()-p.heard < silence {
+			s.others[node] = p.status
+		}
+	}
+	return s
+}
+
+// replica is this node's newest state of a group, nil if it has none.
+func (b *board) replica(group messages.GroupID) *messages.ReplicaStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.replicas[group]
+}
+
+// leads tells whether this node's replica leads the group.
+func (b *board) leads(group messages.GroupID) bool {
+	r := b.replica(group)
+	return r != nil && r.Leader != 0 && r.Leader == uint64(b.self())
+}
+
+func (b *board) self() messages.NodeID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return messages.NodeID(b.identity.Node)
+}
+
+// leader is who leads a group as far as this node knows, 0 if nobody.
+func (s snapshot) leader(group messages.GroupID) (leader, term uint64) {
+	consider := func(r *messages.ReplicaStatus) {
+		if r.Group == uint64(group) && r.Leader != 0 && r.Term >= term {
+			leader, term = r.Leader, r.Term
+		}
+	}
+	for _, r := range s.replicas {
+		consider(r)
+	}
+	for _, other := range s.others {
+		for _, r := range other.Replicas {
+			consider(r)
+		}
+	}
+	return leader, term
+}

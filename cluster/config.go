@@ -1,0 +1,121 @@
+package cluster
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// Config says who a node is and where it lives. Start fills in defaults and refuses what makes no sense.
+type Config struct {
+	Name      string   // unique in the cluster; default: the host name
+	Dir       string   // data directory, made if absent; one node per directory
+	Listen    string   // host:port for other nodes and Go clients; port 0 takes a free one
+	Advertise string   // host:port at which everybody reaches Listen; default Listen
+	Seeds     []string // host:port of any nodes of the cluster, this one may be among them; all nodes get the same list
+	Expect    int      // nodes that must meet before a new cluster is born; default 1 without Seeds, else their number
+	RESP      string   // host:port for Redis clients; "" for none
+	HTTP      string   // host:port for health, metrics and status; "" for none
+	Buckets   int      // of a new cluster, 1 to 16384, fixed for ever; default 256
+	Groups    int      // shard groups of a new cluster; default Expect
+	Replicas  int      // replicas per shard group of a new cluster; default 3
+	Insecure  bool     // allow listening beyond loopback without TLS
+
+	Logger *slog.Logger // optional
+	// Network and Engines replace what a node stands on, in tests: TCP and RocksDB when nil.
+	Network func(Config) actors.Network
+	Engines func(dir string) (log, state persistence.Engine, err error)
+	Clock   actors.Clock
+	Seed    uint64 // of the node's random numbers; 0: drawn
+	Limits  raftactor.Limits
+}
+
+func (c *Config) fill() error {
+	if c.Name == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("name is not set and the host has none: %w", err)
+		}
+		c.Name = name
+	}
+	if c.Dir == "" {
+		return fmt.Errorf("dir is not set: say where the node keeps its data")
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:7400"
+	}
+	if c.Expect == 0 {
+		c.Expect = max(1, len(c.Seeds))
+	}
+	if c.Buckets == 0 {
+		c.Buckets = 256
+	}
+	if c.Groups == 0 {
+		c.Groups = c.Expect
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 3
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c.validate()
+}
+
+func (c *Config) validate() error {
+	for _, n := range []struct {
+		name             string
+		value, low, high int
+	}{
+		{"expect", c.Expect, 1, 1000},
+		{"buckets", c.Buckets, 1, messages.Slots},
+		{"groups", c.Groups, 1, c.Buckets},
+		{"replicas", c.Replicas, 1, 7},
+	} {
+		if n.value < n.low || n.value > n.high {
+			return fmt.Errorf("%s is %d, but must be %d to %d", n.name, n.value, n.low, n.high)
+		}
+	}
+	if len(c.Seeds) == 0 && c.Expect > 1 {
+		return fmt.Errorf("expect is %d, but there are no seeds: name at least one node that all others can ask", c.Expect)
+	}
+	if len(c.Name) > 64 {
+		return fmt.Errorf("name is %d bytes long, but 64 is the most", len(c.Name))
+	}
+	for _, a := range append(slices.Clone(c.Seeds), c.Advertise) {
+		if a == "" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(a); err != nil || port == "0" || port == "" {
+			return fmt.Errorf("%q is not an address of the form host:port", a)
+		}
+	}
+	return c.validateListeners()
+}
+
+func (c *Config) validateListeners() error {
+	for _, l := range []struct{ name, address string }{{"listen", c.Listen}, {"resp", c.RESP}, {"http", c.HTTP}} {
+		if l.address == "" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(l.address)
+		if err != nil {
+			return fmt.Errorf("%s: %q is not an address of the form host:port", l.name, l.address)
+		}
+		if c.Insecure || host == "localhost" {
+			continue
+		}
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			return fmt.Errorf("%s: %s can be reached from other machines and eRaft speaks without TLS: "+
+				"listen on a loopback address, or say insecure if the network is yours alone", l.name, l.address)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"strings"
+	"unicode"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// Joined tells that this node is a member of a cluster from now on.
+type Joined struct {
+	Cluster uint64
+	Node    messages.NodeID
+	Birth   bool
+}
+
+// JoinRefused tells that the cluster does not want this node, and why.
+type JoinRefused struct{ Text string }
+
+// ConfigAdopted tells that this node follows a newer config.
+type ConfigAdopted struct {
+	Version uint64
+	Change  string
+}
+
+// Stopped tells that the node stops by itself, and why.
+type Stopped struct{ Reason error }
+
+func (Joined) EventName() string        { return "joined" }
+func (JoinRefused) EventName() string   { return "join refused" }
+func (ConfigAdopted) EventName() string { return "config adopted" }
+func (Stopped) EventName() string       { return "node stopped" }
+
+// logEvents is the one place where events become log lines: the name is the message, the fields are the keys.
+func logEvents(logger *slog.Logger) func(actors.Event) {
+	return func(e actors.Event) {
+		level := slog.LevelInfo
+		switch e.(type) {
+		case raftactor.MessageDropped:
+			level = slog.LevelDebug
+		case actors.ActorFailed, Stopped:
+			level = slog.LevelError
+		case JoinRefused:
+			level = slog.LevelWarn
+		}
+		if logger.Enabled(context.Background(), level) {
+			logger.LogAttrs(context.Background(), level, e.EventName(), attributes(e)...)
+		}
+	}
+}
+
+func attributes(e actors.Event) []slog.Attr {
+	v := reflect.Indirect(reflect.ValueOf(e))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	var all []slog.Attr
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.IsExported() {
+			all = append(all, slog.Any(snake(f.Name), v.Field(i).Interface()))
+		}
+	}
+	return all
+}
+
+// snake turns a field name into a log key: ConfigVersion becomes config_version, OK becomes ok.
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 && !unicode.IsUpper(rune(name[i-1])) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}

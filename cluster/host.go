@@ -1,0 +1,236 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// Host brings replicas of this node to life and keeps on disk what the node needs to find them again.
+//
+//	receives     from    does
+//	giveBirth    Member  writes the birth record: this node is node 1 of a new cluster
+//	takeIdentity Member  writes the identity that the cluster gave this node
+//	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
+//
+// It reads and writes the disk in its Receive: it is a persistence actor, and it is never in the way of a request.
+type Host struct {
+	n       *node
+	running map[messages.GroupID]bool
+}
+
+type (
+	giveBirth    struct{}
+	takeIdentity struct {
+		cluster uint64
+		node    messages.NodeID
+		config  *messages.Config
+	}
+	host struct{ config *messages.Config }
+)
+
+func newHost(n *node) *Host { return &Host{n: n, running: map[messages.GroupID]bool{}} }
+
+func (h *Host) Receive(ctx actor.Context) {
+	var err error
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		err = h.restart()
+	case giveBirth:
+		err = h.onGiveBirth()
+	case takeIdentity:
+		err = h.onTakeIdentity(m)
+	case host:
+		err = h.onHost(m.config)
+	}
+	if err != nil {
+		h.n.fail(err)
+	}
+}
+
+// restart starts every replica that the log knows. No config is needed for that, and nothing is ever wiped.
+func (h *Host) restart() error {
+	if h.n.identity().Cluster == 0 {
+		return nil
+	}
+	groups, err := h.n.log.Groups()
+	if err != nil {
+		return err
+	}
+	for _, group := range groups {
+		if err := h.start(group); err != nil {
+			return err
+		}
+	}
+	if h.n.identity().Node == 1 {
+		// The birth may have been cut off between the identity and the log.
+		return h.bear()
+	}
+	return nil
+}
+
+func (h *Host) onGiveBirth() error {
+	cluster := h.n.system.Rand("cluster").Uint64() | 1
+	if err := h.n.become(cluster, 1); err != nil {
+		return err
+	}
+	if err := h.bear(); err != nil {
+		return err
+	}
+	h.n.send(h.n.pids.member, admitted{birth: true})
+	return nil
+}
+
+// bear starts meta with this node as its only voter, if it does not run yet.
+func (h *Host) bear() error {
+	if h.running[messages.Meta] {
+		return nil
+	}
+	if err := h.found(messages.Meta, []uint64{1}); err != nil {
+		return err
+	}
+	if err := h.start(messages.Meta); err != nil {
+		return err
+	}
+	h.n.send(h.n.peer(messages.Meta), raftactor.Desire{Nodes: []uint64{1}, Birth: true})
+	return nil
+}
+
+func (h *Host) onTakeIdentity(m takeIdentity) error {
+	if err := h.n.become(m.cluster, m.node); err != nil {
+		return err
+	}
+	h.n.cached = m.config
+	h.n.send(h.n.pids.member, admitted{})
+	return nil
+}
+
+func (h *Host) onHost(config *messages.Config) error {
+	if err := h.n.saveConfig(config); err != nil {
+		return err
+	}
+	self := uint64(h.n.identity().Node)
+	for _, group := range config.Groups {
+		id, born := messages.GroupID(group.Id), false
+		if slices.Contains(group.Nodes, self) && !h.running[id] {
+			if slices.Contains(group.Initial, self) && sameNodes(group.Initial, group.Nodes) && id != messages.Meta {
+				if err := h.found(id, group.Initial); err != nil {
+					return err
+				}
+				born = true
+			}
+			if err := h.start(id); err != nil {
+				return err
+			}
+		}
+		if h.running[id] {
+			h.n.send(h.n.peer(id), desires(config, group, born))
+			h.n.send(actor.NewPID(h.n.address(), moverPath(id)), follow{config})
+		}
+	}
+	return nil
+}
+
+// found writes the start of a group's log on its first nodes, unless the log knows the group already.
+func (h *Host) found(group messages.GroupID, voters []uint64) error {
+	loaded, err := h.n.log.Load(group)
+	if err != nil || loaded.Snapshot.Index > 0 {
+		return err
+	}
+	sorted := slices.Sorted(slices.Values(voters))
+	batch := new(persistence.Batch)
+	err = h.n.log.Add(batch, persistence.Save{
+		Group: group, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.Birth(sorted),
+	})
+	if err != nil {
+		return err
+	}
+	return h.n.logEngine.Write(batch, true)
+}
+
+// start brings one replica up from whatever its log and data hold.
+func (h *Host) start(group messages.GroupID) error {
+	if h.running[group] {
+		return nil
+	}
+	loaded, err := h.n.log.Load(group)
+	if err != nil {
+		return err
+	}
+	id := h.n.identity()
+	o := raftactor.Options{
+		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, Ticker: h.n.pids.ticker,
+		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.board.setReplica,
+		OnView: h.n.onView, Limits: h.n.c.Limits,
+	}
+	if group == messages.Meta {
+		o.Machine, o.Check = meta.New(), meta.Checker
+	} else {
+		o.Machine, o.Check = shardkv.New(group, h.n.buckets()), shardkv.Checker
+	}
+	if group != messages.Meta {
+		_, err := h.n.system.Spawn(moverPath(group), func() actor.Actor { return newMover(h.n, group) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := raftactor.Start(o); err != nil {
+		return err
+	}
+	h.running[group] = true
+	return nil
+}
+
+func sameNodes(a, b []uint64) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// --- what the node keeps on disk beside its groups ---
+
+// configKey holds the newest config this node has seen, so that a restart knows addresses without asking.
+var configKey = []byte("c/config")
+
+func (n *node) saveConfig(config *messages.Config) error {
+	value, err := proto.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("encode config: %w", err)
+	}
+	batch := new(persistence.Batch)
+	batch.Put(configKey, value)
+	return n.stateEngine.Write(batch, false)
+}
+
+// loadConfig reads it back. It is only a cache: one that cannot be read is as good as none.
+func (n *node) loadConfig() error {
+	value, found, err := n.stateEngine.Get(configKey)
+	if err != nil || !found {
+		return err
+	}
+	config := new(messages.Config)
+	if proto.Unmarshal(value, config) == nil && config.ClusterId == n.identity().Cluster {
+		n.cached = config
+		n.board.setConfig(config)
+	}
+	return nil
+}
+
+// become makes this node a member for good: first on disk, then in every envelope it sends.
+func (n *node) become(cluster uint64, node messages.NodeID) error {
+	id := n.identity()
+	id.Cluster, id.Node = cluster, node
+	if err := persistence.SaveIdentity(n.logEngine, id); err != nil {
+		return err
+	}
+	n.setIdentity(id)
+	n.system.SetIdentity(actors.Identity{Cluster: cluster, Node: node, Epoch: id.Epoch})
+	return nil
+}

@@ -1,0 +1,372 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// Member is the node's voice in the cluster: it finds a cluster through seeds or gives birth to one, keeps the
+// newest config and hands it to everybody on this node, and, where meta is led, turns meta.Plan into committed
+// configs.
+//
+//	receives             from           does
+//	beat                 itself         asks seeds, pulls configs, feels the others' pulse, places
+//	*messages.Hello      nodes, clients says who this node is
+//	*messages.HelloReply nodes          finds a cluster, or fellow waiters
+//	*messages.Join       new nodes      has them admitted through meta
+//	*messages.JoinReply  a member       takes the identity given, or says why not
+//	admitted             Host           the identity is on disk: this node may speak as a member
+//	*messages.ConfigPull nodes, clients answers if it has something newer
+//	*messages.ConfigPush nodes          takes a newer config
+//	committed            meta's Applier takes a newer config and pushes it if this node leads meta
+//	*messages.StatusPull nodes, clients answers how this node is
+//	*messages.NodeStatus nodes          notes it on the board
+//	placed, announced    Session        a step of placement, or an AddNode, was answered
+//
+// Config pulls and pushes never enter a log. Who is up is only a hint for people and for placement.
+type Member struct {
+	n         *node
+	self      *actor.PID
+	meet      *rendezvous
+	admitting bool // the identity is on its way to the disk
+	joined    bool
+	config    *messages.Config
+	beats     uint64
+	placing   bool
+	announce  bool
+	cancel    func()
+}
+
+type (
+	beat      struct{}
+	admitted  struct{ birth bool }
+	committed struct{ config *messages.Config }
+	placed    struct{ reply *messages.Reply }
+	announced struct {
+		join  *messages.Join // who is to be told; nil: this node itself
+		reply *messages.Reply
+	}
+)
+
+const (
+	memberPath = "member"
+	beatEvery  = 100 * time.Millisecond
+)
+
+func newMember(n *node) *Member {
+	return &Member{n: n, meet: newRendezvous(n.address(), n.c.Seeds, n.c.Expect)}
+}
+
+func (m *Member) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		m.start(ctx.Self())
+	case *actor.Stopping, *actor.Restarting:
+		m.cancel()
+	case beat:
+		m.onBeat()
+	case *messages.Hello:
+		m.onHello(msg)
+	case *messages.HelloReply:
+		m.onHelloReply(msg)
+	case *messages.Join:
+		m.onJoin(msg)
+	case *messages.JoinReply:
+		m.onJoinReply(msg)
+	case admitted:
+		m.onAdmitted(msg)
+	case *messages.ConfigPull:
+		m.onConfigPull(msg)
+	case *messages.ConfigPush:
+		m.adopt(msg.GetConfig(), false)
+	case committed:
+		m.adopt(msg.config, m.n.board.leads(messages.Meta))
+	case *messages.StatusPull:
+		m.onStatusPull(msg)
+	case *messages.NodeStatus:
+		m.onNodeStatus(msg)
+	case placed:
+		m.onPlaced(msg)
+	case announced:
+		m.onAnnounced(msg)
+	}
+}
+
+func (m *Member) start(self *actor.PID) {
+	m.self = self
+	if id := m.n.identity(); id.Cluster != 0 {
+		m.joined = true
+	}
+	if m.n.cached != nil {
+		m.adopt(m.n.cached, false)
+	}
+	m.next()
+}
+
+func (m *Member) next() {
+	m.cancel = m.n.system.Clock.After(beatEvery, func() { m.n.send(m.self, beat{}) })
+}
+
+func (m *Member) onBeat() {
+	m.next()
+	m.beats++
+	if !m.joined {
+		m.seek()
+		return
+	}
+	m.pull()
+	if m.beats%10 == 0 {
+		m.pulse()
+		m.refreshCard()
+	}
+	m.place()
+}
+
+// seek asks everybody known for a cluster, and gives birth to one when the rendezvous says so.
+func (m *Member) seek() {
+	now := m.n.system.Clock.Now()
+	m.meet.forget(now)
+	if m.beats%2 == 1 {
+		for _, address := range m.meet.others() {
+			m.n.send(actor.NewPID(address, memberPath), &messages.Hello{
+				Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ReplyId: memberPath,
+			})
+		}
+	}
+	m.n.board.setWaiting(m.meet.silent(), "")
+	if !m.admitting && m.meet.birth() {
+		m.admitting = true
+		m.n.send(m.n.pids.host, giveBirth{})
+	}
+}
+
+func (m *Member) onHello(h *messages.Hello) {
+	now := m.n.system.Clock.Now()
+	if !h.Client && h.ClusterId == 0 && !m.joined {
+		m.meet.mention([]string{h.Address}, now)
+	}
+	id := m.n.identity()
+	m.n.send(actor.NewPID(h.Address, h.ReplyId), &messages.HelloReply{
+		Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node),
+		ConfigVersion: m.config.GetVersion(), Config: m.config, Known: m.meet.others(),
+	})
+}
+
+func (m *Member) onHelloReply(h *messages.HelloReply) {
+	if m.joined {
+		return
+	}
+	if h.ClusterId == 0 {
+		now := m.n.system.Clock.Now()
+		m.meet.answered(h.Address, now)
+		m.meet.mention(h.Known, now)
+		return
+	}
+	if m.admitting || h.Config == nil {
+		return // it was just born and cannot admit anybody yet
+	}
+	m.n.send(actor.NewPID(h.Address, memberPath), &messages.Join{
+		Node: m.n.card(), ClusterId: h.ClusterId, ReplyAddress: m.n.address(), ReplyId: memberPath,
+	})
+}
+
+func (m *Member) onJoin(j *messages.Join) {
+	if !m.joined || j.Node == nil {
+		return
+	}
+	if j.ClusterId != m.n.identity().Cluster {
+		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
+			Token: j.Node.Token, Text: "this node belongs to another cluster than the one you asked for",
+		})
+		return
+	}
+	m.admit(j.Node, j)
+}
+
+// admit has a node's card written into the config chain, and tells who asked.
+func (m *Member) admit(card *messages.AddNode, join *messages.Join) {
+	m.n.ask(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: card}}, func(r *messages.Reply) {
+		m.n.send(m.self, announced{join, r})
+	})
+}
+
+func (m *Member) onAnnounced(a announced) {
+	if a.join == nil {
+		m.announce = false
+		if r := a.reply; r.Code == messages.Code_CONFLICT || r.Code == messages.Code_INVALID {
+			m.n.board.setWaiting(nil, r.Text)
+		}
+		return
+	}
+	reply := &messages.JoinReply{Token: a.join.Node.Token, Text: a.reply.Text}
+	switch a.reply.Code {
+	case messages.Code_OK:
+		reply.Node, reply.Config = a.reply.GetMeta().GetNode(), a.reply.GetMeta().GetConfig()
+		reply.Text = ""
+	case messages.Code_CONFLICT, messages.Code_INVALID:
+	default:
+		return // it asks again
+	}
+	m.n.send(actor.NewPID(a.join.ReplyAddress, a.join.ReplyId), reply)
+}
+
+func (m *Member) onJoinReply(r *messages.JoinReply) {
+	if m.joined || m.admitting || r.Token != m.n.identity().Token {
+		return
+	}
+	if r.Node == 0 || r.Config == nil {
+		m.n.board.setWaiting(nil, r.Text)
+		m.n.system.Events(JoinRefused{Text: r.Text})
+		return
+	}
+	m.admitting = true
+	m.n.send(m.n.pids.host, takeIdentity{cluster: r.Config.ClusterId, node: messages.NodeID(r.Node), config: r.Config})
+}
+
+func (m *Member) onAdmitted(a admitted) {
+	m.admitting, m.joined = false, true
+	m.n.board.setWaiting(nil, "")
+	m.n.system.Events(Joined{Cluster: m.n.identity().Cluster, Node: m.n.identity().Node, Birth: a.birth})
+	if m.n.cached != nil {
+		m.adopt(m.n.cached, false)
+	}
+}
+
+func (m *Member) onConfigPull(p *messages.ConfigPull) {
+	if m.config.GetVersion() > p.Have {
+		m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), &messages.ConfigPush{Config: m.config})
+	}
+}
+
+// adopt takes a newer config and hands it to everybody on this node; push says it to the other nodes as well.
+func (m *Member) adopt(config *messages.Config, push bool) {
+	if config == nil || config.Version <= m.config.GetVersion() || !m.joined {
+		return
+	}
+	if config.ClusterId != m.n.identity().Cluster {
+		return
+	}
+	m.config = config
+	m.n.board.setConfig(config)
+	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
+	m.n.send(m.n.pids.host, host{config})
+	m.n.system.Events(ConfigAdopted{Version: config.Version, Change: config.Change})
+	if push {
+		for _, address := range m.others() {
+			m.n.send(actor.NewPID(address, memberPath), &messages.ConfigPush{Config: config})
+		}
+	}
+}
+
+// others are the addresses of the other nodes of the config.
+func (m *Member) others() []string {
+	var all []string
+	for _, node := range m.config.GetNodes() {
+		if !node.Removed && node.Id != uint64(m.n.identity().Node) {
+			all = append(all, node.Address)
+		}
+	}
+	return all
+}
+
+// pull asks one other node for a newer config: often while this node knows none, else now and then, since pushes
+// may get lost.
+func (m *Member) pull() {
+	if m.config != nil && m.beats%20 != 0 {
+		return
+	}
+	from := m.others()
+	if len(from) == 0 {
+		from = slices.DeleteFunc(slices.Clone(m.n.c.Seeds), func(a string) bool { return a == m.n.address() })
+	}
+	if len(from) == 0 {
+		return
+	}
+	m.n.send(actor.NewPID(from[int(m.beats/20)%len(from)], memberPath), &messages.ConfigPull{
+		Have: m.config.GetVersion(), ReplyAddress: m.n.address(), ReplyId: memberPath,
+	})
+}
+
+// pulse asks the others how they are.
+func (m *Member) pulse() {
+	for _, address := range m.others() {
+		m.n.send(actor.NewPID(address, memberPath), &messages.StatusPull{
+			Seq: m.beats, ReplyAddress: m.n.address(), ReplyId: memberPath,
+		})
+	}
+}
+
+func (m *Member) onStatusPull(p *messages.StatusPull) {
+	s := m.n.board.snapshot()
+	status := &messages.NodeStatus{Seq: p.Seq, Node: uint64(s.identity.Node)}
+	for _, r := range s.replicas {
+		status.Replicas = append(status.Replicas, r)
+	}
+	slices.SortFunc(status.Replicas, func(a, b *messages.ReplicaStatus) int { return int(a.Group) - int(b.Group) })
+	if p.ReplyId != memberPath {
+		status.Json = m.n.statusJSON(s)
+	}
+	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), status)
+}
+
+func (m *Member) onNodeStatus(s *messages.NodeStatus) { m.n.board.setOther(s) }
+
+// place proposes the next step of meta.Plan, one at a time, where meta is led.
+func (m *Member) place() {
+	if m.placing || !m.n.board.leads(messages.Meta) {
+		return
+	}
+	if m.config == nil {
+		// Only the node that wrote the birth record can lead meta before there is a config.
+		m.propose(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()}})
+		return
+	}
+	up := m.n.board.snapshot().others
+	alive := func(id uint64) bool {
+		return id == uint64(m.n.identity().Node) || up[messages.NodeID(id)] != nil
+	}
+	if plan := meta.Plan(m.config, alive); len(plan) > 0 {
+		m.propose(plan[0])
+	}
+}
+
+func (m *Member) propose(command *messages.MetaCommand) {
+	m.placing = true
+	m.n.ask(command, func(r *messages.Reply) { m.n.send(m.self, placed{r}) })
+}
+
+func (m *Member) onPlaced(p placed) {
+	m.placing = false
+	if config := p.reply.GetMeta().GetConfig(); p.reply.GetCode() == messages.Code_OK {
+		m.adopt(config, true)
+	}
+}
+
+// refreshCard announces this node's addresses when they are not what the config says.
+func (m *Member) refreshCard() {
+	if m.announce || m.config == nil {
+		return
+	}
+	card := m.n.card()
+	for _, node := range m.config.Nodes {
+		if node.Id == uint64(m.n.identity().Node) &&
+			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name) {
+			m.announce = true
+			m.admit(card, nil)
+		}
+	}
+}
+
+// desires tells each local replica where its group should be.
+func desires(config *messages.Config, group *messages.Group, birth bool) raftactor.Desire {
+	nodes := slices.DeleteFunc(slices.Clone(group.Nodes), func(id uint64) bool {
+		return slices.ContainsFunc(config.Nodes, func(n *messages.Node) bool { return n.Id == id && n.Removed })
+	})
+	return raftactor.Desire{Nodes: nodes, Birth: birth}
+}

@@ -1,0 +1,344 @@
+// Package cluster is a node: it wires the actors of all other packages together, finds or founds a cluster through
+// seeds, and starts and stops in an order in which nothing acknowledged is lost.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/client"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/router"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// Node is a running member, or future member, of a cluster.
+type Node struct{ n *node }
+
+// node is what the parts of a Node share. What changes after Start is behind atomics or on the board.
+type node struct {
+	c           Config
+	system      *actors.System
+	network     actors.Network
+	lock        *persistence.DirLock
+	logEngine   persistence.Engine
+	stateEngine persistence.Engine
+	log         *persistence.Log
+	id          atomic.Pointer[persistence.Identity]
+	cached      *messages.Config // newest config on disk at start, or given at admission; Host writes, Member reads after a message
+	board       *board
+	client      *client.Client
+	pids        struct{ writer, ticker, router, session, host, member *actor.PID }
+	edge        edge
+	metrics     *metrics
+
+	stopping sync.Once
+	failure  atomic.Pointer[error]
+	done     chan struct{}
+}
+
+// Start brings a node up: it locks and reads the data directory, starts the actors, and goes to find its cluster.
+// It returns as soon as the node listens; Ready tells when it can serve. ctx bounds only the start.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	n := &node{c: c, done: make(chan struct{})}
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.stop(false))
+	}
+	return &Node{n}, nil
+}
+
+func (n *node) start(ctx context.Context) error {
+	if err := n.open(); err != nil {
+		return err
+	}
+	if err := n.connect(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := n.spawn(); err != nil {
+		return err
+	}
+	return n.listen()
+}
+
+// open takes the directory and reads who this node is. The boot epoch is raised and synced before anything speaks.
+func (n *node) open() error {
+	lock, err := persistence.LockDir(n.c.Dir)
+	if err != nil {
+		return err
+	}
+	n.lock = lock
+	open := n.c.Engines
+	if open == nil {
+		open = openRocksDB
+	}
+	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {
+		return err
+	}
+	n.log = persistence.OpenLog(n.logEngine)
+	id, err := persistence.RaiseEpoch(n.logEngine, n.c.Name, rand.Uint64)
+	if err != nil {
+		return err
+	}
+	n.setIdentityOnly(id)
+	return nil
+}
+
+// connect makes the actor system and joins the network.
+func (n *node) connect() error {
+	clock := n.c.Clock
+	if clock == nil {
+		clock = actors.NewWallClock()
+	}
+	n.board = newBoard(clock.Now)
+	n.board.setIdentity(n.identity())
+	seed := n.c.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	n.metrics = newMetrics(n)
+	toLog := logEvents(n.c.Logger)
+	env := actors.Env{
+		Clock: clock,
+		Rand:  actors.SeededRand(seed),
+		Events: func(e actors.Event) {
+			n.metrics.Event(e)
+			toLog(e)
+		},
+		Fatal: n.fail,
+	}
+	network := n.c.Network
+	if network == nil {
+		network = overTCP
+	}
+	attached := network(n.c)
+	system, err := actors.NewSystem(env, attached)
+	if err != nil {
+		return err
+	}
+	n.system, n.network = system, attached
+	id := n.identity()
+	system.SetIdentity(actors.Identity{Cluster: id.Cluster, Node: id.Node, Epoch: id.Epoch})
+	return n.loadConfig()
+}
+
+func (n *node) spawn() error {
+	address := n.address()
+	n.pids.writer = actor.NewPID(address, "persistence/log")
+	n.pids.ticker = actor.NewPID(address, "ticker")
+	n.pids.router = actor.NewPID(address, router.Path)
+	n.pids.host = actor.NewPID(address, "host")
+	n.pids.member = actor.NewPID(address, memberPath)
+	start := func(path string, make func() actor.Actor, options ...actors.Option) error {
+		_, err := n.system.Spawn(path, make, options...)
+		return err
+	}
+	session, err := router.Start(n.system, router.Options{Contacts: []string{address}})
+	if err != nil {
+		return err
+	}
+	n.pids.session = session
+	n.client = client.Over(n.system, session)
+	return errors.Join(
+		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
+		start("ticker", func() actor.Actor { return raftactor.NewTicker(n.system) }),
+		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
+		start(memberPath, func() actor.Actor { return newMember(n) }),
+	)
+}
+
+func (n *node) newWriter() *persistence.Writer {
+	return persistence.NewWriter(n.log, persistence.WriterOptions{
+		Fatal: n.fail, Now: n.system.Clock.Now, Observe: n.metrics.Sync,
+	})
+}
+
+func (n *node) address() string { return n.system.Address() }
+
+func (n *node) send(to *actor.PID, message any) { n.system.Root.Send(to, message) }
+
+func (n *node) peer(group messages.GroupID) *actor.PID {
+	return actor.NewPID(n.address(), raftactor.PeerPath(group))
+}
+
+func (n *node) identity() persistence.Identity { return *n.id.Load() }
+
+func (n *node) setIdentityOnly(id persistence.Identity) { n.id.Store(&id) }
+
+func (n *node) setIdentity(id persistence.Identity) {
+	n.setIdentityOnly(id)
+	n.board.setIdentity(id)
+}
+
+// askTimeout is how long the node itself waits for meta.
+const askTimeout = 5 * time.Second
+
+// ask sends an operation through the node's own session. done is called on the session's goroutine.
+func (n *node) ask(op proto.Message, done func(*messages.Reply)) {
+	n.send(n.pids.session, &router.Ask{Op: op, Timeout: askTimeout, Done: done})
+}
+
+// buckets is the cluster's number of buckets; known wherever a shard group can start.
+func (n *node) buckets() int {
+	if config := n.board.snapshot().config; config != nil {
+		return len(config.Owners)
+	}
+	return n.c.Buckets
+}
+
+// card is what this node tells the cluster about itself.
+func (n *node) card() *messages.AddNode {
+	id := n.identity()
+	return &messages.AddNode{
+		Name: n.c.Name, Address: n.address(), Token: id.Token, Epoch: uint64(id.Epoch),
+		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(),
+	}
+}
+
+func (n *node) birthRecord() *messages.Birth {
+	return &messages.Birth{
+		ClusterId: n.identity().Cluster, Buckets: uint32(n.c.Buckets), Groups: uint32(n.c.Groups),
+		Replicas: uint32(n.c.Replicas), Expect: uint32(n.c.Expect), Node: n.card(),
+	}
+}
+
+// onView hears what the machines of this node publish. It is called on Appliers' goroutines.
+func (n *node) onView(group messages.GroupID, view any) {
+	switch v := view.(type) {
+	case *messages.Config:
+		n.send(n.pids.member, committed{v})
+	case *shardkv.View:
+		n.board.setView(group, v)
+		n.send(actor.NewPID(n.address(), moverPath(group)), v)
+	}
+}
+
+// fail stops the node by itself: a rule was broken or the disk failed. It answers nobody from here on.
+func (n *node) fail(err error) {
+	if err == nil || !n.failure.CompareAndSwap(nil, &err) {
+		return
+	}
+	if n.system != nil {
+		n.system.Events(Stopped{Reason: err})
+	}
+	go func() {
+		if stopped := n.stop(false); stopped != nil {
+			n.c.Logger.Error("stop after failure", "error", stopped)
+		}
+	}()
+}
+
+// stop ends everything, once. Gracefully, it first hands leadership over.
+func (n *node) stop(graceful bool) (err error) {
+	n.stopping.Do(func() {
+		err = n.edge.close()
+		if graceful {
+			n.handOver()
+		}
+		if n.client != nil {
+			err = errors.Join(err, n.client.Close())
+		}
+		if n.system != nil {
+			err = errors.Join(err, n.network.Detach(), n.stopActors())
+		}
+		for _, engine := range []persistence.Engine{n.logEngine, n.stateEngine} {
+			if engine != nil {
+				err = errors.Join(err, engine.Close())
+			}
+		}
+		if n.lock != nil {
+			err = errors.Join(err, n.lock.Unlock())
+		}
+		close(n.done)
+	})
+	return err
+}
+
+// handOverTime bounds how long a stopping node waits for others to take its leaderships.
+const handOverTime = 2 * time.Second
+
+// handOver asks other replicas to lead what this node leads.
+func (n *node) handOver() {
+	deadline := n.system.Clock.Now() + handOverTime
+	for asked := false; n.system.Clock.Now() < deadline; asked = true {
+		led := 0
+		for group, r := range n.board.snapshot().replicas {
+			if n.board.leads(group) && len(r.Conf.GetVoters()) > 1 {
+				led++
+				if !asked {
+					n.send(n.peer(group), raftactor.Transfer{})
+				}
+			}
+		}
+		if led == 0 {
+			return
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// stopActors stops and awaits them from the edge inwards, so that nobody writes to an engine that is closed.
+func (n *node) stopActors() error {
+	var err error
+	stop := func(pid *actor.PID) {
+		if pid != nil {
+			err = errors.Join(err, n.system.Root.StopFuture(pid).Wait())
+		}
+	}
+	stop(n.pids.member)
+	stop(n.pids.host)
+	stop(n.pids.ticker)
+	groups := n.board.snapshot().replicas
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		if group != messages.Meta {
+			stop(actor.NewPID(n.address(), moverPath(group)))
+		}
+		err = errors.Join(err, raftactor.Stop(n.system, group))
+	}
+	stop(n.pids.writer)
+	return err
+}
+
+// Client is the Go client over this node's own session: no network between it and the router.
+func (n *Node) Client() *client.Client { return n.n.client }
+
+// Close hands leadership over, stops the node and gives its directory back. Nothing acknowledged is lost.
+// ctx bounds the wait; the stop goes on without it.
+func (n *Node) Close(ctx context.Context) error {
+	result := make(chan error, 1)
+	go func() { result <- n.n.stop(true) }()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("close node: %w", ctx.Err())
+	}
+}
+
+// Done is closed when the node has stopped, by Close or by itself.
+func (n *Node) Done() <-chan struct{} { return n.n.done }
+
+// Err says why the node stopped by itself; nil if it did not.
+func (n *Node) Err() error {
+	if err := n.n.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

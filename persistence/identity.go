@@ -1,0 +1,85 @@
+package persistence
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Identity is who a data directory belongs to.
+type Identity struct {
+	Format  int             `json:"format"`
+	Name    string          `json:"name"`
+	Token   uint64          `json:"token"`   // drawn once, by the first start
+	Epoch   messages.Epoch  `json:"epoch"`   // raised by every start
+	Cluster uint64          `json:"cluster"` // 0: belongs to none yet
+	Node    messages.NodeID `json:"node"`    // 0: belongs to none yet
+}
+
+// Format is the layout of data directories that this program reads and writes.
+const Format = 1
+
+var identityKey = []byte("node/identity")
+
+// LoadIdentity reads the identity record; found is false in a fresh directory.
+func LoadIdentity(r Reader) (id Identity, found bool, err error) {
+	value, found, err := r.Get(identityKey)
+	if err != nil || !found {
+		return Identity{}, false, err
+	}
+	var record struct {
+		Sum uint32
+		ID  json.RawMessage
+	}
+	if err := json.Unmarshal(value, &record); err != nil || crc32.Checksum(record.ID, castagnoli) != record.Sum {
+		return Identity{}, false, &CorruptError{Where: "identity record", What: "its checksum or format is wrong; " + replaceNode}
+	}
+	if err := json.Unmarshal(record.ID, &id); err != nil {
+		return Identity{}, false, &CorruptError{Where: "identity record", What: "its format is wrong; " + replaceNode}
+	}
+	if id.Format > Format {
+		return Identity{}, false, fmt.Errorf("the data directory has format %d, but this eraft knows only up to %d: "+
+			"start the newer eraft that wrote it", id.Format, Format)
+	}
+	return id, true, nil
+}
+
+// SaveIdentity makes the identity durable.
+func SaveIdentity(engine Engine, id Identity) error {
+	id.Format = Format
+	body, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("encode identity: %w", err)
+	}
+	record, err := json.Marshal(map[string]any{"Sum": crc32.Checksum(body, castagnoli), "ID": json.RawMessage(body)})
+	if err != nil {
+		return fmt.Errorf("encode identity: %w", err)
+	}
+	batch := new(Batch)
+	batch.Put(identityKey, record)
+	if err := engine.Write(batch, true); err != nil {
+		return fmt.Errorf("save identity: %w", err)
+	}
+	return nil
+}
+
+// RaiseEpoch starts another life of a directory: it loads the identity, or draws a token for a fresh directory,
+// raises the epoch and makes that durable. Nothing may be sent before it returns. A directory that another node
+// name has used is refused: two names for one identity is how data gets mixed up.
+func RaiseEpoch(engine Engine, name string, draw func() uint64) (Identity, error) {
+	id, found, err := LoadIdentity(engine)
+	if err != nil {
+		return Identity{}, err
+	}
+	if !found {
+		id = Identity{Name: name, Token: draw() | 1}
+	}
+	if id.Name != name {
+		return Identity{}, fmt.Errorf("the data directory belongs to node %q, not %q: "+
+			"start it with --name %s, or give this node a directory of its own", id.Name, name, id.Name)
+	}
+	id.Epoch++
+	return id, SaveIdentity(engine, id)
+}

@@ -1,0 +1,185 @@
+package persistence
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Log is the layout of all groups' Raft logs on one engine:
+//
+//	e<group><index>  an entry
+//	h<group>         hard state: term, vote and commit in one record
+//	s<group>         start of the log: what the state is at before the first entry
+//
+// <group> and <index> are 8 bytes, big endian. Each value is followed by a CRC-32C over key and value.
+type Log struct{ engine Engine }
+
+// OpenLog lays a Log over an engine. It reads nothing yet.
+func OpenLog(engine Engine) *Log { return &Log{engine} }
+
+const (
+	kindEntry = 'e'
+	kindHard  = 'h'
+	kindStart = 's'
+)
+
+func groupKey(kind byte, group messages.GroupID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, uint64(group))
+}
+
+func entryKey(group messages.GroupID, index uint64) []byte {
+	return binary.BigEndian.AppendUint64(groupKey(kindEntry, group), index)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// putRecord writes a message with its checksum.
+func putRecord(batch *Batch, key []byte, m proto.Message) error {
+	value, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, 0, proto.Size(m)+4), m)
+	if err != nil {
+		return fmt.Errorf("encode record %q: %w", key[:1], err)
+	}
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	batch.Put(key, binary.BigEndian.AppendUint32(value, sum))
+	return nil
+}
+
+// openRecord checks a record and decodes it into m.
+func openRecord(key, value []byte, m proto.Message) error {
+	damaged := func(what string) error {
+		return &CorruptError{Where: describe(key), What: what + "; " + replaceNode}
+	}
+	if len(value) < 4 {
+		return damaged("it is cut off")
+	}
+	body, sum := value[:len(value)-4], binary.BigEndian.Uint32(value[len(value)-4:])
+	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) != sum {
+		return damaged("its checksum is wrong")
+	}
+	if err := proto.Unmarshal(body, m); err != nil {
+		return damaged("its format is wrong")
+	}
+	return nil
+}
+
+func describe(key []byte) string {
+	if len(key) < 9 {
+		return fmt.Sprintf("record %q", key)
+	}
+	group := binary.BigEndian.Uint64(key[1:])
+	switch {
+	case key[0] == kindHard:
+		return fmt.Sprintf("hard state of group %d", group)
+	case key[0] == kindStart:
+		return fmt.Sprintf("start of the log of group %d", group)
+	case key[0] == kindEntry && len(key) == 17:
+		return fmt.Sprintf("log entry %d of group %d", binary.BigEndian.Uint64(key[9:]), group)
+	}
+	return fmt.Sprintf("record %q of group %d", key[0], group)
+}
+
+// Add turns a Save into writes of batch. It touches no disk.
+func (l *Log) Add(batch *Batch, s Save) error {
+	all := groupKey(kindEntry, s.Group)
+	if s.Remove {
+		batch.DeleteRange(all, PrefixEnd(all))
+		batch.Delete(groupKey(kindStart, s.Group))
+		return nil
+	}
+	if s.HardState != nil {
+		if err := putRecord(batch, groupKey(kindHard, s.Group), s.HardState); err != nil {
+			return err
+		}
+	}
+	if s.Snapshot != nil {
+		batch.DeleteRange(all, PrefixEnd(all))
+		if err := putRecord(batch, groupKey(kindStart, s.Group), s.Snapshot); err != nil {
+			return err
+		}
+	}
+	if s.Truncate != 0 {
+		batch.DeleteRange(entryKey(s.Group, s.Truncate), PrefixEnd(all))
+	}
+	for _, entry := range s.Entries {
+		if err := putRecord(batch, entryKey(s.Group, entry.Index), entry); err != nil {
+			return err
+		}
+	}
+	if s.Compact != nil {
+		batch.DeleteRange(all, entryKey(s.Group, s.Compact.Index+1))
+		return putRecord(batch, groupKey(kindStart, s.Group), s.Compact)
+	}
+	return nil
+}
+
+// Load reads a group's log and checks all of it. A group that was never saved has Snapshot.Index 0 and nothing else.
+func (l *Log) Load(group messages.GroupID) (Loaded, error) {
+	loaded := Loaded{HardState: &messages.HardState{}, Snapshot: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
+	hard, err := l.read(groupKey(kindHard, group), loaded.HardState)
+	if err != nil {
+		return Loaded{}, err
+	}
+	start, err := l.read(groupKey(kindStart, group), loaded.Snapshot)
+	if err != nil {
+		return Loaded{}, err
+	}
+	if loaded.Entries, err = l.entries(group, loaded.Snapshot); err != nil {
+		return Loaded{}, err
+	}
+	if !hard && (start || len(loaded.Entries) > 0) {
+		return Loaded{}, &CorruptError{
+			Where: describe(groupKey(kindHard, group)), What: "it is missing though the log is there; " + replaceNode,
+		}
+	}
+	return loaded, nil
+}
+
+func (l *Log) read(key []byte, into proto.Message) (bool, error) {
+	value, found, err := l.engine.Get(key)
+	if err != nil || !found {
+		return false, err
+	}
+	return true, openRecord(key, value, into)
+}
+
+func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*messages.Entry, error) {
+	var entries []*messages.Entry
+	var bad error
+	prefix := groupKey(kindEntry, group)
+	next, term := start.Index+1, start.Term
+	err := l.engine.Scan(prefix, PrefixEnd(prefix), func(key, value []byte) bool {
+		entry := new(messages.Entry)
+		if bad = openRecord(key, value, entry); bad != nil {
+			return false
+		}
+		if entry.Index != next || len(key) != 17 || binary.BigEndian.Uint64(key[9:]) != next {
+			bad = &CorruptError{Where: describe(key), What: fmt.Sprintf("entry %d should be here; %s", next, replaceNode)}
+		} else if entry.Term < term {
+			bad = &CorruptError{Where: describe(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, replaceNode)}
+		}
+		entries = append(entries, entry)
+		next, term = next+1, entry.Term
+		return bad == nil
+	})
+	if err == nil {
+		err = bad
+	}
+	return entries, err
+}
+
+// Groups lists the groups that have a log, ascending.
+func (l *Log) Groups() ([]messages.GroupID, error) {
+	var groups []messages.GroupID
+	err := l.engine.Scan([]byte{kindHard}, []byte{kindHard + 1}, func(key, _ []byte) bool {
+		if len(key) == 9 {
+			groups = append(groups, messages.GroupID(binary.BigEndian.Uint64(key[1:])))
+		}
+		return true
+	})
+	return groups, err
+}

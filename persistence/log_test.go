@@ -1,0 +1,142 @@
+package persistence_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/memory"
+)
+
+func entries(term, from, to uint64) []*messages.Entry {
+	var all []*messages.Entry
+	for i := from; i <= to; i++ {
+		all = append(all, &messages.Entry{Index: i, Term: term, Commands: [][]byte{fmt.Appendf(nil, "%d/%d", term, i)}})
+	}
+	return all
+}
+
+func save(t *testing.T, e persistence.Engine, s persistence.Save) {
+	t.Helper()
+	batch := new(persistence.Batch)
+	require.NoError(t, persistence.OpenLog(e).Add(batch, s))
+	require.NoError(t, e.Write(batch, true))
+}
+
+func load(t *testing.T, e persistence.Engine, group messages.GroupID) (first, last uint64, loaded persistence.Loaded) {
+	t.Helper()
+	loaded, err := persistence.OpenLog(e).Load(group)
+	require.NoError(t, err)
+	first = loaded.Snapshot.Index + 1
+	return first, first + uint64(len(loaded.Entries)) - 1, loaded
+}
+
+func start(index, term uint64) *messages.SnapshotMeta {
+	return &messages.SnapshotMeta{Index: index, Term: term, Conf: &messages.ConfState{Voters: []uint64{1, 2, 3}}}
+}
+
+// Nothing is wiped by a restart, and a vote is as durable as its term.
+func TestLogSurvivesRestarts(t *testing.T) {
+	e := memory.New()
+	save(t, e, persistence.Save{Group: 7, HardState: &messages.HardState{Term: 3, Vote: 2, Commit: 1}, Snapshot: start(1, 1), Entries: entries(3, 2, 50)})
+	save(t, e, persistence.Save{Group: 8, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 4)})
+	for range 3 {
+		e = e.Kill()
+		first, last, loaded := load(t, e, 7)
+		require.EqualValues(t, 2, first)
+		require.EqualValues(t, 50, last)
+		require.EqualValues(t, 3, loaded.HardState.Term)
+		require.EqualValues(t, 2, loaded.HardState.Vote)
+		require.Equal(t, []uint64{1, 2, 3}, loaded.Snapshot.Conf.Voters)
+		groups, err := persistence.OpenLog(e).Groups()
+		require.NoError(t, err)
+		require.Equal(t, []messages.GroupID{7, 8}, groups)
+	}
+}
+
+func TestLogTruncatesCompactsAndIsReplaced(t *testing.T) {
+	e := memory.New()
+	save(t, e, persistence.Save{Group: 1, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 300)})
+	save(t, e, persistence.Save{Group: 2, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 9)})
+	save(t, e, persistence.Save{Group: 1, Truncate: 250, Entries: entries(2, 250, 260)})
+	save(t, e, persistence.Save{Group: 1, Compact: start(255, 2)})
+	first, last, loaded := load(t, e, 1)
+	require.EqualValues(t, 256, first)
+	require.EqualValues(t, 260, last)
+	require.Equal(t, "2/256", string(loaded.Entries[0].Commands[0]))
+	save(t, e, persistence.Save{Group: 1, Snapshot: start(65535, 4), Entries: entries(4, 65536, 65540)})
+	first, last, _ = load(t, e, 1)
+	require.EqualValues(t, 65536, first)
+	require.EqualValues(t, 65540, last)
+	save(t, e, persistence.Save{Group: 1, Remove: true})
+	_, _, loaded = load(t, e, 1)
+	require.Empty(t, loaded.Entries)
+	require.EqualValues(t, 1, loaded.HardState.Term, "a removed replica remembers how it voted")
+	_, last, _ = load(t, e, 2)
+	require.EqualValues(t, 9, last, "the neighbour keeps its log")
+}
+
+func TestLogRefusesDamage(t *testing.T) {
+	fresh := func() *memory.Engine {
+		e := memory.New()
+		save(t, e, persistence.Save{Group: 1, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 5)})
+		return e
+	}
+	var keys [][]byte
+	require.NoError(t, fresh().Scan(nil, nil, func(k, _ []byte) bool {
+		keys = append(keys, append([]byte(nil), k...))
+		return true
+	}))
+	require.Len(t, keys, 6)
+	for _, key := range keys {
+		e := fresh()
+		require.True(t, e.FlipBit(key, 11))
+		_, err := persistence.OpenLog(e).Load(1)
+		var corrupt *persistence.CorruptError
+		require.True(t, errors.As(err, &corrupt), "flipped bit in %q: %v", key, err)
+		require.ErrorContains(t, err, "empty data directory")
+	}
+	gap := fresh()
+	batch := new(persistence.Batch)
+	batch.Delete(keys[1])
+	require.NoError(t, gap.Write(batch, true))
+	_, err := persistence.OpenLog(gap).Load(1)
+	require.ErrorContains(t, err, "should be here")
+}
+
+func TestIdentity(t *testing.T) {
+	e := memory.New()
+	draw := func() uint64 { return 42 }
+	id, err := persistence.RaiseEpoch(e, "n1", draw)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, id.Epoch)
+	id.Cluster, id.Node = 9, 3
+	require.NoError(t, persistence.SaveIdentity(e, id))
+	e = e.Kill()
+	again, err := persistence.RaiseEpoch(e, "n1", nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, again.Epoch)
+	require.EqualValues(t, 3, again.Node)
+	require.Equal(t, id.Token, again.Token)
+	_, err = persistence.RaiseEpoch(e, "n2", draw)
+	require.ErrorContains(t, err, `belongs to node "n1"`)
+	require.True(t, e.FlipBit([]byte("node/identity"), 300))
+	_, err = persistence.RaiseEpoch(e, "n1", draw)
+	require.ErrorContains(t, err, "damaged")
+}
+
+func TestLockDir(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := persistence.LockDir(dir)
+	require.NoError(t, err)
+	_, err = persistence.LockDir(dir)
+	require.ErrorContains(t, err, "in use by process")
+	require.NoError(t, lock.Unlock())
+	lock, err = persistence.LockDir(dir)
+	require.NoError(t, err)
+	require.NoError(t, lock.Unlock())
+}

@@ -1,0 +1,243 @@
+// Package memory is an ordered in-memory engine that can crash: it knows what was synced and what was not, and can
+// fail, fill up or stall like a disk. Tests and simulations run on it; nothing of it touches a disk.
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// Engine is a persistence.Engine in memory. The zero value is not usable; see New.
+type Engine struct {
+	mu       sync.RWMutex
+	data     *tree
+	synced   *tree                // what a power loss cannot take
+	unsynced []*persistence.Batch // since synced, in order
+	faults   Faults
+	bytes    int
+	closed   bool
+	broken   bool // a write has failed: nothing more may be written
+}
+
+type tree = btree.Map[string, []byte]
+
+// Faults make an Engine behave like a failing disk. Fields may be combined.
+type Faults struct {
+	Write func(batch *persistence.Batch) error // called before each write; an error fails it without effect
+	Sync  func() error                         // called in each synced write; an error fails it, its bytes may or may not last
+	Limit int                                  // bytes of all writes after which the disk is full; 0: never
+}
+
+// ErrFull is a full disk.
+var ErrFull = errors.New("no space left on device")
+
+// New makes an empty engine.
+func New() *Engine { return &Engine{data: new(tree), synced: new(tree)} }
+
+// SetFaults changes how the engine fails from now on.
+func (e *Engine) SetFaults(f Faults) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = f
+}
+
+// Crash gives what a power loss leaves: everything synced and a random part, from the front, of what was not.
+// The engine itself is closed.
+func (e *Engine) Crash(rng *rand.Rand) *Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	left := &Engine{data: e.synced.Copy()}
+	for _, batch := range e.unsynced[:rng.IntN(len(e.unsynced)+1)] {
+		apply(left.data, batch)
+	}
+	left.synced = left.data.Copy()
+	return left
+}
+
+// Kill gives what the death of the process leaves: every accepted write. The engine itself is closed.
+func (e *Engine) Kill() *Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced}
+}
+
+// Get implements persistence.Reader.
+func (e *Engine) Get(key []byte) ([]byte, bool, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return nil, false, persistence.ErrClosed
+	}
+	return get(e.data, key)
+}
+
+// Scan implements persistence.Reader. It sees the engine as it is when it begins.
+func (e *Engine) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+	s, err := e.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Scan(low, high, visit)
+}
+
+// Snapshot implements persistence.Engine; it costs next to nothing.
+func (e *Engine) Snapshot() (persistence.Snapshot, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, persistence.ErrClosed
+	}
+	return &snapshot{data: e.data.Copy()}, nil
+}
+
+// Write implements persistence.Engine.
+func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return persistence.ErrClosed
+	}
+	if e.broken {
+		return errors.New("an earlier write failed")
+	}
+	if err := e.refuse(batch); err != nil {
+		e.broken = true
+		return err
+	}
+	kept := new(persistence.Batch)
+	if err := batch.Each(kept); err != nil {
+		e.broken = true
+		return err
+	}
+	apply(e.data, kept)
+	e.unsynced = append(e.unsynced, kept)
+	e.bytes += kept.Bytes()
+	if !sync {
+		return nil
+	}
+	if e.faults.Sync != nil {
+		if err := e.faults.Sync(); err != nil {
+			e.broken = true
+			return fmt.Errorf("sync: %w", err)
+		}
+	}
+	e.synced, e.unsynced = e.data.Copy(), nil
+	return nil
+}
+
+func (e *Engine) refuse(batch *persistence.Batch) error {
+	if e.faults.Limit > 0 && e.bytes+batch.Bytes() > e.faults.Limit {
+		return ErrFull
+	}
+	if e.faults.Write != nil {
+		return e.faults.Write(batch)
+	}
+	return nil
+}
+
+// FlipBit damages one stored value, as a bad disk would. It tells whether the key was there.
+func (e *Engine) FlipBit(key []byte, bit int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	value, found := e.data.Get(string(key))
+	if !found || len(value) == 0 {
+		return false
+	}
+	damaged := append([]byte(nil), value...)
+	damaged[bit/8%len(damaged)] ^= 1 << (bit % 8)
+	e.data.Set(string(key), damaged)
+	e.synced.Set(string(key), damaged)
+	return true
+}
+
+// Close implements persistence.Engine. What was written can still be had from Kill or Crash.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return nil
+}
+
+type snapshot struct {
+	mu   sync.Mutex
+	data *tree
+}
+
+func (s *snapshot) view() (*tree, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.data == nil {
+		return nil, persistence.ErrClosed
+	}
+	return s.data, nil
+}
+
+func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
+	data, err := s.view()
+	if err != nil {
+		return nil, false, err
+	}
+	return get(data, key)
+}
+
+func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+	data, err := s.view()
+	if err != nil {
+		return err
+	}
+	data.Ascend(string(low), func(key string, value []byte) bool {
+		if len(high) > 0 && key >= string(high) {
+			return false
+		}
+		return visit([]byte(key), value)
+	})
+	return nil
+}
+
+func (s *snapshot) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data = nil
+}
+
+func get(data *tree, key []byte) ([]byte, bool, error) {
+	value, found := data.Get(string(key))
+	if !found {
+		return nil, false, nil
+	}
+	return append([]byte{}, value...), true, nil
+}
+
+// apply writes a batch that Each has already read without fault.
+func apply(data *tree, batch *persistence.Batch) {
+	if err := batch.Each(applying{data}); err != nil {
+		panic(err) // a Batch that was built record by record cannot be damaged
+	}
+}
+
+type applying struct{ data *tree }
+
+func (a applying) Put(key, value []byte) { a.data.Set(string(key), append([]byte{}, value...)) }
+func (a applying) Delete(key []byte)     { a.data.Delete(string(key)) }
+func (a applying) DeleteRange(low, high []byte) {
+	var doomed []string
+	a.data.Ascend(string(low), func(key string, _ []byte) bool {
+		if key >= string(high) {
+			return false
+		}
+		doomed = append(doomed, key)
+		return true
+	})
+	for _, key := range doomed {
+		a.data.Delete(key)
+	}
+}

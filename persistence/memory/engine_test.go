@@ -1,0 +1,72 @@
+package memory_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/enginetest"
+	"github.com/eraft-io/eraft/persistence/memory"
+)
+
+type disk struct{ now *memory.Engine }
+
+func (d *disk) Open(*testing.T) persistence.Engine { return d.now }
+func (d *disk) Reopen(*testing.T) persistence.Engine {
+	d.now = d.now.Kill()
+	return d.now
+}
+
+func TestConformance(t *testing.T) {
+	enginetest.Run(t, func(*testing.T) enginetest.Disk { return &disk{memory.New()} })
+}
+
+func one(key string) *persistence.Batch {
+	b := new(persistence.Batch)
+	b.Put([]byte(key), []byte(key))
+	return b
+}
+
+func TestCrashKeepsWhatWasSyncedAndAPrefixOfTheRest(t *testing.T) {
+	lengths := map[int]bool{}
+	for seed := range uint64(50) {
+		e := memory.New()
+		for i := range 10 {
+			require.NoError(t, e.Write(one(fmt.Sprint(i)), i == 4))
+		}
+		after, n := e.Crash(rand.New(rand.NewPCG(seed, 0))), 0
+		for ; n < 10; n++ {
+			if _, found, err := after.Get([]byte(fmt.Sprint(n))); err != nil || !found {
+				break
+			}
+		}
+		for i := n; i < 10; i++ {
+			_, found, err := after.Get([]byte(fmt.Sprint(i)))
+			require.NoError(t, err)
+			require.False(t, found, "key %d is there though key %d is not", i, n)
+		}
+		require.GreaterOrEqual(t, n, 5)
+		lengths[n] = true
+	}
+	require.Greater(t, len(lengths), 3, "crashes must differ")
+}
+
+func TestFaults(t *testing.T) {
+	boom := errors.New("boom")
+	e := memory.New()
+	e.SetFaults(memory.Faults{Sync: func() error { return boom }})
+	require.NoError(t, e.Write(one("a"), false))
+	require.ErrorIs(t, e.Write(one("b"), true), boom)
+	e.SetFaults(memory.Faults{})
+	require.Error(t, e.Write(one("c"), false), "nothing may be written after a failed sync")
+
+	e = memory.New()
+	e.SetFaults(memory.Faults{Limit: 40})
+	require.NoError(t, e.Write(one("a"), true))
+	require.NoError(t, e.Write(one("b"), true))
+	require.ErrorIs(t, e.Write(one("c"), true), memory.ErrFull)
+}

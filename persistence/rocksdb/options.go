@@ -1,0 +1,65 @@
+package rocksdb
+
+import "github.com/linxGnu/grocksdb"
+
+// Kind says what an engine is used for; it decides RocksDB's options.
+type Kind int
+
+const (
+	// Log is written in order, synced often, read at start, and cut at the front.
+	Log Kind = iota
+	// State is written unsynced, read at random, and as big as the user's data.
+	State
+)
+
+type options struct {
+	db    *grocksdb.Options
+	table *grocksdb.BlockBasedTableOptions
+	cache *grocksdb.Cache
+}
+
+// options sets what differs from RocksDB's defaults, each with its reason.
+func (k Kind) options() *options {
+	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions()}
+	cache := 32 << 20 // state: hot blocks; the page cache holds the rest
+	if k == Log {
+		cache = 1 << 20 // the log is read only at start
+	}
+	o.cache = grocksdb.NewLRUCache(uint64(cache))
+	o.table.SetBlockCache(o.cache)
+	o.table.SetCacheIndexAndFilterBlocks(true) // else they are outside of any bound
+	o.table.SetFormatVersion(5)                // full, faster filters
+	if k == State {
+		o.table.SetFilterPolicy(grocksdb.NewBloomFilterFull(10)) // most gets of absent keys never touch a data block
+	}
+	db := o.db
+	db.SetBlockBasedTableFactory(o.table)
+	db.SetCreateIfMissing(true)
+	db.SetParanoidChecks(true) // stop at the first sign of damage
+	// A torn record at the very end is a write that nobody was told about; anything else that is damaged is refused.
+	db.SetWALRecoveryMode(grocksdb.TolerateCorruptedTailRecordsRecovery)
+	db.SetWriteBufferSize(32 << 20)  // less write amplification than smaller ones; allocated as it fills
+	db.SetArenaBlockSize(256 << 10)  // an idle memtable costs this much, not an eighth of the buffer
+	db.SetMaxWriteBufferNumber(3)    // writes go on while one is flushed
+	db.SetMaxTotalWalSize(128 << 20) // bounds the replay at start
+	db.SetMaxBackgroundJobs(2)       // one flush and one compaction beside the actors
+	db.SetMaxOpenFiles(512)          // bounds memory of open tables
+	db.SetKeepLogFileNum(2)          // RocksDB's own text logs
+	db.SetMaxLogFileSize(1 << 20)    // likewise
+	db.SetStatsDumpPeriodSec(0)      // no periodic work in an idle node
+	db.SetStatsPersistPeriodSec(0)   // likewise
+	db.SetBytesPerSync(1 << 20)      // write tables out steadily, not in one stall at the end
+	db.SetCompression(grocksdb.LZ4Compression)
+	db.SetLevelCompactionDynamicLevelBytes(true) // space stays near the data's size
+	if k == Log {
+		db.SetCompression(grocksdb.NoCompression) // entries live short: compressing them is wasted work
+		db.SetRecycleLogFileNum(0)                // recycled files would make a torn tail look like an old record
+	}
+	return o
+}
+
+func (o *options) destroy() {
+	o.db.Destroy()
+	o.table.Destroy()
+	o.cache.Destroy()
+}

@@ -1,0 +1,53 @@
+package raftactor
+
+import "github.com/eraft-io/eraft/messages"
+
+// LeaderChanged tells that this replica sees another leader; Leader 0 is none.
+type LeaderChanged struct {
+	Group  messages.GroupID
+	Leader messages.NodeID
+	Term   uint64
+	Role   string
+}
+
+// SnapshotSent tells that a follower has staged a whole snapshot, or that the transfer ended without.
+type SnapshotSent struct {
+	Group messages.GroupID
+	To    messages.NodeID
+	Index uint64
+	OK    bool
+}
+
+// SnapshotInstalled tells that this replica's data was replaced by the leader's.
+type SnapshotInstalled struct {
+	Group messages.GroupID
+	Index uint64
+}
+
+// LogCompacted tells that the log starts after Index now.
+type LogCompacted struct {
+	Group messages.GroupID
+	Index uint64
+}
+
+// MemberChanged tells that a membership change is proposed by this leader.
+type MemberChanged struct {
+	Group  messages.GroupID
+	Node   messages.NodeID
+	Change string
+}
+
+func (LeaderChanged) EventName() string     { return "leader changed" }
+func (SnapshotSent) EventName() string      { return "snapshot sent" }
+func (SnapshotInstalled) EventName() string { return "snapshot installed" }
+func (LogCompacted) EventName() string      { return "log compacted" }
+func (MemberChanged) EventName() string     { return "member changed" }
+
+// MessageDropped tells that raft did not take a message or an order, and why.
+type MessageDropped struct {
+	Group  messages.GroupID
+	From   messages.NodeID
+	Reason error
+}
+
+func (MessageDropped) EventName() string { return "raft message dropped" }

@@ -1,0 +1,144 @@
+package raftactor
+
+import (
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft"
+)
+
+// Desire says where a group's replicas should be, the preferred leader first. The leader gets there by one
+// membership change at a time; everybody else remembers it for the day it leads.
+type Desire struct {
+	Nodes []uint64
+	Birth bool // the group was just made: its preferred leader campaigns at once
+}
+
+type desire struct {
+	nodes []uint64
+	birth bool
+	ticks int // since this replica leads without being the preferred leader while that one is up to date
+}
+
+// preferTicks is how long a preferred leader must have been up to date before it gets the leadership back: 10 s.
+const preferTicks = 200
+
+func (d *desire) want(nodes []uint64, birth bool) { d.nodes, d.birth = nodes, d.birth || birth }
+
+// tidy is what a replica does between requests: membership, preferred leader, compaction.
+func (p *Peer) tidy() {
+	if p.desire.birth && len(p.desire.nodes) > 0 {
+		p.desire.birth = false
+		if p.desire.nodes[0] == uint64(p.o.Node) && p.core.Soft().Term <= 1 {
+			p.core.Campaign()
+		}
+	}
+	if p.core.Soft().Role == raft.Leader && len(p.desire.nodes) > 0 {
+		p.reconcile()
+	}
+	p.compact()
+}
+
+func (p *Peer) reconcile() {
+	status := p.core.Status()
+	if change := NextChange(status, p.desire.nodes); change != nil {
+		if change.Kind == messages.ConfChange_REMOVE && change.Node == uint64(p.o.Node) {
+			p.onTransfer(Transfer{})
+			return
+		}
+		if _, _, err := p.core.ProposeConf(change); err == nil {
+			p.o.System.Events(MemberChanged{
+				Group: p.o.Group, Node: messages.NodeID(change.Node), Change: change.Kind.String(),
+			})
+		}
+		return
+	}
+	preferred := p.desire.nodes[0]
+	if preferred == uint64(p.o.Node) || !upToDate(status, preferred) {
+		p.desire.ticks = 0
+		return
+	}
+	if p.desire.ticks++; p.desire.ticks >= preferTicks {
+		p.desire.ticks = 0
+		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
+	}
+}
+
+// NextChange is the next step from a group's membership to the wanted one: first add as learner, then promote who
+// has caught up, and only then remove who is not wanted. nil: nothing to do now.
+func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
+	conf := status.Conf
+	for _, node := range wanted {
+		if !slices.Contains(conf.Voters, node) && !slices.Contains(conf.Learners, node) {
+			return &messages.ConfChange{Kind: messages.ConfChange_ADD_LEARNER, Node: node}
+		}
+	}
+	for _, node := range conf.Learners {
+		if slices.Contains(wanted, node) && upToDate(status, node) {
+			return &messages.ConfChange{Kind: messages.ConfChange_PROMOTE, Node: node}
+		}
+	}
+	for _, node := range wanted {
+		if !slices.Contains(conf.Voters, node) {
+			return nil
+		}
+	}
+	for _, node := range slices.Concat(conf.Voters, conf.Learners) {
+		if !slices.Contains(wanted, node) {
+			return &messages.ConfChange{Kind: messages.ConfChange_REMOVE, Node: node}
+		}
+	}
+	return nil
+}
+
+// lagEntries is how far behind a follower may be and still count as up to date.
+const lagEntries = 16
+
+func upToDate(status raft.Status, node uint64) bool {
+	for _, f := range status.Followers {
+		if f.ID == node {
+			return f.Active && f.Match+lagEntries >= status.Last
+		}
+	}
+	return false
+}
+
+// successor is the voter that has most of the log, 0 if there is none but this one.
+func successor(status raft.Status) uint64 {
+	var best, match uint64
+	for _, f := range status.Followers {
+		if f.Active && slices.Contains(status.Conf.Voters, f.ID) && f.ID != status.ID && f.Match > match {
+			best, match = f.ID, f.Match
+		}
+	}
+	return best
+}
+
+// compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so.
+func (p *Peer) compact() {
+	if p.flushing || p.core.LogBytes() < 2*p.o.Limits.RetainBytes {
+		return
+	}
+	p.flushing = true
+	p.o.System.Root.Send(p.apply, flush{})
+}
+
+// onFlushed compacts what is durable, but for a tail that lets lagging followers catch up without a snapshot. A
+// follower that is being served from the log keeps it a while: up to eight times the tail.
+func (p *Peer) onFlushed(m flushed) {
+	p.flushing = false
+	cut := min(m.index, p.core.TailStart(p.o.Limits.RetainBytes))
+	if p.core.LogBytes() < 8*p.o.Limits.RetainBytes {
+		for _, f := range p.core.Status().Followers {
+			if f.Active && f.Match > 0 {
+				cut = min(cut, f.Match)
+			}
+		}
+	}
+	if cut <= p.core.Soft().First {
+		return
+	}
+	if err := p.core.Compact(cut); err != nil {
+		p.fail(err)
+	}
+}

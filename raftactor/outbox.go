@@ -1,0 +1,82 @@
+package raftactor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// outbox collects the answers of one turn, so that each session gets one message.
+type outbox struct {
+	system *actors.System
+	group  messages.GroupID
+	node   messages.NodeID
+	order  []*parcel
+	index  map[recipient]*parcel
+}
+
+type recipient struct{ address, id string }
+
+type parcel struct {
+	to      recipient
+	replies []*messages.Reply
+	bytes   int
+}
+
+// parcelBytes is when a Replies message is big enough to go even before the turn is over: values may be 1 MiB each.
+const parcelBytes = 1 << 20
+
+func newOutbox(o *Options) *outbox {
+	return &outbox{system: o.System, group: o.Group, node: o.Node, index: map[recipient]*parcel{}}
+}
+
+func (b *outbox) add(to recipient, reply *messages.Reply) {
+	p := b.index[to]
+	if p == nil {
+		p = &parcel{to: to}
+		b.index[to] = p
+		b.order = append(b.order, p)
+	}
+	p.replies = append(p.replies, reply)
+	p.bytes += 64 + len(reply.Value) + len(reply.Text)
+	for _, pair := range reply.GetChunk().GetPairs() {
+		p.bytes += len(pair.Key) + len(pair.Value)
+	}
+	if p.bytes >= parcelBytes {
+		b.send(p)
+	}
+}
+
+func (b *outbox) send(p *parcel) {
+	if len(p.replies) == 0 {
+		return
+	}
+	b.system.Root.Send(actor.NewPID(p.to.address, p.to.id), &messages.Replies{
+		FromGroup: uint64(b.group), FromNode: uint64(b.node), Replies: p.replies,
+	})
+	p.replies, p.bytes = nil, 0
+}
+
+// flush sends everything that is left; the outbox is empty afterwards.
+func (b *outbox) flush() {
+	if len(b.order) == 0 {
+		return
+	}
+	for _, p := range b.order {
+		b.send(p)
+	}
+	b.order = b.order[:0]
+	clear(b.index)
+}
+
+// refuse answers an encoded command or query that goes no further.
+func (b *outbox) refuse(to recipient, encoded []byte, why *messages.Error) {
+	session, seq := messages.Ident(encoded)
+	if to.id == "" || seq == 0 {
+		return // nobody waits for it
+	}
+	b.add(to, &messages.Reply{Session: session, Seq: seq, Code: why.Code, Text: why.Text, Hint: why.Hint})
+}
+
+func askerOf(a *messages.Asker) recipient { return recipient{a.Address, a.Id} }

@@ -1,0 +1,117 @@
+package raftactor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor/raft"
+)
+
+// output carries out everything that the core asks for. It is the only place where raft's decisions become messages.
+func (p *Peer) output() {
+	for !p.failed {
+		ready, ok := p.core.Ready()
+		if err := p.core.Err(); err != nil {
+			p.fail(err)
+			return
+		}
+		if !ok {
+			break
+		}
+		if ready.Leader != nil {
+			p.leaderChanged(*ready.Leader)
+		}
+		p.send(ready.Send)
+		p.offered = p.offered && ready.Restore == nil
+		if ready.Persist != nil {
+			p.persist(ready.Persist, ready.Restore)
+		} else if ready.Restore != nil {
+			p.o.System.Root.Send(p.apply, restore{ready.Restore})
+		}
+		if len(ready.Apply) > 0 {
+			p.applyEntries(ready.Apply)
+		}
+		p.answerReads(ready.Reads)
+		p.sendSnapshots(ready.Snapshots)
+	}
+	p.settle()
+	p.answers.flush()
+}
+
+// sendBytes is when a message to one replica is big enough to go; more goes into a further one.
+const sendBytes = 1 << 20
+
+// send groups messages by receiver: one per replica and turn, unless that gets too big.
+func (p *Peer) send(all []*messages.RaftMessage) {
+	for len(all) > 0 {
+		to, size, full := all[0].To, 0, false
+		var batch, rest []*messages.RaftMessage
+		for _, m := range all {
+			n := 0
+			if len(m.Entries) > 0 {
+				n = proto.Size(m)
+			}
+			full = full || m.To == to && size > 0 && size+n > sendBytes
+			if m.To != to || full {
+				rest = append(rest, m)
+				continue
+			}
+			batch, size = append(batch, m), size+n
+		}
+		all = rest
+		address := p.o.Address(messages.NodeID(to))
+		if address == "" {
+			p.core.Unreachable(to)
+			continue
+		}
+		p.o.System.Root.Send(actor.NewPID(address, PeerPath(p.o.Group)), &messages.RaftMessages{Messages: batch})
+	}
+}
+
+// persist hands a step to the Writer. What must wait for the disk is held until its answer.
+func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
+	if len(step.After) > 0 || snapshot != nil {
+		p.held = append(p.held, held{seq: step.Seq, after: step.After, restore: snapshot})
+	}
+	if step.Compact != nil {
+		p.o.System.Events(LogCompacted{Group: p.o.Group, Index: step.Compact.Index})
+	}
+	p.o.System.Root.Send(p.o.Writer, &persistence.Persist{
+		Save: persistence.Save{
+			Group: p.o.Group, HardState: step.HardState, Snapshot: step.Snapshot, Truncate: step.Truncate,
+			Entries: step.Entries, Compact: step.Compact,
+		},
+		Seq: step.Seq, NoSync: step.NoSync, ReplyTo: p.self,
+	})
+}
+
+func (p *Peer) applyEntries(entries []*messages.Entry) {
+	waiters, lost := p.waiting.take(entries)
+	for _, w := range lost {
+		w.refuse(p.answers, p.notLeader(p.core.Soft().Leader))
+	}
+	p.o.System.Root.Send(p.apply, apply{entries, waiters})
+}
+
+// leaderChanged answers, when leadership is lost, all whose commands are in the log but not committed: nobody
+// here will ever know what becomes of them.
+func (p *Peer) leaderChanged(now raft.LeaderChange) {
+	if p.leader.Role == raft.Leader && now.Role != raft.Leader {
+		why := messages.Errorf(messages.Code_UNCERTAIN, "node %d lost the leadership of group %d", p.o.Node, p.o.Group)
+		if now.Leader != 0 {
+			why.Hint = &messages.Hint{Leader: now.Leader}
+		}
+		for _, w := range p.waiting.drop() {
+			w.refuse(p.answers, why)
+		}
+	}
+	if now != p.leader {
+		p.o.System.Events(LeaderChanged{
+			Group: p.o.Group, Leader: messages.NodeID(now.Leader), Term: now.Term, Role: now.Role.String(),
+		})
+	}
+	p.leader = now
+	p.report()
+}

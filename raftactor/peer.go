@@ -1,0 +1,227 @@
+package raftactor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor/raft"
+)
+
+// Peer is one replica of one Raft group. It steps the Raft core over a whole mailbox drain and then carries out
+// what the core asks for, once.
+//
+//	receives                 from       does
+//	*messages.RaftMessages   Peers      steps messages of other replicas
+//	*messages.Requests       Routers    commands become one log entry, queries one ReadIndex; or a refusal with a hint
+//	Tick                     Ticker     lets raft's time pass
+//	*persistence.Persisted   Writer     what waited for the disk may go on
+//	applied, flushed         Applier    frees memory, allows compaction
+//	viewChanged              Applier    proposals are checked against it
+//	snapshotSent, staged     transfers  the end of a snapshot transfer, at the leader and at the follower
+//	Desire                   node       where the group's replicas should be
+//	Transfer                 node       hand leadership over
+//
+// Peer never blocks, reads no clock but Env's, and reaches the disk only through the Writer.
+type Peer struct {
+	o     *Options
+	store store
+	core  *raft.Core
+	self  *actor.PID
+	apply *actor.PID
+
+	waiting  waiting
+	entry    *waiter // what this drain has gathered for the next entry
+	reads    []*messages.Asker
+	asked    map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
+	askedNow int
+	token    uint64
+	held     []held // messages and restores that wait for a Persisted
+	flushing bool
+	offered  bool // a staged snapshot waits for the core's decision
+	view     any
+	desire   desire
+	time     logTime
+	leader   raft.LeaderChange
+	answers  *outbox
+	sending  map[uint64]bool // followers with a snapshot transfer under way
+	draws    func() uint64
+	state    *messages.ReplicaStatus
+	failed   bool
+}
+
+// held is what may go on when the Writer has made everything up to seq durable.
+type held struct {
+	seq     uint64
+	after   []*messages.RaftMessage
+	restore *messages.SnapshotMeta
+}
+
+// Tick lets one tick pass. Sent by the node's Ticker to all Peers at once.
+type Tick struct{}
+
+// Transfer asks the leader to hand leadership to another voter; 0 lets it choose the one that is up to date.
+type Transfer struct{ To messages.NodeID }
+
+func newPeer(o *Options, s store, core *raft.Core) *Peer {
+	self := o.System.Address()
+	return &Peer{
+		o: o, store: s, core: core,
+		self:    actor.NewPID(self, PeerPath(o.Group)),
+		apply:   actor.NewPID(self, ApplierPath(o.Group)),
+		asked:   map[uint64][]*messages.Asker{},
+		answers: newOutbox(o),
+		sending: map[uint64]bool{},
+		draws:   o.System.Rand("snapshot/" + o.Group.String()).Uint64,
+	}
+}
+
+func (p *Peer) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
+		p.output()
+	case *actor.Stopping:
+		p.o.System.Root.Send(p.o.Ticker, Leave{p.self})
+	case []any:
+		if p.failed {
+			return
+		}
+		for _, element := range m {
+			message, _ := actors.Unwrap(element)
+			p.on(message)
+		}
+		p.propose()
+		p.read()
+		p.output()
+	}
+}
+
+func (p *Peer) on(message any) {
+	switch m := message.(type) {
+	case *messages.RaftMessages:
+		p.onRaft(m)
+	case *messages.Requests:
+		p.onRequests(m)
+	case Tick:
+		p.onTick()
+	case *persistence.Persisted:
+		p.onPersisted(m)
+	case applied:
+		p.onApplied(m)
+	case flushed:
+		p.onFlushed(m)
+	case viewChanged:
+		p.view = m.view
+	case snapshotSent:
+		p.onSnapshotSent(m)
+	case staged:
+		p.onStaged(m)
+	case Desire:
+		p.desire.want(m.Nodes, m.Birth)
+	case Transfer:
+		p.onTransfer(m)
+	}
+}
+
+// fail stops the node: this replica's memory can no longer be trusted.
+func (p *Peer) fail(err error) {
+	p.failed = true
+	p.o.System.Fatal(fmt.Errorf("group %d: %w", p.o.Group, err))
+}
+
+func (p *Peer) onRaft(m *messages.RaftMessages) {
+	for _, message := range m.Messages {
+		if message.GetTo() != uint64(p.o.Node) || message.GetGroup() != uint64(p.o.Group) {
+			continue // meant for a node that had this address before
+		}
+		if err := p.core.Step(message); err != nil {
+			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: err})
+		}
+	}
+}
+
+func (p *Peer) onTick() {
+	p.core.Tick()
+	p.tidy()
+	p.report()
+}
+
+func (p *Peer) onPersisted(m *persistence.Persisted) {
+	p.core.Persisted(m.Seq)
+	for len(p.held) > 0 && p.held[0].seq <= m.Seq {
+		h := p.held[0]
+		p.held = p.held[1:]
+		p.send(h.after)
+		if h.restore != nil {
+			p.o.System.Root.Send(p.apply, restore{h.restore})
+		}
+	}
+}
+
+func (p *Peer) onApplied(m applied) {
+	p.core.Applied(m.index)
+	p.waiting.applied(m.index)
+}
+
+func (p *Peer) onTransfer(m Transfer) {
+	to := uint64(m.To)
+	if to == 0 {
+		to = successor(p.core.Status())
+	}
+	if to == 0 {
+		return
+	}
+	if err := p.core.Transfer(to); err != nil {
+		p.o.System.Events(MessageDropped{Group: p.o.Group, From: p.o.Node, Reason: err})
+	}
+}
+
+// report tells the node how this replica is, if it changed.
+func (p *Peer) report() {
+	if p.o.OnState == nil {
+		return
+	}
+	s := p.core.Status()
+	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
+		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() {
+		return
+	}
+	p.state = &messages.ReplicaStatus{
+		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf,
+	}
+	p.o.OnState(p.state)
+}
+
+// logTime stamps entries. It follows the leader's monotonic clock from the last stamp in the log, and catches up
+// with the time of day at no more than double speed: a clock that jumps cannot expire sessions.
+type logTime struct {
+	last uint64
+	at   time.Duration
+}
+
+func (t *logTime) stamp(clock actors.Clock, newest uint64) uint64 {
+	now, wall := clock.Now(), uint64(clock.Wall().UnixMilli())
+	if t.last == 0 && newest == 0 {
+		t.last, t.at = wall, now
+		return wall
+	}
+	if newest > t.last {
+		t.last, t.at = newest, now
+		return newest
+	}
+	passed := uint64((now - t.at).Milliseconds())
+	stamp := t.last + passed
+	if stamp < wall {
+		stamp = min(stamp+passed, wall)
+	}
+	if passed > 0 {
+		t.last, t.at = stamp, now
+	}
+	return stamp
+}

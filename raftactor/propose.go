@@ -1,0 +1,134 @@
+package raftactor
+
+import (
+	"errors"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft"
+)
+
+func (p *Peer) onRequests(m *messages.Requests) {
+	status := p.core.Soft()
+	if status.Role != raft.Leader {
+		refuseAll(p.answers, m, p.notLeader(status.Leader))
+		return
+	}
+	for _, asker := range m.Askers {
+		to := askerOf(asker)
+		for _, command := range asker.Commands {
+			p.onCommand(to, command)
+		}
+		if len(asker.Queries) > 0 {
+			p.onQueries(to, asker)
+		}
+	}
+}
+
+func (p *Peer) onCommand(to recipient, command []byte) {
+	if p.o.Check != nil {
+		if why := p.o.Check(p.view, command); why != nil {
+			p.answers.refuse(to, command, why)
+			return
+		}
+	}
+	if p.waiting.bytes >= p.o.Limits.PendingBytes {
+		p.answers.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
+			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.waiting.bytes))
+		return
+	}
+	if p.entry == nil {
+		p.entry = new(waiter)
+	}
+	p.entry.add(to, command)
+	if p.entry.bytes >= p.o.Limits.EntryBytes {
+		p.propose()
+	}
+}
+
+// propose turns the commands gathered so far into one log entry.
+func (p *Peer) propose() {
+	w := p.entry
+	if w == nil {
+		return
+	}
+	p.entry = nil
+	index, term, err := p.core.Propose(w.commands, p.time.stamp(p.o.System.Clock, p.core.LogTime()))
+	if err != nil {
+		w.refuse(p.answers, p.refusal(err))
+		return
+	}
+	w.index, w.term = index, term
+	p.waiting.push(w)
+}
+
+func (p *Peer) onQueries(to recipient, asker *messages.Asker) {
+	if p.askedNow >= p.o.Limits.PendingReads {
+		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads waiting for a quorum", p.o.Group, p.askedNow)
+		for _, query := range asker.Queries {
+			p.answers.refuse(to, query, why)
+		}
+		return
+	}
+	p.reads = append(p.reads, asker)
+	p.askedNow += len(asker.Queries)
+}
+
+// read asks the core for one index for all reads of the drain.
+func (p *Peer) read() {
+	if len(p.reads) == 0 {
+		return
+	}
+	p.token++
+	askers := p.reads
+	p.reads = nil
+	if err := p.core.ReadIndex(p.token); err != nil {
+		p.refuseReads(askers, p.refusal(err))
+		return
+	}
+	p.asked[p.token] = askers
+}
+
+// answerReads hands reads whose index is known to the Applier.
+func (p *Peer) answerReads(results []raft.ReadResult) {
+	for _, result := range results {
+		askers := p.asked[result.Token]
+		delete(p.asked, result.Token)
+		if result.Err != nil {
+			p.refuseReads(askers, p.refusal(result.Err))
+			continue
+		}
+		for _, asker := range askers {
+			p.askedNow -= len(asker.Queries)
+		}
+		p.o.System.Root.Send(p.apply, query{result.Index, askers})
+	}
+}
+
+func (p *Peer) refuseReads(askers []*messages.Asker, why *messages.Error) {
+	for _, asker := range askers {
+		p.askedNow -= len(asker.Queries)
+		for _, query := range asker.Queries {
+			p.answers.refuse(askerOf(asker), query, why)
+		}
+	}
+}
+
+// refusal says to a client what the core said to us. In each case the command is not in the log.
+func (p *Peer) refusal(err error) *messages.Error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader):
+		return p.notLeader(p.core.Soft().Leader)
+	case errors.Is(err, raft.ErrOverloaded):
+		return messages.Errorf(messages.Code_OVERLOADED, "group %d has too much that is not committed", p.o.Group)
+	default:
+		return messages.Errorf(messages.Code_UNAVAILABLE, "group %d: %v", p.o.Group, err)
+	}
+}
+
+func (p *Peer) notLeader(leader uint64) *messages.Error {
+	why := messages.Errorf(messages.Code_NOT_LEADER, "node %d does not lead group %d", p.o.Node, p.o.Group)
+	if leader != 0 && leader != uint64(p.o.Node) {
+		why.Hint = &messages.Hint{Leader: leader}
+	}
+	return why
+}

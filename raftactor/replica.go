@@ -1,0 +1,161 @@
+package raftactor
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor/raft"
+)
+
+// Options say what a replica is and what it stands on. All fields without "optional" are needed.
+type Options struct {
+	Group   messages.GroupID
+	Node    messages.NodeID
+	System  *actors.System
+	Writer  *actor.PID         // of the node's log
+	Ticker  *actor.PID         // of the node, see NewTicker
+	State   persistence.Engine // the node's data; the replica touches only its own group's keys
+	Machine Machine
+	Log     persistence.Loaded            // what the Writer's log holds for the group
+	Address func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on the Peer's goroutine
+	Check   Checker                       // optional
+	OnView  func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
+	OnState func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
+	Limits  Limits
+}
+
+// Limits bound memory and message sizes. The zero value of a field means its default.
+type Limits struct {
+	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 10
+	HeartbeatTicks   int // default 2
+	EntryBytes       int // commands of one log entry. Default 512 KiB
+	AppendBytes      int // entries of one append message. Default 1 MiB
+	InflightMessages int // appends on the way to one follower. Default 64
+	InflightBytes    int // default 8 MiB
+	PendingBytes     int // proposed here and not yet applied here; above: OVERLOADED. Default 32 MiB
+	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
+	RetainBytes      int // applied log kept for followers that lag; twice as much triggers a compaction. Default 8 MiB
+	Mailbox          int // messages queued at the Peer; above, requests are OVERLOADED. Default 16384
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, f := range []struct {
+		field *int
+		value int
+	}{
+		{&l.ElectionTicks, 10}, {&l.HeartbeatTicks, 2}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
+		{&l.InflightMessages, 64}, {&l.InflightBytes, 8 << 20}, {&l.PendingBytes, 32 << 20},
+		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.Mailbox, 1 << 14},
+	} {
+		if *f.field <= 0 {
+			*f.field = f.value
+		}
+	}
+	return l
+}
+
+// PeerPath is the path of a group's Peer on every node that has a replica.
+func PeerPath(group messages.GroupID) string { return "raft/" + group.String() }
+
+// ApplierPath is the path of a group's Applier.
+func ApplierPath(group messages.GroupID) string { return PeerPath(group) + "/apply" }
+
+// SnapshotPath is the path of the actor that receives a group's snapshots.
+func SnapshotPath(group messages.GroupID) string { return "snapshot/" + group.String() }
+
+// Start brings a replica up from its log and data. It reads the disk, so it is called outside of any actor.
+// The actors it spawns are durable: if one of them fails the node stops.
+func Start(o Options) error {
+	o.Limits = o.Limits.withDefaults()
+	s := store{engine: o.State, group: o.Group}
+	at, err := s.recoverStore(o.Log.Snapshot)
+	if err != nil {
+		return fmt.Errorf("start group %d: %w", o.Group, err)
+	}
+	core, err := raft.New(raft.Config{
+		ID: uint64(o.Node), Group: uint64(o.Group),
+		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks,
+		MaxAppendBytes:      o.Limits.AppendBytes,
+		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
+		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes,
+		Rand: o.System.Rand("raft/" + o.Group.String()),
+	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Applied: at.Index})
+	if err != nil {
+		return fmt.Errorf("start group %d: %w", o.Group, err)
+	}
+	return spawn(&o, s, at, core)
+}
+
+func spawn(o *Options, s store, at *messages.SnapshotMeta, core *raft.Core) error {
+	self := o.System.Address()
+	peer := actor.NewPID(self, PeerPath(o.Group))
+	_, err := o.System.Spawn(ApplierPath(o.Group), func() actor.Actor { return newApplier(o, s, at, peer) },
+		actors.Durable(), actors.Batching(0, nil))
+	if err != nil {
+		return err
+	}
+	_, err = o.System.Spawn(SnapshotPath(o.Group), func() actor.Actor { return newReceiver(o, s, peer) }, actors.Durable())
+	if err != nil {
+		return err
+	}
+	_, err = o.System.Spawn(PeerPath(o.Group), func() actor.Actor { return newPeer(o, s, core) },
+		actors.Durable(), actors.Batching(o.Limits.Mailbox, shed(o)))
+	return err
+}
+
+// Stop ends a replica's actors. Their mail is dropped, as a crash would; what the Writer has stays.
+func Stop(system *actors.System, group messages.GroupID) error {
+	for _, path := range []string{PeerPath(group), ApplierPath(group), SnapshotPath(group)} {
+		if err := system.Root.StopFuture(actor.NewPID(system.Address(), path)).Wait(); err != nil {
+			return fmt.Errorf("stop %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// shed refuses requests and drops raft messages when the Peer's mailbox is full: raft repeats, sessions are told.
+// Acknowledgements from the own node always get in: they are what empties the mailbox.
+func shed(o *Options) func(any) bool {
+	return func(element any) bool {
+		message, _ := actors.Unwrap(element)
+		switch m := message.(type) {
+		case *messages.Requests:
+			answers := newOutbox(o)
+			refuseAll(answers, m, messages.Errorf(messages.Code_OVERLOADED, "group %d has too much to do", o.Group))
+			answers.flush()
+			return true
+		case *messages.RaftMessages:
+			return true
+		}
+		return false
+	}
+}
+
+func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {
+	for _, asker := range m.Askers {
+		for _, encoded := range asker.Commands {
+			answers.refuse(askerOf(asker), encoded, why)
+		}
+		for _, encoded := range asker.Queries {
+			answers.refuse(askerOf(asker), encoded, why)
+		}
+	}
+}
+
+// Birth is where a group's log starts on its first nodes: behind an empty state at index 1 that knows the first
+// voters. A replica that is not among them starts with nothing, and gets the members by its first snapshot.
+func Birth(voters []uint64) *messages.SnapshotMeta {
+	return &messages.SnapshotMeta{Index: 1, Term: 1, Conf: &messages.ConfState{Voters: voters}}
+}
+
+// transferID names one snapshot transfer: the same leader never sends two at once to one follower.
+func transferID(group messages.GroupID, from, to messages.NodeID, index, draw uint64) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, group, from, to, index, draw)
+	return h.Sum64()
+}

@@ -1,0 +1,108 @@
+package raftactor
+
+import (
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// receiver stages the chunks of an arriving snapshot beside the group's data. When all are there and durable it
+// tells the Peer; the data itself is not touched before raft has agreed and the log starts behind the snapshot.
+//
+//	receives                 from           does
+//	*messages.SnapshotChunk  sender         stages it and acknowledges
+//	installed                Peer, Applier  the staged snapshot is used up: takes a transfer again
+//
+// It writes the engine in its Receive: it is a persistence actor, and nobody waits for it but the sender.
+type receiver struct {
+	o        *Options
+	store    store
+	peer     *actor.PID
+	transfer uint64 // the one under way, 0: none
+	next     uint64
+	busy     bool // a complete snapshot is staged and not yet installed
+}
+
+type (
+	installed struct{}
+	staged    struct{ meta *messages.SnapshotMeta }
+)
+
+func newReceiver(o *Options, s store, peer *actor.PID) *receiver {
+	return &receiver{o: o, store: s, peer: peer}
+}
+
+func (r *receiver) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *messages.SnapshotChunk:
+		r.onChunk(ctx, m)
+	case installed:
+		r.busy = false
+	}
+}
+
+func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
+	ack := &messages.SnapshotAck{Group: m.Group, From: uint64(r.o.Node), Transfer: m.Transfer}
+	switch {
+	case m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil:
+		return
+	case r.busy || checksum(m.Pairs) != m.Checksum:
+		ack.Refused = true
+	case m.Number != 0 && (m.Transfer != r.transfer || m.Number > r.next):
+		ack.Refused = true // a chunk before it was lost, or another transfer took over: start again
+	case m.Transfer == r.transfer && m.Number < r.next:
+		ack.Number = r.next // came twice
+	default:
+		if err := r.stage(m); err != nil {
+			r.o.System.Fatal(fmt.Errorf("group %d: stage snapshot: %w", r.o.Group, err))
+			return
+		}
+		r.transfer, r.next = m.Transfer, m.Number+1
+		ack.Number, ack.Done = r.next, m.Last
+	}
+	if m.Last && ack.Done {
+		r.busy, r.transfer = true, 0
+		ctx.Send(r.peer, staged{m.Meta})
+	}
+	ctx.Send(actor.NewPID(m.ReplyAddress, m.ReplyId), ack)
+}
+
+// stage writes one chunk; the first clears what an earlier transfer left, the last makes all of it durable.
+func (r *receiver) stage(m *messages.SnapshotChunk) error {
+	batch := new(persistence.Batch)
+	if m.Number == 0 {
+		batch.DeleteRange(r.store.stagingPrefix(), persistence.PrefixEnd(r.store.stagingPrefix()))
+	}
+	body, err := proto.Marshal(&messages.SnapshotChunk{Pairs: m.Pairs})
+	if err != nil {
+		return err
+	}
+	batch.Put(r.store.chunkKey(m.Number), body)
+	if m.Last {
+		if err := r.store.putMeta(batch, r.store.stagedKey(), m.Meta); err != nil {
+			return err
+		}
+	}
+	return r.store.engine.Write(batch, m.Last)
+}
+
+// onStaged offers a complete snapshot to raft.
+func (p *Peer) onStaged(m staged) {
+	p.offered = true
+	if err := p.core.Restore(m.meta); err != nil {
+		p.o.System.Events(MessageDropped{Group: p.o.Group, From: p.o.Node, Reason: err})
+	}
+}
+
+// settle runs when the core has said all it wants: if it had no use for a staged snapshot, the next may come.
+// Otherwise the Applier says so when it is installed.
+func (p *Peer) settle() {
+	if p.offered {
+		p.offered = false
+		p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), installed{})
+	}
+}

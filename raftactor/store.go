@@ -1,0 +1,212 @@
+package raftactor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// store is a group's part of the node's state engine:
+//
+//	d<group><key>     the Machine's data
+//	a<group>          applied record: index, term, log time and conf that the data is at
+//	s<group>c<n>      chunk n of a snapshot that is arriving
+//	s<group>m         that snapshot is complete and durable; its meta
+//	i<group>          that snapshot is being installed: until this record goes, the data is half old, half new
+//
+// <group> is 8 bytes, big endian. The records a, m and i are SnapshotMeta with a CRC-32C.
+type store struct {
+	engine persistence.Engine
+	group  messages.GroupID
+}
+
+const (
+	kindData       = 'd'
+	kindApplied    = 'a'
+	kindStaging    = 's'
+	kindInstalling = 'i'
+)
+
+func (s store) key(kind byte, rest ...byte) []byte {
+	key := make([]byte, 1, 9+len(rest))
+	key[0] = kind
+	return append(binary.BigEndian.AppendUint64(key, uint64(s.group)), rest...)
+}
+
+func (s store) dataPrefix() []byte    { return s.key(kindData) }
+func (s store) stagingPrefix() []byte { return s.key(kindStaging) }
+func (s store) stagedKey() []byte     { return s.key(kindStaging, 'm') }
+
+func (s store) chunkKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64(s.key(kindStaging, 'c'), number)
+}
+
+// data reads the Machine's keys.
+func (s store) data() persistence.Reader { return persistence.Scope(s.engine, s.dataPrefix()) }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func encodeMeta(meta *messages.SnapshotMeta) ([]byte, error) {
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(meta)
+	if err != nil {
+		return nil, fmt.Errorf("encode state record: %w", err)
+	}
+	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, castagnoli)), nil
+}
+
+// meta reads a record of kind a, m or i; nil if there is none.
+func (s store) meta(r persistence.Reader, key []byte) (*messages.SnapshotMeta, error) {
+	value, found, err := r.Get(key)
+	if err != nil {
+		return nil, fmt.Errorf("read state record of group %d: %w", s.group, err)
+	}
+	if !found {
+		return nil, nil
+	}
+	damaged := &persistence.CorruptError{
+		Where: fmt.Sprintf("state record %q of group %d", key[0], s.group),
+		What:  "checksum or format is wrong; remove this node and let it join again with an empty data directory",
+	}
+	if len(value) < 4 {
+		return nil, damaged
+	}
+	body, sum := value[:len(value)-4], binary.BigEndian.Uint32(value[len(value)-4:])
+	meta := new(messages.SnapshotMeta)
+	if crc32.Checksum(body, castagnoli) != sum || proto.Unmarshal(body, meta) != nil {
+		return nil, damaged
+	}
+	return meta, nil
+}
+
+// applied tells what the data is at; a group without a record is at index 0.
+func (s store) applied(r persistence.Reader) (*messages.SnapshotMeta, error) {
+	meta, err := s.meta(r, s.key(kindApplied))
+	if meta == nil && err == nil {
+		meta = &messages.SnapshotMeta{Conf: &messages.ConfState{}}
+	}
+	return meta, err
+}
+
+func (s store) putMeta(batch *persistence.Batch, key []byte, meta *messages.SnapshotMeta) error {
+	value, err := encodeMeta(meta)
+	if err != nil {
+		return err
+	}
+	batch.Put(key, value)
+	return nil
+}
+
+// recoverStore finishes what a crash interrupted and tells what the data is at. logStart is the state before
+// the first entry of the log: data older than that must come from a staged snapshot, or the disk lost something.
+func (s store) recoverStore(logStart *messages.SnapshotMeta) (*messages.SnapshotMeta, error) {
+	installing, err := s.meta(s.engine, s.key(kindInstalling))
+	if err != nil {
+		return nil, err
+	}
+	if installing != nil {
+		return installing, s.install(installing)
+	}
+	applied, err := s.applied(s.engine)
+	if err != nil || applied.Index >= logStart.GetIndex() {
+		return applied, err
+	}
+	if applied.Index == 0 && logStart.Index == 1 {
+		// A group born on this node: its log starts behind an empty state.
+		batch := new(persistence.Batch)
+		if err := s.putMeta(batch, s.key(kindApplied), logStart); err != nil {
+			return nil, err
+		}
+		return logStart, s.engine.Write(batch, true)
+	}
+	staged, err := s.meta(s.engine, s.stagedKey())
+	if err != nil {
+		return nil, err
+	}
+	if staged == nil || staged.Index < logStart.Index {
+		return nil, &persistence.CorruptError{
+			Where: fmt.Sprintf("state of group %d", s.group),
+			What: fmt.Sprintf("it is at index %d but its log starts after %d; remove this node and let it join "+
+				"again with an empty data directory", applied.Index, logStart.Index),
+		}
+	}
+	return staged, s.install(staged)
+}
+
+// installBytes is about how much of a staged snapshot goes into one engine write.
+const installBytes = 1 << 20
+
+// install replaces the data by the staged snapshot. A crash in between is finished by recoverStore.
+func (s store) install(meta *messages.SnapshotMeta) error {
+	batch := new(persistence.Batch)
+	if err := s.putMeta(batch, s.key(kindInstalling), meta); err != nil {
+		return err
+	}
+	batch.DeleteRange(s.dataPrefix(), persistence.PrefixEnd(s.dataPrefix()))
+	if err := s.engine.Write(batch, true); err != nil {
+		return fmt.Errorf("install snapshot of group %d: %w", s.group, err)
+	}
+	if err := s.copyStaged(); err != nil {
+		return fmt.Errorf("install snapshot of group %d: %w", s.group, err)
+	}
+	batch = new(persistence.Batch)
+	if err := s.putMeta(batch, s.key(kindApplied), meta); err != nil {
+		return err
+	}
+	batch.Delete(s.key(kindInstalling))
+	batch.DeleteRange(s.stagingPrefix(), persistence.PrefixEnd(s.stagingPrefix()))
+	if err := s.engine.Write(batch, true); err != nil {
+		return fmt.Errorf("install snapshot of group %d: %w", s.group, err)
+	}
+	return nil
+}
+
+func (s store) copyStaged() error {
+	view, err := s.engine.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	batch, prefix := new(persistence.Batch), s.dataPrefix()
+	var failed error
+	chunks := s.key(kindStaging, 'c')
+	err = view.Scan(chunks, persistence.PrefixEnd(chunks), func(_, value []byte) bool {
+		chunk := new(messages.SnapshotChunk)
+		if failed = proto.Unmarshal(value, chunk); failed != nil {
+			return false
+		}
+		for _, pair := range chunk.Pairs {
+			batch.Put(append(prefix[:len(prefix):len(prefix)], pair.Key...), pair.Value)
+		}
+		if batch.Bytes() >= installBytes {
+			failed = s.engine.Write(batch, false)
+			batch = new(persistence.Batch)
+		}
+		return failed == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil || batch.Len() == 0 {
+		return err
+	}
+	return s.engine.Write(batch, false)
+}
+
+// checksum covers the pairs of a chunk.
+func checksum(pairs []*messages.Pair) uint32 {
+	var sum uint32
+	var size [4]byte
+	for _, pair := range pairs {
+		for _, part := range [][]byte{pair.Key, pair.Value} {
+			binary.BigEndian.PutUint32(size[:], uint32(len(part)))
+			sum = crc32.Update(sum, castagnoli, size[:])
+			sum = crc32.Update(sum, castagnoli, part)
+		}
+	}
+	return sum
+}

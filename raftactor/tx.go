@@ -1,0 +1,125 @@
+package raftactor
+
+import (
+	"bytes"
+	"sort"
+
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// turn is the Tx of one Applier turn: writes collect in memory, reads see them over the store, and commit turns
+// them into one batch.
+type turn struct {
+	store    persistence.Reader
+	writes   map[string]write
+	prefixes [][]byte // deleted before any of writes
+}
+
+type write struct {
+	value   []byte
+	deleted bool
+}
+
+func newTurn(store persistence.Reader) *turn {
+	return &turn{store: store, writes: map[string]write{}}
+}
+
+func (t *turn) Get(key []byte) ([]byte, bool, error) {
+	if w, ok := t.writes[string(key)]; ok {
+		return w.value, !w.deleted, nil
+	}
+	if t.covered(key) {
+		return nil, false, nil
+	}
+	return t.store.Get(key)
+}
+
+func (t *turn) Put(key, value []byte) { t.writes[string(key)] = write{value: value} }
+
+func (t *turn) Delete(key []byte) { t.writes[string(key)] = write{deleted: true} }
+
+func (t *turn) DeletePrefix(prefix []byte) {
+	for key := range t.writes {
+		if bytes.HasPrefix([]byte(key), prefix) {
+			delete(t.writes, key)
+		}
+	}
+	t.prefixes = append(t.prefixes, prefix)
+}
+
+func (t *turn) covered(key []byte) bool {
+	for _, prefix := range t.prefixes {
+		if bytes.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *turn) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+	pending := t.between(low, high)
+	stopped := false
+	emit := func(key string) bool {
+		w := t.writes[key]
+		stopped = !w.deleted && !visit([]byte(key), w.value)
+		return !stopped
+	}
+	err := t.store.Scan(low, high, func(key, value []byte) bool {
+		for len(pending) > 0 && pending[0] < string(key) {
+			next := pending[0]
+			pending = pending[1:]
+			if !emit(next) {
+				return false
+			}
+		}
+		if len(pending) > 0 && pending[0] == string(key) {
+			pending = pending[1:]
+			return emit(string(key))
+		}
+		if t.covered(key) {
+			return true
+		}
+		stopped = !visit(key, value)
+		return !stopped
+	})
+	for err == nil && !stopped && len(pending) > 0 {
+		if !emit(pending[0]) {
+			break
+		}
+		pending = pending[1:]
+	}
+	return err
+}
+
+// between lists the turn's own keys of [low, high), sorted.
+func (t *turn) between(low, high []byte) []string {
+	var keys []string
+	for key := range t.writes {
+		if key >= string(low) && (len(high) == 0 || key < string(high)) {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// commit writes the turn into batch under prefix, in key order, so that equal turns give equal bytes.
+func (t *turn) commit(batch *persistence.Batch, prefix []byte) {
+	for _, deleted := range t.prefixes {
+		low := append(prefix[:len(prefix):len(prefix)], deleted...)
+		batch.DeleteRange(low, persistence.PrefixEnd(low))
+	}
+	keys := make([]string, 0, len(t.writes))
+	for key := range t.writes {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
+		full := append(prefix[:len(prefix):len(prefix)], key...)
+		if w := t.writes[key]; w.deleted {
+			batch.Delete(full)
+		} else {
+			batch.Put(full, w.value)
+		}
+	}
+}
