@@ -1,0 +1,211 @@
+package raft
+
+import (
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Ready is what the core wants done. The parts may be carried out at once, but for what is said at each.
+type Ready struct {
+	Leader    *LeaderChange
+	Send      []*messages.RaftMessage // may leave now
+	Persist   *Persist
+	Restore   *messages.SnapshotMeta // when Persist is durable: replace the data by the staged snapshot, before Apply
+	Apply     []*messages.Entry      // committed and durable here, in order, each once
+	Reads     []ReadResult
+	Snapshots []uint64 // followers that need a snapshot: each is named once until SnapshotDone
+}
+
+// Persist is one step of the log's disk. Steps are made durable in order of Seq; Persisted(Seq) tells that all up
+// to Seq are.
+type Persist struct {
+	Seq       uint64
+	HardState *messages.HardState
+	Snapshot  *messages.SnapshotMeta
+	Truncate  uint64
+	Entries   []*messages.Entry
+	Compact   *messages.SnapshotMeta
+	NoSync    bool                    // nothing waits for it
+	After     []*messages.RaftMessage // may leave when the step is durable: they promise what it holds
+}
+
+// LeaderChange is a new leader, term or role. Leader 0 is none.
+type LeaderChange struct {
+	Leader, Term uint64
+	Role         Role
+}
+
+// outputs gathers what the next Ready will say.
+type outputs struct {
+	leader    *LeaderChange
+	send      []*messages.RaftMessage
+	after     []*messages.RaftMessage
+	reads     []ReadResult
+	snapshots []uint64
+
+	saved     messages.HardState // term and vote as last handed out
+	truncate  uint64
+	restore   *messages.SnapshotMeta
+	restoring bool // until the restored state is applied
+	compact   *messages.SnapshotMeta
+	ownVote   uint64 // term in which this replica votes for itself with the next step
+	seq       uint64
+	flight    []step // not yet Persisted
+}
+
+// step is what becomes true when a Persist is durable.
+type step struct {
+	seq     uint64
+	last    uint64 // log durable up to here
+	ownVote uint64
+}
+
+func (o *outputs) now(m *messages.RaftMessage)   { o.send = append(o.send, m) }
+func (o *outputs) later(m *messages.RaftMessage) { o.after = append(o.after, m) }
+
+// truncated makes sure that no acknowledgement under way counts for entries that are replaced.
+func (o *outputs) truncated(index uint64) {
+	if o.truncate == 0 || index < o.truncate {
+		o.truncate = index
+	}
+	for i := range o.flight {
+		o.flight[i].last = min(o.flight[i].last, index-1)
+	}
+}
+
+// Ready drains the core's outputs; false means there are none.
+func (c *Core) Ready() (Ready, bool) {
+	if c.role == Leader {
+		c.startReads()
+		c.replicate()
+	}
+	apply := c.toApply()
+	r := Ready{Apply: apply, Restore: c.out.restore}
+	r.Persist = c.persist()
+	r.Leader, r.Send, r.Reads, r.Snapshots = c.out.leader, c.out.send, c.out.reads, c.out.snapshots
+	c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.restore = nil, nil, nil, nil, nil
+	some := r.Leader != nil || r.Persist != nil || r.Restore != nil ||
+		len(r.Send)+len(r.Apply)+len(r.Reads)+len(r.Snapshots) > 0
+	return r, some
+}
+
+// persist makes the next step out of everything that is not handed out yet; nil if there is nothing.
+func (c *Core) persist() *Persist {
+	o := &c.out
+	entries := c.log.slice(c.log.handed+1, c.log.last())
+	hard := o.saved.Term != c.term || o.saved.Vote != c.vote
+	content := hard || len(entries) > 0 || o.truncate != 0 || o.restore != nil
+	if !content && o.compact == nil {
+		if len(o.after) == 0 {
+			return nil
+		}
+		if len(o.flight) == 0 { // everything they promise is durable
+			o.send, o.after = append(o.send, o.after...), nil
+			return nil
+		}
+	}
+	o.seq++
+	p := &Persist{
+		Seq: o.seq, Snapshot: o.restore, Truncate: o.truncate, Entries: entries, Compact: o.compact,
+		NoSync: !content, After: o.after,
+	}
+	if hard || p.Snapshot != nil || p.Compact != nil {
+		p.HardState = &messages.HardState{Term: c.term, Vote: c.vote, Commit: c.commit}
+		o.saved.Term, o.saved.Vote = c.term, c.vote
+	}
+	c.log.handed = c.log.last()
+	o.flight = append(o.flight, step{o.seq, c.log.last(), o.ownVote})
+	o.after, o.truncate, o.compact, o.ownVote = nil, 0, nil, 0
+	return p
+}
+
+// Persisted tells that all steps up to seq are durable.
+func (c *Core) Persisted(seq uint64) {
+	for len(c.out.flight) > 0 && c.out.flight[0].seq <= seq {
+		s := c.out.flight[0]
+		c.out.flight = c.out.flight[1:]
+		c.log.durable = max(c.log.durable, min(s.last, c.log.last()))
+		if s.ownVote != 0 && s.ownVote == c.term && c.role == Candidate && c.poll(c.cfg.ID, true) == won {
+			c.takeOffice()
+		}
+	}
+	c.advance()
+}
+
+// toApply hands out entries that are committed and durable here, within the budget of what is not applied yet.
+func (c *Core) toApply() []*messages.Entry {
+	to := min(c.commit, c.log.durable)
+	if c.out.restoring || to <= c.emitted {
+		return nil
+	}
+	budget := c.cfg.MaxApplyBytes
+	for _, e := range c.log.slice(c.applied+1, c.emitted) {
+		budget -= entryBytes(e)
+	}
+	if budget <= 0 {
+		return nil
+	}
+	entries, _ := c.log.bounded(c.emitted+1, to, budget)
+	for _, e := range entries {
+		c.emitted = e.Index
+		if e.Kind == messages.EntryKind_CONF_CHANGE {
+			c.changeConf(e)
+		}
+	}
+	return entries
+}
+
+// Applied tells that the data is at index.
+func (c *Core) Applied(index uint64) {
+	if index > c.emitted {
+		c.broken("applied %d, but only %d was handed out", index, c.emitted)
+		return
+	}
+	c.applied = max(c.applied, index)
+	if c.out.restoring && c.applied >= c.log.start.Index {
+		c.out.restoring = false
+	}
+}
+
+// Restore takes a snapshot whose bytes are staged and durable. If the log already agrees with it there is nothing
+// to replace: it only proves that everything up to it is committed.
+func (c *Core) Restore(meta *messages.SnapshotMeta) error {
+	if meta.GetIndex() <= c.commit || c.role == Leader {
+		return ErrObsolete
+	}
+	if c.log.has(meta.Index, meta.Term) {
+		c.commitTo(meta.Index)
+		return nil
+	}
+	c.log.restore(meta)
+	c.out.truncated(meta.Index + 1)
+	for i := range c.out.flight {
+		c.out.flight[i].last = 0
+	}
+	c.out.truncate = 0
+	c.commit, c.emitted = meta.Index, meta.Index
+	c.conf = meta.Conf
+	c.out.restore, c.out.restoring = meta, true
+	if c.lead != 0 {
+		reply := c.message(messages.RaftKind_APPEND_REPLY, c.lead, nil)
+		reply.Index = meta.Index
+		c.out.later(reply)
+	}
+	return nil
+}
+
+// Compact drops entries up to index from the log; the data must have made them durable.
+func (c *Core) Compact(index uint64) error {
+	if index <= c.log.start.Index || index > c.applied || index > c.log.durable {
+		return ErrObsolete
+	}
+	conf := c.log.start.Conf
+	for _, e := range c.log.slice(c.log.first(), index) {
+		next, err := ApplyConfEntry(conf, e)
+		if err != nil {
+			return err
+		}
+		conf = next
+	}
+	c.out.compact = c.log.compact(index, conf)
+	return nil
+}

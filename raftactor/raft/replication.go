@@ -1,0 +1,237 @@
+package raft
+
+import (
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Propose appends one entry of these commands to a leader's log. It is sent and persisted by the next Ready.
+func (c *Core) Propose(commands [][]byte, timeMs uint64) (index, term uint64, err error) {
+	if c.role != Leader {
+		return 0, 0, ErrNotLeader
+	}
+	if c.transfer != 0 {
+		return 0, 0, ErrTransferring
+	}
+	if c.uncommitted() >= c.cfg.MaxUncommittedBytes {
+		return 0, 0, ErrOverloaded
+	}
+	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Commands: commands}
+	c.log.append([]*messages.Entry{e})
+	return e.Index, e.Term, nil
+}
+
+// uncommitted is the bytes behind the commit index. There are few entries there, since one carries many commands.
+func (c *Core) uncommitted() int {
+	size := 0
+	for _, e := range c.log.slice(c.commit+1, c.log.last()) {
+		size += entryBytes(e)
+	}
+	return size
+}
+
+// replicate sends every follower what its window allows (thesis 10.2.1: without waiting for the own disk).
+func (c *Core) replicate() {
+	for _, p := range c.peers {
+		for !p.full(&c.cfg) && (p.next <= c.log.last() || p.state == probing) {
+			if !c.sendAppend(p) {
+				break
+			}
+		}
+	}
+}
+
+// sendAppend sends the entries from p.next on. It reports whether an append went out.
+func (c *Core) sendAppend(p *progress) bool {
+	if p.next <= c.log.start.Index {
+		p.state, p.flight, p.bytes = installing, nil, 0
+		if !p.asked {
+			p.asked = true
+			c.out.snapshots = append(c.out.snapshots, p.id)
+		}
+		return false
+	}
+	entries, size := c.log.bounded(p.next, c.log.last(), c.cfg.MaxAppendBytes)
+	m := c.message(messages.RaftKind_APPEND, p.id, nil)
+	m.Index, m.LogTerm = p.next-1, c.log.term(p.next-1)
+	m.Commit, m.Entries = c.commit, entries
+	c.out.now(m)
+	if p.state == probing {
+		p.paused = true
+	} else {
+		p.sent(p.next+uint64(len(entries))-1, size)
+	}
+	return true
+}
+
+// heartbeat tells every follower that this leader lives, what it may commit, and the newest read round.
+func (c *Core) heartbeat() {
+	for _, p := range c.peers {
+		m := c.message(messages.RaftKind_HEARTBEAT, p.id, nil)
+		m.Commit, m.ReadSeq = min(p.match, c.commit), c.reads.seq
+		c.out.now(m)
+	}
+}
+
+// onAppend is the consistency check of thesis 3.5. The answer leaves when the entries are durable.
+func (c *Core) onAppend(m *messages.RaftMessage) {
+	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
+	reply.Index = m.Index
+	switch {
+	case m.Index < c.commit:
+		reply.Index = c.commit // all of that is the same in every log
+	case !c.log.has(m.Index, m.LogTerm):
+		reply.Reject = true
+		reply.HintIndex = c.log.before(min(m.Index, c.log.last()), m.LogTerm)
+		reply.HintTerm = c.log.term(reply.HintIndex)
+	default:
+		last := m.Index + uint64(len(m.Entries))
+		if !c.accept(m) {
+			return
+		}
+		reply.Index = last
+		c.commitTo(min(m.Commit, last))
+	}
+	c.out.later(reply)
+}
+
+// accept appends what is new of a message's entries; a conflict truncates, but never what is committed.
+func (c *Core) accept(m *messages.RaftMessage) bool {
+	for i, e := range m.Entries {
+		if e.Index != m.Index+1+uint64(i) || e.Term > m.Term {
+			return false // no leader sends that
+		}
+	}
+	for i, e := range m.Entries {
+		if c.log.has(e.Index, e.Term) {
+			continue
+		}
+		if e.Index <= c.commit {
+			c.broken("entry %d of term %d would replace a committed one of term %d", e.Index, e.Term, c.log.term(e.Index))
+			return false
+		}
+		if e.Index <= c.log.last() {
+			c.log.truncate(e.Index)
+			c.out.truncated(e.Index)
+		}
+		c.log.append(m.Entries[i:])
+		return true
+	}
+	return true
+}
+
+func (c *Core) onHeartbeat(m *messages.RaftMessage) {
+	c.commitTo(min(m.Commit, c.log.last()))
+	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
+	reply.ReadSeq = m.ReadSeq
+	c.out.now(reply)
+}
+
+func (c *Core) commitTo(index uint64) {
+	c.commit = max(c.commit, index)
+}
+
+// onReply takes a follower's answer to an append or a heartbeat of this term.
+func (c *Core) onReply(m *messages.RaftMessage) error {
+	p := c.peer(m.From)
+	if c.role != Leader || p == nil {
+		return ErrUnwanted
+	}
+	p.silent = 0
+	if m.Kind == messages.RaftKind_HEARTBEAT_REPLY {
+		c.onHeartbeatReply(p, m)
+		return nil
+	}
+	if m.Reject {
+		c.onReject(p, m)
+		return nil
+	}
+	if m.Index > c.log.last() {
+		c.broken("follower %d acknowledged %d of %d", p.id, m.Index, c.log.last())
+		return ErrUnwanted
+	}
+	news := p.acked(m.Index)
+	if p.state == probing && (news || m.Index+1 >= p.next) || p.state == installing && p.match >= c.log.start.Index {
+		p.probe(p.match + 1)
+		p.state = replicating
+	}
+	if news {
+		c.advance()
+	}
+	if c.transfer == p.id {
+		c.pushTransfer()
+	}
+	return nil
+}
+
+// onReject moves back to where the logs may agree, a whole term at a time.
+func (c *Core) onReject(p *progress, m *messages.RaftMessage) {
+	if p.state == installing || m.Index < p.match || p.state == probing && m.Index != p.next-1 {
+		return // of an append that no longer matters
+	}
+	next := c.log.before(m.HintIndex, m.HintTerm) + 1
+	if m.HintIndex < c.log.start.Index {
+		next = m.HintIndex + 1
+	}
+	p.probe(min(next, m.Index))
+}
+
+// stallBeats is after how many answered heartbeats without an acknowledgement appends count as lost.
+const stallBeats = 4
+
+func (c *Core) onHeartbeatReply(p *progress, m *messages.RaftMessage) {
+	p.paused = false
+	if p.state == replicating && len(p.flight) > 0 {
+		if p.stalled++; p.stalled >= stallBeats {
+			p.probe(p.match + 1)
+		}
+	}
+	if p.state == installing && !p.asked {
+		p.probe(p.match + 1)
+	}
+	if m.ReadSeq > p.readSeq {
+		p.readSeq = m.ReadSeq
+		c.confirmReads()
+	}
+}
+
+// advance commits what a majority has durable, if it is of the leader's own term (thesis 3.6.2, figure 3.7).
+func (c *Core) advance() {
+	if c.role != Leader {
+		return
+	}
+	var space [9]uint64
+	matches := space[:0]
+	for _, id := range c.conf.Voters {
+		if id == c.cfg.ID {
+			matches = append(matches, c.log.durable)
+		} else if p := c.peer(id); p != nil {
+			matches = append(matches, p.match)
+		}
+	}
+	if index := committed(matches); index > c.commit && c.log.term(index) == c.term {
+		c.commitTo(index)
+		c.startReads()
+	}
+}
+
+// Unreachable tells that messages to a replica were lost: it is probed again.
+func (c *Core) Unreachable(to uint64) {
+	if p := c.peer(to); p != nil && p.state == replicating {
+		p.probe(p.match + 1)
+		p.paused = true
+	}
+}
+
+// SnapshotDone ends a transfer that Ready.Snapshots asked for. When it failed the follower's next heartbeat answer
+// starts it again.
+func (c *Core) SnapshotDone(to, index uint64, ok bool) {
+	p := c.peer(to)
+	if p == nil || p.state != installing {
+		return
+	}
+	p.asked = false
+	if ok {
+		p.probe(index + 1)
+		p.paused = true
+	}
+}

@@ -1,0 +1,69 @@
+package raft
+
+import "github.com/eraft-io/eraft/messages"
+
+// Status is a copy of what a replica is at.
+type Status struct {
+	ID, Term, Leader     uint64
+	Role                 Role
+	Commit, Applied      uint64
+	First, Last, Durable uint64 // of the log; First is the first entry that is there
+	Conf                 *messages.ConfState
+	Followers            []FollowerStatus // on leaders, by id
+	Transferring         uint64
+}
+
+// FollowerStatus is a leader's view of one follower.
+type FollowerStatus struct {
+	ID, Match, Next uint64
+	State           string
+	Active          bool // heard of within an election timeout
+	Inflight        int
+}
+
+// Soft is the part of Status that costs nothing.
+type Soft struct {
+	Role         Role
+	Term, Leader uint64
+	First        uint64
+}
+
+// Soft tells role, term, leader and start of the log.
+func (c *Core) Soft() Soft { return Soft{c.role, c.term, c.lead, c.log.first()} }
+
+// Status tells everything.
+func (c *Core) Status() Status {
+	s := Status{
+		ID: c.cfg.ID, Term: c.term, Leader: c.lead, Role: c.role, Commit: c.commit, Applied: c.applied,
+		First: c.log.first(), Last: c.log.last(), Durable: c.log.durable, Conf: c.conf, Transferring: c.transfer,
+	}
+	for _, p := range c.peers {
+		s.Followers = append(s.Followers, FollowerStatus{
+			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(),
+			Active: p.match > 0 && p.silent < c.cfg.ElectionTicks, Inflight: len(p.flight),
+		})
+	}
+	return s
+}
+
+// LogTime is the stamp of the newest entry.
+func (c *Core) LogTime() uint64 {
+	if n := len(c.log.entries); n > 0 {
+		return c.log.entries[n-1].TimeMs
+	}
+	return c.log.start.TimeMs
+}
+
+// LogBytes is about how much memory and disk the retained log takes.
+func (c *Core) LogBytes() int { return c.log.bytes }
+
+// TailStart is the index before the newest entries that together take about that many bytes.
+func (c *Core) TailStart(bytes int) uint64 {
+	index := c.log.last()
+	for size := 0; index > c.log.start.Index; index-- {
+		if size += entryBytes(c.log.entries[index-c.log.first()]); size > bytes {
+			break
+		}
+	}
+	return index
+}
