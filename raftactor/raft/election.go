@@ -49,6 +49,7 @@ func (c *Core) askVotes(kind messages.RaftKind, term uint64, transfer bool) {
 		}
 		m := c.message(kind, id, nil)
 		m.Term, m.Index, m.LogTerm, m.Transfer = term, c.log.last(), c.log.lastTerm(), transfer
+		m.Commit, m.HintTerm = c.commit, c.log.term(c.commit)
 		c.out.later(m)
 	}
 }
@@ -56,6 +57,7 @@ func (c *Core) askVotes(kind messages.RaftKind, term uint64, transfer bool) {
 // onVote grants at most one vote per term, first come first served, and only to a log that is at least as new as
 // this one (thesis 3.6.1). A learner votes too: it may have been promoted without knowing it yet.
 func (c *Core) onVote(m *messages.RaftMessage) error {
+	c.learnCommit(m)
 	pre := m.Kind == messages.RaftKind_PRE_VOTE
 	kind := messages.RaftKind_VOTE_REPLY
 	if pre {
@@ -64,6 +66,7 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 	free := c.vote == m.From || c.vote == 0 && c.lead == 0 || pre && m.Term > c.term
 	newer := m.LogTerm > c.log.lastTerm() || m.LogTerm == c.log.lastTerm() && m.Index >= c.log.last()
 	reply := c.message(kind, m.From, nil)
+	reply.Commit, reply.HintTerm = c.commit, c.log.term(c.commit)
 	if !free || !newer {
 		reply.Reject = true
 		c.out.later(reply)
@@ -78,6 +81,7 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 }
 
 func (c *Core) onVoteReply(m *messages.RaftMessage) error {
+	c.learnCommit(m)
 	pre := m.Kind == messages.RaftKind_PRE_VOTE_REPLY
 	switch {
 	case pre && c.role == PreCandidate && (m.Reject || m.Term == c.term+1):
@@ -96,6 +100,15 @@ func (c *Core) onVoteReply(m *messages.RaftMessage) error {
 		c.become(Follower, c.term, 0)
 	}
 	return nil
+}
+
+// learnCommit takes a commit index from a vote's sender if the entry there is the same in this log: what is
+// committed is a fact, whoever says it. A replica may need it to learn who votes: the one that removed itself from
+// the group has stepped down, has the longer log, and will never lead again.
+func (c *Core) learnCommit(m *messages.RaftMessage) {
+	if m.HintTerm != 0 && c.log.has(m.Commit, m.HintTerm) {
+		c.commitTo(m.Commit)
+	}
 }
 
 // poll records the first ballot of a replica in this election.

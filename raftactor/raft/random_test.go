@@ -15,7 +15,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run only this seed of the random tests")
-	seedsFlag = flag.Uint64("seeds", 150, "how many seeds the random tests run")
+	seedsFlag = flag.Uint64("seeds", 400, "how many seeds the random tests run")
 )
 
 // TestRandomClusters runs whole groups of cores, with messages lost, doubled, delayed and reordered, disks that lose
@@ -29,7 +29,7 @@ func TestRandomClusters(t *testing.T) {
 	}
 	for seed := first; seed <= last; seed++ {
 		w := newWorld(t, seed, 3+int(seed%3))
-		for range 1500 {
+		for range 3000 {
 			w.step()
 		}
 		w.heal()

@@ -42,7 +42,7 @@ type outputs struct {
 	reads     []ReadResult
 	snapshots []uint64
 
-	saved     messages.HardState // term and vote as last handed out
+	saved     messages.HardState // as last handed out
 	truncate  uint64
 	restore   *messages.SnapshotMeta
 	restoring bool // until the restored state is applied
@@ -108,9 +108,11 @@ func (c *Core) persist() *Persist {
 		Seq: o.seq, Snapshot: o.restore, Truncate: o.truncate, Entries: entries, Compact: o.compact,
 		NoSync: !content, After: o.after,
 	}
-	if hard || p.Snapshot != nil || p.Compact != nil {
+	// The commit index goes with the entries. A membership change is proposed only when the one before is committed,
+	// so whoever has the second on disk knows that the first is committed, and does not campaign before it applies.
+	if hard || p.Snapshot != nil || p.Compact != nil || len(entries) > 0 && o.saved.Commit != c.commit {
 		p.HardState = &messages.HardState{Term: c.term, Vote: c.vote, Commit: c.commit}
-		o.saved.Term, o.saved.Vote = c.term, c.vote
+		o.saved.Term, o.saved.Vote, o.saved.Commit = c.term, c.vote, c.commit
 	}
 	c.log.handed = c.log.last()
 	o.flight = append(o.flight, step{o.seq, c.log.last(), o.ownVote})
