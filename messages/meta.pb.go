@@ -35,6 +35,8 @@ type Config struct {
 	TimeMs        uint64                 `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                    // log time of the command
 	Expect        uint32                 `protobuf:"varint,9,opt,name=expect,proto3" json:"expect,omitempty"`                                  // nodes awaited at birth; shard groups are created when they are in
 	GroupsWanted  uint32                 `protobuf:"varint,10,opt,name=groups_wanted,json=groupsWanted,proto3" json:"groups_wanted,omitempty"` // shard groups to create then
+	Previous      []uint64               `protobuf:"varint,11,rep,packed,name=previous,proto3" json:"previous,omitempty"`                      // bucket -> group that owned it before its newest move; 0: none ever
+	Moved         []uint64               `protobuf:"varint,12,rep,packed,name=moved,proto3" json:"moved,omitempty"`                            // bucket -> version of its newest move
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +141,20 @@ func (x *Config) GetGroupsWanted() uint32 {
 	return 0
 }
 
+func (x *Config) GetPrevious() []uint64 {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
+func (x *Config) GetMoved() []uint64 {
+	if x != nil {
+		return x.Moved
+	}
+	return nil
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -148,6 +164,7 @@ type Node struct {
 	Removed       bool                   `protobuf:"varint,5,opt,name=removed,proto3" json:"removed,omitempty"`
 	Resp          string                 `protobuf:"bytes,6,opt,name=resp,proto3" json:"resp,omitempty"` // host:port of its RESP listener, "" if none
 	Http          string                 `protobuf:"bytes,7,opt,name=http,proto3" json:"http,omitempty"`
+	Token         uint64                 `protobuf:"varint,8,opt,name=token,proto3" json:"token,omitempty"` // of the data directory that it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -229,6 +246,13 @@ func (x *Node) GetHttp() string {
 		return x.Http
 	}
 	return ""
+}
+
+func (x *Node) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
 }
 
 type Group struct {
@@ -1936,7 +1960,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\x05eraft\x1a\n" +
-	"raft.proto\"\xac\x02\n" +
+	"raft.proto\"\xde\x02\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -1949,7 +1973,9 @@ const file_meta_proto_rawDesc = "" +
 	"\atime_ms\x18\b \x01(\x04R\x06timeMs\x12\x16\n" +
 	"\x06expect\x18\t \x01(\rR\x06expect\x12#\n" +
 	"\rgroups_wanted\x18\n" +
-	" \x01(\rR\fgroupsWanted\"\x9c\x01\n" +
+	" \x01(\rR\fgroupsWanted\x12\x1a\n" +
+	"\bprevious\x18\v \x03(\x04R\bprevious\x12\x14\n" +
+	"\x05moved\x18\f \x03(\x04R\x05moved\"\xb2\x01\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1957,7 +1983,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aremoved\x18\x05 \x01(\bR\aremoved\x12\x12\n" +
 	"\x04resp\x18\x06 \x01(\tR\x04resp\x12\x12\n" +
-	"\x04http\x18\a \x01(\tR\x04http\"[\n" +
+	"\x04http\x18\a \x01(\tR\x04http\x12\x14\n" +
+	"\x05token\x18\b \x01(\x04R\x05token\"[\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +

@@ -1,0 +1,222 @@
+// Package meta is the config chain as a deterministic Machine: every config version is made from the one before by
+// one committed command, and every version stays readable. Plan says what placement wants next.
+package meta
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// Machine is the state machine of group 0. Its store:
+//
+//	c<version>  a Config; versions are 8 bytes big endian, from 1, without gaps
+//	r<session>  the session's newest command and its Reply, so that a retry is not applied again
+type Machine struct {
+	config   *messages.Config // the newest, nil before the birth; never changed once set
+	sessions map[uint64]*messages.Reply
+	order    []uint64 // sessions by last use, oldest first
+}
+
+// New makes a Machine; Open gives it its state.
+func New() *Machine { return &Machine{} }
+
+func configKey(version uint64) []byte  { return binary.BigEndian.AppendUint64([]byte{'c'}, version) }
+func sessionKey(session uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'r'}, session) }
+
+// maxSessions bounds how many askers meta remembers; the one unused longest goes.
+const maxSessions = 1024
+
+// Open implements raftactor.Machine.
+func (m *Machine) Open(store persistence.Reader) error {
+	*m = Machine{sessions: map[uint64]*messages.Reply{}}
+	var bad error
+	err := store.Scan([]byte{'c'}, []byte{'d'}, func(key, value []byte) bool {
+		config := new(messages.Config)
+		if bad = proto.Unmarshal(value, config); bad == nil && (m.config.GetVersion()+1 != config.Version || !bytes.Equal(key, configKey(config.Version))) {
+			bad = fmt.Errorf("the config chain has %d behind %d", config.Version, m.config.GetVersion())
+		}
+		m.config = config
+		return bad == nil
+	})
+	if err == nil {
+		err = bad
+	}
+	if err != nil {
+		return fmt.Errorf("read the config chain: %w", err)
+	}
+	return m.openSessions(store)
+}
+
+func (m *Machine) openSessions(store persistence.Reader) error {
+	var bad error
+	used := map[uint64]uint64{}
+	err := store.Scan([]byte{'r'}, []byte{'s'}, func(_, value []byte) bool {
+		if len(value) < 8 {
+			bad = fmt.Errorf("session record is cut off")
+			return false
+		}
+		reply := new(messages.Reply)
+		bad = proto.Unmarshal(value[8:], reply)
+		m.sessions[reply.Session], used[reply.Session] = reply, binary.BigEndian.Uint64(value)
+		m.order = append(m.order, reply.Session)
+		return bad == nil
+	})
+	slices.SortFunc(m.order, func(a, b uint64) int { return int(int64(used[a] - used[b])) })
+	if err == nil {
+		err = bad
+	}
+	return err
+}
+
+// View implements raftactor.Viewer: the newest *messages.Config, nil before the birth.
+func (m *Machine) View() any {
+	if m.config == nil {
+		return nil
+	}
+	return m.config
+}
+
+// Apply implements raftactor.Machine. A refused command leaves no version behind.
+func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []byte) (*messages.Reply, error) {
+	c := new(messages.Command)
+	if err := proto.Unmarshal(command, c); err != nil {
+		return nil, fmt.Errorf("config command cannot be read: %w", err)
+	}
+	if known := m.sessions[c.Session]; c.Session != 0 && known != nil && known.Seq == c.Seq {
+		return known, nil
+	}
+	reply := &messages.Reply{Session: c.Session, Seq: c.Seq, Meta: &messages.MetaReply{}}
+	if why := Check(m.config, c.GetMeta()); why != nil {
+		reply.Code, reply.Text = why.Code, why.Text
+		reply.Meta.Config = m.config
+		return reply, nil
+	}
+	next := change(m.config, c.GetMeta())
+	if next.Change != "" {
+		next.Version, next.TimeMs = m.config.GetVersion()+1, at.TimeMs
+		stampMoves(m.config, next)
+		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(next)
+		if err != nil {
+			return nil, fmt.Errorf("encode config %d: %w", next.Version, err)
+		}
+		tx.Put(configKey(next.Version), body)
+		m.config = next
+	}
+	reply.Meta.Config = m.config
+	if a := c.GetMeta().GetAddNode(); a != nil {
+		reply.Meta.Node = byToken(m.config, a.Token).GetId()
+	}
+	return reply, m.remember(tx, at, reply)
+}
+
+// remember keeps the newest answer of a session, without the config: a retry gets the newest one.
+func (m *Machine) remember(tx persistence.Tx, at persistence.Position, reply *messages.Reply) error {
+	if reply.Session == 0 {
+		return nil
+	}
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(reply)
+	if err != nil {
+		return fmt.Errorf("encode session record: %w", err)
+	}
+	tx.Put(sessionKey(reply.Session), append(binary.BigEndian.AppendUint64(nil, at.Index), body...))
+	m.sessions[reply.Session] = reply
+	m.order = append(slices.DeleteFunc(m.order, func(s uint64) bool { return s == reply.Session }), reply.Session)
+	if len(m.order) > maxSessions {
+		delete(m.sessions, m.order[0])
+		tx.Delete(sessionKey(m.order[0]))
+		m.order = m.order[1:]
+	}
+	return nil
+}
+
+// stampMoves notes for every bucket that changed hands who had it and since when it has not.
+func stampMoves(before, next *messages.Config) {
+	if len(next.Previous) != len(next.Owners) {
+		next.Previous, next.Moved = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
+	}
+	for b := range next.Owners {
+		if before != nil && before.Owners[b] != next.Owners[b] {
+			next.Previous[b], next.Moved[b] = before.Owners[b], next.Version
+		}
+	}
+}
+
+// maxLog is how many versions one query lists.
+const maxLog = 1000
+
+// Query implements raftactor.Machine.
+func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply, error) {
+	q := new(messages.Query)
+	if err := proto.Unmarshal(query, q); err != nil {
+		return &messages.Reply{Code: messages.Code_INVALID, Text: "query cannot be read"}, nil
+	}
+	reply := &messages.Reply{Session: q.Session, Seq: q.Seq, Meta: &messages.MetaReply{}}
+	if m.config == nil {
+		reply.Code, reply.Text = messages.Code_UNAVAILABLE, "the cluster is not born yet"
+		return reply, nil
+	}
+	var err error
+	switch op := q.GetMeta().GetOp().(type) {
+	case *messages.MetaQuery_Show:
+		err = m.show(store, op.Show, reply)
+	case *messages.MetaQuery_Log:
+		err = m.list(store, op.Log, reply)
+	case *messages.MetaQuery_Rebalance:
+		for b, to := range Balance(m.config.Owners, active(m.config)) {
+			if from := m.config.Owners[b]; from != to {
+				reply.Meta.Moves = append(reply.Meta.Moves, &messages.BucketMove{Bucket: uint32(b), From: from, To: to})
+			}
+		}
+	default:
+		reply.Code, reply.Text = messages.Code_INVALID, "group 0 answers config queries only"
+	}
+	return reply, err
+}
+
+func (m *Machine) show(store persistence.Reader, version uint64, reply *messages.Reply) error {
+	if version == 0 || version == m.config.Version {
+		reply.Meta.Config = m.config
+		return nil
+	}
+	if version > m.config.Version {
+		reply.Code, reply.Text = messages.Code_INVALID, fmt.Sprintf("config %d does not exist: the newest is %d", version, m.config.Version)
+		return nil
+	}
+	value, found, err := store.Get(configKey(version))
+	if err != nil || !found {
+		return fmt.Errorf("config %d is missing: %w", version, err)
+	}
+	reply.Meta.Config = new(messages.Config)
+	return proto.Unmarshal(value, reply.Meta.Config)
+}
+
+func (m *Machine) list(store persistence.Reader, l *messages.ConfigLog, reply *messages.Reply) error {
+	to := l.GetTo()
+	if to == 0 || to > m.config.Version {
+		to = m.config.Version
+	}
+	from := max(l.GetFrom(), 1)
+	if to >= maxLog {
+		from = max(from, to-maxLog+1)
+	}
+	var bad error
+	err := store.Scan(configKey(from), configKey(to+1), func(_, value []byte) bool {
+		config := new(messages.Config)
+		bad = proto.Unmarshal(value, config)
+		reply.Meta.Configs = append(reply.Meta.Configs, &messages.Config{
+			Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs,
+		})
+		return bad == nil
+	})
+	if err == nil {
+		err = bad
+	}
+	return err
+}
