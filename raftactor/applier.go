@@ -149,7 +149,10 @@ func (a *Applier) commit(work *turn, before uint64) (*turn, uint64) {
 		return work, before
 	}
 	if f, ok := a.o.Machine.(Flusher); ok {
-		f.Flush(work)
+		if err := f.Flush(work); err != nil {
+			a.fail(err)
+			return work, before
+		}
 	}
 	batch := new(persistence.Batch)
 	work.commit(batch, a.store.dataPrefix())

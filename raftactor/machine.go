@@ -40,7 +40,7 @@ type (
 // Flusher is a Machine that has something to write once per turn rather than once per command: Flush is called
 // after the last Apply of a turn, before the turn becomes one batch. Where turns begin and end differs between
 // replicas, so Flush may only write what the commands so far determine.
-type Flusher interface{ Flush(tx Tx) }
+type Flusher interface{ Flush(tx Tx) error }
 
 // Viewer is a Machine that publishes what it knows: after every turn that changed it, View gives a new
 // immutable value. The Peer checks proposals against it, and Options.OnView tells the rest of the node.

@@ -1,0 +1,259 @@
+package shardkv
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// writing is one command at work on one bucket.
+type writing struct {
+	tx      persistence.Tx
+	machine *Machine
+	bucket  *bucket
+	id      uint32
+}
+
+// record is a key's current state; version 0 is absent.
+type record struct {
+	version uint64
+	value   []byte
+}
+
+func (r record) found() bool { return r.version != 0 }
+
+func (w *writing) read(key []byte) (record, error) {
+	stored, found, err := w.tx.Get(dataKey(w.id, key))
+	if err != nil || !found {
+		return record{}, err
+	}
+	version, value, err := decodeValue(stored)
+	if err != nil {
+		return record{}, fmt.Errorf("key %q: %w", key, err)
+	}
+	return record{version, value}, nil
+}
+
+// next is a version that no key of the bucket has had. It moves along with the bucket, so versions only grow.
+func (w *writing) next() uint64 {
+	w.bucket.counter++
+	w.machine.touched = append(w.machine.touched, w.id)
+	return w.bucket.counter
+}
+
+func (w *writing) write(key, value []byte) uint64 {
+	version := w.next()
+	w.tx.Put(dataKey(w.id, key), encodeValue(version, value))
+	return version
+}
+
+func (w *writing) remove(key []byte) uint64 {
+	w.tx.Delete(dataKey(w.id, key))
+	return w.next()
+}
+
+// execute runs a client's command. Its key has been checked and the bucket serves.
+func (m *Machine) execute(w *writing, c *messages.Command) (*messages.Reply, error) {
+	switch op := c.Op.(type) {
+	case *messages.Command_Put:
+		return w.put(op.Put)
+	case *messages.Command_Delete:
+		return w.delete(op.Delete)
+	case *messages.Command_Append:
+		return w.append(op.Append)
+	case *messages.Command_Incr:
+		return w.incr(op.Incr)
+	case *messages.Command_Cas:
+		return w.cas(op.Cas)
+	case *messages.Command_Batch:
+		return w.batch(op.Batch)
+	}
+	return nil, fmt.Errorf("unknown command %T in the log: a newer eraft wrote it", c.Op)
+}
+
+func (w *writing) put(p *messages.Put) (*messages.Reply, error) {
+	r := &messages.Reply{}
+	if p.Mode != messages.Put_ALWAYS || p.Previous {
+		old, err := w.read(p.Key)
+		if err != nil {
+			return nil, err
+		}
+		r.Found, r.Version = old.found(), old.version
+		if p.Previous {
+			r.Value = bytes.Clone(old.value)
+		}
+		if p.Mode == messages.Put_IF_ABSENT && old.found() || p.Mode == messages.Put_IF_PRESENT && !old.found() {
+			r.Code = messages.Code_CONFLICT
+			return r, nil
+		}
+	}
+	r.Version = w.write(p.Key, p.Value)
+	return r, nil
+}
+
+func (w *writing) delete(d *messages.Delete) (*messages.Reply, error) {
+	old, err := w.read(d.Key)
+	if err != nil || !old.found() {
+		return &messages.Reply{}, err
+	}
+	r := &messages.Reply{Found: true}
+	if d.Previous {
+		r.Value = bytes.Clone(old.value)
+	}
+	r.Version = w.remove(d.Key)
+	return r, nil
+}
+
+func (w *writing) append(a *messages.Append) (*messages.Reply, error) {
+	old, err := w.read(a.Key)
+	if err != nil {
+		return nil, err
+	}
+	if len(old.value)+len(a.Value) > messages.MaxValueBytes {
+		return refusal(messages.Errorf(messages.Code_TOO_LARGE, "the value would be %d bytes long; %d is the most",
+			len(old.value)+len(a.Value), messages.MaxValueBytes)), nil
+	}
+	value := append(bytes.Clone(old.value), a.Value...)
+	return &messages.Reply{Found: old.found(), Number: int64(len(value)), Version: w.write(a.Key, value)}, nil
+}
+
+func (w *writing) incr(i *messages.Incr) (*messages.Reply, error) {
+	old, err := w.read(i.Key)
+	if err != nil {
+		return nil, err
+	}
+	var n int64
+	if old.found() {
+		n, err = strconv.ParseInt(string(old.value), 10, 64)
+		if err != nil || strconv.FormatInt(n, 10) != string(old.value) {
+			return refusal(messages.Errorf(messages.Code_INVALID, "value is not an integer or out of range")), nil
+		}
+	}
+	if i.By > 0 && n > math.MaxInt64-i.By || i.By < 0 && n < math.MinInt64-i.By {
+		return refusal(messages.Errorf(messages.Code_INVALID, "increment or decrement would overflow")), nil
+	}
+	n += i.By
+	version := w.write(i.Key, strconv.AppendInt(nil, n, 10))
+	return &messages.Reply{Found: old.found(), Number: n, Version: version}, nil
+}
+
+func (w *writing) holds(c *messages.Condition) (bool, record, error) {
+	old, err := w.read(c.Key)
+	if err != nil {
+		return false, old, err
+	}
+	switch e := c.Expect.(type) {
+	case *messages.Condition_Version:
+		return old.version == e.Version, old, nil
+	case *messages.Condition_Value:
+		return old.found() && bytes.Equal(old.value, e.Value), old, nil
+	case *messages.Condition_Exists:
+		return old.found() == e.Exists, old, nil
+	}
+	return true, old, nil
+}
+
+// conflict shows what is there instead.
+func conflict(old record) *messages.Reply {
+	return &messages.Reply{Code: messages.Code_CONFLICT, Found: old.found(), Version: old.version, Value: bytes.Clone(old.value)}
+}
+
+func (w *writing) cas(c *messages.CompareAndSwap) (*messages.Reply, error) {
+	ok, old, err := w.holds(c.Expect)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return conflict(old), nil
+	}
+	r := &messages.Reply{Found: old.found()}
+	switch {
+	case !c.Delete:
+		r.Version = w.write(c.Expect.Key, c.Value)
+	case old.found():
+		r.Version = w.remove(c.Expect.Key)
+	}
+	return r, nil
+}
+
+// batch tries everything on an overlay first, so that it is all or nothing.
+func (w *writing) batch(b *messages.Batch) (*messages.Reply, error) {
+	for _, c := range b.Conditions {
+		ok, old, err := w.holds(c)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return conflict(old), nil
+		}
+	}
+	trial := &overlay{Tx: w.tx, writes: map[string][]byte{}}
+	inner := &writing{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
+	counter := w.bucket.counter
+	reply := &messages.Reply{}
+	for i, op := range b.Writes {
+		part, err := inner.one(op)
+		if err != nil {
+			return nil, err
+		}
+		if part.Code != messages.Code_OK {
+			w.bucket.counter = counter
+			part.Text = fmt.Sprintf("write %d: %s", i, part.Text)
+			return part, nil
+		}
+		reply.Parts = append(reply.Parts, part)
+	}
+	trial.commit()
+	reply.Version = w.bucket.counter
+	return reply, nil
+}
+
+func (w *writing) one(op *messages.Write) (*messages.Reply, error) {
+	switch o := op.Op.(type) {
+	case *messages.Write_Put:
+		return w.put(o.Put)
+	case *messages.Write_Delete:
+		return w.delete(o.Delete)
+	case *messages.Write_Append:
+		return w.append(o.Append)
+	case *messages.Write_Incr:
+		return w.incr(o.Incr)
+	}
+	return nil, fmt.Errorf("unknown write %T in the log: a newer eraft wrote it", op.Op)
+}
+
+// overlay holds a batch's writes back until all of them are known to work.
+type overlay struct {
+	persistence.Tx
+	writes map[string][]byte // nil: deleted
+	order  []string
+}
+
+func (o *overlay) Get(key []byte) ([]byte, bool, error) {
+	if value, ok := o.writes[string(key)]; ok {
+		return value, value != nil, nil
+	}
+	return o.Tx.Get(key)
+}
+
+func (o *overlay) set(key, value []byte) {
+	o.writes[string(key)] = value
+	o.order = append(o.order, string(key))
+}
+
+func (o *overlay) Put(key, value []byte) { o.set(key, value) }
+func (o *overlay) Delete(key []byte)     { o.set(key, nil) }
+
+func (o *overlay) commit() {
+	for _, key := range o.order {
+		if value := o.writes[key]; value != nil {
+			o.Tx.Put([]byte(key), value)
+		} else {
+			o.Tx.Delete([]byte(key))
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package shardkv
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// The store of a shard group. <bucket> is 4 bytes big endian, so that what belongs to one bucket is one range that
+// touches no other:
+//
+//	d<bucket><key>      version as a varint, then the value
+//	s<bucket><session>  what the session did in this bucket: see encodeSession
+//	o<bucket>           the bucket's state here: see encodeBucket
+func bucketKey(kind byte, bucket uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{kind}, bucket)
+}
+
+func dataKey(bucket uint32, key []byte) []byte { return append(bucketKey('d', bucket), key...) }
+
+func sessionKey(bucket uint32, session uint64) []byte {
+	return binary.BigEndian.AppendUint64(bucketKey('s', bucket), session)
+}
+
+func encodeValue(version uint64, value []byte) []byte {
+	return append(binary.AppendUvarint(make([]byte, 0, len(value)+5), version), value...)
+}
+
+var errDamaged = errors.New("record cannot be read")
+
+func decodeValue(stored []byte) (version uint64, value []byte, err error) {
+	version, n := binary.Uvarint(stored)
+	if n <= 0 {
+		return 0, nil, errDamaged
+	}
+	return version, stored[n:], nil
+}
+
+// fields reads varints and length-prefixed bytes one after the other; the first mistake sticks.
+type fields struct {
+	rest []byte
+	err  error
+}
+
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.rest)
+	if n <= 0 {
+		f.err, f.rest = errDamaged, nil
+		return 0
+	}
+	f.rest = f.rest[n:]
+	return v
+}
+
+func (f *fields) bytes() []byte {
+	n := f.number()
+	if uint64(len(f.rest)) < n {
+		f.err, f.rest = errDamaged, nil
+		return nil
+	}
+	part := f.rest[:n:n]
+	f.rest = f.rest[n:]
+	return part
+}
+
+func appendBytes(to, part []byte) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(part))), part...)
+}
+
+// encodeBucket: layout, state, config version, other group, next chunk, version counter, cursor.
+func encodeBucket(b *bucket) []byte {
+	out := []byte{1, byte(b.state)}
+	for _, n := range []uint64{b.configVersion, b.other, b.nextChunk, b.counter} {
+		out = binary.AppendUvarint(out, n)
+	}
+	return appendBytes(out, b.cursor)
+}
+
+func decodeBucket(stored []byte) (*bucket, error) {
+	if len(stored) < 2 || stored[0] != 1 {
+		return nil, errDamaged
+	}
+	f := fields{rest: stored[2:]}
+	b := &bucket{state: State(stored[1]), configVersion: f.number(), other: f.number(), nextChunk: f.number(), counter: f.number()}
+	b.cursor = append([]byte(nil), f.bytes()...)
+	return b, f.err
+}
+
+// encodeSession: layout, low-water mark, log time and order of the last use, then (seq, reply) in order of seq.
+func encodeSession(s *session) ([]byte, error) {
+	out := []byte{1}
+	for _, n := range []uint64{s.acked, s.usedMs, s.used, uint64(len(s.results))} {
+		out = binary.AppendUvarint(out, n)
+	}
+	for _, r := range s.results {
+		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+		if err != nil {
+			return nil, fmt.Errorf("encode session record: %w", err)
+		}
+		out = appendBytes(out, body)
+	}
+	return out, nil
+}
+
+func decodeSession(stored []byte) (*session, error) {
+	if len(stored) < 1 || stored[0] != 1 {
+		return nil, errDamaged
+	}
+	f := fields{rest: stored[1:]}
+	s := &session{acked: f.number(), usedMs: f.number(), used: f.number()}
+	for n := f.number(); n > 0 && f.err == nil; n-- {
+		r := new(messages.Reply)
+		if proto.Unmarshal(f.bytes(), r) != nil {
+			return nil, errDamaged
+		}
+		s.results = append(s.results, r)
+	}
+	return s, f.err
+}

@@ -1,0 +1,203 @@
+// Package shardkv is the data of a group's buckets as a deterministic Machine: commands, sessions that make a retry
+// the same command, ownership of buckets, and their hand-over to another group.
+package shardkv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// Machine is the state machine of one shard group. It implements raftactor's Machine, Flusher and Viewer.
+type Machine struct {
+	group    messages.GroupID
+	count    int // buckets of the cluster
+	buckets  map[uint32]*bucket
+	sessions *sessions
+	view     *View
+	stale    bool   // the view does not show the newest ownership
+	index    uint64 // log index of the last command, and its place among the entry's commands
+	place    uint64
+	touched  []uint32 // buckets whose record must be written at the end of the turn
+}
+
+// New makes the Machine of a group in a cluster of that many buckets. Open gives it its state.
+func New(group messages.GroupID, buckets int) *Machine { return &Machine{group: group, count: buckets} }
+
+// Open implements raftactor.Machine.
+func (m *Machine) Open(store persistence.Reader) error {
+	*m = Machine{group: m.group, count: m.count, buckets: map[uint32]*bucket{}, sessions: newSessions(), stale: true}
+	var bad error
+	err := store.Scan([]byte{'o'}, []byte{'p'}, func(key, value []byte) bool {
+		b, err := decodeBucket(value)
+		if bad = err; bad == nil {
+			m.buckets[binary.BigEndian.Uint32(key[1:])] = b
+		}
+		return bad == nil
+	})
+	if err != nil || bad != nil {
+		return fmt.Errorf("read buckets: %v %w", bad, err)
+	}
+	var all []*session
+	err = store.Scan([]byte{'s'}, []byte{'t'}, func(key, value []byte) bool {
+		s, err := decodeSession(value)
+		if bad = err; bad != nil || len(key) != 13 {
+			bad = errDamaged
+			return false
+		}
+		s.bucket, s.id = binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint64(key[5:])
+		all = append(all, s)
+		return true
+	})
+	if err != nil || bad != nil {
+		return fmt.Errorf("read sessions: %v %w", bad, err)
+	}
+	slices.SortFunc(all, func(a, b *session) int { return int(int64(a.used - b.used)) })
+	for _, s := range all {
+		m.sessions.insert(s)
+	}
+	return nil
+}
+
+// Checker refuses what can be known to be wrong before it enters the log: bytes that are no command of this
+// machine, and sizes. It costs one decoding on the leader.
+func Checker(_ any, command []byte) *messages.Error {
+	c := new(messages.Command)
+	if proto.Unmarshal(command, c) != nil {
+		return messages.Errorf(messages.Code_INVALID, "command cannot be read")
+	}
+	if c.GetShard() != nil {
+		if c.GetShard().GetOp() == nil {
+			return messages.Errorf(messages.Code_INVALID, "unknown shard command")
+		}
+		return nil
+	}
+	_, why := keyOf(c)
+	return why
+}
+
+// Apply implements raftactor.Machine.
+func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []byte) (*messages.Reply, error) {
+	if at.Index != m.index {
+		m.index, m.place = at.Index, 0
+	}
+	m.place++
+	c := new(messages.Command)
+	if err := proto.Unmarshal(command, c); err != nil {
+		return nil, fmt.Errorf("command cannot be read: %w", err)
+	}
+	if c.GetShard() != nil {
+		reply, err := m.applyShard(tx, at, c.GetShard())
+		if reply != nil {
+			reply.Session, reply.Seq = c.Session, c.Seq
+		}
+		return reply, err
+	}
+	reply, err := m.applyOnce(tx, at, c)
+	if reply != nil && (reply.Session != c.Session || reply.Seq != c.Seq) {
+		reply.Session, reply.Seq = c.Session, c.Seq
+	}
+	return reply, err
+}
+
+// applyOnce applies a command unless its session has had it applied before.
+func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messages.Command) (*messages.Reply, error) {
+	key, why := keyOf(c)
+	if why != nil {
+		return refusal(why), nil
+	}
+	id := uint32(messages.BucketOf(key, m.count))
+	b := m.buckets[id]
+	if b == nil || b.state != Serving {
+		return m.wrongGroup(b), nil
+	}
+	if c.Session != 0 {
+		if known := m.sessions.find(id, c); known != nil {
+			return known, nil
+		}
+		if !m.sessions.admit(tx, id, c.Session, at.TimeMs) {
+			return refusal(messages.Errorf(messages.Code_OVERLOADED, "group %d knows too many sessions", m.group)), nil
+		}
+	}
+	reply, err := m.execute(&writing{tx: tx, machine: m, bucket: b, id: id}, c)
+	if err != nil || c.Session == 0 {
+		return reply, err
+	}
+	reply.Session, reply.Seq = c.Session, c.Seq
+	m.sessions.record(id, c, reply, at.TimeMs, m.index<<20|m.place)
+	return reply, nil
+}
+
+func refusal(why *messages.Error) *messages.Reply {
+	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
+}
+
+func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
+	r := refusal(messages.Errorf(messages.Code_WRONG_GROUP, "group %d does not serve this bucket", m.group))
+	if b != nil && b.state == Frozen {
+		r.Hint = &messages.Hint{Group: b.other, ConfigVersion: b.configVersion}
+	}
+	return r
+}
+
+// Flush implements raftactor.Flusher: session records, and version counters of the buckets written to.
+func (m *Machine) Flush(tx persistence.Tx) error {
+	slices.Sort(m.touched)
+	for _, id := range slices.Compact(m.touched) {
+		if b := m.buckets[id]; b != nil {
+			tx.Put(bucketKey('o', id), encodeBucket(b))
+		}
+	}
+	m.touched = m.touched[:0]
+	return m.sessions.flush(tx)
+}
+
+// Query implements raftactor.Machine.
+func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply, error) {
+	q := new(messages.Query)
+	if proto.Unmarshal(query, q) != nil {
+		return &messages.Reply{Code: messages.Code_INVALID, Text: "query cannot be read"}, nil
+	}
+	var reply *messages.Reply
+	var err error
+	switch op := q.Op.(type) {
+	case *messages.Query_Get:
+		reply, err = m.get(store, op.Get)
+	case *messages.Query_BucketPull:
+		reply, err = m.pull(store, op.BucketPull)
+	default:
+		reply = &messages.Reply{Code: messages.Code_INVALID, Text: "a shard group does not answer this query"}
+	}
+	if reply != nil {
+		reply.Session, reply.Seq = q.Session, q.Seq
+	}
+	return reply, err
+}
+
+func (m *Machine) get(store persistence.Reader, g *messages.Get) (*messages.Reply, error) {
+	if why := checkKey(g.GetKey()); why != nil {
+		return refusal(why), nil
+	}
+	id := uint32(messages.BucketOf(g.Key, m.count))
+	if b := m.buckets[id]; b == nil || b.state != Serving {
+		return m.wrongGroup(b), nil
+	}
+	stored, found, err := store.Get(dataKey(id, g.Key))
+	if err != nil || !found {
+		return &messages.Reply{}, err
+	}
+	version, value, err := decodeValue(stored)
+	if err != nil {
+		return nil, fmt.Errorf("key %q: %w", g.Key, err)
+	}
+	r := &messages.Reply{Found: true, Version: version, Number: int64(len(value))}
+	if !g.MetaOnly {
+		r.Value = value
+	}
+	return r, nil
+}

@@ -1,0 +1,150 @@
+package shardkv
+
+import (
+	"container/list"
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// session is what one asker did in one bucket: enough to answer a retry with the first answer.
+type session struct {
+	bucket  uint32
+	id      uint64
+	acked   uint64 // below: answered, forgotten
+	usedMs  uint64 // log time of the last use
+	used    uint64 // order of the last use: log index and place in the entry
+	results []*messages.Reply
+	dirty   bool
+	place   *list.Element
+}
+
+// Bounds of the session table of a group. All times are log time.
+const (
+	MaxSessions = 1 << 16
+	evictIdleMs = 60_000  // a full table forgets nobody sooner: twice as long as a session retries
+	expireMs    = 600_000 // forgotten in any case
+)
+
+type sessions struct {
+	all   map[sessionID]*session
+	order *list.List // by last use, oldest first
+	max   int
+	dirty []*session
+}
+
+type sessionID struct {
+	bucket uint32
+	id     uint64
+}
+
+func newSessions() *sessions {
+	return &sessions{all: map[sessionID]*session{}, order: list.New(), max: MaxSessions}
+}
+
+// find gives the answer a command had before: nil if it is new. A seq that was acknowledged is too old to be asked.
+func (t *sessions) find(bucket uint32, c *messages.Command) *messages.Reply {
+	s := t.all[sessionID{bucket, c.Session}]
+	if s == nil {
+		return nil
+	}
+	if c.Seq < s.acked {
+		return &messages.Reply{Code: messages.Code_INVALID, Text: "this request was answered already"}
+	}
+	i, found := slices.BinarySearchFunc(s.results, c.Seq, bySeq)
+	if !found {
+		return nil
+	}
+	return s.results[i]
+}
+
+func bySeq(r *messages.Reply, seq uint64) int {
+	switch {
+	case r.Seq < seq:
+		return -1
+	case r.Seq > seq:
+		return 1
+	}
+	return 0
+}
+
+// admit makes room for a session that has no record in the bucket. False: the table is full of busy sessions.
+func (t *sessions) admit(tx persistence.Tx, bucket uint32, id, nowMs uint64) bool {
+	for e := t.order.Front(); e != nil; e = t.order.Front() {
+		s := e.Value.(*session)
+		idle := nowMs - min(nowMs, s.usedMs)
+		if idle < expireMs && (len(t.all) < t.max || idle < evictIdleMs) {
+			break
+		}
+		t.forget(tx, s)
+	}
+	return t.all[sessionID{bucket, id}] != nil || len(t.all) < t.max
+}
+
+func (t *sessions) forget(tx persistence.Tx, s *session) {
+	delete(t.all, sessionID{s.bucket, s.id})
+	t.order.Remove(s.place)
+	s.place = nil
+	tx.Delete(sessionKey(s.bucket, s.id))
+}
+
+// record keeps the answer of a command. Its record is written once, at the end of the turn.
+func (t *sessions) record(bucket uint32, c *messages.Command, r *messages.Reply, nowMs, used uint64) {
+	key := sessionID{bucket, c.Session}
+	s := t.all[key]
+	if s == nil {
+		s = &session{bucket: bucket, id: c.Session}
+		t.insert(s)
+	}
+	t.order.MoveToBack(s.place)
+	s.usedMs, s.used = nowMs, used
+	if c.Acked > s.acked {
+		s.acked = c.Acked
+		i, _ := slices.BinarySearchFunc(s.results, s.acked, bySeq)
+		s.results = append(s.results[:0:0], s.results[i:]...)
+	}
+	i, _ := slices.BinarySearchFunc(s.results, c.Seq, bySeq)
+	s.results = slices.Insert(s.results, i, r)
+	t.mark(s)
+}
+
+func (t *sessions) insert(s *session) {
+	t.all[sessionID{s.bucket, s.id}] = s
+	s.place = t.order.PushBack(s)
+}
+
+func (t *sessions) mark(s *session) {
+	if !s.dirty {
+		s.dirty = true
+		t.dirty = append(t.dirty, s)
+	}
+}
+
+// flush writes the records that changed in this turn.
+func (t *sessions) flush(tx persistence.Tx) error {
+	for _, s := range t.dirty {
+		s.dirty = false
+		if s.place == nil {
+			continue // forgotten meanwhile
+		}
+		body, err := encodeSession(s)
+		if err != nil {
+			return err
+		}
+		tx.Put(sessionKey(s.bucket, s.id), body)
+	}
+	t.dirty = t.dirty[:0]
+	return nil
+}
+
+// drop forgets all sessions of a bucket; their records go with the bucket's range.
+func (t *sessions) drop(bucket uint32) {
+	for key, s := range t.all {
+		if key.bucket == bucket {
+			delete(t.all, key)
+			t.order.Remove(s.place)
+			s.place = nil
+		}
+	}
+}
