@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 )
@@ -38,4 +39,13 @@ func (c *WallClock) Wall() time.Time    { return time.Now() }
 func (c *WallClock) After(d time.Duration, send func()) func() {
 	t := time.AfterFunc(d, send)
 	return func() { t.Stop() }
+}
+
+// SeededRand gives every name a source that depends only on seed and name.
+func SeededRand(seed uint64) func(name string) *rand.Rand {
+	return func(name string) *rand.Rand {
+		h := fnv.New64a()
+		h.Write([]byte(name))
+		return rand.New(rand.NewPCG(seed, h.Sum64()))
+	}
 }

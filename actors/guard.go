@@ -1,0 +1,113 @@
+package actors
+
+import (
+	"math/bits"
+	"strings"
+	"sync"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Rule lets messages of one type reach actors under some paths.
+type Rule struct {
+	Type  string   // full protobuf name, such as "eraft.Requests"
+	Paths []string // prefixes of target paths
+	Guest bool     // senders without a cluster may say it: clients, and nodes that want to join
+}
+
+// Guard decides what may enter a system from outside. Every network asks it for every message. Drops are counted
+// by reason; the reasons are few and fixed.
+type Guard struct {
+	rules map[string]Rule
+	self  func() Identity
+
+	mu     sync.Mutex
+	epochs map[messages.NodeID]messages.Epoch
+	drops  map[string]uint64
+	events func(Event)
+}
+
+// MessageRefused tells that messages from outside were dropped. It is told for the first and for every power of two.
+type MessageRefused struct {
+	Reason string
+	Count  uint64
+}
+
+func (MessageRefused) EventName() string { return "message refused" }
+
+// NewGuard makes a guard for the system that attaches.
+func NewGuard(rules []Rule, sys *System) *Guard {
+	g := &Guard{
+		rules: make(map[string]Rule, len(rules)), self: sys.Identity, events: sys.Events,
+		epochs: map[messages.NodeID]messages.Epoch{}, drops: map[string]uint64{},
+	}
+	for _, r := range rules {
+		g.rules[r.Type] = r
+	}
+	return g
+}
+
+// Admit tells whether a message of that type from that sender may reach that path. A refused one is counted.
+func (g *Guard) Admit(from Identity, typeName, path string) bool {
+	reason := g.refusal(from, typeName, path)
+	if reason != "" {
+		g.Drop(reason)
+	}
+	return reason == ""
+}
+
+func (g *Guard) refusal(from Identity, typeName, path string) string {
+	rule, ok := g.rules[typeName]
+	if !ok {
+		return "unknown type"
+	}
+	allowed := false
+	for _, prefix := range rule.Paths {
+		allowed = allowed || strings.HasPrefix(path, prefix)
+	}
+	if !allowed {
+		return "forbidden target"
+	}
+	self := g.self()
+	switch {
+	case from.Cluster == 0:
+		if !rule.Guest {
+			return "stranger"
+		}
+		return ""
+	case self.Cluster != 0 && from.Cluster != self.Cluster:
+		return "other cluster"
+	case from.Node == 0:
+		return ""
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if newest := g.epochs[from.Node]; from.Epoch < newest {
+		return "older life"
+	} else if from.Epoch > newest {
+		g.epochs[from.Node] = from.Epoch
+	}
+	return ""
+}
+
+// Drop counts a message that was refused for a reason that only the network can see.
+func (g *Guard) Drop(reason string) {
+	g.mu.Lock()
+	g.drops[reason]++
+	n := g.drops[reason]
+	g.mu.Unlock()
+	if bits.OnesCount64(n) == 1 {
+		g.events(MessageRefused{Reason: reason, Count: n})
+	}
+}
+
+// Drops is how many messages were refused, by reason.
+func (g *Guard) Drops() map[string]uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make(map[string]uint64, len(g.drops))
+	for reason, n := range g.drops {
+		all[reason] = n
+	}
+	return all
+}

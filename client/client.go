@@ -1,0 +1,191 @@
+// Package client is the Go client of an eRaft cluster: a Session and a Router of its own, and a blocking face over
+// them. It is pure Go and imports no server package.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/remoting"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/router"
+)
+
+// What an error asks of the caller; use errors.Is. Every error of this package carries one of them or is the
+// context's.
+var (
+	ErrConflict    error = &messages.Error{Code: messages.Code_CONFLICT}    // a condition did not hold; nothing was written
+	ErrUncertain   error = &messages.Error{Code: messages.Code_UNCERTAIN}   // it may have been applied: look before doing it again
+	ErrOverloaded  error = &messages.Error{Code: messages.Code_OVERLOADED}  // not applied: later, slower
+	ErrUnavailable error = &messages.Error{Code: messages.Code_UNAVAILABLE} // not applied: no leader or no quorum now
+	ErrInvalid     error = &messages.Error{Code: messages.Code_INVALID}     // not applied: the request is wrong
+	ErrTooLarge    error = &messages.Error{Code: messages.Code_TOO_LARGE}   // not applied: above a limit
+)
+
+// Config of a Client.
+type Config struct {
+	Seeds   []string      // host:port of any nodes; one that answers is enough
+	Timeout time.Duration // of a call whose context has no deadline; default 5 s, at most 30 s
+	// InFlight bounds unanswered calls; above: ErrOverloaded. Default 4096.
+	InFlight int
+	// Listen is host:port for answers; default: a free port of the address that reaches the first seed.
+	Listen string
+	// System is a Proto.Actor system of the caller's: PID is then an actor in it, and its actors can send to it.
+	System *actor.ActorSystem
+}
+
+// Client talks to one cluster. It is safe for concurrent use, and cheap to share: calls of many goroutines travel
+// together.
+type Client struct {
+	system  *actors.System
+	session *actor.PID
+	pid     *actor.PID
+	foreign *actor.ActorSystem // where pid is, if not in system
+	timeout time.Duration
+	network *remoting.Network // nil: the system belongs to somebody else
+}
+
+// Connect finds a cluster through its seeds. It returns when a node has answered with the config, or says which
+// seeds did not answer.
+func Connect(ctx context.Context, c Config) (*Client, error) {
+	if len(c.Seeds) == 0 {
+		return nil, messages.Errorf(messages.Code_INVALID, "no seeds: name at least one node of the cluster")
+	}
+	listen := c.Listen
+	if listen == "" {
+		host, err := localAddress(c.Seeds)
+		if err != nil {
+			return nil, err
+		}
+		listen = net.JoinHostPort(host, "0")
+	}
+	network := remoting.New(remoting.Options{Listen: listen, Rules: router.Rules()})
+	system, err := actors.NewSystem(actors.Env{
+		Clock: actors.NewWallClock(), Rand: actors.SeededRand(rand.Uint64()),
+		Events: func(actors.Event) {}, Fatal: func(error) {},
+	}, network)
+	if err != nil {
+		return nil, err
+	}
+	session, err := router.Start(system, router.Options{Contacts: c.Seeds, InFlight: c.InFlight})
+	if err != nil {
+		return nil, errors.Join(err, network.Detach())
+	}
+	cl := Over(system, session)
+	cl.network = network
+	if c.Timeout > 0 {
+		cl.timeout = min(c.Timeout, router.MaxTimeout)
+	}
+	if c.System != nil {
+		if err := cl.attach(c.System); err != nil {
+			return nil, errors.Join(err, cl.Close())
+		}
+	}
+	if _, err := cl.Config(ctx, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to %v: %w", c.Seeds, err), cl.Close())
+	}
+	return cl, nil
+}
+
+// Over makes a Client from a Session that runs already, as a node does for its own.
+func Over(system *actors.System, session *actor.PID) *Client {
+	return &Client{system: system, session: session, pid: session, timeout: router.DefaultTimeout}
+}
+
+// localAddress is the address of this machine that reaches a seed. Nothing is sent for it.
+func localAddress(seeds []string) (string, error) {
+	var problems []error
+	for _, seed := range seeds {
+		c, err := net.Dial("udp", seed)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		host := c.LocalAddr().(*net.UDPAddr).IP.String()
+		return host, c.Close()
+	}
+	return "", messages.Errorf(messages.Code_INVALID, "no seed can be reached: %v", errors.Join(problems...))
+}
+
+// attach spawns an actor in the caller's system that stands for the session there.
+func (c *Client) attach(system *actor.ActorSystem) error {
+	props := actor.PropsFromFunc(func(ctx actor.Context) {
+		op, ok := ctx.Message().(proto.Message)
+		sender := ctx.Sender()
+		if !ok || sender == nil {
+			return
+		}
+		root := ctx.ActorSystem().Root
+		c.ask(op, c.timeout, func(r *messages.Reply) { root.Send(sender, r) })
+	})
+	pid, err := system.Root.SpawnNamed(props, c.session.Id)
+	if err != nil {
+		return fmt.Errorf("spawn in the caller's system: %w", err)
+	}
+	c.pid, c.foreign = pid, system
+	return nil
+}
+
+// PID is an actor that takes *messages.Get, Put, Delete, Append, Incr, CompareAndSwap and Batch, and answers each
+// sender with a *messages.Reply. It is in Config.System, if one was given.
+func (c *Client) PID() *actor.PID { return c.pid }
+
+// Close ends the client. Calls that wait get an answer: ErrUncertain for writes that were sent.
+func (c *Client) Close() error {
+	var err error
+	if c.foreign != nil {
+		err = c.foreign.Root.StopFuture(c.pid).Wait()
+	}
+	err = errors.Join(err, c.system.Root.StopFuture(c.session).Wait())
+	if c.network == nil {
+		return err
+	}
+	err = errors.Join(err, c.system.Root.StopFuture(actor.NewPID(c.system.Address(), router.Path)).Wait())
+	return errors.Join(err, c.network.Detach())
+}
+
+func (c *Client) ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
+	c.system.Root.Send(c.session, &router.Ask{Op: op, Timeout: timeout, Done: done})
+}
+
+// Ask sends an operation and calls done once with its answer, on a goroutine that must not be blocked. It is what
+// the blocking calls are made of.
+func (c *Client) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
+	c.ask(op, timeout, done)
+}
+
+// Do sends an operation and waits for its answer. The error is the reply's, or the context's: then the operation
+// may still be applied.
+func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, error) {
+	timeout := c.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		if timeout = time.Until(deadline); timeout <= 0 {
+			return nil, context.DeadlineExceeded
+		}
+	}
+	answer := make(chan *messages.Reply, 1)
+	c.ask(op, timeout, func(r *messages.Reply) { answer <- r })
+	select {
+	case r := <-answer:
+		return r, r.Err()
+	case <-ctx.Done():
+		select {
+		case r := <-answer:
+			return r, r.Err()
+		case <-time.After(grace):
+			return nil, errors.Join(messages.Errorf(messages.Code_UNCERTAIN, "no answer before the context ended"), ctx.Err())
+		}
+	}
+}
+
+// grace is how long a call waits beyond its context for the session's own word on the same deadline, which knows
+// whether the request was ever sent.
+const grace = 50 * time.Millisecond

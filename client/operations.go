@@ -1,0 +1,95 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Value is what a key holds. Version grows with every write of the key, also over delete and put.
+type Value struct {
+	Data    []byte
+	Version uint64
+}
+
+// Get reads a key, linearizably. found is false, without error, when the key is absent.
+func (c *Client) Get(ctx context.Context, key []byte) (value Value, found bool, err error) {
+	r, err := c.Do(ctx, &messages.Get{Key: key})
+	if err != nil {
+		return Value{}, false, err
+	}
+	return Value{r.Value, r.Version}, r.Found, nil
+}
+
+// GetMany reads keys one by one, all at once. They may lie in different buckets: it is no snapshot. The values are
+// in the order of the keys; an absent one has Version 0.
+func (c *Client) GetMany(ctx context.Context, keys ...[]byte) ([]Value, error) {
+	values, problems := make([]Value, len(keys)), make([]error, len(keys))
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() { values[i], _, problems[i] = c.Get(ctx, key) })
+	}
+	wg.Wait()
+	return values, errors.Join(problems...)
+}
+
+// Put sets a key and gives its new version.
+func (c *Client) Put(ctx context.Context, key, value []byte) (version uint64, err error) {
+	return version1(c.Do(ctx, &messages.Put{Key: key, Value: value}))
+}
+
+// PutIfAbsent sets a key that is absent; else ErrConflict.
+func (c *Client) PutIfAbsent(ctx context.Context, key, value []byte) (version uint64, err error) {
+	return version1(c.Do(ctx, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_ABSENT}))
+}
+
+// PutIfPresent sets a key that is there; else ErrConflict.
+func (c *Client) PutIfPresent(ctx context.Context, key, value []byte) (version uint64, err error) {
+	return version1(c.Do(ctx, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_PRESENT}))
+}
+
+// Delete removes a key and tells whether it was there.
+func (c *Client) Delete(ctx context.Context, key []byte) (found bool, err error) {
+	r, err := c.Do(ctx, &messages.Delete{Key: key})
+	return r.GetFound(), err
+}
+
+// Append adds to the end of a value, absent counts as empty, and gives the new length. It is applied once, however
+// often it is tried.
+func (c *Client) Append(ctx context.Context, key, value []byte) (length int64, err error) {
+	r, err := c.Do(ctx, &messages.Append{Key: key, Value: value})
+	return r.GetNumber(), err
+}
+
+// Incr adds to a decimal integer, absent counts as 0, and gives the result. It is applied once.
+func (c *Client) Incr(ctx context.Context, key []byte, by int64) (result int64, err error) {
+	r, err := c.Do(ctx, &messages.Incr{Key: key, By: by})
+	return r.GetNumber(), err
+}
+
+// CompareAndSwap sets a key whose version is the given one (0: absent). On ErrConflict current is what is there.
+func (c *Client) CompareAndSwap(ctx context.Context, key []byte, version uint64, value []byte) (current Value, err error) {
+	return c.swap(ctx, &messages.Condition{Key: key, Expect: &messages.Condition_Version{Version: version}}, value)
+}
+
+// CompareValueAndSwap sets a key whose value is the given one. On ErrConflict current is what is there.
+func (c *Client) CompareValueAndSwap(ctx context.Context, key, expected, value []byte) (current Value, err error) {
+	return c.swap(ctx, &messages.Condition{Key: key, Expect: &messages.Condition_Value{Value: expected}}, value)
+}
+
+func (c *Client) swap(ctx context.Context, expect *messages.Condition, value []byte) (Value, error) {
+	r, err := c.Do(ctx, &messages.CompareAndSwap{Expect: expect, Value: value})
+	if errors.Is(err, ErrConflict) {
+		return Value{r.Value, r.Version}, err
+	}
+	return Value{value, r.GetVersion()}, err
+}
+
+// Batch writes keys that share a slot ({tag}), all or nothing, if all conditions hold at that instant.
+func (c *Client) Batch(ctx context.Context, batch *messages.Batch) (*messages.Reply, error) {
+	return c.Do(ctx, batch)
+}
+
+func version1(r *messages.Reply, err error) (uint64, error) { return r.GetVersion(), err }

@@ -1,0 +1,116 @@
+package router
+
+import (
+	"bytes"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// encode checks an operation and turns it into the bytes that are sent, in the first attempt and in every other.
+func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
+	switch q := op.(type) {
+	case *messages.Get:
+		p.key = bytes.Clone(q.GetKey())
+		return p.query(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
+	case *messages.MetaQuery:
+		p.meta = true
+		return p.query(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
+	case *messages.MetaCommand:
+		p.meta = true
+	}
+	c, key := commandOf(op)
+	if c == nil {
+		return messages.Errorf(messages.Code_INVALID, "%T is not a request", op)
+	}
+	p.key, p.command = bytes.Clone(key), true
+	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
+	if !p.meta {
+		if why := checkKey(p.key); why != nil {
+			return why
+		}
+	}
+	return p.marshal(c)
+}
+
+func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
+	if !p.meta {
+		if why := checkKey(p.key); why != nil {
+			return why
+		}
+	}
+	q.Session, q.Seq = uint64(s.id), p.seq
+	return p.marshal(q)
+}
+
+// maxRequest is the largest request that travels: the largest batch and what surrounds it.
+const maxRequest = messages.MaxBatchBytes + 64<<10
+
+func (p *pending) marshal(m proto.Message) *messages.Error {
+	encoded, err := proto.Marshal(m)
+	if err != nil {
+		return messages.Errorf(messages.Code_INVALID, "request cannot be encoded: %v", err)
+	}
+	if len(encoded) > maxRequest {
+		return messages.Errorf(messages.Code_TOO_LARGE, "request is %d bytes long; %d is the most", len(encoded), maxRequest)
+	}
+	p.encoded = encoded
+	return nil
+}
+
+func checkKey(key []byte) *messages.Error {
+	if len(key) == 0 {
+		return messages.Errorf(messages.Code_INVALID, "key is empty")
+	}
+	if len(key) > messages.MaxKeyBytes {
+		return messages.Errorf(messages.Code_TOO_LARGE, "key is %d bytes long; %d is the most", len(key), messages.MaxKeyBytes)
+	}
+	return nil
+}
+
+// commandOf wraps a write and gives the key that decides where it goes.
+func commandOf(op proto.Message) (*messages.Command, []byte) {
+	switch w := op.(type) {
+	case *messages.Put:
+		return &messages.Command{Op: &messages.Command_Put{Put: w}}, w.GetKey()
+	case *messages.Delete:
+		return &messages.Command{Op: &messages.Command_Delete{Delete: w}}, w.GetKey()
+	case *messages.Append:
+		return &messages.Command{Op: &messages.Command_Append{Append: w}}, w.GetKey()
+	case *messages.Incr:
+		return &messages.Command{Op: &messages.Command_Incr{Incr: w}}, w.GetKey()
+	case *messages.CompareAndSwap:
+		return &messages.Command{Op: &messages.Command_Cas{Cas: w}}, w.GetExpect().GetKey()
+	case *messages.Batch:
+		return &messages.Command{Op: &messages.Command_Batch{Batch: w}}, batchKey(w)
+	case *messages.MetaCommand:
+		return &messages.Command{Op: &messages.Command_Meta{Meta: w}}, nil
+	}
+	return nil, nil
+}
+
+func batchKey(b *messages.Batch) []byte {
+	for _, c := range b.GetConditions() {
+		return c.GetKey()
+	}
+	for _, w := range b.GetWrites() {
+		_, key := commandOf(writeOf(w))
+		return key
+	}
+	return nil
+}
+
+func writeOf(w *messages.Write) proto.Message {
+	switch op := w.GetOp().(type) {
+	case *messages.Write_Put:
+		return op.Put
+	case *messages.Write_Delete:
+		return op.Delete
+	case *messages.Write_Append:
+		return op.Append
+	case *messages.Write_Incr:
+		return op.Incr
+	}
+	return nil
+}

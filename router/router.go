@@ -1,0 +1,246 @@
+// Package router takes a request to the leader of its group and its answer back: Session and Router actors, and the
+// route table.
+package router
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Path of the Router on every system that has one.
+const Path = "router"
+
+// MemberPath is where a node answers ConfigPull.
+const MemberPath = "member"
+
+// Router turns key -> slot -> bucket -> group -> leader. Everything it drains for one group leaves as one message.
+//
+//	receives             from      does
+//	*forward             Sessions  sends requests to the leaders of their groups; tells the Session to whom
+//	healed               Sessions  learns from a refusal or a silence
+//	*messages.ConfigPush nodes     takes a newer config
+//	refresh              itself    asks for a newer config while one is wanted
+//
+// It keeps no requests: what it cannot route it gives back to the Session.
+type Router struct {
+	system   *actors.System
+	contacts []string
+	table    *Table
+	groups   map[uint64]*messages.Requests
+	order    []uint64
+	pulls    int
+	stale    bool
+	self     *actor.PID
+}
+
+type (
+	// forward is what one Session has for the Router in one turn.
+	forward struct {
+		session  *actor.PID
+		requests []routed
+	}
+	// routed is one request on its way: encoded, and where it wants to go.
+	routed struct {
+		seq     uint64
+		meta    bool // for group 0; else for the group of the key's bucket
+		key     []byte
+		command bool
+		encoded []byte
+	}
+	// sent tells a Session where its requests went; node 0: nowhere, there is no route.
+	sent struct {
+		seqs []uint64
+		node uint64
+		to   uint64 // group
+	}
+	// healed tells what a Session learned about a group or bucket.
+	healed struct {
+		group, node, leader uint64
+		wrong               bool // the group does not serve the key's bucket
+		key                 []byte
+		hint                *messages.Hint
+	}
+	refresh struct{}
+)
+
+const (
+	refreshEvery = 100 * time.Millisecond
+	requestBytes = 1 << 20 // of one Requests message; one larger request still travels
+)
+
+// Options of a Router.
+type Options struct {
+	// Contacts are addresses of nodes that know the config, beside those that the config names.
+	Contacts []string
+	// InFlight bounds a Session's unanswered requests; above: OVERLOADED. Default 4096.
+	InFlight int
+}
+
+func (r *Router) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		r.self, r.stale = ctx.Self(), true
+		r.pull()
+		r.next()
+	case []any:
+		for _, element := range m {
+			message, _ := actors.Unwrap(element)
+			r.on(message)
+		}
+		r.send()
+	}
+}
+
+func (r *Router) on(message any) {
+	switch m := message.(type) {
+	case *forward:
+		r.onForward(m)
+	case healed:
+		r.onHealed(m)
+	case *messages.ConfigPush:
+		if r.table.Update(m.Config) {
+			r.stale = false
+		}
+	case refresh:
+		if r.stale {
+			r.pull()
+		}
+		r.next()
+	}
+}
+
+func (r *Router) next() {
+	r.system.Clock.After(refreshEvery, func() { r.system.Root.Send(r.self, refresh{}) })
+}
+
+func (r *Router) onForward(f *forward) {
+	byGroup := map[uint64]*messages.Asker{}
+	var order []uint64
+	told := map[uint64]*sent{}
+	for _, q := range f.requests {
+		group, ok := r.groupOf(q)
+		node, address := uint64(0), ""
+		if ok {
+			node, address = r.table.Leader(group)
+		}
+		key := group
+		if address == "" {
+			key, node = ^uint64(0), 0
+			r.stale = true
+		}
+		if told[key] == nil {
+			told[key] = &sent{node: node, to: group}
+			order = append(order, key)
+		}
+		told[key].seqs = append(told[key].seqs, q.seq)
+		if node == 0 {
+			continue
+		}
+		a := byGroup[group]
+		if a == nil {
+			a = &messages.Asker{Address: f.session.Address, Id: f.session.Id}
+			byGroup[group] = a
+		}
+		if q.command {
+			a.Commands = append(a.Commands, q.encoded)
+		} else {
+			a.Queries = append(a.Queries, q.encoded)
+		}
+	}
+	for _, key := range order {
+		r.system.Root.Send(f.session, told[key])
+		if a := byGroup[key]; a != nil {
+			r.gather(key, a)
+		}
+	}
+}
+
+func (r *Router) groupOf(q routed) (uint64, bool) {
+	if q.meta {
+		return uint64(messages.Meta), true
+	}
+	if r.table.Buckets() == 0 {
+		return 0, false
+	}
+	return r.table.Group(uint32(messages.BucketOf(q.key, r.table.Buckets())))
+}
+
+func (r *Router) gather(group uint64, a *messages.Asker) {
+	if r.groups[group] == nil {
+		r.groups[group] = &messages.Requests{Group: group}
+		r.order = append(r.order, group)
+	}
+	r.groups[group].Askers = append(r.groups[group].Askers, a)
+}
+
+// send lets everything gathered leave, in messages of bounded size.
+func (r *Router) send() {
+	for _, group := range r.order {
+		m := r.groups[group]
+		_, address := r.table.Leader(group)
+		to := actor.NewPID(address, "raft/"+messages.GroupID(group).String())
+		for _, part := range split(m) {
+			r.system.Root.Send(to, part)
+		}
+		delete(r.groups, group)
+	}
+	r.order = r.order[:0]
+}
+
+// split cuts a message that is too big into several.
+func split(m *messages.Requests) []*messages.Requests {
+	var parts []*messages.Requests
+	now, size := &messages.Requests{Group: m.Group}, 0
+	cut := func(a *messages.Asker) *messages.Asker {
+		parts = append(parts, now)
+		now, size = &messages.Requests{Group: m.Group}, 0
+		b := &messages.Asker{Address: a.Address, Id: a.Id}
+		now.Askers = append(now.Askers, b)
+		return b
+	}
+	for _, a := range m.Askers {
+		b := &messages.Asker{Address: a.Address, Id: a.Id}
+		now.Askers = append(now.Askers, b)
+		for _, c := range a.Commands {
+			if size += len(c); size > requestBytes && size > len(c) {
+				b = cut(a)
+				size = len(c)
+			}
+			b.Commands = append(b.Commands, c)
+		}
+		b.Queries = append(b.Queries, a.Queries...)
+	}
+	return append(parts, now)
+}
+
+func (r *Router) onHealed(h healed) {
+	switch {
+	case h.wrong:
+		if n := r.table.Buckets(); n > 0 {
+			r.table.Move(uint32(messages.BucketOf(h.key, n)), h.hint)
+		}
+		r.stale = true
+	case h.leader != 0:
+		r.table.Lead(h.group, h.leader)
+	default:
+		r.table.Failed(h.group, h.node)
+	}
+}
+
+// pull asks the next contact for a newer config.
+func (r *Router) pull() {
+	contacts := slices.Concat(r.contacts, r.table.Addresses())
+	if len(contacts) == 0 {
+		return
+	}
+	to := contacts[r.pulls%len(contacts)]
+	r.pulls++
+	r.system.Root.Send(actor.NewPID(to, MemberPath), &messages.ConfigPull{
+		Have: r.table.Version(), ReplyAddress: r.system.Address(), ReplyId: Path,
+	})
+}

@@ -1,0 +1,22 @@
+package router
+
+import "github.com/eraft-io/eraft/actors"
+
+// Rules are what may come over the network, and to whom. Everything else is dropped before any actor sees it.
+func Rules() []actors.Rule {
+	return []actors.Rule{
+		{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true},
+		{Type: "eraft.Replies", Paths: []string{"session/", "mover/"}},
+		{Type: "eraft.RaftMessages", Paths: []string{"raft/"}},
+		{Type: "eraft.SnapshotChunk", Paths: []string{"snapshot/"}},
+		{Type: "eraft.SnapshotAck", Paths: []string{"snapshot/"}},
+		{Type: "eraft.Hello", Paths: []string{MemberPath}, Guest: true},
+		{Type: "eraft.HelloReply", Paths: []string{MemberPath, "session/"}, Guest: true},
+		{Type: "eraft.Join", Paths: []string{MemberPath}, Guest: true},
+		{Type: "eraft.JoinReply", Paths: []string{MemberPath}},
+		{Type: "eraft.ConfigPull", Paths: []string{MemberPath}, Guest: true},
+		{Type: "eraft.ConfigPush", Paths: []string{MemberPath, Path}},
+		{Type: "eraft.StatusPull", Paths: []string{MemberPath}, Guest: true},
+		{Type: "eraft.NodeStatus", Paths: []string{MemberPath, "status/"}},
+	}
+}

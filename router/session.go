@@ -1,0 +1,302 @@
+package router
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Session gives requests their identity and deadline and keeps them until they are answered. It is the only one
+// that tries again, and a retry is the same bytes.
+//
+//	receives                         from     does
+//	*messages.Get, Put, Delete, …    actors   asks the cluster, answers the sender a *messages.Reply
+//	*Ask                             Go code  asks the cluster, calls Done
+//	*messages.Replies                Appliers, Peers  answers, or follows a hint
+//	*sent                            Router   notes whom was asked
+//	pulse                            itself   tries again what got no answer, gives up what is past its deadline
+//
+// It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once.
+type Session struct {
+	system  *actors.System
+	router  *actor.PID
+	self    *actor.PID
+	id      messages.SessionID
+	limit   int
+	rng     *rand.Rand
+	seq     uint64
+	lowest  uint64 // lowest seq that may be unanswered
+	pending map[uint64]*pending
+	out     []routed
+	ticking bool
+}
+
+// Ask is a request from Go code that is no actor. Op is a message that an actor could send to a Session, or a
+// *messages.MetaCommand or *messages.MetaQuery. Done is called once, on the Session's goroutine: it must not block.
+type Ask struct {
+	Op      proto.Message
+	Timeout time.Duration // 0: DefaultTimeout; at most MaxTimeout
+	Done    func(*messages.Reply)
+}
+
+const (
+	// DefaultTimeout is how long a request is tried when nobody says otherwise.
+	DefaultTimeout = 5 * time.Second
+	// MaxTimeout is how long an identity may be used: servers forget sessions that are silent for twice as long.
+	MaxTimeout     = 30 * time.Second
+	defaultFlight  = 4096
+	pulseEvery     = 25 * time.Millisecond
+	attemptTimeout = 500 * time.Millisecond
+	backoffLow     = 10 * time.Millisecond
+	backoffHigh    = 200 * time.Millisecond
+)
+
+// pending is one request that is not answered.
+type pending struct {
+	routed
+	sender   *actor.PID
+	done     func(*messages.Reply)
+	deadline time.Duration
+	next     time.Duration // when to try again
+	node     uint64        // asked last, 0: nobody
+	group    uint64
+	tries    int
+	maybe    bool // some attempt may have been accepted: it cannot be called refused any more
+	last     *messages.Reply
+}
+
+type pulse struct{}
+
+// Start spawns a Router and a Session on a system, and gives the Session.
+func Start(system *actors.System, o Options) (*actor.PID, error) {
+	r := &Router{system: system, contacts: o.Contacts, table: NewTable(), groups: map[uint64]*messages.Requests{}}
+	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(0, nil)); err != nil {
+		return nil, err
+	}
+	return StartSession(system, o)
+}
+
+// StartSession spawns a further Session on a system that has a Router.
+func StartSession(system *actors.System, o Options) (*actor.PID, error) {
+	limit := o.InFlight
+	if limit <= 0 {
+		limit = defaultFlight
+	}
+	rng := system.Rand("session")
+	id := messages.SessionID(rng.Uint64() | 1)
+	s := &Session{
+		system: system, id: id, limit: limit, rng: rng, lowest: 1, pending: map[uint64]*pending{},
+		router: actor.NewPID(system.Address(), Path),
+	}
+	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
+}
+
+func (s *Session) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		s.self = ctx.Self()
+	case *actor.Stopping:
+		for _, p := range s.pending {
+			s.finish(p, s.unanswered(p, "the session was closed"))
+		}
+	case []any:
+		for _, element := range m {
+			message, sender := actors.Unwrap(element)
+			s.on(message, sender)
+		}
+		s.flush()
+	}
+}
+
+func (s *Session) on(message any, sender *actor.PID) {
+	switch m := message.(type) {
+	case *Ask:
+		s.take(m.Op, m.Timeout, nil, m.Done)
+	case *messages.Replies:
+		for _, r := range m.Replies {
+			s.onReply(r)
+		}
+	case *sent:
+		s.onSent(m)
+	case pulse:
+		s.onPulse()
+	case proto.Message:
+		s.take(m, 0, sender, nil)
+	}
+}
+
+// take gives a request its identity, or refuses it.
+func (s *Session) take(op proto.Message, timeout time.Duration, sender *actor.PID, done func(*messages.Reply)) {
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	p := &pending{sender: sender, done: done}
+	if len(s.pending) >= s.limit {
+		s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", s.limit)))
+		return
+	}
+	s.seq++
+	p.seq = s.seq
+	if why := p.encode(s, op); why != nil {
+		s.finish(p, refuse(why))
+		return
+	}
+	p.deadline = s.system.Clock.Now() + min(timeout, MaxTimeout)
+	s.pending[p.seq] = p
+	s.try(p)
+	if !s.ticking {
+		s.ticking = true
+		s.tick()
+	}
+}
+
+func (s *Session) tick() {
+	s.system.Clock.After(pulseEvery, func() { s.system.Root.Send(s.self, pulse{}) })
+}
+
+// acked is the lowest seq that is not answered: servers may forget what is below.
+func (s *Session) acked() uint64 {
+	for s.lowest < s.seq && s.pending[s.lowest] == nil {
+		s.lowest++
+	}
+	return s.lowest
+}
+
+func (s *Session) try(p *pending) {
+	p.tries++
+	p.next = s.system.Clock.Now() + attemptTimeout
+	s.out = append(s.out, p.routed)
+}
+
+func (s *Session) flush() {
+	if len(s.out) > 0 {
+		s.system.Root.Send(s.router, &forward{session: s.self, requests: s.out})
+		s.out = nil
+	}
+}
+
+func (s *Session) onSent(m *sent) {
+	for _, seq := range m.seqs {
+		if p := s.pending[seq]; p != nil {
+			p.node, p.group = m.node, m.to
+			if m.node == 0 {
+				s.later(p)
+			} else if p.command {
+				p.maybe = true
+			}
+		}
+	}
+}
+
+// later tries again after a pause that grows with the attempts.
+func (s *Session) later(p *pending) {
+	pause := min(backoffLow<<min(p.tries, 8), backoffHigh)
+	p.next = s.system.Clock.Now() + pause/2 + time.Duration(s.rng.Int64N(int64(pause/2)))
+}
+
+func (s *Session) onReply(r *messages.Reply) {
+	p := s.pending[r.Seq]
+	if p == nil || r.Session != uint64(s.id) {
+		return // late or twice
+	}
+	p.last = r
+	switch r.Code {
+	case messages.Code_NOT_LEADER:
+		s.tell(healed{group: p.group, node: p.node, leader: r.GetHint().GetLeader()})
+		p.maybe = p.maybe && p.tries > 1
+		s.follow(p, r.GetHint().GetLeader() != 0)
+	case messages.Code_WRONG_GROUP:
+		s.tell(healed{wrong: true, key: p.key, hint: r.Hint})
+		p.maybe = p.maybe && p.tries > 1
+		s.follow(p, r.GetHint().GetGroup() != 0)
+	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:
+		if r.GetHint().GetLeader() != 0 {
+			s.tell(healed{group: p.group, leader: r.Hint.Leader})
+		}
+		s.later(p)
+	case messages.Code_OVERLOADED:
+		if p.maybe = p.maybe && p.tries > 1; p.maybe {
+			s.later(p)
+			return
+		}
+		s.finish(p, r)
+	default:
+		s.finish(p, r)
+	}
+}
+
+// quickTries is how many hints are followed at once before the session slows down.
+const quickTries = 3
+
+func (s *Session) follow(p *pending, hinted bool) {
+	if hinted && p.tries <= quickTries {
+		s.try(p)
+		return
+	}
+	s.later(p)
+}
+
+func (s *Session) tell(h healed) { s.system.Root.Send(s.router, h) }
+
+func (s *Session) onPulse() {
+	if s.ticking = len(s.pending) > 0; !s.ticking {
+		return
+	}
+	s.tick()
+	now := s.system.Clock.Now()
+	failed := map[[2]uint64]bool{}
+	for seq := s.acked(); seq <= s.seq; seq++ {
+		p := s.pending[seq]
+		switch {
+		case p == nil:
+		case now >= p.deadline:
+			s.finish(p, s.unanswered(p, "no answer in time"))
+		case now >= p.next:
+			if silent := [2]uint64{p.group, p.node}; p.node != 0 && p.last == nil && !failed[silent] {
+				failed[silent] = true
+				s.tell(healed{group: p.group, node: p.node})
+			}
+			p.last = nil
+			s.try(p)
+		}
+	}
+}
+
+// unanswered is the answer of a request that has none. Only what was never sent, or only reads, is known to be
+// without effect.
+func (s *Session) unanswered(p *pending, why string) *messages.Reply {
+	code := messages.Code_UNAVAILABLE
+	if p.maybe {
+		code = messages.Code_UNCERTAIN
+	}
+	text := fmt.Sprintf("%s, asked %d times", why, p.tries)
+	if p.node == 0 {
+		text += ": no node is known that could answer"
+	} else {
+		text += fmt.Sprintf(": group %d, last on node %d", p.group, p.node)
+	}
+	if p.last != nil && p.last.Text != "" {
+		text += ", which said: " + p.last.Text
+	}
+	return &messages.Reply{Code: code, Text: text}
+}
+
+func refuse(why *messages.Error) *messages.Reply {
+	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
+}
+
+func (s *Session) finish(p *pending, r *messages.Reply) {
+	delete(s.pending, p.seq)
+	switch {
+	case p.done != nil:
+		p.done(r)
+	case p.sender != nil:
+		s.system.Root.Send(p.sender, r)
+	}
+}

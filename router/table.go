@@ -1,0 +1,114 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Table knows the way from a key to the replica that most likely leads its group. It is pure; the Router owns it.
+type Table struct {
+	config  *messages.Config
+	leaders map[uint64]uint64 // group -> node believed to lead
+	moved   map[uint32]uint64 // bucket -> group, from hints newer than the config
+}
+
+// NewTable makes a table that knows nothing.
+func NewTable() *Table {
+	return &Table{leaders: map[uint64]uint64{}, moved: map[uint32]uint64{}}
+}
+
+// Update takes a config if it is newer.
+func (t *Table) Update(config *messages.Config) bool {
+	if config == nil || config.Version <= t.Version() {
+		return false
+	}
+	t.config = config
+	clear(t.moved)
+	return true
+}
+
+// Version of the config, 0 without one.
+func (t *Table) Version() uint64 { return t.config.GetVersion() }
+
+// Buckets of the cluster, 0 without a config.
+func (t *Table) Buckets() int { return len(t.config.GetOwners()) }
+
+// Group that owns a bucket; false if none is known.
+func (t *Table) Group(bucket uint32) (uint64, bool) {
+	if g, ok := t.moved[bucket]; ok {
+		return g, true
+	}
+	if int(bucket) >= t.Buckets() {
+		return 0, false
+	}
+	g := t.config.Owners[bucket]
+	return g, g != 0
+}
+
+// Leader gives the node to ask for a group, and its address.
+func (t *Table) Leader(group uint64) (node uint64, address string) {
+	nodes := t.replicas(group)
+	if len(nodes) == 0 {
+		return 0, ""
+	}
+	node, ok := t.leaders[group]
+	if !ok || t.address(node) == "" {
+		node = nodes[0]
+	}
+	return node, t.address(node)
+}
+
+// Lead records who leads a group.
+func (t *Table) Lead(group, node uint64) {
+	if t.address(node) != "" {
+		t.leaders[group] = node
+	}
+}
+
+// Failed says that a node did not answer for a group, or does not know its leader: the next replica is asked.
+func (t *Table) Failed(group, node uint64) {
+	if now, _ := t.Leader(group); now != node {
+		return // somebody knew better meanwhile
+	}
+	nodes := t.replicas(group)
+	if len(nodes) > 0 {
+		t.leaders[group] = nodes[(slices.Index(nodes, node)+1)%len(nodes)]
+	}
+}
+
+// Move records that a bucket is in another group since a config that this table does not have yet.
+func (t *Table) Move(bucket uint32, hint *messages.Hint) {
+	if hint.GetGroup() != 0 && hint.ConfigVersion > t.Version() {
+		t.moved[bucket] = hint.Group
+	}
+}
+
+func (t *Table) replicas(group uint64) []uint64 {
+	for _, g := range t.config.GetGroups() {
+		if g.Id == group {
+			return g.Nodes
+		}
+	}
+	return nil
+}
+
+func (t *Table) address(node uint64) string {
+	for _, n := range t.config.GetNodes() {
+		if n.Id == node && !n.Removed {
+			return n.Address
+		}
+	}
+	return ""
+}
+
+// Addresses of all nodes.
+func (t *Table) Addresses() []string {
+	var all []string
+	for _, n := range t.config.GetNodes() {
+		if !n.Removed {
+			all = append(all, n.Address)
+		}
+	}
+	return all
+}
