@@ -206,7 +206,7 @@ func (n *node) saveConfig(config *messages.Config) error {
 	}
 	batch := new(persistence.Batch)
 	batch.Put(configKey, value)
-	return n.stateEngine.Write(batch, false)
+	return n.stateEngine.Write(batch, true)
 }
 
 // loadConfig reads it back. It is only a cache: one that cannot be read is as good as none.

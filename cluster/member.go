@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
@@ -324,7 +325,7 @@ func (m *Member) place() {
 	}
 	if m.config == nil {
 		// Only the node that wrote the birth record can lead meta before there is a config.
-		m.propose(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()}})
+		m.bear()
 		return
 	}
 	up := m.n.board.snapshot().others
@@ -333,6 +334,17 @@ func (m *Member) place() {
 	}
 	if plan := meta.Plan(m.config, alive); len(plan) > 0 {
 		m.propose(plan[0])
+	}
+}
+
+// bear proposes the Birth to this node's own replica of meta: there is no config yet that a session could follow.
+// Once is enough for the chain; it is said again until the config is there.
+func (m *Member) bear() {
+	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
+		Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()},
+	}}})
+	if err == nil && m.beats%5 == 0 {
+		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{encoded}}}})
 	}
 }
 

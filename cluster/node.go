@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -72,10 +73,7 @@ func (n *node) start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := n.spawn(); err != nil {
-		return err
-	}
-	return n.listen()
+	return n.spawn()
 }
 
 // open takes the directory and reads who this node is. The boot epoch is raised and synced before anything speaks.
@@ -156,6 +154,9 @@ func (n *node) spawn() error {
 	}
 	n.pids.session = session
 	n.client = client.Over(n.system, session)
+	if err := n.listen(); err != nil {
+		return err
+	}
 	return errors.Join(
 		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
 		start("ticker", func() actor.Actor { return raftactor.NewTicker(n.system) }),

@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/remoting"
+	"github.com/eraft-io/eraft/cluster/console"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/rocksdb"
+	"github.com/eraft-io/eraft/router"
+	"github.com/eraft-io/eraft/router/gateway"
+)
+
+// edge is what of a node faces people and Redis clients.
+type edge struct {
+	resp *gateway.Gateway
+	http *console.Console
+}
+
+func (e *edge) respAddress() string {
+	if e.resp == nil {
+		return ""
+	}
+	return e.resp.Address()
+}
+
+func (e *edge) httpAddress() string {
+	if e.http == nil {
+		return ""
+	}
+	return e.http.Address()
+}
+
+func (e *edge) close() error {
+	var err error
+	if e.resp != nil {
+		err = e.resp.Close()
+	}
+	if e.http != nil {
+		err = errors.Join(err, e.http.Close())
+	}
+	return err
+}
+
+// asking sends the gateway's operations through a session of their own.
+type asking struct {
+	system  *actors.System
+	session *actor.PID
+}
+
+func (a asking) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
+	a.system.Root.Send(a.session, &router.Ask{Op: op, Timeout: timeout, Done: done})
+}
+
+// listen opens the RESP and HTTP listeners; it comes before Member speaks of them.
+func (n *node) listen() (err error) {
+	if n.c.RESP != "" {
+		session, err := router.StartSession(n.system, router.Options{InFlight: gatewayFlight})
+		if err != nil {
+			return err
+		}
+		n.edge.resp, err = gateway.Start(gateway.Options{
+			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Event: n.metrics.Command,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if n.c.HTTP != "" {
+		n.edge.http, err = console.Start(console.Options{
+			Listen: n.c.HTTP, Failing: n.failing, Registry: n.metrics.registry,
+			Status: func() []byte { return n.statusJSON(n.board.snapshot()) },
+		})
+	}
+	return err
+}
+
+// gatewayFlight bounds the unanswered commands of all Redis clients of a node.
+const gatewayFlight = 1 << 14
+
+func overTCP(c Config) actors.Network {
+	return remoting.New(remoting.Options{Listen: c.Listen, Advertise: c.Advertise, Rules: router.Rules()})
+}
+
+func openRocksDB(dir string) (log, state persistence.Engine, err error) {
+	l, err := rocksdb.Open(filepath.Join(dir, "log"), rocksdb.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := rocksdb.Open(filepath.Join(dir, "state"), rocksdb.State)
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	return l, s, nil
+}
+
+// info is the text of the RESP INFO command.
+func (n *node) info(section string) string {
+	s := n.board.snapshot()
+	parts := map[string]string{
+		"server":  fmt.Sprintf("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\neraft_node:%s\r\ntcp_port:%s\r\n", n.c.Name, n.edge.respAddress()),
+		"clients": fmt.Sprintf("# Clients\r\nconnected_clients:%d\r\n", n.edge.resp.Connections()),
+		"eraft": fmt.Sprintf("# Eraft\r\ncluster_id:%x\r\nnode_id:%d\r\nconfig_version:%d\r\ngroups:%d\r\n",
+			s.identity.Cluster, s.identity.Node, s.config.GetVersion(), len(s.config.GetGroups())),
+		"replication": "# Replication\r\nrole:master\r\n",
+	}
+	if text, ok := parts[section]; ok {
+		return text
+	}
+	var all []string
+	for _, text := range parts {
+		all = append(all, text)
+	}
+	sort.Strings(all)
+	return strings.Join(all, "\r\n")
+}

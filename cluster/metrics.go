@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// metrics are a node's own: nothing global, so that many nodes fit into one process. docs/METRICS.md lists them.
+type metrics struct {
+	registry *prometheus.Registry
+	node     *node
+	events   *prometheus.CounterVec
+	commands *prometheus.CounterVec
+	sync     prometheus.Histogram
+	saves    prometheus.Histogram
+	bytes    prometheus.Counter
+	replica  *prometheus.Desc
+	leads    *prometheus.Desc
+}
+
+func newMetrics(n *node) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(), node: n,
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eraft_events_total", Help: "Facts worth telling, by name.",
+		}, []string{"event"}),
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eraft_resp_commands_total", Help: "RESP commands answered, by name and whether they were done.",
+		}, []string{"command", "done"}),
+		sync: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "eraft_log_sync_seconds", Help: "Time of one synced write of the Raft logs.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14),
+		}),
+		saves: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "eraft_log_batch_saves", Help: "Saves of all groups that shared one write.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		bytes:   prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
+		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
+		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
+	}
+	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Event counts an event.
+func (m *metrics) Event(e actors.Event) { m.events.WithLabelValues(e.EventName()).Inc() }
+
+// Command counts a RESP command.
+func (m *metrics) Command(name string, ok bool) {
+	m.commands.WithLabelValues(name, strconv.FormatBool(ok)).Inc()
+}
+
+// Sync notes one engine write of the Writer.
+func (m *metrics) Sync(bytes, saves int, synced bool, took time.Duration) {
+	m.bytes.Add(float64(bytes))
+	m.saves.Observe(float64(saves))
+	if synced {
+		m.sync.Observe(took.Seconds())
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(to chan<- *prometheus.Desc) { to <- m.replica; to <- m.leads }
+
+// Collect implements prometheus.Collector from the board: a scrape never asks an actor.
+func (m *metrics) Collect(to chan<- prometheus.Metric) {
+	for group, r := range m.node.board.snapshot().replicas {
+		g := group.String()
+		for of, v := range map[string]uint64{"term": r.Term, "commit": r.Commit, "applied": r.Applied, "first": r.First, "last": r.Last} {
+			to <- prometheus.MustNewConstMetric(m.replica, prometheus.GaugeValue, float64(v), g, of)
+		}
+		leads := 0.0
+		if r.Leader != 0 && messages.NodeID(r.Leader) == m.node.identity().Node {
+			leads = 1
+		}
+		to <- prometheus.MustNewConstMetric(m.leads, prometheus.GaugeValue, leads, g)
+	}
+}

@@ -1,0 +1,181 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// Mover carries out, where its group is led, the steps that shardkv.Follow derives from the newest config and what
+// the group has. It keeps nothing of its own: whoever leads next derives the same steps.
+//
+//	receives          from               does
+//	follow            Host               takes a newer config
+//	*shardkv.View     the group's Applier takes what the group has
+//	stroll            itself             asks for the next steps, again until they are done
+//	*messages.Replies givers             chunks become Install commands in the own log
+//
+// Its commands have no identity: they are idempotent, and asked again until the view shows their effect.
+type Mover struct {
+	n        *node
+	group    messages.GroupID
+	self     *actor.PID
+	session  uint64
+	seq      uint64
+	config   *messages.Config
+	view     *shardkv.View
+	leaders  map[uint64]int // group -> which replica to ask next
+	released map[uint32]uint64
+	cancel   func()
+}
+
+type (
+	follow struct{ config *messages.Config }
+	stroll struct{}
+)
+
+func moverPath(group messages.GroupID) string { return "mover/" + group.String() }
+
+const (
+	strollEvery = 50 * time.Millisecond
+	strollIdle  = 500 * time.Millisecond
+)
+
+func newMover(n *node, group messages.GroupID) *Mover {
+	return &Mover{n: n, group: group, leaders: map[uint64]int{}, released: map[uint32]uint64{}}
+}
+
+func (m *Mover) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		m.self = ctx.Self()
+		m.session = m.n.system.Rand("mover/"+m.group.String()).Uint64() | 1
+		m.next(strollEvery)
+	case *actor.Stopping, *actor.Restarting:
+		m.cancel()
+	case follow:
+		m.config = msg.config
+		m.walk()
+	case *shardkv.View:
+		m.view = msg
+		m.walk()
+	case stroll:
+		m.next(m.walk())
+	case *messages.Replies:
+		for _, r := range msg.Replies {
+			m.onReply(messages.GroupID(msg.FromGroup), r)
+		}
+	}
+}
+
+func (m *Mover) next(after time.Duration) {
+	m.cancel = m.n.system.Clock.After(after, func() { m.n.send(m.self, stroll{}) })
+}
+
+// walk takes the next steps, and says when to look again.
+func (m *Mover) walk() time.Duration {
+	if m.config == nil || m.view == nil || !m.n.board.leads(m.group) {
+		return strollEvery * 2
+	}
+	steps := shardkv.Follow(m.group, m.config, m.view)
+	for _, command := range steps.Commands {
+		m.command(m.group, command)
+	}
+	for _, pull := range steps.Pulls {
+		m.ask(messages.GroupID(pull.From), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}})
+	}
+	released := m.release()
+	if len(steps.Commands)+len(steps.Pulls) == 0 && !released {
+		return strollIdle
+	}
+	return strollEvery
+}
+
+// release tells givers that buckets are served here, until their answer says that they are gone there.
+func (m *Mover) release() bool {
+	busy := false
+	for _, b := range m.view.Buckets {
+		if b.State != shardkv.Serving || b.Other == 0 || int(b.Bucket) >= len(m.config.Owners) ||
+			b.ConfigVersion != m.config.Moved[b.Bucket] || m.released[b.Bucket] == b.ConfigVersion {
+			continue
+		}
+		busy = true
+		giver, command := shardkv.Release(m.config, b.Bucket)
+		m.command(messages.GroupID(giver), command)
+		m.ask(messages.GroupID(giver), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: &messages.BucketPull{
+			Bucket: b.Bucket, ConfigVersion: b.ConfigVersion,
+		}}})
+	}
+	return busy
+}
+
+func (m *Mover) command(group messages.GroupID, c *messages.ShardCommand) {
+	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: c}})
+	if err != nil {
+		return // asked again at the next stroll; nothing here can make it fail
+	}
+	m.send(group, &messages.Asker{Address: m.n.address(), Id: m.self.Id, Commands: [][]byte{encoded}})
+}
+
+func (m *Mover) ask(group messages.GroupID, q *messages.Query) {
+	m.seq++
+	q.Session, q.Seq = m.session, m.seq
+	encoded, err := proto.Marshal(q)
+	if err != nil {
+		return
+	}
+	m.send(group, &messages.Asker{Address: m.n.address(), Id: m.self.Id, Queries: [][]byte{encoded}})
+}
+
+// send asks the leader of a group, or one replica after the other while none is known.
+func (m *Mover) send(group messages.GroupID, a *messages.Asker) {
+	address := m.n.address()
+	if group != m.group {
+		leader, _ := m.n.board.snapshot().leader(group)
+		if leader == 0 {
+			leader = m.guess(group)
+		}
+		address = m.n.board.address(messages.NodeID(leader))
+	}
+	if address != "" {
+		m.n.send(actor.NewPID(address, raftactor.PeerPath(group)), &messages.Requests{Group: uint64(group), Askers: []*messages.Asker{a}})
+	}
+}
+
+func (m *Mover) guess(group messages.GroupID) uint64 {
+	for _, g := range m.config.Groups {
+		if g.Id == uint64(group) && len(g.Nodes) > 0 {
+			m.leaders[g.Id]++
+			return g.Nodes[m.leaders[g.Id]%len(g.Nodes)]
+		}
+	}
+	return 0
+}
+
+func (m *Mover) onReply(from messages.GroupID, r *messages.Reply) {
+	c := r.GetChunk()
+	if r.Code != messages.Code_OK || c == nil || m.view == nil {
+		return
+	}
+	if c.Gone {
+		m.released[c.Bucket] = c.ConfigVersion
+		return
+	}
+	if c.NotReady || shardkv.Checksum(c.Pairs) != c.Checksum {
+		return
+	}
+	for _, b := range m.view.Buckets {
+		if b.Bucket == c.Bucket && b.State == shardkv.Serving {
+			return // it is only waiting to be released
+		}
+	}
+	m.command(m.group, &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{
+		ConfigVersion: c.ConfigVersion, Bucket: c.Bucket, From: uint64(from), Number: c.Number, Last: c.Last,
+		Pairs: c.Pairs, Checksum: c.Checksum,
+	}}})
+}
