@@ -65,7 +65,7 @@ func (a asking) Ask(op proto.Message, timeout time.Duration, done func(*messages
 // listen opens the RESP and HTTP listeners; it comes before Member speaks of them.
 func (n *node) listen() (err error) {
 	if n.c.RESP != "" {
-		session, err := router.StartSession(n.system, router.Options{InFlight: gatewayFlight})
+		session, err := router.StartSession(n.system, router.Options{Name: "gateway", InFlight: gatewayFlight})
 		if err != nil {
 			return err
 		}

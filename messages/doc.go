@@ -2,4 +2,4 @@
 // error codes, and the pure functions that everybody must agree on, such as BucketOf.
 package messages
 
-//go:generate go -C ../tools tool protogen -I ../messages errors.proto kv.proto raft.proto meta.proto shard.proto
+//go:generate go -C ../tools tool protogen -I ../messages -prefix eraft/messages/ errors.proto kv.proto raft.proto meta.proto shard.proto

@@ -2,7 +2,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: errors.proto
+// source: eraft/messages/errors.proto
 
 package messages
 
@@ -76,11 +76,11 @@ func (x Code) String() string {
 }
 
 func (Code) Descriptor() protoreflect.EnumDescriptor {
-	return file_errors_proto_enumTypes[0].Descriptor()
+	return file_eraft_messages_errors_proto_enumTypes[0].Descriptor()
 }
 
 func (Code) Type() protoreflect.EnumType {
-	return &file_errors_proto_enumTypes[0]
+	return &file_eraft_messages_errors_proto_enumTypes[0]
 }
 
 func (x Code) Number() protoreflect.EnumNumber {
@@ -89,7 +89,7 @@ func (x Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code.Descriptor instead.
 func (Code) EnumDescriptor() ([]byte, []int) {
-	return file_errors_proto_rawDescGZIP(), []int{0}
+	return file_eraft_messages_errors_proto_rawDescGZIP(), []int{0}
 }
 
 // Hint heals the route of whoever asked the wrong replica or group.
@@ -104,7 +104,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_errors_proto_msgTypes[0]
+	mi := &file_eraft_messages_errors_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -116,7 +116,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_errors_proto_msgTypes[0]
+	mi := &file_eraft_messages_errors_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -129,7 +129,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_errors_proto_rawDescGZIP(), []int{0}
+	return file_eraft_messages_errors_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Hint) GetLeader() uint64 {
@@ -153,11 +153,11 @@ func (x *Hint) GetConfigVersion() uint64 {
 	return 0
 }
 
-var File_errors_proto protoreflect.FileDescriptor
+var File_eraft_messages_errors_proto protoreflect.FileDescriptor
 
-const file_errors_proto_rawDesc = "" +
+const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\n" +
-	"\ferrors.proto\x12\x05eraft\"[\n" +
+	"\x1beraft/messages/errors.proto\x12\x05eraft\"[\n" +
 	"\x04Hint\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\x04R\x06leader\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12%\n" +
@@ -177,24 +177,24 @@ const file_errors_proto_rawDesc = "" +
 	"\bINTERNAL\x10\tB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
-	file_errors_proto_rawDescOnce sync.Once
-	file_errors_proto_rawDescData []byte
+	file_eraft_messages_errors_proto_rawDescOnce sync.Once
+	file_eraft_messages_errors_proto_rawDescData []byte
 )
 
-func file_errors_proto_rawDescGZIP() []byte {
-	file_errors_proto_rawDescOnce.Do(func() {
-		file_errors_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_errors_proto_rawDesc), len(file_errors_proto_rawDesc)))
+func file_eraft_messages_errors_proto_rawDescGZIP() []byte {
+	file_eraft_messages_errors_proto_rawDescOnce.Do(func() {
+		file_eraft_messages_errors_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_eraft_messages_errors_proto_rawDesc), len(file_eraft_messages_errors_proto_rawDesc)))
 	})
-	return file_errors_proto_rawDescData
+	return file_eraft_messages_errors_proto_rawDescData
 }
 
-var file_errors_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
-var file_errors_proto_goTypes = []any{
+var file_eraft_messages_errors_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_eraft_messages_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_eraft_messages_errors_proto_goTypes = []any{
 	(Code)(0),    // 0: eraft.Code
 	(*Hint)(nil), // 1: eraft.Hint
 }
-var file_errors_proto_depIdxs = []int32{
+var file_eraft_messages_errors_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
 	0, // [0:0] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name
@@ -202,27 +202,27 @@ var file_errors_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for field type_name
 }
 
-func init() { file_errors_proto_init() }
-func file_errors_proto_init() {
-	if File_errors_proto != nil {
+func init() { file_eraft_messages_errors_proto_init() }
+func file_eraft_messages_errors_proto_init() {
+	if File_eraft_messages_errors_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_errors_proto_rawDesc), len(file_errors_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_errors_proto_rawDesc), len(file_eraft_messages_errors_proto_rawDesc)),
 			NumEnums:      1,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_errors_proto_goTypes,
-		DependencyIndexes: file_errors_proto_depIdxs,
-		EnumInfos:         file_errors_proto_enumTypes,
-		MessageInfos:      file_errors_proto_msgTypes,
+		GoTypes:           file_eraft_messages_errors_proto_goTypes,
+		DependencyIndexes: file_eraft_messages_errors_proto_depIdxs,
+		EnumInfos:         file_eraft_messages_errors_proto_enumTypes,
+		MessageInfos:      file_eraft_messages_errors_proto_msgTypes,
 	}.Build()
-	File_errors_proto = out.File
-	file_errors_proto_goTypes = nil
-	file_errors_proto_depIdxs = nil
+	File_eraft_messages_errors_proto = out.File
+	file_eraft_messages_errors_proto_goTypes = nil
+	file_eraft_messages_errors_proto_depIdxs = nil
 }

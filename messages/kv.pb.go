@@ -2,7 +2,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: kv.proto
+// source: eraft/messages/kv.proto
 
 package messages
 
@@ -54,11 +54,11 @@ func (x Put_Mode) String() string {
 }
 
 func (Put_Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_kv_proto_enumTypes[0].Descriptor()
+	return file_eraft_messages_kv_proto_enumTypes[0].Descriptor()
 }
 
 func (Put_Mode) Type() protoreflect.EnumType {
-	return &file_kv_proto_enumTypes[0]
+	return &file_eraft_messages_kv_proto_enumTypes[0]
 }
 
 func (x Put_Mode) Number() protoreflect.EnumNumber {
@@ -67,7 +67,7 @@ func (x Put_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Put_Mode.Descriptor instead.
 func (Put_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{1, 0}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{1, 0}
 }
 
 type Get struct {
@@ -80,7 +80,7 @@ type Get struct {
 
 func (x *Get) Reset() {
 	*x = Get{}
-	mi := &file_kv_proto_msgTypes[0]
+	mi := &file_eraft_messages_kv_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -92,7 +92,7 @@ func (x *Get) String() string {
 func (*Get) ProtoMessage() {}
 
 func (x *Get) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[0]
+	mi := &file_eraft_messages_kv_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -105,7 +105,7 @@ func (x *Get) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Get.ProtoReflect.Descriptor instead.
 func (*Get) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{0}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Get) GetKey() []byte {
@@ -134,7 +134,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_kv_proto_msgTypes[1]
+	mi := &file_eraft_messages_kv_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -146,7 +146,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[1]
+	mi := &file_eraft_messages_kv_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -159,7 +159,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{1}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Put) GetKey() []byte {
@@ -200,7 +200,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_kv_proto_msgTypes[2]
+	mi := &file_eraft_messages_kv_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -212,7 +212,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[2]
+	mi := &file_eraft_messages_kv_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -225,7 +225,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{2}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Delete) GetKey() []byte {
@@ -253,7 +253,7 @@ type Append struct {
 
 func (x *Append) Reset() {
 	*x = Append{}
-	mi := &file_kv_proto_msgTypes[3]
+	mi := &file_eraft_messages_kv_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -265,7 +265,7 @@ func (x *Append) String() string {
 func (*Append) ProtoMessage() {}
 
 func (x *Append) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[3]
+	mi := &file_eraft_messages_kv_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -278,7 +278,7 @@ func (x *Append) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Append.ProtoReflect.Descriptor instead.
 func (*Append) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{3}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Append) GetKey() []byte {
@@ -306,7 +306,7 @@ type Incr struct {
 
 func (x *Incr) Reset() {
 	*x = Incr{}
-	mi := &file_kv_proto_msgTypes[4]
+	mi := &file_eraft_messages_kv_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -318,7 +318,7 @@ func (x *Incr) String() string {
 func (*Incr) ProtoMessage() {}
 
 func (x *Incr) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[4]
+	mi := &file_eraft_messages_kv_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -331,7 +331,7 @@ func (x *Incr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incr.ProtoReflect.Descriptor instead.
 func (*Incr) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{4}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Incr) GetKey() []byte {
@@ -364,7 +364,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_kv_proto_msgTypes[5]
+	mi := &file_eraft_messages_kv_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +376,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[5]
+	mi := &file_eraft_messages_kv_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +389,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{5}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Condition) GetKey() []byte {
@@ -467,7 +467,7 @@ type CompareAndSwap struct {
 
 func (x *CompareAndSwap) Reset() {
 	*x = CompareAndSwap{}
-	mi := &file_kv_proto_msgTypes[6]
+	mi := &file_eraft_messages_kv_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +479,7 @@ func (x *CompareAndSwap) String() string {
 func (*CompareAndSwap) ProtoMessage() {}
 
 func (x *CompareAndSwap) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[6]
+	mi := &file_eraft_messages_kv_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +492,7 @@ func (x *CompareAndSwap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareAndSwap.ProtoReflect.Descriptor instead.
 func (*CompareAndSwap) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{6}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CompareAndSwap) GetExpect() *Condition {
@@ -531,7 +531,7 @@ type Write struct {
 
 func (x *Write) Reset() {
 	*x = Write{}
-	mi := &file_kv_proto_msgTypes[7]
+	mi := &file_eraft_messages_kv_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +543,7 @@ func (x *Write) String() string {
 func (*Write) ProtoMessage() {}
 
 func (x *Write) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[7]
+	mi := &file_eraft_messages_kv_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +556,7 @@ func (x *Write) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Write.ProtoReflect.Descriptor instead.
 func (*Write) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{7}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Write) GetOp() isWrite_Op {
@@ -641,7 +641,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_kv_proto_msgTypes[8]
+	mi := &file_eraft_messages_kv_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +653,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[8]
+	mi := &file_eraft_messages_kv_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +666,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{8}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Batch) GetConditions() []*Condition {
@@ -707,7 +707,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_kv_proto_msgTypes[9]
+	mi := &file_eraft_messages_kv_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +719,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[9]
+	mi := &file_eraft_messages_kv_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +732,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Command) GetSession() uint64 {
@@ -920,7 +920,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_kv_proto_msgTypes[10]
+	mi := &file_eraft_messages_kv_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +932,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[10]
+	mi := &file_eraft_messages_kv_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +945,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{10}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Query) GetSession() uint64 {
@@ -1054,7 +1054,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_kv_proto_msgTypes[11]
+	mi := &file_eraft_messages_kv_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1066,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[11]
+	mi := &file_eraft_messages_kv_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1079,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{11}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Reply) GetSession() uint64 {
@@ -1179,7 +1179,7 @@ type Asker struct {
 
 func (x *Asker) Reset() {
 	*x = Asker{}
-	mi := &file_kv_proto_msgTypes[12]
+	mi := &file_eraft_messages_kv_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1191,7 @@ func (x *Asker) String() string {
 func (*Asker) ProtoMessage() {}
 
 func (x *Asker) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[12]
+	mi := &file_eraft_messages_kv_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1204,7 @@ func (x *Asker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Asker.ProtoReflect.Descriptor instead.
 func (*Asker) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{12}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Asker) GetAddress() string {
@@ -1246,7 +1246,7 @@ type Requests struct {
 
 func (x *Requests) Reset() {
 	*x = Requests{}
-	mi := &file_kv_proto_msgTypes[13]
+	mi := &file_eraft_messages_kv_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1258,7 @@ func (x *Requests) String() string {
 func (*Requests) ProtoMessage() {}
 
 func (x *Requests) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[13]
+	mi := &file_eraft_messages_kv_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1271,7 @@ func (x *Requests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requests.ProtoReflect.Descriptor instead.
 func (*Requests) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Requests) GetGroup() uint64 {
@@ -1300,7 +1300,7 @@ type Replies struct {
 
 func (x *Replies) Reset() {
 	*x = Replies{}
-	mi := &file_kv_proto_msgTypes[14]
+	mi := &file_eraft_messages_kv_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1312,7 @@ func (x *Replies) String() string {
 func (*Replies) ProtoMessage() {}
 
 func (x *Replies) ProtoReflect() protoreflect.Message {
-	mi := &file_kv_proto_msgTypes[14]
+	mi := &file_eraft_messages_kv_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1325,7 @@ func (x *Replies) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replies.ProtoReflect.Descriptor instead.
 func (*Replies) Descriptor() ([]byte, []int) {
-	return file_kv_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Replies) GetFromGroup() uint64 {
@@ -1349,12 +1349,11 @@ func (x *Replies) GetReplies() []*Reply {
 	return nil
 }
 
-var File_kv_proto protoreflect.FileDescriptor
+var File_eraft_messages_kv_proto protoreflect.FileDescriptor
 
-const file_kv_proto_rawDesc = "" +
+const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
-	"\bkv.proto\x12\x05eraft\x1a\ferrors.proto\x1a\n" +
-	"meta.proto\x1a\vshard.proto\"4\n" +
+	"\x17eraft/messages/kv.proto\x12\x05eraft\x1a\x1beraft/messages/errors.proto\x1a\x19eraft/messages/meta.proto\x1a\x1aeraft/messages/shard.proto\"4\n" +
 	"\x03Get\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
 	"\tmeta_only\x18\x02 \x01(\bR\bmetaOnly\"\xa1\x01\n" +
@@ -1456,20 +1455,20 @@ const file_kv_proto_rawDesc = "" +
 	"\areplies\x18\x03 \x03(\v2\f.eraft.ReplyR\arepliesB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
-	file_kv_proto_rawDescOnce sync.Once
-	file_kv_proto_rawDescData []byte
+	file_eraft_messages_kv_proto_rawDescOnce sync.Once
+	file_eraft_messages_kv_proto_rawDescData []byte
 )
 
-func file_kv_proto_rawDescGZIP() []byte {
-	file_kv_proto_rawDescOnce.Do(func() {
-		file_kv_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_kv_proto_rawDesc), len(file_kv_proto_rawDesc)))
+func file_eraft_messages_kv_proto_rawDescGZIP() []byte {
+	file_eraft_messages_kv_proto_rawDescOnce.Do(func() {
+		file_eraft_messages_kv_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_eraft_messages_kv_proto_rawDesc), len(file_eraft_messages_kv_proto_rawDesc)))
 	})
-	return file_kv_proto_rawDescData
+	return file_eraft_messages_kv_proto_rawDescData
 }
 
-var file_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
-var file_kv_proto_goTypes = []any{
+var file_eraft_messages_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_eraft_messages_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_eraft_messages_kv_proto_goTypes = []any{
 	(Put_Mode)(0),          // 0: eraft.Put.Mode
 	(*Get)(nil),            // 1: eraft.Get
 	(*Put)(nil),            // 2: eraft.Put
@@ -1495,7 +1494,7 @@ var file_kv_proto_goTypes = []any{
 	(*BucketChunk)(nil),    // 22: eraft.BucketChunk
 	(*MetaReply)(nil),      // 23: eraft.MetaReply
 }
-var file_kv_proto_depIdxs = []int32{
+var file_eraft_messages_kv_proto_depIdxs = []int32{
 	0,  // 0: eraft.Put.mode:type_name -> eraft.Put.Mode
 	6,  // 1: eraft.CompareAndSwap.expect:type_name -> eraft.Condition
 	2,  // 2: eraft.Write.put:type_name -> eraft.Put
@@ -1529,26 +1528,26 @@ var file_kv_proto_depIdxs = []int32{
 	0,  // [0:26] is the sub-list for field type_name
 }
 
-func init() { file_kv_proto_init() }
-func file_kv_proto_init() {
-	if File_kv_proto != nil {
+func init() { file_eraft_messages_kv_proto_init() }
+func file_eraft_messages_kv_proto_init() {
+	if File_eraft_messages_kv_proto != nil {
 		return
 	}
-	file_errors_proto_init()
-	file_meta_proto_init()
-	file_shard_proto_init()
-	file_kv_proto_msgTypes[5].OneofWrappers = []any{
+	file_eraft_messages_errors_proto_init()
+	file_eraft_messages_meta_proto_init()
+	file_eraft_messages_shard_proto_init()
+	file_eraft_messages_kv_proto_msgTypes[5].OneofWrappers = []any{
 		(*Condition_Version)(nil),
 		(*Condition_Value)(nil),
 		(*Condition_Exists)(nil),
 	}
-	file_kv_proto_msgTypes[7].OneofWrappers = []any{
+	file_eraft_messages_kv_proto_msgTypes[7].OneofWrappers = []any{
 		(*Write_Put)(nil),
 		(*Write_Delete)(nil),
 		(*Write_Append)(nil),
 		(*Write_Incr)(nil),
 	}
-	file_kv_proto_msgTypes[9].OneofWrappers = []any{
+	file_eraft_messages_kv_proto_msgTypes[9].OneofWrappers = []any{
 		(*Command_Put)(nil),
 		(*Command_Delete)(nil),
 		(*Command_Append)(nil),
@@ -1559,7 +1558,7 @@ func file_kv_proto_init() {
 		(*Command_Meta)(nil),
 		(*Command_Custom)(nil),
 	}
-	file_kv_proto_msgTypes[10].OneofWrappers = []any{
+	file_eraft_messages_kv_proto_msgTypes[10].OneofWrappers = []any{
 		(*Query_Get)(nil),
 		(*Query_BucketPull)(nil),
 		(*Query_Meta)(nil),
@@ -1569,18 +1568,18 @@ func file_kv_proto_init() {
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kv_proto_rawDesc), len(file_kv_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_kv_proto_rawDesc), len(file_eraft_messages_kv_proto_rawDesc)),
 			NumEnums:      1,
 			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_kv_proto_goTypes,
-		DependencyIndexes: file_kv_proto_depIdxs,
-		EnumInfos:         file_kv_proto_enumTypes,
-		MessageInfos:      file_kv_proto_msgTypes,
+		GoTypes:           file_eraft_messages_kv_proto_goTypes,
+		DependencyIndexes: file_eraft_messages_kv_proto_depIdxs,
+		EnumInfos:         file_eraft_messages_kv_proto_enumTypes,
+		MessageInfos:      file_eraft_messages_kv_proto_msgTypes,
 	}.Build()
-	File_kv_proto = out.File
-	file_kv_proto_goTypes = nil
-	file_kv_proto_depIdxs = nil
+	File_eraft_messages_kv_proto = out.File
+	file_eraft_messages_kv_proto_goTypes = nil
+	file_eraft_messages_kv_proto_depIdxs = nil
 }

@@ -2,7 +2,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: raft.proto
+// source: eraft/messages/raft.proto
 
 package messages
 
@@ -51,11 +51,11 @@ func (x EntryKind) String() string {
 }
 
 func (EntryKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_raft_proto_enumTypes[0].Descriptor()
+	return file_eraft_messages_raft_proto_enumTypes[0].Descriptor()
 }
 
 func (EntryKind) Type() protoreflect.EnumType {
-	return &file_raft_proto_enumTypes[0]
+	return &file_eraft_messages_raft_proto_enumTypes[0]
 }
 
 func (x EntryKind) Number() protoreflect.EnumNumber {
@@ -64,7 +64,7 @@ func (x EntryKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EntryKind.Descriptor instead.
 func (EntryKind) EnumDescriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{0}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{0}
 }
 
 type RaftKind int32
@@ -118,11 +118,11 @@ func (x RaftKind) String() string {
 }
 
 func (RaftKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_raft_proto_enumTypes[1].Descriptor()
+	return file_eraft_messages_raft_proto_enumTypes[1].Descriptor()
 }
 
 func (RaftKind) Type() protoreflect.EnumType {
-	return &file_raft_proto_enumTypes[1]
+	return &file_eraft_messages_raft_proto_enumTypes[1]
 }
 
 func (x RaftKind) Number() protoreflect.EnumNumber {
@@ -131,7 +131,7 @@ func (x RaftKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RaftKind.Descriptor instead.
 func (RaftKind) EnumDescriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{1}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{1}
 }
 
 type ConfChange_Kind int32
@@ -167,11 +167,11 @@ func (x ConfChange_Kind) String() string {
 }
 
 func (ConfChange_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_raft_proto_enumTypes[2].Descriptor()
+	return file_eraft_messages_raft_proto_enumTypes[2].Descriptor()
 }
 
 func (ConfChange_Kind) Type() protoreflect.EnumType {
-	return &file_raft_proto_enumTypes[2]
+	return &file_eraft_messages_raft_proto_enumTypes[2]
 }
 
 func (x ConfChange_Kind) Number() protoreflect.EnumNumber {
@@ -180,7 +180,7 @@ func (x ConfChange_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConfChange_Kind.Descriptor instead.
 func (ConfChange_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{3, 0}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{3, 0}
 }
 
 // Entry is one slot of a group's log.
@@ -197,7 +197,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_raft_proto_msgTypes[0]
+	mi := &file_eraft_messages_raft_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -209,7 +209,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[0]
+	mi := &file_eraft_messages_raft_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -222,7 +222,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{0}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Entry) GetIndex() uint64 {
@@ -272,7 +272,7 @@ type HardState struct {
 
 func (x *HardState) Reset() {
 	*x = HardState{}
-	mi := &file_raft_proto_msgTypes[1]
+	mi := &file_eraft_messages_raft_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +284,7 @@ func (x *HardState) String() string {
 func (*HardState) ProtoMessage() {}
 
 func (x *HardState) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[1]
+	mi := &file_eraft_messages_raft_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +297,7 @@ func (x *HardState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HardState.ProtoReflect.Descriptor instead.
 func (*HardState) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{1}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *HardState) GetTerm() uint64 {
@@ -332,7 +332,7 @@ type ConfState struct {
 
 func (x *ConfState) Reset() {
 	*x = ConfState{}
-	mi := &file_raft_proto_msgTypes[2]
+	mi := &file_eraft_messages_raft_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +344,7 @@ func (x *ConfState) String() string {
 func (*ConfState) ProtoMessage() {}
 
 func (x *ConfState) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[2]
+	mi := &file_eraft_messages_raft_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +357,7 @@ func (x *ConfState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfState.ProtoReflect.Descriptor instead.
 func (*ConfState) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{2}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ConfState) GetVoters() []uint64 {
@@ -384,7 +384,7 @@ type ConfChange struct {
 
 func (x *ConfChange) Reset() {
 	*x = ConfChange{}
-	mi := &file_raft_proto_msgTypes[3]
+	mi := &file_eraft_messages_raft_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +396,7 @@ func (x *ConfChange) String() string {
 func (*ConfChange) ProtoMessage() {}
 
 func (x *ConfChange) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[3]
+	mi := &file_eraft_messages_raft_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +409,7 @@ func (x *ConfChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfChange.ProtoReflect.Descriptor instead.
 func (*ConfChange) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{3}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ConfChange) GetKind() ConfChange_Kind {
@@ -439,7 +439,7 @@ type SnapshotMeta struct {
 
 func (x *SnapshotMeta) Reset() {
 	*x = SnapshotMeta{}
-	mi := &file_raft_proto_msgTypes[4]
+	mi := &file_eraft_messages_raft_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +451,7 @@ func (x *SnapshotMeta) String() string {
 func (*SnapshotMeta) ProtoMessage() {}
 
 func (x *SnapshotMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[4]
+	mi := &file_eraft_messages_raft_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +464,7 @@ func (x *SnapshotMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotMeta.ProtoReflect.Descriptor instead.
 func (*SnapshotMeta) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{4}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SnapshotMeta) GetIndex() uint64 {
@@ -518,7 +518,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_raft_proto_msgTypes[5]
+	mi := &file_eraft_messages_raft_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +530,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[5]
+	mi := &file_eraft_messages_raft_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +543,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{5}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RaftMessage) GetKind() RaftKind {
@@ -654,7 +654,7 @@ type RaftMessages struct {
 
 func (x *RaftMessages) Reset() {
 	*x = RaftMessages{}
-	mi := &file_raft_proto_msgTypes[6]
+	mi := &file_eraft_messages_raft_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +666,7 @@ func (x *RaftMessages) String() string {
 func (*RaftMessages) ProtoMessage() {}
 
 func (x *RaftMessages) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[6]
+	mi := &file_eraft_messages_raft_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +679,7 @@ func (x *RaftMessages) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessages.ProtoReflect.Descriptor instead.
 func (*RaftMessages) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{6}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RaftMessages) GetMessages() []*RaftMessage {
@@ -708,7 +708,7 @@ type SnapshotChunk struct {
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_raft_proto_msgTypes[7]
+	mi := &file_eraft_messages_raft_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +720,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[7]
+	mi := &file_eraft_messages_raft_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +733,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{7}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SnapshotChunk) GetGroup() uint64 {
@@ -816,7 +816,7 @@ type Pair struct {
 
 func (x *Pair) Reset() {
 	*x = Pair{}
-	mi := &file_raft_proto_msgTypes[8]
+	mi := &file_eraft_messages_raft_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +828,7 @@ func (x *Pair) String() string {
 func (*Pair) ProtoMessage() {}
 
 func (x *Pair) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[8]
+	mi := &file_eraft_messages_raft_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +841,7 @@ func (x *Pair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pair.ProtoReflect.Descriptor instead.
 func (*Pair) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{8}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Pair) GetKey() []byte {
@@ -872,7 +872,7 @@ type SnapshotAck struct {
 
 func (x *SnapshotAck) Reset() {
 	*x = SnapshotAck{}
-	mi := &file_raft_proto_msgTypes[9]
+	mi := &file_eraft_messages_raft_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +884,7 @@ func (x *SnapshotAck) String() string {
 func (*SnapshotAck) ProtoMessage() {}
 
 func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
-	mi := &file_raft_proto_msgTypes[9]
+	mi := &file_eraft_messages_raft_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +897,7 @@ func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotAck.ProtoReflect.Descriptor instead.
 func (*SnapshotAck) Descriptor() ([]byte, []int) {
-	return file_raft_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SnapshotAck) GetGroup() uint64 {
@@ -942,12 +942,11 @@ func (x *SnapshotAck) GetRefused() bool {
 	return false
 }
 
-var File_raft_proto protoreflect.FileDescriptor
+var File_eraft_messages_raft_proto protoreflect.FileDescriptor
 
-const file_raft_proto_rawDesc = "" +
+const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\n" +
-	"\n" +
-	"raft.proto\x12\x05eraft\"\x8c\x01\n" +
+	"\x19eraft/messages/raft.proto\x12\x05eraft\"\x8c\x01\n" +
 	"\x05Entry\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
@@ -1033,20 +1032,20 @@ const file_raft_proto_rawDesc = "" +
 	"\vTIMEOUT_NOW\x10\bB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
-	file_raft_proto_rawDescOnce sync.Once
-	file_raft_proto_rawDescData []byte
+	file_eraft_messages_raft_proto_rawDescOnce sync.Once
+	file_eraft_messages_raft_proto_rawDescData []byte
 )
 
-func file_raft_proto_rawDescGZIP() []byte {
-	file_raft_proto_rawDescOnce.Do(func() {
-		file_raft_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_raft_proto_rawDesc), len(file_raft_proto_rawDesc)))
+func file_eraft_messages_raft_proto_rawDescGZIP() []byte {
+	file_eraft_messages_raft_proto_rawDescOnce.Do(func() {
+		file_eraft_messages_raft_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_eraft_messages_raft_proto_rawDesc), len(file_eraft_messages_raft_proto_rawDesc)))
 	})
-	return file_raft_proto_rawDescData
+	return file_eraft_messages_raft_proto_rawDescData
 }
 
-var file_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
-var file_raft_proto_goTypes = []any{
+var file_eraft_messages_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_eraft_messages_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_eraft_messages_raft_proto_goTypes = []any{
 	(EntryKind)(0),        // 0: eraft.EntryKind
 	(RaftKind)(0),         // 1: eraft.RaftKind
 	(ConfChange_Kind)(0),  // 2: eraft.ConfChange.Kind
@@ -1061,7 +1060,7 @@ var file_raft_proto_goTypes = []any{
 	(*Pair)(nil),          // 11: eraft.Pair
 	(*SnapshotAck)(nil),   // 12: eraft.SnapshotAck
 }
-var file_raft_proto_depIdxs = []int32{
+var file_eraft_messages_raft_proto_depIdxs = []int32{
 	0,  // 0: eraft.Entry.kind:type_name -> eraft.EntryKind
 	2,  // 1: eraft.ConfChange.kind:type_name -> eraft.ConfChange.Kind
 	5,  // 2: eraft.SnapshotMeta.conf:type_name -> eraft.ConfState
@@ -1077,27 +1076,27 @@ var file_raft_proto_depIdxs = []int32{
 	0,  // [0:8] is the sub-list for field type_name
 }
 
-func init() { file_raft_proto_init() }
-func file_raft_proto_init() {
-	if File_raft_proto != nil {
+func init() { file_eraft_messages_raft_proto_init() }
+func file_eraft_messages_raft_proto_init() {
+	if File_eraft_messages_raft_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raft_proto_rawDesc), len(file_raft_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_raft_proto_rawDesc), len(file_eraft_messages_raft_proto_rawDesc)),
 			NumEnums:      3,
 			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_raft_proto_goTypes,
-		DependencyIndexes: file_raft_proto_depIdxs,
-		EnumInfos:         file_raft_proto_enumTypes,
-		MessageInfos:      file_raft_proto_msgTypes,
+		GoTypes:           file_eraft_messages_raft_proto_goTypes,
+		DependencyIndexes: file_eraft_messages_raft_proto_depIdxs,
+		EnumInfos:         file_eraft_messages_raft_proto_enumTypes,
+		MessageInfos:      file_eraft_messages_raft_proto_msgTypes,
 	}.Build()
-	File_raft_proto = out.File
-	file_raft_proto_goTypes = nil
-	file_raft_proto_depIdxs = nil
+	File_eraft_messages_raft_proto = out.File
+	file_eraft_messages_raft_proto_goTypes = nil
+	file_eraft_messages_raft_proto_depIdxs = nil
 }

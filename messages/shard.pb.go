@@ -2,7 +2,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: shard.proto
+// source: eraft/messages/shard.proto
 
 package messages
 
@@ -37,7 +37,7 @@ type ShardCommand struct {
 
 func (x *ShardCommand) Reset() {
 	*x = ShardCommand{}
-	mi := &file_shard_proto_msgTypes[0]
+	mi := &file_eraft_messages_shard_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -49,7 +49,7 @@ func (x *ShardCommand) String() string {
 func (*ShardCommand) ProtoMessage() {}
 
 func (x *ShardCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[0]
+	mi := &file_eraft_messages_shard_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -62,7 +62,7 @@ func (x *ShardCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardCommand.ProtoReflect.Descriptor instead.
 func (*ShardCommand) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{0}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *ShardCommand) GetOp() isShardCommand_Op {
@@ -147,7 +147,7 @@ type Adopt struct {
 
 func (x *Adopt) Reset() {
 	*x = Adopt{}
-	mi := &file_shard_proto_msgTypes[1]
+	mi := &file_eraft_messages_shard_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +159,7 @@ func (x *Adopt) String() string {
 func (*Adopt) ProtoMessage() {}
 
 func (x *Adopt) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[1]
+	mi := &file_eraft_messages_shard_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +172,7 @@ func (x *Adopt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adopt.ProtoReflect.Descriptor instead.
 func (*Adopt) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{1}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Adopt) GetConfigVersion() uint64 {
@@ -201,7 +201,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shard_proto_msgTypes[2]
+	mi := &file_eraft_messages_shard_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -213,7 +213,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[2]
+	mi := &file_eraft_messages_shard_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -226,7 +226,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{2}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Freeze) GetConfigVersion() uint64 {
@@ -266,7 +266,7 @@ type Install struct {
 
 func (x *Install) Reset() {
 	*x = Install{}
-	mi := &file_shard_proto_msgTypes[3]
+	mi := &file_eraft_messages_shard_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -278,7 +278,7 @@ func (x *Install) String() string {
 func (*Install) ProtoMessage() {}
 
 func (x *Install) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[3]
+	mi := &file_eraft_messages_shard_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -291,7 +291,7 @@ func (x *Install) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Install.ProtoReflect.Descriptor instead.
 func (*Install) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{3}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Install) GetConfigVersion() uint64 {
@@ -354,7 +354,7 @@ type Drop struct {
 
 func (x *Drop) Reset() {
 	*x = Drop{}
-	mi := &file_shard_proto_msgTypes[4]
+	mi := &file_eraft_messages_shard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +366,7 @@ func (x *Drop) String() string {
 func (*Drop) ProtoMessage() {}
 
 func (x *Drop) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[4]
+	mi := &file_eraft_messages_shard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +379,7 @@ func (x *Drop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drop.ProtoReflect.Descriptor instead.
 func (*Drop) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{4}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Drop) GetConfigVersion() uint64 {
@@ -409,7 +409,7 @@ type BucketPull struct {
 
 func (x *BucketPull) Reset() {
 	*x = BucketPull{}
-	mi := &file_shard_proto_msgTypes[5]
+	mi := &file_eraft_messages_shard_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +421,7 @@ func (x *BucketPull) String() string {
 func (*BucketPull) ProtoMessage() {}
 
 func (x *BucketPull) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[5]
+	mi := &file_eraft_messages_shard_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +434,7 @@ func (x *BucketPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketPull.ProtoReflect.Descriptor instead.
 func (*BucketPull) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{5}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BucketPull) GetBucket() uint32 {
@@ -482,7 +482,7 @@ type BucketChunk struct {
 
 func (x *BucketChunk) Reset() {
 	*x = BucketChunk{}
-	mi := &file_shard_proto_msgTypes[6]
+	mi := &file_eraft_messages_shard_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +494,7 @@ func (x *BucketChunk) String() string {
 func (*BucketChunk) ProtoMessage() {}
 
 func (x *BucketChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_shard_proto_msgTypes[6]
+	mi := &file_eraft_messages_shard_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +507,7 @@ func (x *BucketChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketChunk.ProtoReflect.Descriptor instead.
 func (*BucketChunk) Descriptor() ([]byte, []int) {
-	return file_shard_proto_rawDescGZIP(), []int{6}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BucketChunk) GetBucket() uint32 {
@@ -573,12 +573,11 @@ func (x *BucketChunk) GetGone() bool {
 	return false
 }
 
-var File_shard_proto protoreflect.FileDescriptor
+var File_eraft_messages_shard_proto protoreflect.FileDescriptor
 
-const file_shard_proto_rawDesc = "" +
+const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\n" +
-	"\vshard.proto\x12\x05eraft\x1a\n" +
-	"raft.proto\"\xb2\x01\n" +
+	"\x1aeraft/messages/shard.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xb2\x01\n" +
 	"\fShardCommand\x12$\n" +
 	"\x05adopt\x18\x01 \x01(\v2\f.eraft.AdoptH\x00R\x05adopt\x12'\n" +
 	"\x06freeze\x18\x02 \x01(\v2\r.eraft.FreezeH\x00R\x06freeze\x12*\n" +
@@ -621,19 +620,19 @@ const file_shard_proto_rawDesc = "" +
 	"\x04gone\x18\t \x01(\bR\x04goneB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
-	file_shard_proto_rawDescOnce sync.Once
-	file_shard_proto_rawDescData []byte
+	file_eraft_messages_shard_proto_rawDescOnce sync.Once
+	file_eraft_messages_shard_proto_rawDescData []byte
 )
 
-func file_shard_proto_rawDescGZIP() []byte {
-	file_shard_proto_rawDescOnce.Do(func() {
-		file_shard_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_shard_proto_rawDesc), len(file_shard_proto_rawDesc)))
+func file_eraft_messages_shard_proto_rawDescGZIP() []byte {
+	file_eraft_messages_shard_proto_rawDescOnce.Do(func() {
+		file_eraft_messages_shard_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_eraft_messages_shard_proto_rawDesc), len(file_eraft_messages_shard_proto_rawDesc)))
 	})
-	return file_shard_proto_rawDescData
+	return file_eraft_messages_shard_proto_rawDescData
 }
 
-var file_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
-var file_shard_proto_goTypes = []any{
+var file_eraft_messages_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_eraft_messages_shard_proto_goTypes = []any{
 	(*ShardCommand)(nil), // 0: eraft.ShardCommand
 	(*Adopt)(nil),        // 1: eraft.Adopt
 	(*Freeze)(nil),       // 2: eraft.Freeze
@@ -643,7 +642,7 @@ var file_shard_proto_goTypes = []any{
 	(*BucketChunk)(nil),  // 6: eraft.BucketChunk
 	(*Pair)(nil),         // 7: eraft.Pair
 }
-var file_shard_proto_depIdxs = []int32{
+var file_eraft_messages_shard_proto_depIdxs = []int32{
 	1, // 0: eraft.ShardCommand.adopt:type_name -> eraft.Adopt
 	2, // 1: eraft.ShardCommand.freeze:type_name -> eraft.Freeze
 	3, // 2: eraft.ShardCommand.install:type_name -> eraft.Install
@@ -657,13 +656,13 @@ var file_shard_proto_depIdxs = []int32{
 	0, // [0:6] is the sub-list for field type_name
 }
 
-func init() { file_shard_proto_init() }
-func file_shard_proto_init() {
-	if File_shard_proto != nil {
+func init() { file_eraft_messages_shard_proto_init() }
+func file_eraft_messages_shard_proto_init() {
+	if File_eraft_messages_shard_proto != nil {
 		return
 	}
-	file_raft_proto_init()
-	file_shard_proto_msgTypes[0].OneofWrappers = []any{
+	file_eraft_messages_raft_proto_init()
+	file_eraft_messages_shard_proto_msgTypes[0].OneofWrappers = []any{
 		(*ShardCommand_Adopt)(nil),
 		(*ShardCommand_Freeze)(nil),
 		(*ShardCommand_Install)(nil),
@@ -673,17 +672,17 @@ func file_shard_proto_init() {
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shard_proto_rawDesc), len(file_shard_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_shard_proto_rawDesc), len(file_eraft_messages_shard_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_shard_proto_goTypes,
-		DependencyIndexes: file_shard_proto_depIdxs,
-		MessageInfos:      file_shard_proto_msgTypes,
+		GoTypes:           file_eraft_messages_shard_proto_goTypes,
+		DependencyIndexes: file_eraft_messages_shard_proto_depIdxs,
+		MessageInfos:      file_eraft_messages_shard_proto_msgTypes,
 	}.Build()
-	File_shard_proto = out.File
-	file_shard_proto_goTypes = nil
-	file_shard_proto_depIdxs = nil
+	File_eraft_messages_shard_proto = out.File
+	file_eraft_messages_shard_proto_goTypes = nil
+	file_eraft_messages_shard_proto_depIdxs = nil
 }

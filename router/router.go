@@ -73,8 +73,10 @@ const (
 	requestBytes = 1 << 20 // of one Requests message; one larger request still travels
 )
 
-// Options of a Router.
+// Options of a Router and its Sessions.
 type Options struct {
+	// Name tells a system's Sessions apart; each needs its own.
+	Name string
 	// Contacts are addresses of nodes that know the config, beside those that the config names.
 	Contacts []string
 	// InFlight bounds a Session's unanswered requests; above: OVERLOADED. Default 4096.

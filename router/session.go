@@ -88,7 +88,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 	if limit <= 0 {
 		limit = defaultFlight
 	}
-	rng := system.Rand("session")
+	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
 		system: system, id: id, limit: limit, rng: rng, lowest: 1, pending: map[uint64]*pending{},

@@ -7,9 +7,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/bufbuild/protocompile"
 	"github.com/bufbuild/protocompile/protoutil"
@@ -21,20 +23,27 @@ import (
 
 func main() {
 	dir := flag.String("I", ".", "folder of the .proto files; the Go files go there too")
+	prefix := flag.String("prefix", "", "what the files are called before their name: unique in every program that links them")
 	plugin := flag.String("plugin", "", "protoc-gen-go binary (default: go tool protoc-gen-go of the tools module)")
 	flag.Parse()
-	if err := run(*dir, *plugin, flag.Args()); err != nil {
+	if err := run(*dir, *prefix, *plugin, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "protogen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, plugin string, names []string) error {
+func run(dir, prefix, plugin string, names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no .proto files named")
 	}
+	for i := range names {
+		names[i] = prefix + names[i]
+	}
+	open := func(path string) (io.ReadCloser, error) {
+		return os.Open(filepath.Join(dir, strings.TrimPrefix(path, prefix)))
+	}
 	compiler := protocompile.Compiler{
-		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{dir}}),
+		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: open}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
 	files, err := compiler.Compile(context.Background(), names...)
@@ -51,7 +60,7 @@ func run(dir, plugin string, names []string) error {
 		return err
 	}
 	for _, f := range response.File {
-		if err := os.WriteFile(filepath.Join(dir, f.GetName()), []byte(f.GetContent()), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f.GetName())), []byte(f.GetContent()), 0o644); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,48 @@
+# eRaft: make help lists what there is.
+GO ?= go
+.DEFAULT_GOAL := build
+.PHONY: help build setup demo test lint generate drift unit race integration fmt clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:
+	@scripts/setup.sh
+setup-test:
+	@scripts/setup.sh test
+
+build: setup ## build bin/eraft
+	$(GO) build -o bin/eraft ./cmd/eraft
+
+demo: build ## three nodes, one killed with -9, nothing lost
+	bin/eraft demo
+
+test: setup-test lint drift unit race integration ## set up, lint, and every test
+
+lint: ## gofmt, go vet, staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); test -z "$$files" || { echo "not gofmt'ed: $$files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+generate: ## generate Go from messages/*.proto
+	$(GO) generate ./messages
+
+drift: generate ## fail if the generated code is not what the .proto files say
+	@git diff --exit-code -- messages || { echo "generated code differs: commit what 'make generate' made"; exit 1; }
+
+unit: ## tests of every package but the clusters
+	$(GO) test $$($(GO) list ./... | grep -v /tests)
+	CGO_ENABLED=0 $(GO) build ./client ./messages ./actors/...
+
+race: ## the packages without real remoting, under the race detector
+	$(GO) test -race ./actors ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
+
+integration: build ## real clusters: in one process, and as processes that are killed
+	$(GO) test ./tests
+
+fmt: ## gofmt everything
+	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')
+
+clean: ## remove what was built
+	rm -rf bin

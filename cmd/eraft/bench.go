@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+	etcd "go.etcd.io/etcd/client/v3"
+
+	"github.com/eraft-io/eraft/client"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// bench is a closed loop: every client asks, waits for the answer, and asks again.
+type bench struct {
+	Target    string        `json:"target"`
+	Op        string        `json:"op"`
+	Clients   int           `json:"clients"`
+	ValueSize int           `json:"value_size"`
+	Keys      int           `json:"keys"`
+	Duration  time.Duration `json:"-"`
+	endpoints []string
+	output    string
+}
+
+// target is one connection to something that keeps keys.
+type target interface {
+	put(ctx context.Context, key string, value []byte) error
+	get(ctx context.Context, key string) error
+	close() error
+}
+
+func benchCommand() *cobra.Command {
+	b := &bench{}
+	c := &cobra.Command{Use: "bench", Short: "Measure a running cluster with a closed loop of clients", Args: exactly(0, 0, "no arguments")}
+	f := c.Flags()
+	f.StringVar(&b.Target, "target", "eraft", "eraft (Go client), resp, or etcd")
+	f.StringSliceVar(&b.endpoints, "endpoints", nil, "host:port of its nodes (default ERAFT_SEEDS)")
+	f.StringVar(&b.Op, "op", "put", "put or get")
+	f.IntVar(&b.Clients, "clients", 64, "how many ask at once")
+	f.IntVar(&b.ValueSize, "value-size", 256, "bytes of a value")
+	f.IntVar(&b.Keys, "keys", 10000, "different keys")
+	f.DurationVar(&b.Duration, "duration", 10*time.Second, "how long")
+	f.StringVarP(&b.output, "output", "o", "text", "text or json")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if len(b.endpoints) == 0 && os.Getenv("ERAFT_SEEDS") != "" {
+			b.endpoints = strings.Split(os.Getenv("ERAFT_SEEDS"), ",")
+		}
+		switch {
+		case len(b.endpoints) == 0:
+			return usageError{errors.New("no cluster is named: say --endpoints host:port,…")}
+		case b.Op != "put" && b.Op != "get":
+			return usageError{fmt.Errorf("--op is put or get, not %q", b.Op)}
+		case b.Clients < 1 || b.ValueSize < 0 || b.ValueSize > messages.MaxValueBytes || b.Keys < 1 || b.Duration <= 0:
+			return usageError{errors.New("--clients, --keys and --duration must be above 0, --value-size 0 to 1 MiB")}
+		}
+		return b.run(c.Context())
+	}
+	return c
+}
+
+// connect gives one target per client; connections are shared as each protocol does it.
+func (b *bench) connect(ctx context.Context) ([]target, func() error, error) {
+	var shared []target
+	conns := max(1, b.Clients/16) // as etcd's own tool does: many clients per connection
+	switch b.Target {
+	case "eraft":
+		conns = 1
+	case "resp":
+		conns = b.Clients
+	case "etcd":
+	default:
+		return nil, nil, usageError{fmt.Errorf("--target is eraft, resp or etcd, not %q", b.Target)}
+	}
+	closeAll := func() (err error) {
+		for _, t := range shared {
+			err = errors.Join(err, t.close())
+		}
+		return err
+	}
+	for i := range conns {
+		t, err := b.open(ctx, b.endpoints[i%len(b.endpoints)])
+		if err != nil {
+			return nil, nil, errors.Join(err, closeAll())
+		}
+		shared = append(shared, t)
+	}
+	all := make([]target, b.Clients)
+	for i := range all {
+		all[i] = shared[i%conns]
+	}
+	return all, closeAll, nil
+}
+
+func (b *bench) open(ctx context.Context, endpoint string) (target, error) {
+	switch b.Target {
+	case "resp":
+		return respTarget{redis.NewClient(&redis.Options{Addr: endpoint, Protocol: 2, PoolSize: 1, DisableIdentity: true})}, nil
+	case "etcd":
+		c, err := etcd.New(etcd.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second})
+		return etcdTarget{c}, err
+	}
+	c, err := client.Connect(ctx, client.Config{Seeds: b.endpoints, InFlight: b.Clients + 16})
+	return eraftTarget{c}, err
+}
+
+// report is what a run prints.
+type report struct {
+	bench
+	Ops     int64            `json:"ops"`
+	Seconds float64          `json:"seconds"`
+	PerSec  float64          `json:"ops_per_second"`
+	Millis  map[string]any   `json:"latency_ms"`
+	Errors  map[string]int64 `json:"errors"`
+}
+
+func (b *bench) run(ctx context.Context) error {
+	targets, closeAll, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if b.Op == "get" {
+		if err := b.fill(ctx, targets); err != nil {
+			return errors.Join(err, closeAll())
+		}
+	}
+	r := b.measure(ctx, targets)
+	return errors.Join(b.print(r), closeAll())
+}
+
+// fill writes every key once, so that gets find something.
+func (b *bench) fill(ctx context.Context, targets []target) error {
+	value, problems := make([]byte, b.ValueSize), make([]error, len(targets))
+	var wg sync.WaitGroup
+	for w, t := range targets {
+		wg.Go(func() {
+			for k := w; k < b.Keys && problems[w] == nil; k += len(targets) {
+				problems[w] = t.put(ctx, key(k), value)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(problems...)
+}
+
+func key(k int) string { return fmt.Sprintf("bench/%010d", k) }
+
+func (b *bench) measure(ctx context.Context, targets []target) report {
+	total := hdrhistogram.New(1, 60_000_000, 3) // microseconds
+	r := report{bench: *b, Millis: map[string]any{}, Errors: map[string]int64{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	began := time.Now()
+	for w, t := range targets {
+		wg.Go(func() {
+			mine, failed := hdrhistogram.New(1, 60_000_000, 3), map[string]int64{}
+			rng, value := rand.New(rand.NewPCG(uint64(w), 1)), make([]byte, b.ValueSize)
+			for time.Since(began) < b.Duration && ctx.Err() == nil {
+				start, k := time.Now(), key(rng.IntN(b.Keys))
+				err := error(nil)
+				if b.Op == "put" {
+					err = t.put(ctx, k, value)
+				} else {
+					err = t.get(ctx, k)
+				}
+				if err != nil {
+					failed[messages.CodeOf(err).String()]++
+					continue
+				}
+				if err := mine.RecordValue(max(1, time.Since(start).Microseconds())); err != nil {
+					failed["SLOWER_THAN_60S"]++
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total.Merge(mine)
+			for code, n := range failed {
+				r.Errors[code] += n
+			}
+		})
+	}
+	wg.Wait()
+	r.Ops, r.Seconds = total.TotalCount(), time.Since(began).Seconds()
+	r.PerSec = float64(r.Ops) / r.Seconds
+	for name, q := range map[string]float64{"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100} {
+		r.Millis[name] = float64(total.ValueAtQuantile(q)) / 1000
+	}
+	return r
+}
+
+func (b *bench) print(r report) error {
+	if b.output == "json" {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	fmt.Printf("%s %s, %d clients, %d B values, %d keys: %.0f ops/s\n", b.Target, b.Op, b.Clients, b.ValueSize, b.Keys, r.PerSec)
+	fmt.Printf("latency ms: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f\n",
+		r.Millis["p50"], r.Millis["p90"], r.Millis["p99"], r.Millis["p99.9"], r.Millis["max"])
+	for code, n := range r.Errors {
+		fmt.Printf("errors: %s %d\n", code, n)
+	}
+	return nil
+}
+
+type eraftTarget struct{ c *client.Client }
+
+func (t eraftTarget) put(ctx context.Context, key string, value []byte) error {
+	_, err := t.c.Put(ctx, []byte(key), value)
+	return err
+}
+
+func (t eraftTarget) get(ctx context.Context, key string) error {
+	_, _, err := t.c.Get(ctx, []byte(key))
+	return err
+}
+func (t eraftTarget) close() error { return t.c.Close() }
+
+type respTarget struct{ c *redis.Client }
+
+func (t respTarget) put(ctx context.Context, key string, value []byte) error {
+	return t.c.Set(ctx, key, value, 0).Err()
+}
+
+func (t respTarget) get(ctx context.Context, key string) error {
+	if err := t.c.Get(ctx, key).Err(); !errors.Is(err, redis.Nil) {
+		return err
+	}
+	return nil
+}
+func (t respTarget) close() error { return t.c.Close() }
+
+type etcdTarget struct{ c *etcd.Client }
+
+func (t etcdTarget) put(ctx context.Context, key string, value []byte) error {
+	_, err := t.c.Put(ctx, key, string(value))
+	return err
+}
+
+func (t etcdTarget) get(ctx context.Context, key string) error {
+	_, err := t.c.Get(ctx, key)
+	return err
+}
+func (t etcdTarget) close() error { return t.c.Close() }

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eraft-io/eraft/client"
+)
+
+// errAbsent is the answer for a key that is not there: exit code 1.
+var errAbsent = errors.New("not found")
+
+// answer is what a data command prints.
+type answer struct {
+	Value   *string `json:"value,omitempty"`
+	Version uint64  `json:"version,omitempty"`
+	Number  *int64  `json:"number,omitempty"`
+}
+
+func (r *remote) print(a answer, text string) error {
+	if r.output == "json" {
+		return json.NewEncoder(os.Stdout).Encode(a)
+	}
+	_, err := fmt.Println(text)
+	return err
+}
+
+// input is an argument, or standard input for "-".
+func input(arg string) ([]byte, error) {
+	if arg != "-" {
+		return []byte(arg), nil
+	}
+	return io.ReadAll(os.Stdin)
+}
+
+// data makes a command that connects, does one thing, and prints its answer.
+func data(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, *client.Client, *remote, []string) error) *cobra.Command {
+	r := &remote{}
+	c := &cobra.Command{Use: use, Short: short, Args: args}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		cl, err := r.connect(c)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(c, cl, r, args), cl.Close())
+	}
+	return r.flags(c)
+}
+
+func dataCommands() []*cobra.Command {
+	return []*cobra.Command{
+		data("put KEY VALUE", "Set a key; VALUE - is standard input", exactly(2, 2, "KEY VALUE"), put),
+		data("get KEY", "Print a key's value", exactly(1, 1, "KEY"), get),
+		data("del KEY", "Delete a key", exactly(1, 1, "KEY"), del),
+		data("append KEY VALUE", "Add to the end of a value", exactly(2, 2, "KEY VALUE"), appendTo),
+		data("incr KEY [BY]", "Add to an integer", exactly(1, 2, "KEY [BY]"), incr),
+		data("cas KEY EXPECTED VALUE", "Set a key whose value is EXPECTED", exactly(3, 3, "KEY EXPECTED VALUE"), cas),
+	}
+}
+
+func put(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	value, err := input(args[1])
+	if err != nil {
+		return err
+	}
+	version, err := cl.Put(c.Context(), []byte(args[0]), value)
+	if err != nil {
+		return err
+	}
+	return r.print(answer{Version: version}, "OK")
+}
+
+func get(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	value, found, err := cl.Get(c.Context(), []byte(args[0]))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errAbsent
+	}
+	text := string(value.Data)
+	return r.print(answer{Value: &text, Version: value.Version}, text)
+}
+
+func del(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	found, err := cl.Delete(c.Context(), []byte(args[0]))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errAbsent
+	}
+	return r.print(answer{}, "OK")
+}
+
+func appendTo(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	value, err := input(args[1])
+	if err != nil {
+		return err
+	}
+	n, err := cl.Append(c.Context(), []byte(args[0]), value)
+	if err != nil {
+		return err
+	}
+	return r.print(answer{Number: &n}, strconv.FormatInt(n, 10))
+}
+
+func incr(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	by := int64(1)
+	if len(args) == 2 {
+		var err error
+		if by, err = strconv.ParseInt(args[1], 10, 64); err != nil {
+			return usageError{fmt.Errorf("%q is not an integer", args[1])}
+		}
+	}
+	n, err := cl.Incr(c.Context(), []byte(args[0]), by)
+	if err != nil {
+		return err
+	}
+	return r.print(answer{Number: &n}, strconv.FormatInt(n, 10))
+}
+
+func cas(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	value, err := input(args[2])
+	if err != nil {
+		return err
+	}
+	now, err := cl.CompareValueAndSwap(c.Context(), []byte(args[0]), []byte(args[1]), value)
+	if errors.Is(err, client.ErrConflict) {
+		if now.Version == 0 {
+			return fmt.Errorf("%w: the key is absent", err)
+		}
+		return fmt.Errorf("%w: the value is %q", err, now.Data)
+	}
+	if err != nil {
+		return err
+	}
+	return r.print(answer{Version: now.Version}, "OK")
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/eraft-io/eraft/cluster"
+)
+
+func serverCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "server", Short: "Run a node: the same command for its first start and for every restart",
+		Long: "Run a node. Every flag is also a key of the config file and ERAFT_<FLAG> in the environment;\n" +
+			"flags win over the environment, and that over the file.",
+		Args: exactly(0, 0, "no arguments"),
+	}
+	f := c.Flags()
+	f.String("name", "", "unique name of the node (default: the host name)")
+	f.String("data", "", "data directory, made if absent")
+	f.String("listen", "127.0.0.1:7400", "host:port for nodes and Go clients")
+	f.String("advertise", "", "host:port at which others reach --listen (default: the same)")
+	f.StringSlice("seeds", nil, "host:port of nodes to ask for a cluster; the same list on every node")
+	f.Int("expect", 0, "nodes that must meet before a new cluster is born (default: number of seeds, or 1)")
+	f.String("resp", "", "host:port for Redis clients")
+	f.String("http", "", "host:port for health, metrics and status")
+	f.Int("buckets", 0, "buckets of a new cluster, fixed for ever (default 256)")
+	f.Int("groups", 0, "shard groups of a new cluster (default: --expect)")
+	f.Int("replicas", 0, "replicas per group of a new cluster (default 3)")
+	f.Bool("insecure", false, "allow listening beyond loopback without TLS")
+	f.String("config", "", "YAML file with any of these")
+	f.String("log-format", "text", "text or json")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		config, format, err := serverConfig(c.Flags())
+		if err != nil {
+			return usageError{err}
+		}
+		return serve(config, format)
+	}
+	return c
+}
+
+// serverConfig lays file, environment and flags over each other.
+func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
+	k := koanf.New(".")
+	var known []string
+	flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	path, err := flags.GetString("config")
+	if err != nil {
+		return cluster.Config{}, "", err
+	}
+	if path == "" {
+		path = os.Getenv("ERAFT_CONFIG")
+	}
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return cluster.Config{}, "", fmt.Errorf("config file %s: %w", path, err)
+		}
+		for _, key := range k.Keys() {
+			if !slices.Contains(known, key) {
+				return cluster.Config{}, "", fmt.Errorf("config file %s: unknown key %q; the keys are %s", path, key, strings.Join(known, " "))
+			}
+		}
+	}
+	environment := env.Provider(".", env.Opt{Prefix: "ERAFT_", TransformFunc: func(key, value string) (string, any) {
+		key = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, "ERAFT_")), "_", "-")
+		if key == "seeds" {
+			return key, strings.Split(value, ",")
+		}
+		return key, value
+	}})
+	if err := k.Load(environment, nil); err != nil {
+		return cluster.Config{}, "", fmt.Errorf("environment: %w", err)
+	}
+	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
+		return cluster.Config{}, "", err
+	}
+	format := k.String("log-format")
+	if format != "text" && format != "json" {
+		return cluster.Config{}, "", fmt.Errorf("log-format is text or json, not %q", format)
+	}
+	return cluster.Config{
+		Name: k.String("name"), Dir: k.String("data"), Listen: k.String("listen"), Advertise: k.String("advertise"),
+		Seeds: k.Strings("seeds"), Expect: k.Int("expect"), RESP: k.String("resp"), HTTP: k.String("http"),
+		Buckets: k.Int("buckets"), Groups: k.Int("groups"), Replicas: k.Int("replicas"), Insecure: k.Bool("insecure"),
+	}, format, nil
+}
+
+// closeTimeout bounds a graceful stop.
+const closeTimeout = 15 * time.Second
+
+func serve(config cluster.Config, format string) error {
+	var handler slog.Handler = slog.NewTextHandler(os.Stderr, nil)
+	if format == "json" {
+		handler = slog.NewJSONHandler(os.Stderr, nil)
+	}
+	config.Logger = slog.New(handler)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	node, err := cluster.Start(context.Background(), config)
+	if err != nil {
+		return err
+	}
+	config.Logger.Info("listening", "nodes", node.Address(), "resp", node.RESP(), "http", node.HTTP())
+	progress := time.NewTicker(200 * time.Millisecond)
+	defer progress.Stop()
+	began, told, said := time.Now(), time.Now(), ""
+	for {
+		select {
+		case <-signals:
+			return stop(config.Logger, node, signals)
+		case <-node.Done():
+			return fmt.Errorf("the node stopped: %w", node.Err())
+		case <-progress.C:
+			failing := strings.Join(node.Failing(), "; ")
+			if failing == "" {
+				config.Logger.Info("ready", "after", time.Since(began).Round(time.Millisecond).String(), "resp", node.RESP())
+				progress.Stop()
+			} else if failing != said && time.Since(told) > time.Second || time.Since(told) > 10*time.Second {
+				told, said = time.Now(), failing
+				config.Logger.Info("not ready", "because", failing)
+			}
+		}
+	}
+}
+
+func stop(logger *slog.Logger, node *cluster.Node, again <-chan os.Signal) error {
+	logger.Info("stopping: handing leadership over")
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-again:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := node.Close(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return errors.New("stopped at once by a second signal")
+		}
+		return err
+	}
+	logger.Info("stopped")
+	return nil
+}
