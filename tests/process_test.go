@@ -1,0 +1,386 @@
+package tests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/client"
+)
+
+// processes are real servers: built once, started, killed with -9 and started again.
+type processes struct {
+	t     *testing.T
+	dir   string
+	seeds []string
+	http  []string
+	procs []*exec.Cmd
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "eraft-bin-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "eraft")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/eraft-io/eraft/cmd/eraft").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := build(); err == nil {
+		err = os.RemoveAll(filepath.Dir(path))
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	os.Exit(code)
+}
+
+func startProcesses(t *testing.T, n int) *processes {
+	p := &processes{t: t, dir: t.TempDir(), procs: make([]*exec.Cmd, n)}
+	var held []net.Listener
+	for i := range 2 * n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		held = append(held, l)
+		if i < n {
+			p.seeds = append(p.seeds, l.Addr().String())
+		} else {
+			p.http = append(p.http, l.Addr().String())
+		}
+	}
+	for _, l := range held {
+		require.NoError(t, l.Close())
+	}
+	t.Cleanup(func() {
+		for i := range p.procs {
+			p.kill(i)
+		}
+		if t.Failed() {
+			for i := range p.procs {
+				t.Logf("--- log of n%d\n%s", i+1, p.log(i))
+			}
+		}
+	})
+	for i := range n {
+		p.start(i)
+	}
+	p.ready()
+	return p
+}
+
+func (p *processes) start(i int) {
+	path, err := build()
+	require.NoError(p.t, err)
+	log, err := os.OpenFile(filepath.Join(p.dir, fmt.Sprintf("n%d.log", i+1)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(p.t, err)
+	defer log.Close()
+	cmd := exec.Command(path, "server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
+		"--seeds", strings.Join(p.seeds, ","), "--expect", fmt.Sprint(len(p.seeds)), "--http", p.http[i])
+	cmd.Stderr = log
+	require.NoError(p.t, cmd.Start())
+	p.procs[i] = cmd
+}
+
+func (p *processes) data(i int) string { return filepath.Join(p.dir, fmt.Sprintf("n%d", i+1)) }
+
+func (p *processes) log(i int) string {
+	body, err := os.ReadFile(filepath.Join(p.dir, fmt.Sprintf("n%d.log", i+1)))
+	if err != nil {
+		return err.Error()
+	}
+	return string(body[max(0, len(body)-3000):])
+}
+
+// kill is kill -9.
+func (p *processes) kill(i int) {
+	if cmd := p.procs[i]; cmd != nil {
+		p.procs[i] = nil
+		if err := cmd.Process.Kill(); err != nil {
+			p.t.Logf("kill n%d: %v", i+1, err)
+		}
+		if err := cmd.Wait(); err == nil {
+			p.t.Logf("n%d had ended by itself", i+1)
+		}
+	}
+}
+
+// ready waits until every running node can serve.
+func (p *processes) ready() {
+	for i := range p.procs {
+		if p.procs[i] == nil {
+			continue
+		}
+		last := ""
+		require.Eventually(p.t, func() bool {
+			r, err := http.Get("http://" + p.http[i] + "/readyz")
+			if err != nil {
+				last = err.Error()
+				return false
+			}
+			defer r.Body.Close()
+			body, err := io.ReadAll(r.Body)
+			last = string(body)
+			return err == nil && r.StatusCode == http.StatusOK
+		}, 40*time.Second, 50*time.Millisecond, "n%d: %s", i+1, &last)
+	}
+}
+
+// history is what concurrent clients saw of a few registers, for porcupine.
+type history struct {
+	mu    sync.Mutex
+	began time.Time
+	ops   []porcupine.Operation
+	acked map[string]int // key -> appends acknowledged
+}
+
+type input struct {
+	key   string
+	value string // "" reads
+}
+
+type output struct {
+	value string
+	maybe bool // the write may have taken effect, any time later
+}
+
+// registers is the model: one register per key. A write whose outcome is not known may happen at any time or never.
+var registers = porcupine.Model{
+	Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
+		byKey := map[string][]porcupine.Operation{}
+		for _, op := range ops {
+			k := op.Input.(input).key
+			byKey[k] = append(byKey[k], op)
+		}
+		var all [][]porcupine.Operation
+		for _, part := range byKey {
+			all = append(all, part)
+		}
+		return all
+	},
+	Init: func() any { return "" },
+	Step: func(state, in, out any) (bool, any) {
+		if v := in.(input).value; v != "" {
+			return true, v
+		}
+		return out.(output).value == state.(string), state
+	},
+}
+
+// load lets clients write and read until the context ends. Each write has a value of its own, and each client also
+// appends to a key of its own: every acknowledged append must be there exactly once, in order.
+func (h *history) load(ctx context.Context, t *testing.T, c *client.Client, worker int) {
+	rng, n := rand.New(rand.NewPCG(uint64(worker), 3)), 0
+	own := fmt.Sprintf("own-%d", worker)
+	for ctx.Err() == nil {
+		n++
+		key := fmt.Sprintf("reg-%d", rng.IntN(6))
+		call := time.Since(h.began).Nanoseconds()
+		switch rng.IntN(3) {
+		case 0:
+			value := fmt.Sprintf("%d/%d", worker, n)
+			_, err := c.Put(context.Background(), []byte(key), []byte(value))
+			h.record(worker, input{key, value}, output{}, call, err)
+		case 1:
+			v, _, err := c.Get(context.Background(), []byte(key))
+			if err == nil {
+				h.record(worker, input{key: key}, output{value: string(v.Data)}, call, nil)
+			}
+		default:
+			h.mu.Lock()
+			seq := h.acked[own]
+			h.mu.Unlock()
+			_, err := c.Append(context.Background(), []byte(own), fmt.Appendf(nil, "%d,", seq))
+			if err != nil {
+				t.Errorf("append by %d: %v", worker, err) // within its deadline a session retries over any one crash
+				return
+			}
+			h.mu.Lock()
+			h.acked[own]++
+			h.mu.Unlock()
+		}
+	}
+}
+
+func (h *history) record(worker int, in input, out output, call int64, err error) {
+	end := time.Since(h.began).Nanoseconds()
+	if err != nil {
+		if !errors.Is(err, client.ErrUncertain) {
+			return // known to be not applied
+		}
+		end, out.maybe = int64(1)<<60, true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ops = append(h.ops, porcupine.Operation{ClientId: worker + len(h.ops)*64, Input: in, Call: call, Output: out, Return: end})
+}
+
+func (h *history) judge(t *testing.T, c *client.Client) {
+	t.Helper()
+	require.NotEmpty(t, h.ops)
+	result := porcupine.CheckOperationsTimeout(registers, h.ops, 60*time.Second)
+	require.Equal(t, porcupine.Ok, result, "%d operations are not linearizable", len(h.ops))
+	for key, n := range h.acked {
+		v, _, err := c.Get(t.Context(), []byte(key))
+		require.NoError(t, err)
+		want := ""
+		for i := range n {
+			want += fmt.Sprintf("%d,", i)
+		}
+		require.Equal(t, want, string(v.Data), "acknowledged appends of %s", key)
+	}
+	t.Logf("%d operations linearizable, appends of %d clients exactly once", len(h.ops), len(h.acked))
+}
+
+// underLoad runs disturb while clients work, and judges what they saw.
+func underLoad(t *testing.T, p *processes, disturb func()) {
+	c, err := client.Connect(t.Context(), client.Config{Seeds: p.seeds, Timeout: 25 * time.Second})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	h := &history{began: time.Now(), acked: map[string]int{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() { h.load(ctx, t, c, w) })
+	}
+	time.Sleep(time.Second)
+	disturb()
+	time.Sleep(2 * time.Second)
+	cancel()
+	wg.Wait()
+	h.judge(t, c)
+}
+
+func TestKillLeadersUnderLoad(t *testing.T) {
+	p := startProcesses(t, 3)
+	underLoad(t, p, func() {
+		for i := range 3 { // each node leads something
+			p.kill(i)
+			time.Sleep(2 * time.Second)
+			p.start(i)
+			p.ready()
+		}
+	})
+}
+
+func TestKillAllUnderLoad(t *testing.T) {
+	p := startProcesses(t, 3)
+	underLoad(t, p, func() {
+		for range 2 {
+			for i := range 3 {
+				p.kill(i)
+			}
+			for i := range 3 {
+				p.start(i)
+			}
+			p.ready()
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// TestMoveIdleBuckets hands every bucket of a group to another and back, and counts the keys.
+func TestMoveIdleBuckets(t *testing.T) {
+	p := startProcesses(t, 3)
+	c, err := client.Connect(t.Context(), client.Config{Seeds: p.seeds, Timeout: 25 * time.Second})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	const keys = 300
+	for i := range keys {
+		_, err := c.Put(t.Context(), fmt.Appendf(nil, "k%d", i), fmt.Appendf(nil, "v%d", i))
+		require.NoError(t, err)
+	}
+	for _, group := range []uint64{2, 1} {
+		config, err := c.Move(t.Context(), 0, 255, group)
+		require.NoError(t, err)
+		for i := range keys {
+			v, found, err := c.Get(t.Context(), fmt.Appendf(nil, "k%d", i))
+			require.NoError(t, err, "key %d in config %d", i, config.Version)
+			require.True(t, found, "key %d is lost in config %d", i, config.Version)
+			require.Equal(t, fmt.Sprintf("v%d", i), string(v.Data))
+		}
+		require.Eventually(t, func() bool {
+			body, err := c.Status(t.Context(), p.seeds[0])
+			return err == nil && !strings.Contains(string(body), `"moving"`)
+		}, 30*time.Second, 100*time.Millisecond, "buckets are still moving")
+	}
+	_, err = c.Move(t.Context(), 300, 300, 1)
+	require.ErrorIs(t, err, client.ErrInvalid)
+	require.ErrorContains(t, err, "buckets are 0-255")
+	log, err := c.ConfigLog(t.Context(), 0, 0)
+	require.NoError(t, err)
+	require.Equal(t, "move 0-255 to 1", log[len(log)-1].Change)
+}
+
+func TestBadInput(t *testing.T) {
+	path, err := build()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, []byte("x: 1\n"), 0o600))
+	for _, c := range []struct {
+		name string
+		args string
+		code int
+		says string
+	}{
+		{"unknown flag", "server --nonsense", 2, "unknown flag: --nonsense"},
+		{"unknown command", "serve", 2, "unknown command"},
+		{"no data directory", "server", 1, "say where the node keeps its data"},
+		{"data directory is a file", "server --data " + file + "/d", 1, "data directory"},
+		{"port in use", "server --data " + dir + "/a --listen " + taken.Addr().String(), 1, "is another process on that port?"},
+		{"resp port in use", "server --data " + dir + "/b --listen 127.0.0.1:0 --resp " + taken.Addr().String(), 1, "resp:"},
+		{"not loopback", "server --data " + dir + "/c --listen 0.0.0.0:0", 1, "without TLS"},
+		{"unknown key in file", "server --config " + file, 2, `unknown key "x"`},
+		{"too many buckets", "server --data " + dir + "/e --buckets 20000", 1, "buckets is 20000, but must be 1 to 16384"},
+		{"no seeds", "get k", 2, "say --seeds"},
+		{"seeds that do not answer", "get k --timeout 1s --seeds 127.0.0.1:1", 1, "no node is known that could answer"},
+		{"not a number", "move x 1 --seeds 127.0.0.1:1 --timeout 1s", 1, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, path, strings.Fields(c.args)...)
+			out, _ := cmd.CombinedOutput()
+			require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s", out)
+			require.Contains(t, string(out), c.says)
+			require.NotContains(t, string(out), "panic")
+		})
+	}
+}
+
+// TestDirectoryIsGuarded: a directory in use, or of another node, is refused.
+func TestDirectoryIsGuarded(t *testing.T) {
+	p := startProcesses(t, 1)
+	path, err := build()
+	require.NoError(t, err)
+	out, err := exec.Command(path, "server", "--name", "n1", "--data", p.data(0), "--listen", "127.0.0.1:0").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "in use by process")
+	p.kill(0)
+	out, err = exec.Command(path, "server", "--name", "other", "--data", p.data(0), "--listen", "127.0.0.1:0").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), `belongs to node "n1"`)
+}
