@@ -14,7 +14,7 @@ type round struct {
 }
 
 // maxRounds is how many rounds may be out at once; what comes meanwhile shares the next one.
-const maxRounds = 4
+const maxRounds = 1
 
 // ReadResult answers one ReadIndex: data that has applied Index may answer, or Err says why not.
 type ReadResult struct {

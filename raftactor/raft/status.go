@@ -46,6 +46,9 @@ func (c *Core) Status() Status {
 	return s
 }
 
+// Writing is how many steps are handed out and not yet Persisted.
+func (c *Core) Writing() int { return len(c.out.flight) }
+
 // LogTime is the stamp of the newest entry.
 func (c *Core) LogTime() uint64 {
 	if n := len(c.log.entries); n > 0 {
