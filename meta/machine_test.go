@@ -1,0 +1,220 @@
+package meta_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/memory"
+)
+
+type replica struct {
+	t      *testing.T
+	m      *meta.Machine
+	engine *memory.Engine
+	index  uint64
+}
+
+type tx struct {
+	persistence.Reader
+	batch *persistence.Batch
+}
+
+func (x tx) Put(k, v []byte)       { x.batch.Put(k, v) }
+func (x tx) Delete(k []byte)       { x.batch.Delete(k) }
+func (x tx) DeletePrefix(p []byte) { x.batch.DeleteRange(p, persistence.PrefixEnd(p)) }
+
+func newReplica(t *testing.T) *replica {
+	r := &replica{t: t, engine: memory.New()}
+	r.restart()
+	return r
+}
+
+func (r *replica) restart() {
+	r.engine = r.engine.Kill()
+	r.m = meta.New()
+	require.NoError(r.t, r.m.Open(r.engine))
+}
+
+func (r *replica) apply(c *messages.Command) *messages.Reply {
+	r.index++
+	encoded, err := proto.Marshal(c)
+	require.NoError(r.t, err)
+	x := tx{r.engine, new(persistence.Batch)}
+	reply, err := r.m.Apply(x, persistence.Position{Index: r.index, TimeMs: r.index}, encoded)
+	require.NoError(r.t, err)
+	require.NoError(r.t, r.engine.Write(x.batch, false))
+	return reply
+}
+
+func (r *replica) do(m *messages.MetaCommand) *messages.Reply {
+	return r.apply(&messages.Command{Op: &messages.Command_Meta{Meta: m}})
+}
+
+func (r *replica) config() *messages.Config {
+	if c, ok := r.m.View().(*messages.Config); ok {
+		return c
+	}
+	return nil
+}
+
+func card(n uint64) *messages.AddNode {
+	return &messages.AddNode{Name: fmt.Sprintf("n%d", n), Address: fmt.Sprintf("h:%d", n), Token: 100 + n}
+}
+
+func birth() *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: &messages.Birth{ClusterId: 1, Buckets: 16, Groups: 2, Replicas: 3, Expect: 3, Node: card(1)}}}
+}
+func add(a *messages.AddNode) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: a}}
+}
+func join(group uint64, nodes ...uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Join{Join: &messages.JoinGroups{Groups: []*messages.NewGroup{{Group: group, Nodes: nodes}}}}}
+}
+func leave(group uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: group}}}
+}
+func move(first, last uint32, group uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: group}}}
+}
+
+func grown(t *testing.T) *replica {
+	r := newReplica(t)
+	for _, c := range []*messages.MetaCommand{birth(), add(card(2)), add(card(3)), join(1, 1, 2, 3), join(2, 2, 3, 1)} {
+		require.Equal(t, messages.Code_OK, r.do(c).Code)
+	}
+	return r
+}
+
+// What makes no sense is refused with a text, leaves no version behind, and refuses again on replay.
+func TestRefusals(t *testing.T) {
+	r := grown(t)
+	before := r.config().Version
+	for _, c := range []struct {
+		command *messages.MetaCommand
+		code    messages.Code
+		says    string
+	}{
+		{birth(), messages.Code_CONFLICT, "born already"},
+		{move(99, 99, 1), messages.Code_INVALID, "buckets are 0-15"},
+		{move(5, 3, 1), messages.Code_INVALID, "the first is behind the last"},
+		{move(0, 1, 9), messages.Code_INVALID, "group 9 is no shard group"},
+		{move(0, 1, 0), messages.Code_INVALID, "group 0 is no shard group"},
+		{join(1, 1), messages.Code_INVALID, "exists already"},
+		{join(0, 1), messages.Code_INVALID, "above 0"},
+		{join(5), messages.Code_INVALID, "at least one node"},
+		{join(5, 1, 1), messages.Code_INVALID, "named twice"},
+		{join(5, 77), messages.Code_INVALID, "node 77 does not exist"},
+		{leave(7), messages.Code_INVALID, "no shard group"},
+		{add(&messages.AddNode{Name: "n1", Address: "x:1", Token: 5}), messages.Code_CONFLICT, "taken by node 1"},
+		{add(&messages.AddNode{Name: "new", Address: "h:2", Token: 5}), messages.Code_CONFLICT, "belongs to node 2"},
+		{&messages.MetaCommand{Op: &messages.MetaCommand_RemoveNode{RemoveNode: &messages.RemoveNode{Node: 2}}}, messages.Code_CONFLICT, "still has a replica"},
+		{&messages.MetaCommand{}, messages.Code_INVALID, "unknown config command"},
+	} {
+		reply := r.do(c.command)
+		require.Equal(t, c.code, reply.Code, "%v", c.command)
+		require.Contains(t, reply.Text, c.says)
+		require.Equal(t, before, r.config().Version)
+	}
+	require.Equal(t, messages.Code_OK, r.do(leave(2)).Code)
+	last := r.do(leave(1))
+	require.Equal(t, messages.Code_INVALID, last.Code)
+	require.Contains(t, last.Text, "the last one")
+}
+
+// The same log on a replica that restarts in the middle gives the same chain, byte for byte, and no version twice.
+func TestRestartsDoNotReplayHistory(t *testing.T) {
+	a, b := newReplica(t), newReplica(t)
+	log := []*messages.MetaCommand{birth(), add(card(2)), add(card(2)), join(1, 1, 2), join(2, 2, 1), move(0, 3, 2), move(0, 3, 2), leave(1)}
+	for i, c := range log {
+		command := &messages.Command{Session: 4, Seq: uint64(i + 1), Op: &messages.Command_Meta{Meta: c}}
+		a.apply(command)
+		b.apply(command)
+		b.restart()
+		b.apply(command) // and asked again by its session
+		b.index--
+	}
+	require.True(t, proto.Equal(a.config(), b.config()))
+	require.EqualValues(t, 6, a.config().Version, "a node that is known and a move to where it is make no version")
+	query, err := proto.Marshal(&messages.Query{Op: &messages.Query_Meta{Meta: &messages.MetaQuery{Op: &messages.MetaQuery_Show{Show: 3}}}})
+	require.NoError(t, err)
+	reply, err := b.m.Query(b.engine, query)
+	require.NoError(t, err)
+	require.Contains(t, reply.Meta.Config.Change, "join 1")
+}
+
+func TestPlan(t *testing.T) {
+	r := newReplica(t)
+	alive := func(uint64) bool { return true }
+	r.do(birth())
+	require.Empty(t, meta.Plan(r.config(), alive))
+	r.do(add(card(2)))
+	r.do(add(card(3)))
+	for steps := 0; len(meta.Plan(r.config(), alive)) > 0; steps++ {
+		require.Less(t, steps, 5)
+		require.Equal(t, messages.Code_OK, r.do(meta.Plan(r.config(), alive)[0]).Code)
+	}
+	require.Equal(t, []uint64{1, 2, 3}, r.config().Groups[0].Nodes)
+	require.Len(t, r.config().Groups, 3)
+	require.Empty(t, meta.Orphans(r.config()))
+	require.Equal(t, []uint64{2, 3, 1}, r.config().Groups[2].Nodes, "preferred leaders are spread")
+}
+
+func TestBalance(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		owners := rapid.SliceOfN(rapid.Uint64Range(0, 6), 1, 64).Draw(t, "owners")
+		groups := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 6), 1, 5, rapid.ID[uint64]).Draw(t, "groups")
+		next := meta.Balance(owners, groups)
+		count := map[uint64]int{}
+		for _, g := range groups {
+			count[g] = 0
+		}
+		moved := 0
+		for b, g := range next {
+			if _, ok := count[g]; !ok {
+				t.Fatalf("bucket %d went to %d", b, g)
+			}
+			count[g]++
+			if g != owners[b] {
+				moved++
+			}
+		}
+		low, high, least := len(owners), 0, 0
+		have := map[uint64]int{}
+		for _, g := range owners {
+			have[g]++
+		}
+		for g, n := range count {
+			low, high = min(low, n), max(high, n)
+			least += max(0, n-have[g])
+		}
+		if high-low > 1 {
+			t.Fatalf("unbalanced: %v", count)
+		}
+		if moved != least {
+			t.Fatalf("%d moves where %d would do", moved, least)
+		}
+		again := meta.Balance(next, groups)
+		for b := range next {
+			if again[b] != next[b] {
+				t.Fatalf("a balanced table was changed")
+			}
+		}
+	})
+}
+
+func TestDiff(t *testing.T) {
+	r := grown(t)
+	before := r.config()
+	r.do(move(0, 1, 2))
+	require.Equal(t, "move 0-1 to 2", r.config().Change)
+	require.Equal(t, []string{"~ bucket 0-1: group 1 -> 2"}, meta.Diff(before, r.config()))
+	require.EqualValues(t, 1, r.config().Previous[0])
+	require.Equal(t, r.config().Version, r.config().Moved[1])
+}
