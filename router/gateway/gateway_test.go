@@ -1,0 +1,236 @@
+package gateway_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/memory"
+	"github.com/eraft-io/eraft/router/gateway"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// oneNode answers with the production machine, without a cluster around it.
+type oneNode struct {
+	mu     sync.Mutex
+	m      *shardkv.Machine
+	engine *memory.Engine
+	index  uint64
+	fail   *messages.Reply
+}
+
+func newOneNode(t *testing.T) *oneNode {
+	n := &oneNode{m: shardkv.New(1, 1), engine: memory.New()}
+	require.NoError(t, n.m.Open(n.engine))
+	n.apply(&messages.Command{Op: &messages.Command_Shard{Shard: &messages.ShardCommand{
+		Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{ConfigVersion: 1, Buckets: []uint32{0}}},
+	}}})
+	return n
+}
+
+type tx struct {
+	persistence.Reader
+	e *memory.Engine
+}
+
+func (x tx) write(f func(*persistence.Batch)) {
+	b := new(persistence.Batch)
+	f(b)
+	if err := x.e.Write(b, false); err != nil {
+		panic(err)
+	}
+}
+func (x tx) Put(k, v []byte)       { x.write(func(b *persistence.Batch) { b.Put(k, v) }) }
+func (x tx) Delete(k []byte)       { x.write(func(b *persistence.Batch) { b.Delete(k) }) }
+func (x tx) DeletePrefix(p []byte) { x.write(func(b *persistence.Batch) { b.DeleteRange(p, persistence.PrefixEnd(p)) }) }
+
+func (n *oneNode) apply(c *messages.Command) *messages.Reply {
+	n.index++
+	encoded, err := proto.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	r, err := n.m.Apply(tx{n.engine, n.engine}, persistence.Position{Index: n.index}, encoded)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+func (n *oneNode) Ask(op proto.Message, _ time.Duration, done func(*messages.Reply)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail != nil {
+		done(n.fail)
+		return
+	}
+	switch o := op.(type) {
+	case *messages.Get:
+		q, err := proto.Marshal(&messages.Query{Op: &messages.Query_Get{Get: o}})
+		if err != nil {
+			panic(err)
+		}
+		r, err := n.m.Query(n.engine, q)
+		if err != nil {
+			panic(err)
+		}
+		done(r)
+	case *messages.Put:
+		done(n.apply(&messages.Command{Op: &messages.Command_Put{Put: o}}))
+	case *messages.Delete:
+		done(n.apply(&messages.Command{Op: &messages.Command_Delete{Delete: o}}))
+	case *messages.Append:
+		done(n.apply(&messages.Command{Op: &messages.Command_Append{Append: o}}))
+	case *messages.Incr:
+		done(n.apply(&messages.Command{Op: &messages.Command_Incr{Incr: o}}))
+	}
+}
+
+func start(t *testing.T, n *oneNode) string {
+	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: n})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, g.Close()) })
+	return g.Address()
+}
+
+// talk sends inline words as RESP arrays and gives the raw answers.
+func talk(t *testing.T, address string, lines ...string) []string {
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	r := bufio.NewReader(conn)
+	var answers []string
+	for _, line := range lines {
+		words := strings.Split(line, " ")
+		out := fmt.Sprintf("*%d\r\n", len(words))
+		for _, w := range words {
+			w = strings.ReplaceAll(w, "_", "\r\n") // so that values are not only friendly
+			out += fmt.Sprintf("$%d\r\n%s\r\n", len(w), w)
+		}
+		_, err := io.WriteString(conn, out)
+		require.NoError(t, err)
+		answers = append(answers, readReply(t, r))
+	}
+	return answers
+}
+
+func readReply(t *testing.T, r *bufio.Reader) string {
+	line, err := r.ReadString('\n')
+	require.NoError(t, err)
+	n := 0
+	switch line[0] {
+	case '$':
+		_, err := fmt.Sscanf(line[1:], "%d", &n)
+		require.NoError(t, err)
+		if n < 0 {
+			return line
+		}
+		body := make([]byte, n+2)
+		_, err = io.ReadFull(r, body)
+		require.NoError(t, err)
+		return line + string(body)
+	case '*':
+		_, err := fmt.Sscanf(line[1:], "%d", &n)
+		require.NoError(t, err)
+		for range n {
+			line += readReply(t, r)
+		}
+	}
+	return line
+}
+
+// TestSameAsRedis compares answers with a real Redis, byte for byte.
+func TestSameAsRedis(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--cluster-enabled", "no")
+	require.NoError(t, server.Start(), "redis-server is needed: apt-get install redis-server")
+	t.Cleanup(func() {
+		if err := server.Process.Kill(); err == nil {
+			err = server.Wait()
+			require.Error(t, err)
+		}
+	})
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		return err == nil && c.Close() == nil
+	}, 10*time.Second, 20*time.Millisecond)
+	lines := []string{
+		"PING", "PING hello", "PING a b", "ECHO x_y", "ECHO", "GET", "GET a b", "GET nothing", "SET a 1", "GET a", "SET a", "SET a 2 NX", "SET b 2 XX",
+		"SET b 2 nx", "GET b", "SET b 3 GET", "SET b 4 XX GET", "SET b 4 NX XX", "SET b 4 NONSENSE", "SETNX b 5", "SETNX c 5", "GETDEL c", "GETDEL c", "GETDEL",
+		"DEL a b nothing", "DEL", "EXISTS a", "SET a 1", "EXISTS a a b", "APPEND a _2", "GET a", "STRLEN a", "STRLEN nothing", "APPEND new x", "INCR n", "INCR n",
+		"DECR n", "INCRBY n 40", "DECRBY n 2", "INCRBY n x", "INCRBY n 9223372036854775807", "INCRBY n", "INCR a", "DECRBY n -9223372036854775808", "SET n 9223372036854775807", "INCR n",
+		"SET n -9223372036854775808", "DECR n", "SET n 01", "INCR n", "SET n +1", "INCR n", "INCRBY n 1.5",
+		"MSET k1 v1 k2 v2", "MSET k1", "MSET k1 v k2", "MGET k1 k2 nothing", "MGET", "MSET d 1 d 2", "GET d", "TYPE k1", "TYPE nothing", "SELECT 0", "SELECT 99", "SELECT x",
+		"CLIENT GETNAME", "CLIENT SETNAME me", "CLIENT GETNAME", "NOSUCH a b", "nosuch", "QUIT",
+	}
+	want, got := talk(t, "127.0.0.1:"+port, lines...), talk(t, start(t, newOneNode(t)), lines...)
+	for i, line := range lines {
+		require.Equal(t, want[i], got[i], "%s", line)
+	}
+	// CLUSTER KEYSLOT needs Redis in cluster mode; its values are those of messages.SlotOf, tested there.
+	require.Equal(t, []string{":12182\r\n"}, talk(t, start(t, newOneNode(t)), "CLUSTER KEYSLOT foo"))
+}
+
+func TestClientsPipelinesAndErrors(t *testing.T) {
+	n := newOneNode(t)
+	address := start(t, n)
+	c := redis.NewClient(&redis.Options{Addr: address, Protocol: 2})
+	defer c.Close()
+	ctx := t.Context()
+	pipe := c.Pipeline()
+	for i := range 100 {
+		pipe.Append(ctx, "log", fmt.Sprintf("%d,", i))
+		pipe.Set(ctx, fmt.Sprintf("k%d", i), i, 0)
+	}
+	last := pipe.Get(ctx, "log")
+	_, err := pipe.Exec(ctx)
+	require.NoError(t, err)
+	want := ""
+	for i := range 100 {
+		want += fmt.Sprintf("%d,", i)
+	}
+	require.Equal(t, want, last.Val(), "commands on one key keep their order")
+	require.ErrorContains(t, c.Set(ctx, "k", strings.Repeat("x", messages.MaxValueBytes+1), 0).Err(), "ERR value is")
+	require.ErrorContains(t, c.Set(ctx, strings.Repeat("k", 2000), "", 0).Err(), "ERR key is 2000 bytes")
+	require.ErrorContains(t, c.Set(ctx, "k", "v", time.Minute).Err(), "keys do not expire")
+	for code, word := range map[messages.Code]string{
+		messages.Code_OVERLOADED: "OVERLOADED", messages.Code_UNAVAILABLE: "CLUSTERDOWN", messages.Code_UNCERTAIN: "UNCERTAIN",
+		messages.Code_WRONG_GROUP: "TRYAGAIN", messages.Code_INVALID: "ERR",
+	} {
+		n.mu.Lock()
+		n.fail = &messages.Reply{Code: code, Text: "why\r\n+OK"}
+		n.mu.Unlock()
+		require.EqualError(t, redis.NewClient(&redis.Options{Addr: address, Protocol: 2, MaxRetries: -1}).Get(ctx, "k").Err(), word+" why  +OK")
+	}
+}
+
+func TestGarbage(t *testing.T) {
+	address := start(t, newOneNode(t))
+	for _, garbage := range []string{"*1\r\n$-5\r\n", "*x\r\n", "*1\r\n:1\r\n", "*99999999999\r\n", "\x00\xff\r\n\r\n", "*2\r\n$3\r\nGET\r\n$99999999999\r\n"} {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, garbage)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+		_, _ = io.ReadAll(conn) // an error, or silence until more comes; never the end of the server
+		require.NoError(t, conn.Close())
+	}
+	require.Equal(t, []string{"+PONG\r\n"}, talk(t, address, "PING"))
+}
