@@ -1,0 +1,128 @@
+package actors_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/actors"
+)
+
+// nowhere is a network without anybody else.
+type nowhere struct{}
+
+func (nowhere) Attach(sys *actors.System) error {
+	sys.ProcessRegistry.Address = "here"
+	return nil
+}
+func (nowhere) Detach() error { return nil }
+
+func system(t *testing.T, fatal func(error)) *actors.System {
+	sys, err := actors.NewSystem(actors.Env{
+		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: fatal,
+	}, nowhere{})
+	require.NoError(t, err)
+	return sys
+}
+
+// recorder keeps what it gets; it blocks at "wait" and panics at "panic".
+type recorder struct {
+	mu      *sync.Mutex
+	drains  *int
+	got     *[]any
+	started *int
+	gate    chan struct{}
+}
+
+func newRecorder() recorder {
+	return recorder{new(sync.Mutex), new(int), new([]any), new(int), make(chan struct{})}
+}
+
+func (r recorder) Receive(ctx actor.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		*r.started++
+	case []any:
+		*r.drains++
+		for _, e := range m {
+			message, _ := actors.Unwrap(e)
+			switch message {
+			case "wait":
+				r.mu.Unlock()
+				<-r.gate
+				r.mu.Lock()
+			case "panic":
+				panic("told to")
+			default:
+				*r.got = append(*r.got, message)
+			}
+		}
+	}
+}
+
+func (r recorder) count() (drains, got, started int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *r.drains, len(*r.got), *r.started
+}
+
+func TestBatchingMailbox(t *testing.T) {
+	sys, r := system(t, func(err error) { t.Error(err) }), newRecorder()
+	var shed []any
+	pid, err := sys.Spawn("a/b", func() actor.Actor { return r }, actors.Batching(100, func(m any) bool {
+		if m == "must" {
+			return false
+		}
+		shed = append(shed, m)
+		return true
+	}))
+	require.NoError(t, err)
+	_, err = sys.Spawn("a/b", func() actor.Actor { return r })
+	require.ErrorContains(t, err, "a/b")
+	sys.Root.Send(pid, "wait")
+	require.Eventually(t, func() bool { d, _, _ := r.count(); return d == 1 }, 5*time.Second, time.Millisecond)
+	for i := range 150 {
+		sys.Root.Send(pid, i)
+	}
+	sys.Root.Send(pid, "must")
+	require.Len(t, shed, 50, "above the bound the sender is told")
+	close(r.gate)
+	require.Eventually(t, func() bool { _, n, _ := r.count(); return n == 101 }, 5*time.Second, time.Millisecond)
+	drains, _, _ := r.count()
+	require.Equal(t, 2, drains, "everything that waited is one drain")
+	for i := range 100 {
+		require.Equal(t, i, (*r.got)[i], "order is kept")
+	}
+	require.NoError(t, sys.Root.StopFuture(pid).Wait())
+}
+
+func TestDurableActorTakesTheNodeDown(t *testing.T) {
+	fatal := make(chan error, 10)
+	sys, r := system(t, func(err error) { fatal <- err }), newRecorder()
+	pid, err := sys.Spawn("disk", func() actor.Actor { return r }, actors.Durable(), actors.Batching(0, nil))
+	require.NoError(t, err)
+	sys.Root.Send(pid, "panic")
+	require.ErrorContains(t, <-fatal, "told to")
+	sys.Root.Send(pid, "more")
+	time.Sleep(20 * time.Millisecond)
+	_, got, started := r.count()
+	require.Zero(t, got, "it never comes back with an empty memory")
+	require.Equal(t, 1, started)
+}
+
+func TestOtherActorsStartAfresh(t *testing.T) {
+	sys, r := system(t, func(err error) { t.Error(err) }), newRecorder()
+	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(0, nil))
+	require.NoError(t, err)
+	sys.Root.Send(pid, "panic")
+	require.Eventually(t, func() bool {
+		sys.Root.Send(pid, 1)
+		_, n, started := r.count()
+		return n > 0 && started == 2
+	}, 5*time.Second, time.Millisecond)
+}
