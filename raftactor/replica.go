@@ -31,7 +31,7 @@ type Options struct {
 
 // Limits bound memory and message sizes. The zero value of a field means its default.
 type Limits struct {
-	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 10
+	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB
@@ -48,7 +48,7 @@ func (l Limits) withDefaults() Limits {
 		field *int
 		value int
 	}{
-		{&l.ElectionTicks, 10}, {&l.HeartbeatTicks, 2}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
+		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
 		{&l.InflightMessages, 64}, {&l.InflightBytes, 8 << 20}, {&l.PendingBytes, 32 << 20},
 		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.Mailbox, 1 << 14},
 	} {

@@ -52,9 +52,9 @@ const (
 	MaxTimeout     = 30 * time.Second
 	defaultFlight  = 4096
 	pulseEvery     = 25 * time.Millisecond
-	attemptTimeout = 500 * time.Millisecond
+	attemptTimeout = 250 * time.Millisecond // of the first attempt; doubles up to eight times that
 	backoffLow     = 10 * time.Millisecond
-	backoffHigh    = 200 * time.Millisecond
+	backoffHigh    = 100 * time.Millisecond
 )
 
 // pending is one request that is not answered.
@@ -169,8 +169,8 @@ func (s *Session) acked() uint64 {
 }
 
 func (s *Session) try(p *pending) {
+	p.next = s.system.Clock.Now() + attemptTimeout<<min(p.tries, 3)
 	p.tries++
-	p.next = s.system.Clock.Now() + attemptTimeout
 	s.out = append(s.out, p.routed)
 }
 

@@ -52,9 +52,11 @@ func (x tx) write(f func(*persistence.Batch)) {
 		panic(err)
 	}
 }
-func (x tx) Put(k, v []byte)       { x.write(func(b *persistence.Batch) { b.Put(k, v) }) }
-func (x tx) Delete(k []byte)       { x.write(func(b *persistence.Batch) { b.Delete(k) }) }
-func (x tx) DeletePrefix(p []byte) { x.write(func(b *persistence.Batch) { b.DeleteRange(p, persistence.PrefixEnd(p)) }) }
+func (x tx) Put(k, v []byte) { x.write(func(b *persistence.Batch) { b.Put(k, v) }) }
+func (x tx) Delete(k []byte) { x.write(func(b *persistence.Batch) { b.Delete(k) }) }
+func (x tx) DeletePrefix(p []byte) {
+	x.write(func(b *persistence.Batch) { b.DeleteRange(p, persistence.PrefixEnd(p)) })
+}
 
 func (n *oneNode) apply(c *messages.Command) *messages.Reply {
 	n.index++

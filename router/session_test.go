@@ -1,0 +1,194 @@
+package router
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+type nowhere struct{}
+
+func (nowhere) Attach(sys *actors.System) error {
+	sys.ProcessRegistry.Address = "here"
+	return nil
+}
+func (nowhere) Detach() error { return nil }
+
+// peer stands for the leader of group 1: it answers each request as the script says, then OK.
+type peer struct {
+	mu     sync.Mutex
+	sys    *actors.System
+	script []messages.Code // UNCERTAIN+100: no answer at all
+	seen   [][]byte
+}
+
+const silence = messages.Code(100)
+
+func (p *peer) Receive(ctx actor.Context) {
+	m, ok := ctx.Message().(*messages.Requests)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range m.Askers {
+		for _, encoded := range append(a.Commands, a.Queries...) {
+			p.seen = append(p.seen, encoded)
+			session, seq := messages.Ident(encoded)
+			r := &messages.Reply{Session: session, Seq: seq}
+			if len(p.script) > 0 {
+				r.Code, p.script = p.script[0], p.script[1:]
+			}
+			if r.Code != silence {
+				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{Replies: []*messages.Reply{r, r}})
+			}
+		}
+	}
+}
+
+func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
+	sys, err := actors.NewSystem(actors.Env{
+		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+	}, nowhere{})
+	require.NoError(t, err)
+	p := &peer{sys: sys, script: script}
+	_, err = sys.Spawn("raft/1", func() actor.Actor { return p })
+	require.NoError(t, err)
+	session, err := Start(sys, Options{InFlight: inFlight})
+	require.NoError(t, err)
+	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: config()})
+	return sys, session, p
+}
+
+func config() *messages.Config {
+	return &messages.Config{
+		Version: 1, Owners: []uint64{1},
+		Nodes:  []*messages.Node{{Id: 1, Address: "here"}, {Id: 2, Address: "there"}},
+		Groups: []*messages.Group{{Id: 1, Nodes: []uint64{1}}, {Id: 2, Nodes: []uint64{2, 1}}},
+	}
+}
+
+func ask(sys *actors.System, session *actor.PID, op proto.Message, timeout time.Duration) *messages.Reply {
+	answer := make(chan *messages.Reply, 2)
+	sys.Root.Send(session, &Ask{Op: op, Timeout: timeout, Done: func(r *messages.Reply) { answer <- r }})
+	return <-answer
+}
+
+func put(key string) *messages.Put { return &messages.Put{Key: []byte(key)} }
+
+// Whatever the first answers are, what is sent again is the same bytes, and the caller hears one answer.
+func TestRetriesAreTheSameRequest(t *testing.T) {
+	sys, session, p := start(t, 0, messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP, messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN, silence)
+	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 10*time.Second).Code)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Len(t, p.seen, 6)
+	for _, again := range p.seen[1:] {
+		require.Equal(t, p.seen[0], again)
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		op     proto.Message
+		script []messages.Code
+		want   messages.Code
+	}{
+		{"a write that was heard by somebody", put("k"), []messages.Code{silence, silence}, messages.Code_UNCERTAIN},
+		{"a read", &messages.Get{Key: []byte("k")}, []messages.Code{silence, silence}, messages.Code_UNAVAILABLE},
+		{"refused for good", put("k"), []messages.Code{messages.Code_INVALID}, messages.Code_INVALID},
+		{"overloaded at once", put("k"), []messages.Code{messages.Code_OVERLOADED}, messages.Code_OVERLOADED},
+		{"an empty key is not sent", put(""), nil, messages.Code_INVALID},
+		{"a batch of two slots reaches the machine, which refuses", &messages.Batch{}, nil, messages.Code_INVALID},
+		{"no request", &messages.Reply{}, nil, messages.Code_INVALID},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sys, session, _ := start(t, 0, c.script...)
+			require.Equal(t, c.want, ask(sys, session, c.op, 300*time.Millisecond).Code)
+		})
+	}
+}
+
+func TestInFlightIsBounded(t *testing.T) {
+	sys, session, _ := start(t, 3, silence, silence, silence)
+	answers := make(chan messages.Code, 10)
+	for range 5 {
+		sys.Root.Send(session, &Ask{Op: put("k"), Timeout: 100 * time.Millisecond, Done: func(r *messages.Reply) { answers <- r.Code }})
+	}
+	require.Equal(t, messages.Code_OVERLOADED, <-answers)
+	require.Equal(t, messages.Code_OVERLOADED, <-answers)
+	for range 3 {
+		require.Equal(t, messages.Code_UNCERTAIN, <-answers)
+	}
+}
+
+// An actor of the user's asks with a message and gets a message.
+func TestActorsAsk(t *testing.T) {
+	sys, session, _ := start(t, 0)
+	r, err := sys.Root.RequestFuture(session, put("k"), 5*time.Second).Result()
+	require.NoError(t, err)
+	require.Equal(t, messages.Code_OK, r.(*messages.Reply).Code)
+}
+
+func TestTable(t *testing.T) {
+	table := NewTable()
+	_, ok := table.Group(0)
+	require.False(t, ok)
+	require.True(t, table.Update(config()))
+	require.False(t, table.Update(config()), "not newer")
+	g, ok := table.Group(0)
+	require.True(t, ok)
+	require.EqualValues(t, 1, g)
+	leader := func() uint64 { node, _ := table.Leader(2); return node }
+	require.EqualValues(t, 2, leader(), "the preferred leader first")
+	table.Failed(2, 1)
+	require.EqualValues(t, 2, leader(), "nobody asked node 1")
+	table.Failed(2, 2)
+	require.EqualValues(t, 1, leader())
+	table.Failed(2, 1)
+	require.EqualValues(t, 2, leader(), "round and round")
+	table.Lead(2, 1)
+	require.EqualValues(t, 1, leader())
+	table.Lead(2, 99)
+	require.EqualValues(t, 1, leader(), "nobody knows node 99")
+	table.Move(0, &messages.Hint{Group: 2, ConfigVersion: 2})
+	g, _ = table.Group(0)
+	require.EqualValues(t, 2, g, "a hint from a newer config")
+	table.Move(0, &messages.Hint{Group: 1, ConfigVersion: 1})
+	g, _ = table.Group(0)
+	require.EqualValues(t, 2, g, "not from an older one")
+}
+
+func TestSplitKeepsEverything(t *testing.T) {
+	m := &messages.Requests{Group: 3}
+	for a := range 3 {
+		asker := &messages.Asker{Id: string(rune('a' + a)), Queries: [][]byte{{1}}}
+		for range 5 {
+			asker.Commands = append(asker.Commands, make([]byte, requestBytes/3))
+		}
+		m.Askers = append(m.Askers, asker)
+	}
+	commands, queries := 0, 0
+	for _, part := range split(m) {
+		require.EqualValues(t, 3, part.Group)
+		size := 0
+		for _, a := range part.Askers {
+			for _, c := range a.Commands {
+				size += len(c)
+			}
+			commands += len(a.Commands)
+			queries += len(a.Queries)
+		}
+		require.LessOrEqual(t, size, requestBytes)
+	}
+	require.Equal(t, 15, commands)
+	require.Equal(t, 3, queries)
+}
