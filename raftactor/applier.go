@@ -1,6 +1,7 @@
 package raftactor
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -11,8 +12,9 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// Applier owns a group's data on this node: it drives the Machine over committed entries, writes each turn as
-// one atomic batch (data, applied index and the Machine's own records together), and answers who asked.
+// Applier owns a group's data on this node: it drives the Machine over committed entries and answers who asked.
+// What the Machine writes collects in a turn in memory, and a turn goes to the engine as one atomic batch: data,
+// applied index and the Machine's own records together.
 //
 //	receives  from  does
 //	apply     Peer  runs committed entries in log order, answers their waiters
@@ -20,14 +22,17 @@ import (
 //	restore   Peer  replaces the data by the staged snapshot
 //	flush     Peer  makes everything applied durable and says up to where
 //
-// It is batching: all that has arrived is one turn and one engine write. The write is not synced: the log is,
-// and it is replayed from the applied index that the same write carries.
+// A turn lasts until it is large, so a record that changes often is written once. Neither its delay nor that its
+// write is not synced costs anything but some replay: the log is durable, is kept beyond the last flush, and is
+// replayed from the applied index that the same write carries. Reads see the turn over the engine.
 type Applier struct {
 	o       *Options
 	store   store
 	peer    *actor.PID
-	at      *messages.SnapshotMeta // what the data is at
-	waiting []query                // reads for an index beyond at, ascending
+	at      *messages.SnapshotMeta // what the data is at: the engine's plus the turn
+	work    *turn
+	written uint64  // index of the data in the engine
+	waiting []query // reads for an index beyond at, ascending
 	view    any
 	answers *outbox
 	failed  bool
@@ -51,13 +56,15 @@ type (
 )
 
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
-	return &Applier{o: o, store: s, at: at, peer: peer, answers: newOutbox(o)}
+	return &Applier{o: o, store: s, at: at, written: at.Index, work: newTurn(s.data()), peer: peer, answers: newOutbox(o)}
 }
 
 func (a *Applier) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		a.open()
+	case *actor.Stopping:
+		a.commit()
 	case []any:
 		a.drain(m)
 	}
@@ -67,29 +74,34 @@ func (a *Applier) drain(batch []any) {
 	if a.failed {
 		return
 	}
-	work, before := newTurn(a.store.data()), a.at.Index
+	before := a.at.Index
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		switch m := message.(type) {
 		case apply:
-			a.apply(work, m)
+			a.apply(m)
 		case query:
 			a.waiting = append(a.waiting, m)
 		case restore:
 			a.restore(m.meta)
-			work, before = newTurn(a.store.data()), a.at.Index
 		case flush:
-			work, before = a.commit(work, before)
 			a.flush()
 		}
 		if a.failed {
 			return
 		}
 	}
-	a.commit(work, before)
+	if a.work.bytes >= turnBytes {
+		a.commit()
+	}
 	a.query()
-	if !a.failed {
-		a.answers.flush()
+	if a.failed {
+		return
+	}
+	a.answers.flush()
+	if a.at.Index != before {
+		a.publish()
+		a.o.System.Root.Send(a.peer, applied{a.at.Index})
 	}
 }
 
@@ -107,7 +119,7 @@ func (a *Applier) open() {
 	a.publish()
 }
 
-func (a *Applier) apply(work *turn, m apply) {
+func (a *Applier) apply(m apply) {
 	for i, entry := range m.entries {
 		if entry.Index != a.at.Index+1 {
 			a.fail(fmt.Errorf("entry %d came after entry %d", entry.Index, a.at.Index))
@@ -121,17 +133,17 @@ func (a *Applier) apply(work *turn, m apply) {
 				return
 			}
 			conf = next
-		} else if !a.commands(work, entry, m.waiters[i]) {
+		} else if !a.commands(entry, m.waiters[i]) {
 			return
 		}
 		a.at = &messages.SnapshotMeta{Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Conf: conf}
 	}
 }
 
-func (a *Applier) commands(work *turn, entry *messages.Entry, w *waiter) bool {
+func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 	at := Position{Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs}
 	for i, command := range entry.Commands {
-		reply, err := a.o.Machine.Apply(work, at, command)
+		reply, err := a.o.Machine.Apply(a.work, at, command)
 		if err != nil {
 			a.fail(fmt.Errorf("entry %d, command %d: %w", entry.Index, i, err))
 			return false
@@ -143,31 +155,47 @@ func (a *Applier) commands(work *turn, entry *messages.Entry, w *waiter) bool {
 	return true
 }
 
-// commit writes the turn so far and tells the Peer. It returns a fresh turn.
-func (a *Applier) commit(work *turn, before uint64) (*turn, uint64) {
-	if a.failed || a.at.Index == before {
-		return work, before
+// turnBytes is about how much a turn collects: more would make the pause of its write longer than a sync, less would
+// write a hot record more often.
+const turnBytes = 256 << 10
+
+// commit writes the turn and begins a new one.
+func (a *Applier) commit() {
+	if a.failed || a.at.Index == a.written {
+		return
 	}
 	if f, ok := a.o.Machine.(Flusher); ok {
-		if err := f.Flush(work); err != nil {
+		if err := f.Flush(a.work); err != nil {
 			a.fail(err)
-			return work, before
+			return
 		}
 	}
 	batch := new(persistence.Batch)
-	work.commit(batch, a.store.dataPrefix())
+	a.work.commit(batch, a.store.dataPrefix())
 	err := a.store.putMeta(batch, a.store.key(kindApplied), a.at)
 	if err == nil {
 		err = a.store.engine.Write(batch, false)
 	}
 	if err != nil {
 		a.fail(fmt.Errorf("write state: %w", err))
-		return work, before
+		return
 	}
-	a.publish()
-	a.o.System.Root.Send(a.peer, applied{a.at.Index})
-	return newTurn(a.store.data()), a.at.Index
+	a.work, a.written = newTurn(a.store.data()), a.at.Index
 }
+
+// reader is the data as queries see it. A Scan reads what the Machine writes once per turn, so the turn ends first.
+type reader struct{ a *Applier }
+
+func (r reader) Get(key []byte) ([]byte, bool, error) { return r.a.work.Get(key) }
+
+func (r reader) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+	if r.a.commit(); r.a.failed {
+		return errStopped
+	}
+	return r.a.store.data().Scan(low, high, visit)
+}
+
+var errStopped = errors.New("the replica has stopped")
 
 // query answers the reads whose index is reached.
 func (a *Applier) query() {
@@ -179,7 +207,7 @@ func (a *Applier) query() {
 		ready++
 		for _, asker := range q.askers {
 			for _, encoded := range asker.Queries {
-				reply, err := a.o.Machine.Query(a.store.data(), encoded)
+				reply, err := a.o.Machine.Query(reader{a}, encoded)
 				if err != nil {
 					a.fail(fmt.Errorf("query: %w", err))
 					return
@@ -197,7 +225,7 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 			a.fail(err)
 			return
 		}
-		a.at = meta
+		a.at, a.written, a.work = meta, meta.Index, newTurn(a.store.data())
 		a.o.System.Events(SnapshotInstalled{Group: a.o.Group, Index: meta.Index})
 		a.open()
 	}
@@ -206,7 +234,7 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 }
 
 func (a *Applier) flush() {
-	if a.failed {
+	if a.commit(); a.failed {
 		return
 	}
 	if err := a.store.engine.Write(new(persistence.Batch), true); err != nil {

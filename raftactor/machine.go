@@ -27,7 +27,8 @@ type Machine interface {
 	// state or the log makes no sense (an unknown command, a failed read): the node stops and says why.
 	Apply(tx Tx, at Position, command []byte) (*messages.Reply, error)
 
-	// Query answers a read at the current state. It does not change anything. An error stops the node.
+	// Query answers a read at the current state. It does not change anything. An error stops the node. Get is
+	// cheap; Scan may end the turn first (see Flusher).
 	Query(store persistence.Reader, query []byte) (*messages.Reply, error)
 }
 

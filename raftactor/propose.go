@@ -48,8 +48,9 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 // propose turns the commands gathered so far into one log entry.
 func (p *Peer) propose() {
 	w := p.entry
-	if w == nil || p.core.Writing() > 0 && w.bytes < p.o.Limits.EntryBytes {
-		return // what comes while the disk is busy shares the next entry: that costs nobody time, and saves much work
+	busy := p.core.Writing() > 0 || p.core.Uncommitted()
+	if w == nil || busy && p.core.Soft().Role == raft.Leader && w.bytes < p.o.Limits.EntryBytes {
+		return // what comes while an entry is on its way shares the next one: fewer, larger steps for every disk and wire
 	}
 	p.entry = nil
 	index, term, err := p.core.Propose(w.commands, p.time.stamp(p.o.System.Clock, p.core.LogTime()))

@@ -7,12 +7,13 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// turn is the Tx of one Applier turn: writes collect in memory, reads see them over the store, and commit turns
+// turn is the Tx of an Applier: writes collect in memory, reads see them over the store, and commit turns
 // them into one batch.
 type turn struct {
 	store    persistence.Reader
 	writes   map[string]write
 	prefixes [][]byte // deleted before any of writes
+	bytes    int      // about what the engine write will hold, overwritten values included
 }
 
 type write struct {
@@ -34,11 +35,18 @@ func (t *turn) Get(key []byte) ([]byte, bool, error) {
 	return t.store.Get(key)
 }
 
-func (t *turn) Put(key, value []byte) { t.writes[string(key)] = write{value: value} }
+func (t *turn) Put(key, value []byte) {
+	t.writes[string(key)] = write{value: value}
+	t.bytes += len(key) + len(value)
+}
 
-func (t *turn) Delete(key []byte) { t.writes[string(key)] = write{deleted: true} }
+func (t *turn) Delete(key []byte) {
+	t.writes[string(key)] = write{deleted: true}
+	t.bytes += len(key)
+}
 
 func (t *turn) DeletePrefix(prefix []byte) {
+	t.bytes += len(prefix)
 	for key := range t.writes {
 		if bytes.HasPrefix([]byte(key), prefix) {
 			delete(t.writes, key)

@@ -49,6 +49,9 @@ func (c *Core) Status() Status {
 // Writing is how many steps are handed out and not yet Persisted.
 func (c *Core) Writing() int { return len(c.out.flight) }
 
+// Uncommitted tells whether the log goes on behind the commit index.
+func (c *Core) Uncommitted() bool { return c.log.last() > c.commit }
+
 // LogTime is the stamp of the newest entry.
 func (c *Core) LogTime() uint64 {
 	if n := len(c.log.entries); n > 0 {
