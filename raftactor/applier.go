@@ -31,6 +31,7 @@ type Applier struct {
 	peer    *actor.PID
 	at      *messages.SnapshotMeta // what the data is at: the engine's plus the turn
 	work    *turn
+	batch   persistence.Batch
 	written uint64  // index of the data in the engine
 	waiting []query // reads for an index beyond at, ascending
 	view    any
@@ -170,17 +171,21 @@ func (a *Applier) commit() {
 			return
 		}
 	}
-	batch := new(persistence.Batch)
-	a.work.commit(batch, a.store.dataPrefix())
-	err := a.store.putMeta(batch, a.store.key(kindApplied), a.at)
+	a.batch.Reset()
+	a.work.commit(&a.batch, a.store.dataPrefix())
+	err := a.store.putMeta(&a.batch, a.store.key(kindApplied), a.at)
 	if err == nil {
-		err = a.store.engine.Write(batch, false)
+		err = a.store.engine.Write(&a.batch, false)
 	}
 	if err != nil {
 		a.fail(fmt.Errorf("write state: %w", err))
 		return
 	}
-	a.work, a.written = newTurn(a.store.data()), a.at.Index
+	if a.batch.Bytes() > 4*turnBytes {
+		a.batch = persistence.Batch{} // one of a huge turn is not worth its memory
+	}
+	a.work.reset()
+	a.written = a.at.Index
 }
 
 // reader is the data as queries see it. A Scan reads what the Machine writes once per turn, so the turn ends first.
@@ -225,7 +230,8 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 			a.fail(err)
 			return
 		}
-		a.at, a.written, a.work = meta, meta.Index, newTurn(a.store.data())
+		a.at, a.written = meta, meta.Index
+		a.work.reset()
 		a.o.System.Events(SnapshotInstalled{Group: a.o.Group, Index: meta.Index})
 		a.open()
 	}

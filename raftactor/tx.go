@@ -2,7 +2,8 @@ package raftactor
 
 import (
 	"bytes"
-	"sort"
+	"maps"
+	"slices"
 
 	"github.com/eraft-io/eraft/persistence"
 )
@@ -23,6 +24,12 @@ type write struct {
 
 func newTurn(store persistence.Reader) *turn {
 	return &turn{store: store, writes: map[string]write{}}
+}
+
+// reset empties the turn and keeps its memory for the next, which will be as large.
+func (t *turn) reset() {
+	clear(t.writes)
+	t.prefixes, t.bytes = nil, 0
 }
 
 func (t *turn) Get(key []byte) ([]byte, bool, error) {
@@ -107,7 +114,7 @@ func (t *turn) between(low, high []byte) []string {
 			keys = append(keys, key)
 		}
 	}
-	sort.Strings(keys)
+	slices.Sort(keys)
 	return keys
 }
 
@@ -117,13 +124,10 @@ func (t *turn) commit(batch *persistence.Batch, prefix []byte) {
 		low := append(prefix[:len(prefix):len(prefix)], deleted...)
 		batch.DeleteRange(low, persistence.PrefixEnd(low))
 	}
-	keys := make([]string, 0, len(t.writes))
-	for key := range t.writes {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
+	keys := slices.Sorted(maps.Keys(t.writes))
+	full := slices.Clone(prefix)
 	for _, key := range keys {
-		full := append(prefix[:len(prefix):len(prefix)], key...)
+		full = append(full[:len(prefix)], key...)
 		if w := t.writes[key]; w.deleted {
 			batch.Delete(full)
 		} else {
