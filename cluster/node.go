@@ -41,7 +41,7 @@ type node struct {
 	cached      *messages.Config // newest config on disk at start, or given at admission; Host writes, Member reads after a message
 	board       *board
 	client      *client.Client
-	pids        struct{ writer, ticker, router, session, host, member *actor.PID }
+	pids        struct{ writer, stateWriter, ticker, router, session, host, member *actor.PID }
 	edge        edge
 	metrics     *metrics
 
@@ -140,6 +140,7 @@ func (n *node) connect() error {
 func (n *node) spawn() error {
 	address := n.address()
 	n.pids.writer = actor.NewPID(address, "persistence/log")
+	n.pids.stateWriter = actor.NewPID(address, "persistence/state")
 	n.pids.ticker = actor.NewPID(address, "ticker")
 	n.pids.router = actor.NewPID(address, router.Path)
 	n.pids.host = actor.NewPID(address, "host")
@@ -159,6 +160,8 @@ func (n *node) spawn() error {
 	}
 	return errors.Join(
 		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
+		start("persistence/state", func() actor.Actor { return persistence.NewStateWriter(n.stateEngine, n.fail) },
+			actors.Durable(), actors.Batching(0, nil)),
 		start("ticker", func() actor.Actor { return raftactor.NewTicker(n.system) }),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
 		start(memberPath, func() actor.Actor { return newMember(n) }),
@@ -314,6 +317,7 @@ func (n *node) stopActors() error {
 		err = errors.Join(err, raftactor.Stop(n.system, group))
 	}
 	stop(n.pids.writer)
+	stop(n.pids.stateWriter)
 	return err
 }
 

@@ -16,27 +16,34 @@ import (
 // What the Machine writes collects in a turn in memory, and a turn goes to the engine as one atomic batch: data,
 // applied index and the Machine's own records together.
 //
-//	receives  from  does
-//	apply     Peer  runs committed entries in log order, answers their waiters
-//	query     Peer  answers reads as soon as the data is at their index
-//	restore   Peer  replaces the data by the staged snapshot
-//	flush     Peer  makes everything applied durable and says up to where
+//	receives            from         does
+//	apply               Peer         runs committed entries in log order, answers their waiters
+//	query               Peer         answers reads as soon as the data is at their index
+//	restore             Peer         replaces the data by the staged snapshot
+//	flush               Peer         makes everything applied durable and says up to where
+//	persistence.Stored  StateWriter  the turn that was handed over is in the engine
 //
-// A turn lasts until it is large, so a record that changes often is written once. Neither its delay nor that its
-// write is not synced costs anything but some replay: the log is durable, is kept beyond the last flush, and is
-// replayed from the applied index that the same write carries. Reads see the turn over the engine.
+// A turn lasts until it is large, so a record that changes often is written once; while the StateWriter writes one
+// turn the next one collects. Neither this delay nor that a turn is not synced costs anything but some replay: the
+// log is durable, is kept beyond the last flush, and is replayed from the applied index that the same write carries.
+// Reads see the turns over the engine.
 type Applier struct {
-	o       *Options
-	store   store
-	peer    *actor.PID
-	at      *messages.SnapshotMeta // what the data is at: the engine's plus the turn
-	work    *turn
-	batch   persistence.Batch
-	written uint64  // index of the data in the engine
-	waiting []query // reads for an index beyond at, ascending
-	view    any
-	answers *outbox
-	failed  bool
+	o        *Options
+	store    store
+	self     *actor.PID
+	peer     *actor.PID
+	at       *messages.SnapshotMeta // what the data is at: the engine's plus the turns
+	work     *turn
+	writing  *turn  // with the StateWriter; nil: none
+	writes   uint64 // the index that the data in the engine will be at then
+	spare    *turn
+	batch    *persistence.Batch
+	flushing bool
+	parked   []any   // what came while nothing may be applied
+	waiting  []query // reads for an index beyond at, ascending
+	view     any
+	answers  *outbox
+	failed   bool
 }
 
 type (
@@ -57,43 +64,29 @@ type (
 )
 
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
-	return &Applier{o: o, store: s, at: at, written: at.Index, work: newTurn(s.data()), peer: peer, answers: newOutbox(o)}
+	return &Applier{
+		o: o, store: s, at: at, writes: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
+		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o),
+	}
 }
 
 func (a *Applier) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		a.open()
-	case *actor.Stopping:
-		a.commit()
 	case []any:
 		a.drain(m)
 	}
 }
 
 func (a *Applier) drain(batch []any) {
-	if a.failed {
-		return
-	}
 	before := a.at.Index
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
-		switch m := message.(type) {
-		case apply:
-			a.apply(m)
-		case query:
-			a.waiting = append(a.waiting, m)
-		case restore:
-			a.restore(m.meta)
-		case flush:
-			a.flush()
-		}
-		if a.failed {
-			return
-		}
+		a.on(message)
 	}
-	if a.work.bytes >= turnBytes {
-		a.commit()
+	if a.work.bytes >= turnBytes || a.flushing {
+		a.handOver()
 	}
 	a.query()
 	if a.failed {
@@ -104,6 +97,46 @@ func (a *Applier) drain(batch []any) {
 		a.publish()
 		a.o.System.Root.Send(a.peer, applied{a.at.Index})
 	}
+}
+
+func (a *Applier) on(message any) {
+	if a.failed {
+		return
+	}
+	if done, ok := message.(persistence.Stored); ok {
+		a.stored(done)
+		return
+	}
+	if a.mustWait(message) {
+		a.parked = append(a.parked, message)
+		return
+	}
+	switch m := message.(type) {
+	case apply:
+		a.apply(m)
+	case query:
+		a.waiting = append(a.waiting, m)
+	case restore:
+		a.restore(m.meta)
+	case flush:
+		a.flushing = true
+	}
+}
+
+// mustWait tells whether a message must wait for the StateWriter: a snapshot replaces the data only when no older
+// write can follow, and a full turn takes no more before the one before it is written. What is not applied counts
+// against Limits.PendingBytes, so whoever is too fast hears of it.
+func (a *Applier) mustWait(message any) bool {
+	if len(a.parked) > 0 {
+		return true
+	}
+	switch message.(type) {
+	case apply:
+		return a.writing != nil && a.work.bytes >= fullTurnBytes
+	case restore:
+		return a.writing != nil
+	}
+	return false
 }
 
 // fail stops the node: what this replica would do from here on cannot be trusted. Nothing is answered any more.
@@ -156,48 +189,70 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 	return true
 }
 
-// turnBytes is about how much a turn collects: more would make the pause of its write longer than a sync, less would
-// write a hot record more often.
-const turnBytes = 256 << 10
+// A turn goes to the StateWriter when it is at turnBytes, or as soon after as the one before it is written; at
+// fullTurnBytes nothing is applied until then.
+const (
+	turnBytes     = 1 << 20
+	fullTurnBytes = 8 << 20
+)
 
-// commit writes the turn and begins a new one.
-func (a *Applier) commit() {
-	if a.failed || a.at.Index == a.written {
+// handOver gives the turn to the StateWriter and begins the next one over it.
+func (a *Applier) handOver() {
+	if a.failed || a.writing != nil || a.at.Index == a.writes && !a.flushing {
 		return
 	}
+	if !a.endTurn() {
+		return
+	}
+	a.batch.Reset()
+	a.work.commit(a.batch, a.store.dataPrefix())
+	if err := a.store.putMeta(a.batch, a.store.key(kindApplied), a.at); err != nil {
+		a.fail(err)
+		return
+	}
+	a.o.System.Root.Send(a.o.StateWriter, &persistence.Store{Batch: a.batch, Sync: a.flushing, ReplyTo: a.self})
+	a.writing, a.work, a.writes = a.work, a.spare, a.at.Index
+	a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false
+}
+
+// endTurn lets the Machine write what it writes once per turn.
+func (a *Applier) endTurn() bool {
 	if f, ok := a.o.Machine.(Flusher); ok {
 		if err := f.Flush(a.work); err != nil {
 			a.fail(err)
-			return
 		}
 	}
-	a.batch.Reset()
-	a.work.commit(&a.batch, a.store.dataPrefix())
-	err := a.store.putMeta(&a.batch, a.store.key(kindApplied), a.at)
-	if err == nil {
-		err = a.store.engine.Write(&a.batch, false)
-	}
-	if err != nil {
-		a.fail(fmt.Errorf("write state: %w", err))
-		return
-	}
-	if a.batch.Bytes() > 4*turnBytes {
-		a.batch = persistence.Batch{} // one of a huge turn is not worth its memory
-	}
-	a.work.reset()
-	a.written = a.at.Index
+	return !a.failed
 }
 
-// reader is the data as queries see it. A Scan reads what the Machine writes once per turn, so the turn ends first.
+// stored goes on where messages had to wait.
+func (a *Applier) stored(done persistence.Stored) {
+	if done.Sync {
+		a.o.System.Root.Send(a.peer, flushed{a.writes})
+	}
+	a.batch, a.spare, a.writing = done.Batch, a.writing, nil
+	if a.batch.Bytes() > 2*fullTurnBytes {
+		a.batch = new(persistence.Batch) // one of a huge turn is not worth its memory
+	}
+	a.spare.reset()
+	a.work.store = a.store.data()
+	parked := a.parked
+	a.parked = nil
+	for _, message := range parked {
+		a.on(message)
+	}
+}
+
+// reader is the data as queries see it. What the Machine writes once per turn is only read by scans.
 type reader struct{ a *Applier }
 
 func (r reader) Get(key []byte) ([]byte, bool, error) { return r.a.work.Get(key) }
 
 func (r reader) Scan(low, high []byte, visit func(key, value []byte) bool) error {
-	if r.a.commit(); r.a.failed {
+	if !r.a.endTurn() {
 		return errStopped
 	}
-	return r.a.store.data().Scan(low, high, visit)
+	return r.a.work.Scan(low, high, visit)
 }
 
 var errStopped = errors.New("the replica has stopped")
@@ -230,24 +285,13 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 			a.fail(err)
 			return
 		}
-		a.at, a.written = meta, meta.Index
+		a.at, a.writes = meta, meta.Index
 		a.work.reset()
 		a.o.System.Events(SnapshotInstalled{Group: a.o.Group, Index: meta.Index})
 		a.open()
 	}
 	a.o.System.Root.Send(a.peer, applied{a.at.Index})
 	a.o.System.Root.Send(actor.NewPID(a.peer.Address, SnapshotPath(a.o.Group)), installed{})
-}
-
-func (a *Applier) flush() {
-	if a.commit(); a.failed {
-		return
-	}
-	if err := a.store.engine.Write(new(persistence.Batch), true); err != nil {
-		a.fail(fmt.Errorf("sync state: %w", err))
-		return
-	}
-	a.o.System.Root.Send(a.peer, flushed{a.at.Index})
 }
 
 // publish tells the Peer and the node when the Machine shows something new.

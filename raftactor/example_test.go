@@ -73,13 +73,18 @@ func ExampleMachine() {
 		return persistence.NewWriter(log, persistence.WriterOptions{Fatal: must, Now: system.Clock.Now})
 	}, actors.Durable(), actors.Batching(0, nil))
 	must(err)
+	stateWriter, err := system.Spawn("persistence/state", func() actor.Actor {
+		return persistence.NewStateWriter(state, must)
+	}, actors.Durable(), actors.Batching(0, nil))
+	must(err)
 	ticker, err := system.Spawn("ticker", func() actor.Actor { return raftactor.NewTicker(system) })
 	must(err)
 	loaded, err := log.Load(7)
 	must(err)
 	leading := make(chan bool, 100)
 	must(raftactor.Start(raftactor.Options{
-		Group: 7, Node: 1, System: system, Writer: writer, Ticker: ticker, State: state, Log: loaded, Machine: &tally{},
+		Group: 7, Node: 1, System: system, Writer: writer, StateWriter: stateWriter, Ticker: ticker,
+		State: state, Log: loaded, Machine: &tally{},
 		Address: func(messages.NodeID) string { return "n1" },
 		OnState: func(s *messages.ReplicaStatus) { leading <- s.Leader == 1 },
 	}))

@@ -27,8 +27,8 @@ type Machine interface {
 	// state or the log makes no sense (an unknown command, a failed read): the node stops and says why.
 	Apply(tx Tx, at Position, command []byte) (*messages.Reply, error)
 
-	// Query answers a read at the current state. It does not change anything. An error stops the node. Get is
-	// cheap; Scan may end the turn first (see Flusher).
+	// Query answers a read at the current state. It does not change anything. An error stops the node. Get does
+	// not see what the Machine has not flushed (see Flusher), Scan does.
 	Query(store persistence.Reader, query []byte) (*messages.Reply, error)
 }
 
@@ -39,7 +39,7 @@ type (
 )
 
 // Flusher is a Machine that has something to write once per turn rather than once per command: Flush is called
-// after the last Apply of a turn, before the turn becomes one batch. Where turns begin and end differs between
+// before a turn becomes one batch, and before a Query scans. Where turns begin and end differs between
 // replicas, so Flush may only write what the commands so far determine.
 type Flusher interface{ Flush(tx Tx) error }
 

@@ -14,19 +14,20 @@ import (
 
 // Options say what a replica is and what it stands on. All fields without "optional" are needed.
 type Options struct {
-	Group   messages.GroupID
-	Node    messages.NodeID
-	System  *actors.System
-	Writer  *actor.PID         // of the node's log
-	Ticker  *actor.PID         // of the node, see NewTicker
-	State   persistence.Engine // the node's data; the replica touches only its own group's keys
-	Machine Machine
-	Log     persistence.Loaded            // what the Writer's log holds for the group
-	Address func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on the Peer's goroutine
-	Check   Checker                       // optional
-	OnView  func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
-	OnState func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
-	Limits  Limits
+	Group       messages.GroupID
+	Node        messages.NodeID
+	System      *actors.System
+	Writer      *actor.PID         // of the node's log
+	StateWriter *actor.PID         // of State
+	Ticker      *actor.PID         // of the node, see NewTicker
+	State       persistence.Engine // the node's data; the replica touches only its own group's keys
+	Machine     Machine
+	Log         persistence.Loaded            // what the Writer's log holds for the group
+	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on the Peer's goroutine
+	Check       Checker                       // optional
+	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
+	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
+	Limits      Limits
 }
 
 // Limits bound memory and message sizes. The zero value of a field means its default.

@@ -9,7 +9,7 @@ import (
 )
 
 // turn is the Tx of an Applier: writes collect in memory, reads see them over the store, and commit turns
-// them into one batch.
+// them into one batch. The store of a turn may be the turn before it.
 type turn struct {
 	store    persistence.Reader
 	writes   map[string]write
