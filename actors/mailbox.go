@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"runtime"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -61,6 +62,7 @@ func (m *batchMailbox) schedule() {
 }
 
 func (m *batchMailbox) run() {
+	growStack()
 	var current any
 	defer func() {
 		if r := recover(); r != nil {
@@ -105,6 +107,14 @@ func (m *batchMailbox) run() {
 			return
 		}
 	}
+}
+
+// growStack makes room on the new goroutine's stack at once: a run goes deep, and growing step by step copies it each time.
+//
+//go:noinline
+func growStack() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 func (m *batchMailbox) suspend(on bool) {

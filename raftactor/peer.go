@@ -35,7 +35,9 @@ type Peer struct {
 	apply *actor.PID
 
 	waiting  waiting
-	entry    *waiter // what this drain has gathered for the next entry
+	entry    *waiter // what is gathered for the next entry
+	pace     pace
+	timer    bool // a pause is on its way
 	reads    []*messages.Asker
 	asked    map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
 	askedNow int
@@ -60,6 +62,9 @@ type held struct {
 	after   []*messages.RaftMessage
 	restore *messages.SnapshotMeta
 }
+
+// pause is over: what is gathered may have waited long enough.
+type pause struct{}
 
 // Tick lets one tick pass. Sent by the node's Ticker to all Peers at once.
 type Tick struct{}
@@ -111,6 +116,8 @@ func (p *Peer) on(message any) {
 		p.onTick()
 	case *persistence.Persisted:
 		p.onPersisted(m)
+	case pause:
+		p.timer = false // propose comes at the end of every turn
 	case applied:
 		p.onApplied(m)
 	case flushed:

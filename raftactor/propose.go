@@ -2,6 +2,7 @@ package raftactor
 
 import (
 	"errors"
+	"time"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor/raft"
@@ -45,12 +46,26 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 	}
 }
 
-// propose turns the commands gathered so far into one log entry.
+// propose turns the commands gathered so far into one log entry, when it is time.
 func (p *Peer) propose() {
+	now, gathered := p.o.System.Clock.Now(), 0
 	w := p.entry
+	if w != nil {
+		gathered = len(w.commands)
+	}
 	busy := p.core.Writing() > 0 || p.core.Uncommitted()
-	if w == nil || busy && p.core.Soft().Role == raft.Leader && w.bytes < p.o.Limits.EntryBytes {
-		return // what comes while an entry is on its way shares the next one: fewer, larger steps for every disk and wire
+	p.pace.observe(now, busy, gathered)
+	if w == nil {
+		return
+	}
+	if p.core.Soft().Role == raft.Leader && w.bytes < p.o.Limits.EntryBytes {
+		if busy {
+			return
+		}
+		if wait := p.pace.wait(now, gathered); wait > 0 {
+			p.waitFor(wait)
+			return
+		}
 	}
 	p.entry = nil
 	index, term, err := p.core.Propose(w.commands, p.time.stamp(p.o.System.Clock, p.core.LogTime()))
@@ -58,8 +73,19 @@ func (p *Peer) propose() {
 		w.refuse(p.answers, p.refusal(err))
 		return
 	}
+	p.pace.proposed(now, gathered)
 	w.index, w.term = index, term
 	p.waiting.push(w)
+}
+
+// waitFor lets a turn come later, in which propose is asked again.
+func (p *Peer) waitFor(wait time.Duration) {
+	if p.timer {
+		return
+	}
+	p.timer = true
+	self := p.self
+	p.o.System.Clock.After(wait, func() { p.o.System.Root.Send(self, pause{}) })
 }
 
 func (p *Peer) onQueries(to recipient, asker *messages.Asker) {
