@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -19,24 +20,27 @@ import (
 //	*shardkv.View     the group's Applier takes what the group has
 //	stroll            itself             asks for the next steps, again until they are done
 //	*messages.Replies givers             chunks become Install commands in the own log
+//	told              meta               has answered; if it refused, the next stroll tells it again
 //
 // Its commands have no identity: they are idempotent, and asked again until the view shows their effect.
 type Mover struct {
-	n        *node
-	group    messages.GroupID
-	self     *actor.PID
-	session  uint64
-	seq      uint64
-	config   *messages.Config
-	view     *shardkv.View
-	leaders  map[uint64]int // group -> which replica to ask next
-	released map[uint32]uint64
-	cancel   func()
+	n       *node
+	group   messages.GroupID
+	self    *actor.PID
+	session uint64
+	seq     uint64
+	config  *messages.Config
+	view    *shardkv.View
+	leaders map[uint64]int // group -> which replica to ask next
+	telling bool
+	arrived map[uint32]uint64 // bucket -> version of its move: served here and gone there; meta must hear of it
+	cancel  func()
 }
 
 type (
 	follow struct{ config *messages.Config }
 	stroll struct{}
+	told   struct{}
 )
 
 func moverPath(group messages.GroupID) string { return "mover/" + group.String() }
@@ -47,7 +51,7 @@ const (
 )
 
 func newMover(n *node, group messages.GroupID) *Mover {
-	return &Mover{n: n, group: group, leaders: map[uint64]int{}, released: map[uint32]uint64{}}
+	return &Mover{n: n, group: group, leaders: map[uint64]int{}, arrived: map[uint32]uint64{}}
 }
 
 func (m *Mover) Receive(ctx actor.Context) {
@@ -66,6 +70,8 @@ func (m *Mover) Receive(ctx actor.Context) {
 		m.walk()
 	case stroll:
 		m.next(m.walk())
+	case told:
+		m.telling = false
 	case *messages.Replies:
 		for _, r := range msg.Replies {
 			m.onReply(messages.GroupID(msg.FromGroup), r)
@@ -89,29 +95,35 @@ func (m *Mover) walk() time.Duration {
 	for _, pull := range steps.Pulls {
 		m.ask(messages.GroupID(pull.From), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}})
 	}
-	released := m.release()
-	if len(steps.Commands)+len(steps.Pulls) == 0 && !released {
+	if len(steps.Commands)+len(steps.Pulls) == 0 && !m.release() {
 		return strollIdle
 	}
 	return strollEvery
 }
 
-// release tells givers that buckets are served here, until their answer says that they are gone there.
+// release ends moves: givers are told that buckets are served here, until their answer says that they are gone there,
+// and then meta is told that they have arrived, until the config says so.
 func (m *Mover) release() bool {
-	busy := false
-	for _, b := range m.view.Buckets {
-		if b.State != shardkv.Serving || b.Other == 0 || int(b.Bucket) >= len(m.config.Owners) ||
-			b.ConfigVersion != m.config.Moved[b.Bucket] || m.released[b.Bucket] == b.ConfigVersion {
+	var over []*messages.Arrival
+	arriving := shardkv.Arriving(m.group, m.config, m.view)
+	for _, b := range arriving {
+		move := m.config.Moved[b]
+		if m.arrived[b] == move || m.config.Previous[b] == 0 {
+			over = append(over, &messages.Arrival{Bucket: b, ConfigVersion: move})
 			continue
 		}
-		busy = true
-		giver, command := shardkv.Release(m.config, b.Bucket)
+		giver, command := shardkv.Release(m.config, b)
 		m.command(messages.GroupID(giver), command)
 		m.ask(messages.GroupID(giver), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: &messages.BucketPull{
-			Bucket: b.Bucket, ConfigVersion: b.ConfigVersion,
+			Bucket: b, ConfigVersion: move,
 		}}})
 	}
-	return busy
+	if len(over) > 0 && !m.telling {
+		m.telling = true
+		op := &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{Group: uint64(m.group), Buckets: over}}}
+		m.n.ask(op, func(*messages.Reply) { m.n.send(m.self, told{}) })
+	}
+	return len(arriving) > 0
 }
 
 func (m *Mover) command(group messages.GroupID, c *messages.ShardCommand) {
@@ -162,17 +174,14 @@ func (m *Mover) onReply(from messages.GroupID, r *messages.Reply) {
 	if r.Code != messages.Code_OK || c == nil || m.view == nil {
 		return
 	}
-	if c.Gone {
-		m.released[c.Bucket] = c.ConfigVersion
-		return
+	serving := slices.ContainsFunc(m.view.Buckets, func(b shardkv.BucketView) bool {
+		return b.Bucket == c.Bucket && b.State == shardkv.Serving
+	})
+	if c.Gone && serving {
+		m.arrived[c.Bucket] = c.ConfigVersion
 	}
-	if c.NotReady || shardkv.Checksum(c.Pairs) != c.Checksum {
+	if c.Gone || serving || c.NotReady || shardkv.Checksum(c.Pairs) != c.Checksum {
 		return
-	}
-	for _, b := range m.view.Buckets {
-		if b.Bucket == c.Bucket && b.State == shardkv.Serving {
-			return // it is only waiting to be released
-		}
 	}
 	m.command(m.group, &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{
 		ConfigVersion: c.ConfigVersion, Bucket: c.Bucket, From: uint64(from), Number: c.Number, Last: c.Last,

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/shardkv"
 )
 
 // status is the document of /api/v1/status.
@@ -68,14 +67,7 @@ func (n *node) statusJSON(s snapshot) []byte {
 	for _, g := range s.config.GetGroups() {
 		doc.Groups = append(doc.Groups, s.group(g))
 	}
-	for _, view := range s.views {
-		for _, b := range view.Buckets {
-			if b.State != shardkv.Serving {
-				doc.Buckets.Moving = append(doc.Buckets.Moving, b.Bucket)
-			}
-		}
-	}
-	slices.Sort(doc.Buckets.Moving)
+	doc.Buckets.Moving = s.config.GetArriving()
 	body, err := json.Marshal(doc)
 	if err != nil {
 		return []byte(`{"trouble":"status cannot be encoded"}`)

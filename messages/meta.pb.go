@@ -37,6 +37,7 @@ type Config struct {
 	GroupsWanted  uint32                 `protobuf:"varint,10,opt,name=groups_wanted,json=groupsWanted,proto3" json:"groups_wanted,omitempty"` // shard groups to create then
 	Previous      []uint64               `protobuf:"varint,11,rep,packed,name=previous,proto3" json:"previous,omitempty"`                      // bucket -> group that owned it before its newest move; 0: none ever
 	Moved         []uint64               `protobuf:"varint,12,rep,packed,name=moved,proto3" json:"moved,omitempty"`                            // bucket -> version of its newest move
+	Arriving      []uint32               `protobuf:"varint,13,rep,packed,name=arriving,proto3" json:"arriving,omitempty"`                      // buckets whose newest move is under way, ascending: they move no further until it is over
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +152,13 @@ func (x *Config) GetPrevious() []uint64 {
 func (x *Config) GetMoved() []uint64 {
 	if x != nil {
 		return x.Moved
+	}
+	return nil
+}
+
+func (x *Config) GetArriving() []uint32 {
+	if x != nil {
+		return x.Arriving
 	}
 	return nil
 }
@@ -336,6 +344,7 @@ type MetaCommand struct {
 	//	*MetaCommand_Move
 	//	*MetaCommand_Rebalance
 	//	*MetaCommand_SetReplicas
+	//	*MetaCommand_Arrived
 	Op            isMetaCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -450,6 +459,15 @@ func (x *MetaCommand) GetSetReplicas() *SetReplicas {
 	return nil
 }
 
+func (x *MetaCommand) GetArrived() *Arrived {
+	if x != nil {
+		if x, ok := x.Op.(*MetaCommand_Arrived); ok {
+			return x.Arrived
+		}
+	}
+	return nil
+}
+
 type isMetaCommand_Op interface {
 	isMetaCommand_Op()
 }
@@ -486,6 +504,10 @@ type MetaCommand_SetReplicas struct {
 	SetReplicas *SetReplicas `protobuf:"bytes,8,opt,name=set_replicas,json=setReplicas,proto3,oneof"`
 }
 
+type MetaCommand_Arrived struct {
+	Arrived *Arrived `protobuf:"bytes,9,opt,name=arrived,proto3,oneof"`
+}
+
 func (*MetaCommand_Birth) isMetaCommand_Op() {}
 
 func (*MetaCommand_AddNode) isMetaCommand_Op() {}
@@ -501,6 +523,8 @@ func (*MetaCommand_Move) isMetaCommand_Op() {}
 func (*MetaCommand_Rebalance) isMetaCommand_Op() {}
 
 func (*MetaCommand_SetReplicas) isMetaCommand_Op() {}
+
+func (*MetaCommand_Arrived) isMetaCommand_Op() {}
 
 // Birth is the first command of a cluster.
 type Birth struct {
@@ -1010,6 +1034,112 @@ func (x *SetReplicas) GetNodes() []uint64 {
 	return nil
 }
 
+// Arrived is the end of moves: the group serves the buckets, and who had them before has deleted them. Sent by the
+// group's leader.
+type Arrived struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Buckets       []*Arrival             `protobuf:"bytes,2,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Arrived) Reset() {
+	*x = Arrived{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Arrived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Arrived) ProtoMessage() {}
+
+func (x *Arrived) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Arrived.ProtoReflect.Descriptor instead.
+func (*Arrived) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Arrived) GetGroup() uint64 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *Arrived) GetBuckets() []*Arrival {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+type Arrival struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Arrival) Reset() {
+	*x = Arrival{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Arrival) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Arrival) ProtoMessage() {}
+
+func (x *Arrival) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Arrival.ProtoReflect.Descriptor instead.
+func (*Arrival) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Arrival) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *Arrival) GetConfigVersion() uint64 {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return 0
+}
+
 // MetaQuery reads the chain; it never enters the log.
 type MetaQuery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1025,7 +1155,7 @@ type MetaQuery struct {
 
 func (x *MetaQuery) Reset() {
 	*x = MetaQuery{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1167,7 @@ func (x *MetaQuery) String() string {
 func (*MetaQuery) ProtoMessage() {}
 
 func (x *MetaQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1180,7 @@ func (x *MetaQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaQuery.ProtoReflect.Descriptor instead.
 func (*MetaQuery) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MetaQuery) GetOp() isMetaQuery_Op {
@@ -1120,7 +1250,7 @@ type ConfigLog struct {
 
 func (x *ConfigLog) Reset() {
 	*x = ConfigLog{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1262,7 @@ func (x *ConfigLog) String() string {
 func (*ConfigLog) ProtoMessage() {}
 
 func (x *ConfigLog) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1275,7 @@ func (x *ConfigLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigLog.ProtoReflect.Descriptor instead.
 func (*ConfigLog) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ConfigLog) GetFrom() uint64 {
@@ -1174,7 +1304,7 @@ type MetaReply struct {
 
 func (x *MetaReply) Reset() {
 	*x = MetaReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1316,7 @@ func (x *MetaReply) String() string {
 func (*MetaReply) ProtoMessage() {}
 
 func (x *MetaReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1329,7 @@ func (x *MetaReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaReply.ProtoReflect.Descriptor instead.
 func (*MetaReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MetaReply) GetConfig() *Config {
@@ -1241,7 +1371,7 @@ type BucketMove struct {
 
 func (x *BucketMove) Reset() {
 	*x = BucketMove{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1383,7 @@ func (x *BucketMove) String() string {
 func (*BucketMove) ProtoMessage() {}
 
 func (x *BucketMove) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1396,7 @@ func (x *BucketMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketMove.ProtoReflect.Descriptor instead.
 func (*BucketMove) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BucketMove) GetBucket() uint32 {
@@ -1305,7 +1435,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1447,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1460,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Hello) GetAddress() string {
@@ -1391,7 +1521,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1533,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1546,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HelloReply) GetAddress() string {
@@ -1487,7 +1617,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1629,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1642,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -1545,7 +1675,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1687,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1700,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -1593,7 +1723,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1735,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1748,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -1661,7 +1791,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1803,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1816,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -1729,7 +1859,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1871,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1884,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -1790,7 +1920,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1932,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1945,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -1863,7 +1993,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2005,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2018,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -1958,7 +2088,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xde\x02\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xfa\x02\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -1973,7 +2103,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\rgroups_wanted\x18\n" +
 	" \x01(\rR\fgroupsWanted\x12\x1a\n" +
 	"\bprevious\x18\v \x03(\x04R\bprevious\x12\x14\n" +
-	"\x05moved\x18\f \x03(\x04R\x05moved\"\xb2\x01\n" +
+	"\x05moved\x18\f \x03(\x04R\x05moved\x12\x1a\n" +
+	"\barriving\x18\r \x03(\rR\barriving\"\xb2\x01\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1987,7 +2118,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +
 	"\ainitial\x18\x03 \x03(\x04R\ainitial\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\x85\x03\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\xb1\x03\n" +
 	"\vMetaCommand\x12$\n" +
 	"\x05birth\x18\x01 \x01(\v2\f.eraft.BirthH\x00R\x05birth\x12+\n" +
 	"\badd_node\x18\x02 \x01(\v2\x0e.eraft.AddNodeH\x00R\aaddNode\x124\n" +
@@ -1997,7 +2128,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05leave\x18\x05 \x01(\v2\x11.eraft.LeaveGroupH\x00R\x05leave\x12(\n" +
 	"\x04move\x18\x06 \x01(\v2\x12.eraft.MoveBucketsH\x00R\x04move\x120\n" +
 	"\trebalance\x18\a \x01(\v2\x10.eraft.RebalanceH\x00R\trebalance\x127\n" +
-	"\fset_replicas\x18\b \x01(\v2\x12.eraft.SetReplicasH\x00R\vsetReplicasB\x04\n" +
+	"\fset_replicas\x18\b \x01(\v2\x12.eraft.SetReplicasH\x00R\vsetReplicas\x12*\n" +
+	"\aarrived\x18\t \x01(\v2\x0e.eraft.ArrivedH\x00R\aarrivedB\x04\n" +
 	"\x02op\"\xb0\x01\n" +
 	"\x05Birth\x12\x1d\n" +
 	"\n" +
@@ -2033,7 +2165,13 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\tRebalance\"9\n" +
 	"\vSetReplicas\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
-	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\"m\n" +
+	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\"I\n" +
+	"\aArrived\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x12(\n" +
+	"\abuckets\x18\x02 \x03(\v2\x0e.eraft.ArrivalR\abuckets\"H\n" +
+	"\aArrival\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"m\n" +
 	"\tMetaQuery\x12\x14\n" +
 	"\x04show\x18\x01 \x01(\x04H\x00R\x04show\x12$\n" +
 	"\x03log\x18\x02 \x01(\v2\x10.eraft.ConfigLogH\x00R\x03log\x12\x1e\n" +
@@ -2124,7 +2262,7 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 	return file_eraft_messages_meta_proto_rawDescData
 }
 
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(*Config)(nil),        // 0: eraft.Config
 	(*Node)(nil),          // 1: eraft.Node
@@ -2139,20 +2277,22 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*MoveBuckets)(nil),   // 10: eraft.MoveBuckets
 	(*Rebalance)(nil),     // 11: eraft.Rebalance
 	(*SetReplicas)(nil),   // 12: eraft.SetReplicas
-	(*MetaQuery)(nil),     // 13: eraft.MetaQuery
-	(*ConfigLog)(nil),     // 14: eraft.ConfigLog
-	(*MetaReply)(nil),     // 15: eraft.MetaReply
-	(*BucketMove)(nil),    // 16: eraft.BucketMove
-	(*Hello)(nil),         // 17: eraft.Hello
-	(*HelloReply)(nil),    // 18: eraft.HelloReply
-	(*ConfigPull)(nil),    // 19: eraft.ConfigPull
-	(*ConfigPush)(nil),    // 20: eraft.ConfigPush
-	(*Join)(nil),          // 21: eraft.Join
-	(*JoinReply)(nil),     // 22: eraft.JoinReply
-	(*StatusPull)(nil),    // 23: eraft.StatusPull
-	(*NodeStatus)(nil),    // 24: eraft.NodeStatus
-	(*ReplicaStatus)(nil), // 25: eraft.ReplicaStatus
-	(*ConfState)(nil),     // 26: eraft.ConfState
+	(*Arrived)(nil),       // 13: eraft.Arrived
+	(*Arrival)(nil),       // 14: eraft.Arrival
+	(*MetaQuery)(nil),     // 15: eraft.MetaQuery
+	(*ConfigLog)(nil),     // 16: eraft.ConfigLog
+	(*MetaReply)(nil),     // 17: eraft.MetaReply
+	(*BucketMove)(nil),    // 18: eraft.BucketMove
+	(*Hello)(nil),         // 19: eraft.Hello
+	(*HelloReply)(nil),    // 20: eraft.HelloReply
+	(*ConfigPull)(nil),    // 21: eraft.ConfigPull
+	(*ConfigPush)(nil),    // 22: eraft.ConfigPush
+	(*Join)(nil),          // 23: eraft.Join
+	(*JoinReply)(nil),     // 24: eraft.JoinReply
+	(*StatusPull)(nil),    // 25: eraft.StatusPull
+	(*NodeStatus)(nil),    // 26: eraft.NodeStatus
+	(*ReplicaStatus)(nil), // 27: eraft.ReplicaStatus
+	(*ConfState)(nil),     // 28: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
 	1,  // 0: eraft.Config.nodes:type_name -> eraft.Node
@@ -2165,23 +2305,25 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	10, // 7: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
 	11, // 8: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
 	12, // 9: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
-	5,  // 10: eraft.Birth.node:type_name -> eraft.AddNode
-	8,  // 11: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
-	14, // 12: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
-	0,  // 13: eraft.MetaReply.config:type_name -> eraft.Config
-	0,  // 14: eraft.MetaReply.configs:type_name -> eraft.Config
-	16, // 15: eraft.MetaReply.moves:type_name -> eraft.BucketMove
-	0,  // 16: eraft.HelloReply.config:type_name -> eraft.Config
-	0,  // 17: eraft.ConfigPush.config:type_name -> eraft.Config
-	5,  // 18: eraft.Join.node:type_name -> eraft.AddNode
-	0,  // 19: eraft.JoinReply.config:type_name -> eraft.Config
-	25, // 20: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	26, // 21: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	13, // 10: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
+	5,  // 11: eraft.Birth.node:type_name -> eraft.AddNode
+	8,  // 12: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
+	14, // 13: eraft.Arrived.buckets:type_name -> eraft.Arrival
+	16, // 14: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
+	0,  // 15: eraft.MetaReply.config:type_name -> eraft.Config
+	0,  // 16: eraft.MetaReply.configs:type_name -> eraft.Config
+	18, // 17: eraft.MetaReply.moves:type_name -> eraft.BucketMove
+	0,  // 18: eraft.HelloReply.config:type_name -> eraft.Config
+	0,  // 19: eraft.ConfigPush.config:type_name -> eraft.Config
+	5,  // 20: eraft.Join.node:type_name -> eraft.AddNode
+	0,  // 21: eraft.JoinReply.config:type_name -> eraft.Config
+	27, // 22: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	28, // 23: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -2199,8 +2341,9 @@ func file_eraft_messages_meta_proto_init() {
 		(*MetaCommand_Move)(nil),
 		(*MetaCommand_Rebalance)(nil),
 		(*MetaCommand_SetReplicas)(nil),
+		(*MetaCommand_Arrived)(nil),
 	}
-	file_eraft_messages_meta_proto_msgTypes[13].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[15].OneofWrappers = []any{
 		(*MetaQuery_Show)(nil),
 		(*MetaQuery_Log)(nil),
 		(*MetaQuery_Rebalance)(nil),
@@ -2211,7 +2354,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

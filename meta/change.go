@@ -3,6 +3,7 @@ package meta
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -32,17 +33,19 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 		}
 		slices.SortFunc(next.Groups, func(a, b *messages.Group) int { return int(int64(a.Id - b.Id)) })
 		next.Change = next.Change[:len(next.Change)-2]
-		next.Owners = Balance(next.Owners, active(next))
+		next.Owners = Balance(next.Owners, active(next), next.Arriving)
 	case *messages.MetaCommand_Leave:
 		find(next, op.Leave.Group).Left = true
 		next.Change = fmt.Sprintf("leave %d", op.Leave.Group)
-		next.Owners = Balance(next.Owners, active(next))
+		next.Owners = Balance(next.Owners, active(next), next.Arriving)
 	case *messages.MetaCommand_Move:
 		move(next, op.Move)
 	case *messages.MetaCommand_Rebalance:
-		if balanced := Balance(next.Owners, active(next)); !slices.Equal(balanced, next.Owners) {
+		if balanced := Balance(next.Owners, active(next), next.Arriving); !slices.Equal(balanced, next.Owners) {
 			next.Owners, next.Change = balanced, "rebalance"
 		}
+	case *messages.MetaCommand_Arrived:
+		arrived(next, op.Arrived)
 	case *messages.MetaCommand_SetReplicas:
 		if g := find(next, op.SetReplicas.Group); !slices.Equal(g.Nodes, op.SetReplicas.Nodes) {
 			g.Nodes = op.SetReplicas.Nodes
@@ -99,6 +102,42 @@ func move(next *messages.Config, m *messages.MoveBuckets) {
 			next.Change = fmt.Sprintf("move %s to %d", Span(m.First, m.Last), m.Group)
 		}
 	}
+}
+
+// arrived ends moves. One that was over before changes nothing.
+func arrived(next *messages.Config, a *messages.Arrived) {
+	var over []uint32
+	for _, b := range a.Buckets {
+		i, moving := slices.BinarySearch(next.Arriving, b.Bucket)
+		if moving && next.Moved[b.Bucket] == b.ConfigVersion {
+			next.Arriving = slices.Delete(next.Arriving, i, i+1)
+			over = append(over, b.Bucket)
+		}
+	}
+	if len(over) > 0 {
+		next.Change = fmt.Sprintf("%s arrived at %d", spans(over), a.Group)
+	}
+}
+
+// maxSpans is how many ranges a text names.
+const maxSpans = 8
+
+// spans writes buckets as ranges: "1-3, 7", or how many they are where that says more.
+func spans(buckets []uint32) string {
+	slices.Sort(buckets)
+	var all []string
+	for i := 0; i < len(buckets); {
+		j := i
+		for j+1 < len(buckets) && buckets[j+1] <= buckets[j]+1 {
+			j++
+		}
+		all = append(all, Span(buckets[i], buckets[j]))
+		i = j + 1
+	}
+	if len(all) > maxSpans {
+		return fmt.Sprintf("%d buckets", len(buckets))
+	}
+	return strings.Join(all, ", ")
 }
 
 // Span writes a range of buckets for people: "3" or "3-5".

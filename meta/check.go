@@ -43,6 +43,8 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 			return invalid("there is no shard group to balance over")
 		}
 		return nil
+	case *messages.MetaCommand_Arrived:
+		return checkArrived(config, op.Arrived)
 	case *messages.MetaCommand_SetReplicas:
 		return checkSetReplicas(config, op.SetReplicas)
 	}
@@ -144,6 +146,26 @@ func checkLeave(config *messages.Config, id uint64) *messages.Error {
 	case len(groups) == 1:
 		return invalid("group %d is the last one: its buckets would have no owner", id)
 	}
+	for _, b := range config.Arriving {
+		if config.Owners[b] == id {
+			return onItsWay(config, b)
+		}
+	}
+	return nil
+}
+
+// onItsWay refuses to move a bucket twice at once: where its data is would no longer be a matter of one config.
+func onItsWay(config *messages.Config, b uint32) *messages.Error {
+	return messages.Errorf(messages.Code_CONFLICT, "bucket %d is on its way to group %d since config %d: try again when it has arrived",
+		b, config.Owners[b], config.Moved[b])
+}
+
+func checkArrived(config *messages.Config, a *messages.Arrived) *messages.Error {
+	for _, b := range a.GetBuckets() {
+		if n := len(config.Owners); int(b.Bucket) >= n {
+			return invalid("bucket %d does not exist: buckets are 0-%d", b.Bucket, n-1)
+		}
+	}
 	return nil
 }
 
@@ -155,6 +177,11 @@ func checkMove(config *messages.Config, m *messages.MoveBuckets) *messages.Error
 		return invalid("bucket %d does not exist: buckets are 0-%d", m.Last, n-1)
 	case !slices.Contains(active(config), m.Group):
 		return invalid("group %d is no shard group of this cluster: they are %v", m.Group, active(config))
+	}
+	for _, b := range config.Arriving {
+		if m.First <= b && b <= m.Last && config.Owners[b] != m.Group {
+			return onItsWay(config, b)
+		}
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func (m *Machine) remember(tx persistence.Tx, at persistence.Position, reply *me
 	return nil
 }
 
-// stampMoves notes for every bucket that changed hands who had it and since when it has not.
+// stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought.
 func stampMoves(before, next *messages.Config) {
 	if len(next.Previous) != len(next.Owners) {
 		next.Previous, next.Moved = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
@@ -144,6 +144,9 @@ func stampMoves(before, next *messages.Config) {
 	for b := range next.Owners {
 		if before != nil && before.Owners[b] != next.Owners[b] {
 			next.Previous[b], next.Moved[b] = before.Owners[b], next.Version
+			if i, moving := slices.BinarySearch(next.Arriving, uint32(b)); !moving {
+				next.Arriving = slices.Insert(next.Arriving, i, uint32(b))
+			}
 		}
 	}
 }
@@ -169,7 +172,7 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 	case *messages.MetaQuery_Log:
 		err = m.list(store, op.Log, reply)
 	case *messages.MetaQuery_Rebalance:
-		for b, to := range Balance(m.config.Owners, active(m.config)) {
+		for b, to := range Balance(m.config.Owners, active(m.config), m.config.Arriving) {
 			if from := m.config.Owners[b]; from != to {
 				reply.Meta.Moves = append(reply.Meta.Moves, &messages.BucketMove{Bucket: uint32(b), From: from, To: to})
 			}

@@ -84,10 +84,21 @@ func move(first, last uint32, group uint64) *messages.MetaCommand {
 	return &messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: group}}}
 }
 
+// arrived tells meta that everything is where the newest config wants it.
+func (r *replica) arrived() *messages.MetaCommand {
+	a := new(messages.Arrived)
+	for _, b := range r.config().Arriving {
+		a.Group = r.config().Owners[b]
+		a.Buckets = append(a.Buckets, &messages.Arrival{Bucket: b, ConfigVersion: r.config().Moved[b]})
+	}
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: a}}
+}
+
 func grown(t *testing.T) *replica {
 	r := newReplica(t)
 	for _, c := range []*messages.MetaCommand{birth(), add(card(2)), add(card(3)), join(1, 1, 2, 3), join(2, 2, 3, 1)} {
 		require.Equal(t, messages.Code_OK, r.do(c).Code)
+		require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
 	}
 	return r
 }
@@ -132,21 +143,59 @@ func TestRefusals(t *testing.T) {
 func TestRestartsDoNotReplayHistory(t *testing.T) {
 	a, b := newReplica(t), newReplica(t)
 	log := []*messages.MetaCommand{birth(), add(card(2)), add(card(2)), join(1, 1, 2), join(2, 2, 1), move(0, 3, 2), move(0, 3, 2), leave(1)}
-	for i, c := range log {
-		command := &messages.Command{Session: 4, Seq: uint64(i + 1), Op: &messages.Command_Meta{Meta: c}}
+	seq := uint64(0)
+	both := func(c *messages.MetaCommand) {
+		seq++
+		command := &messages.Command{Session: 4, Seq: seq, Op: &messages.Command_Meta{Meta: c}}
 		a.apply(command)
 		b.apply(command)
 		b.restart()
 		b.apply(command) // and asked again by its session
 		b.index--
 	}
+	for _, c := range log {
+		both(c)
+		both(a.arrived())
+	}
 	require.True(t, proto.Equal(a.config(), b.config()))
-	require.EqualValues(t, 6, a.config().Version, "a node that is known and a move to where it is make no version")
+	require.EqualValues(t, 10, a.config().Version, "a node that is known and a move to where it is make no version")
 	query, err := proto.Marshal(&messages.Query{Op: &messages.Query_Meta{Meta: &messages.MetaQuery{Op: &messages.MetaQuery_Show{Show: 3}}}})
 	require.NoError(t, err)
 	reply, err := b.m.Query(b.engine, query)
 	require.NoError(t, err)
 	require.Contains(t, reply.Meta.Config.Change, "join 1")
+}
+
+// A bucket that is on its way goes nowhere else before it has arrived, whatever is asked.
+func TestOneMoveAtATime(t *testing.T) {
+	r := grown(t)
+	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 2)).Code)
+	since := r.config().Version
+	require.Equal(t, []uint32{0, 1}, r.config().Arriving)
+	for _, c := range []*messages.MetaCommand{move(1, 1, 1), move(0, 7, 1), leave(2)} {
+		refused := r.do(c)
+		require.Equal(t, messages.Code_CONFLICT, refused.Code)
+		require.Contains(t, refused.Text, fmt.Sprintf("is on its way to group 2 since config %d", since))
+	}
+	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 2)).Code, "where they go is no other place")
+	require.Equal(t, messages.Code_OK, r.do(join(3, 3, 1, 2)).Code)
+	require.Equal(t, []uint64{2, 2}, r.config().Owners[:2], "they are not part of a balance")
+	require.Subset(t, r.config().Arriving, []uint32{0, 1})
+
+	stale := &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{
+		Group: 2, Buckets: []*messages.Arrival{{Bucket: 0, ConfigVersion: since - 1}, {Bucket: 1, ConfigVersion: since}},
+	}}}
+	before := r.config().Version
+	require.Equal(t, messages.Code_OK, r.do(stale).Code)
+	require.Equal(t, "1 arrived at 2", r.config().Change, "word of an older move ends no newer one")
+	require.Equal(t, messages.Code_OK, r.do(stale).Code)
+	require.Equal(t, before+1, r.config().Version)
+	require.Equal(t, messages.Code_INVALID, r.do(&messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{
+		Buckets: []*messages.Arrival{{Bucket: 99}},
+	}}}).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Empty(t, r.config().Arriving)
+	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 1)).Code)
 }
 
 func TestPlan(t *testing.T) {
@@ -170,7 +219,7 @@ func TestBalance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		owners := rapid.SliceOfN(rapid.Uint64Range(0, 6), 1, 64).Draw(t, "owners")
 		groups := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 6), 1, 5, rapid.ID[uint64]).Draw(t, "groups")
-		next := meta.Balance(owners, groups)
+		next := meta.Balance(owners, groups, nil)
 		count := map[uint64]int{}
 		for _, g := range groups {
 			count[g] = 0
@@ -200,7 +249,7 @@ func TestBalance(t *testing.T) {
 		if moved != least {
 			t.Fatalf("%d moves where %d would do", moved, least)
 		}
-		again := meta.Balance(next, groups)
+		again := meta.Balance(next, groups, nil)
 		for b := range next {
 			if again[b] != next[b] {
 				t.Fatalf("a balanced table was changed")

@@ -8,8 +8,9 @@ import (
 )
 
 // Balance evens out how many buckets each group owns, with the fewest moves: no group then has two more than
-// another, buckets without a living owner are placed first, and a balanced table is left alone. It is deterministic.
-func Balance(owners []uint64, groups []uint64) []uint64 {
+// another, buckets without a living owner are placed first, and a balanced table is left alone. Buckets of fixed
+// (ascending) stay where they are, even if that leaves the table uneven. It is deterministic.
+func Balance(owners, groups []uint64, fixed []uint32) []uint64 {
 	next := slices.Clone(owners)
 	if len(groups) == 0 {
 		return next
@@ -32,22 +33,29 @@ func Balance(owners []uint64, groups []uint64) []uint64 {
 		next[b] = g
 		count[g]++
 	}
+	givers := slices.Clone(groups)
 	for {
 		low := least()
-		high := slices.MinFunc(groups, func(a, b uint64) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
+		high := slices.MinFunc(givers, func(a, b uint64) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
 		if count[high]-count[low] < 2 {
 			return next
 		}
-		b := lastOf(next, high)
+		b := lastOf(next, high, fixed)
+		if b < 0 {
+			if givers = slices.DeleteFunc(givers, func(g uint64) bool { return g == high }); len(givers) == 0 {
+				return next // the rest is on its way; a later rebalance goes on
+			}
+			continue
+		}
 		next[b] = low
 		count[high]--
 		count[low]++
 	}
 }
 
-func lastOf(owners []uint64, group uint64) int {
+func lastOf(owners []uint64, group uint64, fixed []uint32) int {
 	for b := len(owners) - 1; b >= 0; b-- {
-		if owners[b] == group {
+		if _, stays := slices.BinarySearch(fixed, uint32(b)); owners[b] == group && !stays {
 			return b
 		}
 	}

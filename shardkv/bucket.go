@@ -14,10 +14,10 @@ import (
 type State byte
 
 const (
-	None       State = iota
-	Serving          // this group reads and writes it
-	Frozen           // given away: content is final, kept until the taker serves it
-	Installing       // on its way here: not served yet
+	None       State = iota // not here; its record, if there is one, tells until which config it was
+	Serving                 // this group reads and writes it
+	Frozen                  // given away: content is final, kept until the taker serves it
+	Installing              // on its way here: not served yet
 )
 
 func (s State) String() string { return [...]string{"none", "serving", "frozen", "installing"}[s&3] }
@@ -26,7 +26,7 @@ func (s State) String() string { return [...]string{"none", "serving", "frozen",
 type bucket struct {
 	state         State
 	configVersion uint64 // of the config that made it so
-	other         uint64 // Frozen: who takes it; Installing: who gives it
+	other         uint64 // Frozen, None: who takes or took it; Installing, Serving: who gives or gave it
 	nextChunk     uint64 // Installing
 	cursor        []byte // Installing: where the next chunk starts
 	counter       uint64 // newest version given to a key
@@ -64,12 +64,19 @@ func (m *Machine) set(tx persistence.Tx, id uint32, b *bucket) {
 	tx.Put(bucketKey('o', id), encodeBucket(b))
 }
 
+// absent tells that a bucket is not here, and that a config of this version may still bring it: a leader that lags
+// behind the config chain must not bring back what was given away since.
+func (m *Machine) absent(id uint32, configVersion uint64) bool {
+	b := m.buckets[id]
+	return b == nil || b.state == None && b.configVersion < configVersion
+}
+
 // applyShard runs a command about ownership. Each is idempotent: one that comes too late changes nothing.
 func (m *Machine) applyShard(tx persistence.Tx, at persistence.Position, c *messages.ShardCommand) (*messages.Reply, error) {
 	switch op := c.Op.(type) {
 	case *messages.ShardCommand_Adopt:
 		for _, id := range op.Adopt.Buckets {
-			if m.buckets[id] == nil && int(id) < m.count {
+			if int(id) < m.count && m.absent(id, op.Adopt.ConfigVersion) {
 				m.set(tx, id, &bucket{state: Serving, configVersion: op.Adopt.ConfigVersion})
 			}
 		}
@@ -95,10 +102,9 @@ func (m *Machine) drop(tx persistence.Tx, id uint32) {
 	for _, kind := range []byte{'d', 's'} {
 		tx.DeletePrefix(bucketKey(kind, id))
 	}
-	tx.Delete(bucketKey('o', id))
 	m.sessions.drop(id)
-	delete(m.buckets, id)
-	m.stale = true
+	given := m.buckets[id]
+	m.set(tx, id, &bucket{state: None, configVersion: given.configVersion, other: given.other})
 }
 
 // install takes the next chunk of a bucket that comes from another group.
@@ -108,7 +114,7 @@ func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *message
 	}
 	b := m.buckets[i.Bucket]
 	switch {
-	case b == nil && i.Number == 0:
+	case i.Number == 0 && m.absent(i.Bucket, i.ConfigVersion):
 		b = &bucket{state: Installing, configVersion: i.ConfigVersion, other: i.From}
 	case b == nil || b.state != Installing || b.configVersion != i.ConfigVersion || b.nextChunk != i.Number:
 		return &messages.Reply{}, nil // came before, or belongs to a hand-over that is over
@@ -176,7 +182,7 @@ func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messa
 	chunk := &messages.BucketChunk{Bucket: p.Bucket, ConfigVersion: p.ConfigVersion, Number: p.Number}
 	b := m.buckets[p.Bucket]
 	switch {
-	case b == nil:
+	case b == nil || b.state == None:
 		chunk.Gone = true
 	case b.state != Frozen || b.configVersion != p.ConfigVersion:
 		chunk.NotReady = true

@@ -139,7 +139,7 @@ func refusal(why *messages.Error) *messages.Reply {
 
 func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
 	r := refusal(messages.Errorf(messages.Code_WRONG_GROUP, "group %d does not serve this bucket", m.group))
-	if b != nil && b.state == Frozen {
+	if b != nil && (b.state == Frozen || b.state == None) {
 		r.Hint = &messages.Hint{Group: b.other, ConfigVersion: b.configVersion}
 	}
 	return r

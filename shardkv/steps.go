@@ -1,6 +1,8 @@
 package shardkv
 
 import (
+	"slices"
+
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -60,6 +62,18 @@ func (s *Steps) pull(from uint64, ask *messages.BucketPull) {
 	if len(s.Pulls) < maxPulls {
 		s.Pulls = append(s.Pulls, Pull{from, ask})
 	}
+}
+
+// Arriving are the buckets that a group serves, but whose giver does not know yet, or meta.
+func Arriving(group messages.GroupID, config *messages.Config, view *View) []uint32 {
+	var all []uint32
+	for _, b := range view.Buckets {
+		_, arriving := slices.BinarySearch(config.Arriving, b.Bucket)
+		if arriving && b.State == Serving && config.Owners[b.Bucket] == uint64(group) && b.ConfigVersion >= config.Moved[b.Bucket] {
+			all = append(all, b.Bucket)
+		}
+	}
+	return all
 }
 
 // Release is the command that lets the giver of a bucket delete it, once this group serves it.

@@ -1,0 +1,173 @@
+package shardkv_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// world is three groups and a config chain, driven by leaders of which some know only an old config, and whose
+// commands reach a log late, twice, or never.
+type world struct {
+	t      *testing.T
+	rand   *rand.Rand
+	chain  []*messages.Config
+	groups map[uint64]*replica
+	late   []lateCommand
+	wrote  map[uint32]int64 // bucket -> what its counter must be
+	key    map[uint32]string
+}
+
+type lateCommand struct {
+	group   uint64
+	command *messages.ShardCommand
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), groups: map[uint64]*replica{}, wrote: map[uint32]int64{}, key: map[uint32]string{}}
+	for g := uint64(1); g <= 3; g++ {
+		w.groups[g] = newReplica(t, messages.GroupID(g), false)
+	}
+	for i := 0; len(w.key) < buckets; i++ {
+		key := fmt.Sprint("k", i)
+		w.key[uint32(messages.BucketOf([]byte(key), buckets))] = key
+	}
+	first := &messages.Config{Version: 1, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets)}
+	for b := range first.Owners {
+		first.Owners[b], first.Moved[b] = 1, 1
+		first.Arriving = append(first.Arriving, uint32(b))
+	}
+	w.chain = []*messages.Config{first}
+	return w
+}
+
+func (w *world) newest() *messages.Config { return w.chain[len(w.chain)-1] }
+
+// link appends a config, as meta would: only what has arrived moves.
+func (w *world) link(change func(*messages.Config)) {
+	next := proto.Clone(w.newest()).(*messages.Config)
+	next.Version++
+	change(next)
+	w.chain = append(w.chain, next)
+}
+
+func (w *world) move() {
+	w.link(func(c *messages.Config) {
+		var still []uint32
+		moving := map[uint32]bool{}
+		for _, b := range c.Arriving {
+			moving[b] = true
+		}
+		for b := range uint32(buckets) {
+			if to := w.rand.Uint64N(3) + 1; !moving[b] && w.rand.IntN(4) == 0 && to != c.Owners[b] {
+				c.Previous[b], c.Owners[b], c.Moved[b] = c.Owners[b], to, c.Version
+				moving[b] = true
+			}
+			if moving[b] {
+				still = append(still, b)
+			}
+		}
+		c.Arriving = still
+	})
+}
+
+// lead lets a leader of a group take its steps by a config; what it writes is kept back if late.
+func (w *world) lead(g uint64, c *messages.Config, late bool) {
+	r := w.groups[g]
+	write := func(to uint64, command *messages.ShardCommand) {
+		if late {
+			w.late = append(w.late, lateCommand{to, command})
+			return
+		}
+		w.groups[to].shard(command)
+	}
+	view := func() *shardkv.View { return r.m.View().(*shardkv.View) }
+	steps := shardkv.Follow(r.group, c, view())
+	for _, command := range steps.Commands {
+		write(g, command)
+	}
+	for _, pull := range steps.Pulls {
+		chunk := w.groups[pull.From].query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}}).Chunk
+		if !chunk.Gone && !chunk.NotReady {
+			write(g, &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{
+				ConfigVersion: chunk.ConfigVersion, Bucket: chunk.Bucket, From: pull.From, Number: chunk.Number, Last: chunk.Last,
+				Pairs: chunk.Pairs, Checksum: chunk.Checksum,
+			}}})
+		}
+	}
+	for _, b := range shardkv.Arriving(r.group, c, view()) {
+		gone := true
+		if c.Previous[b] != 0 {
+			giver, drop := shardkv.Release(c, b)
+			write(giver, drop)
+			ask := &messages.BucketPull{Bucket: b, ConfigVersion: c.Moved[b]}
+			gone = w.groups[giver].query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: ask}}).Chunk.Gone
+		}
+		if gone {
+			w.arrived(b, c.Moved[b])
+		}
+	}
+}
+
+func (w *world) arrived(b uint32, version uint64) {
+	for i, moving := range w.newest().Arriving {
+		if moving == b && w.newest().Moved[b] == version {
+			w.link(func(c *messages.Config) { c.Arriving = append(c.Arriving[:i:i], c.Arriving[i+1:]...) })
+			return
+		}
+	}
+}
+
+// check holds the rule: a bucket is served by one group at most, and that one has everything.
+func (w *world) check(all bool) {
+	for b, key := range w.key {
+		serving := 0
+		for g := uint64(1); g <= 3; g++ {
+			reply := w.groups[g].apply(incr(key, 1))
+			if reply.Code == messages.Code_OK {
+				serving++
+				w.wrote[b]++
+				require.Equal(w.t, w.wrote[b], reply.Number, "bucket %d lost writes on its way to group %d", b, g)
+			}
+		}
+		require.LessOrEqual(w.t, serving, 1, "bucket %d", b)
+		require.True(w.t, serving == 1 || !all, "bucket %d is served by nobody", b)
+	}
+}
+
+func TestHandOverByLeadersThatLag(t *testing.T) {
+	for seed := range uint64(25) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			for range 150 {
+				switch n := w.rand.IntN(10); {
+				case n == 0:
+					w.move()
+				case n <= 2 && len(w.late) > 0:
+					c := w.late[w.rand.IntN(len(w.late))] // may come again
+					w.groups[c.group].shard(c.command)
+				case n == 3:
+					w.groups[w.rand.Uint64N(3)+1].restart()
+				case n <= 5:
+					w.lead(w.rand.Uint64N(3)+1, w.chain[w.rand.IntN(len(w.chain))], w.rand.IntN(2) == 0)
+				default:
+					w.lead(w.rand.Uint64N(3)+1, w.newest(), w.rand.IntN(4) == 0)
+				}
+				w.check(false)
+			}
+			for rounds := 0; len(w.newest().Arriving) > 0; rounds++ {
+				require.Less(t, rounds, 100, "stuck: %v", w.newest().Arriving)
+				for g := uint64(1); g <= 3; g++ {
+					w.lead(g, w.newest(), false)
+				}
+			}
+			w.check(true)
+		})
+	}
+}
