@@ -61,6 +61,7 @@ type (
 	// healed tells what a Session learned about a group or bucket.
 	healed struct {
 		group, node, leader uint64
+		silent, heard       bool // the node did not answer; or does again
 		wrong               bool // the group does not serve the key's bucket
 		key                 []byte
 		hint                *messages.Hint
@@ -227,9 +228,14 @@ func (r *Router) onHealed(h healed) {
 			r.table.Move(uint32(messages.BucketOf(h.key, n)), h.hint)
 		}
 		r.stale = true
+	case h.heard:
+		r.table.Silent(h.node, false)
 	case h.leader != 0:
 		r.table.Lead(h.group, h.leader)
 	default:
+		if h.silent {
+			r.table.Silent(h.node, true)
+		}
 		r.table.Failed(h.group, h.node)
 	}
 }

@@ -35,6 +35,7 @@ type Session struct {
 	pending map[uint64]*pending
 	out     []routed
 	ticking bool
+	silent  map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
 }
 
 // Ask is a request from Go code that is no actor. Op is a message that an actor could send to a Session, or a
@@ -55,6 +56,7 @@ const (
 	attemptTimeout = 250 * time.Millisecond // of the first attempt; doubles up to eight times that
 	backoffLow     = 10 * time.Millisecond
 	backoffHigh    = 100 * time.Millisecond
+	distrust       = time.Second // of a node that was silent; others believe in a dead leader until they elect another
 )
 
 // pending is one request that is not answered.
@@ -68,6 +70,7 @@ type pending struct {
 	group    uint64
 	tries    int
 	maybe    bool // some attempt may have been accepted: it cannot be called refused any more
+	heard    bool // the last attempt was answered
 	last     *messages.Reply
 }
 
@@ -91,7 +94,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
-		system: system, id: id, limit: limit, rng: rng, lowest: 1, pending: map[uint64]*pending{},
+		system: system, id: id, limit: limit, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
 		router: actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
@@ -171,6 +174,7 @@ func (s *Session) acked() uint64 {
 func (s *Session) try(p *pending) {
 	p.next = s.system.Clock.Now() + attemptTimeout<<min(p.tries, 3)
 	p.tries++
+	p.heard = false
 	s.out = append(s.out, p.routed)
 }
 
@@ -205,19 +209,28 @@ func (s *Session) onReply(r *messages.Reply) {
 	if p == nil || r.Session != uint64(s.id) {
 		return // late or twice
 	}
-	p.last = r
+	p.last, p.heard = r, true
+	if _, was := s.silent[p.node]; was {
+		delete(s.silent, p.node)
+		s.tell(healed{heard: true, node: p.node})
+	}
 	switch r.Code {
 	case messages.Code_NOT_LEADER:
-		s.tell(healed{group: p.group, node: p.node, leader: r.GetHint().GetLeader()})
 		p.maybe = p.maybe && p.tries > 1
-		s.follow(p, r.GetHint().GetLeader() != 0)
+		leader := r.GetHint().GetLeader()
+		if s.system.Clock.Now() < s.silent[leader] {
+			s.later(p) // whoever says so will soon know better
+			return
+		}
+		s.tell(healed{group: p.group, node: p.node, leader: leader})
+		s.follow(p, leader != 0)
 	case messages.Code_WRONG_GROUP:
 		s.tell(healed{wrong: true, key: p.key, hint: r.Hint})
 		p.maybe = p.maybe && p.tries > 1
 		s.follow(p, r.GetHint().GetGroup() != 0)
 	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:
-		if r.GetHint().GetLeader() != 0 {
-			s.tell(healed{group: p.group, leader: r.Hint.Leader})
+		if leader := r.GetHint().GetLeader(); leader != 0 && s.system.Clock.Now() >= s.silent[leader] {
+			s.tell(healed{group: p.group, leader: leader})
 		}
 		s.later(p)
 	case messages.Code_OVERLOADED:
@@ -250,7 +263,6 @@ func (s *Session) onPulse() {
 	}
 	s.tick()
 	now := s.system.Clock.Now()
-	failed := map[[2]uint64]bool{}
 	for seq := s.acked(); seq <= s.seq; seq++ {
 		p := s.pending[seq]
 		switch {
@@ -258,11 +270,10 @@ func (s *Session) onPulse() {
 		case now >= p.deadline:
 			s.finish(p, s.unanswered(p, "no answer in time"))
 		case now >= p.next:
-			if silent := [2]uint64{p.group, p.node}; p.node != 0 && p.last == nil && !failed[silent] {
-				failed[silent] = true
-				s.tell(healed{group: p.group, node: p.node})
+			if p.node != 0 && !p.heard {
+				s.silent[p.node] = now + distrust
+				s.tell(healed{group: p.group, node: p.node, silent: true})
 			}
-			p.last = nil
 			s.try(p)
 		}
 	}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,19 +14,31 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-type nowhere struct{}
+// nowhere is a network on which all other systems are dead. It counts what was sent to them.
+type nowhere struct{ actor.Process }
 
-func (nowhere) Attach(sys *actors.System) error {
+func (n nowhere) Attach(sys *actors.System) error {
 	sys.ProcessRegistry.Address = "here"
+	sys.ProcessRegistry.RegisterAddressResolver(func(pid *actor.PID) (actor.Process, bool) { return n, pid.Address != "here" })
 	return nil
 }
 func (nowhere) Detach() error { return nil }
+func (nowhere) SendUserMessage(_ *actor.PID, message any) {
+	if _, ok := actor.UnwrapEnvelopeMessage(message).(*messages.Requests); ok {
+		deadSends.Add(1)
+	}
+}
+func (nowhere) SendSystemMessage(*actor.PID, any) {}
+func (nowhere) Stop(*actor.PID)                   {}
+
+var deadSends atomic.Int64
 
 // peer stands for the leader of group 1: it answers each request as the script says, then OK.
 type peer struct {
 	mu     sync.Mutex
 	sys    *actors.System
-	script []messages.Code // UNCERTAIN+100: no answer at all
+	script []messages.Code // silence: no answer at all
+	hint   *messages.Hint  // of a NOT_LEADER
 	seen   [][]byte
 }
 
@@ -46,6 +59,9 @@ func (p *peer) Receive(ctx actor.Context) {
 			if len(p.script) > 0 {
 				r.Code, p.script = p.script[0], p.script[1:]
 			}
+			if r.Code == messages.Code_NOT_LEADER {
+				r.Hint = p.hint
+			}
 			if r.Code != silence {
 				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{Replies: []*messages.Reply{r, r}})
 			}
@@ -59,8 +75,10 @@ func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System,
 	}, nowhere{})
 	require.NoError(t, err)
 	p := &peer{sys: sys, script: script}
-	_, err = sys.Spawn("raft/1", func() actor.Actor { return p })
-	require.NoError(t, err)
+	for _, group := range []string{"raft/1", "raft/2"} {
+		_, err = sys.Spawn(group, func() actor.Actor { return p })
+		require.NoError(t, err)
+	}
 	session, err := Start(sys, Options{InFlight: inFlight})
 	require.NoError(t, err)
 	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: config()})
@@ -93,6 +111,22 @@ func TestRetriesAreTheSameRequest(t *testing.T) {
 	for _, again := range p.seen[1:] {
 		require.Equal(t, p.seen[0], again)
 	}
+}
+
+// While others still name the dead leader, it is not asked again: an attempt at it would outlast the election.
+func TestDeadLeaderIsNotBelievedIn(t *testing.T) {
+	no := messages.Code_NOT_LEADER
+	sys, session, p := start(t, 0, no, no, no, no, no)
+	p.hint = &messages.Hint{Leader: 2}
+	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: &messages.Config{
+		Version: 2, Owners: []uint64{2}, Nodes: config().Nodes, Groups: config().Groups,
+	}})
+	before := deadSends.Load()
+	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 20*time.Second).Code)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Len(t, p.seen, 6)
+	require.EqualValues(t, 1, deadSends.Load()-before)
 }
 
 func TestDeadlines(t *testing.T) {

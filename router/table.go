@@ -10,12 +10,13 @@ import (
 type Table struct {
 	config  *messages.Config
 	leaders map[uint64]uint64 // group -> node believed to lead
+	silent  map[uint64]bool   // nodes that let an attempt go unanswered and have not been heard since
 	moved   map[uint32]uint64 // bucket -> group, from hints newer than the config
 }
 
 // NewTable makes a table that knows nothing.
 func NewTable() *Table {
-	return &Table{leaders: map[uint64]uint64{}, moved: map[uint32]uint64{}}
+	return &Table{leaders: map[uint64]uint64{}, silent: map[uint64]bool{}, moved: map[uint32]uint64{}}
 }
 
 // Update takes a config if it is newer.
@@ -66,14 +67,34 @@ func (t *Table) Lead(group, node uint64) {
 	}
 }
 
-// Failed says that a node did not answer for a group, or does not know its leader: the next replica is asked.
+// Silent says that a node did not answer, or was heard again.
+func (t *Table) Silent(node uint64, silent bool) {
+	if silent {
+		t.silent[node] = true
+	} else {
+		delete(t.silent, node)
+	}
+}
+
+// Failed says that a node did not answer for a group, or does not know its leader: the next replica is asked,
+// silent ones last.
 func (t *Table) Failed(group, node uint64) {
 	if now, _ := t.Leader(group); now != node {
 		return // somebody knew better meanwhile
 	}
 	nodes := t.replicas(group)
-	if len(nodes) > 0 {
-		t.leaders[group] = nodes[(slices.Index(nodes, node)+1)%len(nodes)]
+	if len(nodes) == 0 {
+		return
+	}
+	at := slices.Index(nodes, node)
+	for i := range nodes {
+		next := nodes[(at+1+i)%len(nodes)]
+		if i == 0 || !t.silent[next] {
+			t.leaders[group] = next
+		}
+		if !t.silent[next] {
+			return
+		}
 	}
 }
 
