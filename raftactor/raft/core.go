@@ -123,6 +123,9 @@ func New(cfg Config, boot Boot) (*Core, error) {
 	}
 	hard := boot.HardState
 	c.term, c.vote = max(hard.GetTerm(), c.log.lastTerm()), hard.GetVote()
+	if c.term > hard.GetTerm() {
+		c.vote = 0 // that vote was for another term
+	}
 	c.commit = min(max(hard.GetCommit(), boot.Applied), c.log.last())
 	c.applied, c.emitted = boot.Applied, boot.Applied
 	c.conf = c.log.start.Conf
@@ -155,10 +158,10 @@ func (c *Core) become(role Role, term, lead uint64) {
 		c.broken("term goes back from %d to %d", c.term, term)
 		return
 	}
+	was := LeaderChange{c.lead, c.term, c.role}
 	if term > c.term {
 		c.term, c.vote = term, 0
 	}
-	was := LeaderChange{c.lead, 0, c.role}
 	c.role, c.lead = role, lead
 	c.elapsed, c.beat, c.transfer = 0, 0, 0
 	c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
@@ -167,8 +170,8 @@ func (c *Core) become(role Role, term, lead uint64) {
 		c.peers = nil
 		c.reads.fail(&c.out, ErrNotLeader)
 	}
-	if was.Leader != lead || was.Role != role {
-		c.out.leader = &LeaderChange{lead, c.term, role}
+	if now := (LeaderChange{lead, c.term, role}); now != was {
+		c.out.leader = &now
 	}
 }
 
@@ -180,6 +183,9 @@ func (c *Core) Tick() {
 			c.elapsed = 0
 			c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
 			c.campaign(PreCandidate, false)
+			if c.lead != 0 { // it may not campaign; but it hears no leader, and must not keep others from voting
+				c.become(Follower, c.term, 0)
+			}
 		}
 		return
 	}
@@ -236,8 +242,10 @@ func (c *Core) Step(m *messages.RaftMessage) error {
 		return nil
 	case messages.RaftKind_TIMEOUT_NOW:
 		return c.onTimeoutNow()
+	case messages.RaftKind_APPEND_REPLY, messages.RaftKind_HEARTBEAT_REPLY:
+		return c.onReply(m)
 	}
-	return c.onReply(m)
+	return ErrUnwanted // of a version yet to come
 }
 
 // newer deals with a message of a later term: it ends this replica's role, but for votes that must not disturb.

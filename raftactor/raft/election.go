@@ -119,13 +119,13 @@ func (c *Core) poll(id uint64, granted bool) outcome {
 	return tally(c.conf.Voters, c.votes)
 }
 
-// takeOffice makes this replica the leader of its term. The empty entry lets it commit what came before (thesis 6.4).
+// takeOffice makes this replica the leader of its term. The empty entry lets it commit what came before (thesis 6.4),
+// and tells everybody who leads.
 func (c *Core) takeOffice() {
 	c.become(Leader, c.term, c.cfg.ID)
 	c.confPending = c.log.last()
 	c.track()
 	c.log.append([]*messages.Entry{{Index: c.log.last() + 1, Term: c.term, TimeMs: c.LogTime()}})
-	c.heartbeat()
 }
 
 func (c *Core) onTimeoutNow() error {

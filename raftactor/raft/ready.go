@@ -178,6 +178,9 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 		c.commitTo(meta.Index)
 		return nil
 	}
+	if meta.Term > c.term { // somebody leads a later term: an answer in the old one would acknowledge what its leader lacks
+		c.become(Follower, meta.Term, 0)
+	}
 	c.log.restore(meta)
 	c.out.truncated(meta.Index + 1)
 	for i := range c.out.flight {
@@ -187,6 +190,7 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	c.commit, c.emitted = meta.Index, meta.Index
 	c.conf = meta.Conf
 	c.out.restore, c.out.restoring = meta, true
+	c.out.compact = nil // of the log that is replaced: the disk must not go back to its start
 	if c.lead != 0 {
 		reply := c.message(messages.RaftKind_APPEND_REPLY, c.lead, nil)
 		reply.Index = meta.Index

@@ -44,7 +44,9 @@ func (m *member) view() view {
 	return v
 }
 
-func (m *member) note(format string, args ...any) { m.notes = append(m.notes, fmt.Sprintf(format, args...)) }
+func (m *member) note(format string, args ...any) {
+	m.notes = append(m.notes, fmt.Sprintf(format, args...))
+}
 
 // retime makes a changed timeout count for the wait that has begun.
 func (m *member) retime() { m.core.timeout = m.cfg.ElectionTicks + m.jitter.ticks }

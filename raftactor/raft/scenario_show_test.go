@@ -28,6 +28,9 @@ func show(m *messages.RaftMessage) string {
 	case messages.RaftKind_APPEND:
 		return fmt.Sprintf("%s: after %d/%d %s, commit %d", head, m.Index, m.LogTerm, showEntries(m.Entries), m.Commit)
 	case messages.RaftKind_APPEND_REPLY:
+		if m.Reject && m.Index == 0 {
+			return head + ": no, the term is over"
+		}
 		if m.Reject {
 			return fmt.Sprintf("%s: no %d, try %d/%d", head, m.Index, m.HintIndex, m.HintTerm)
 		}
@@ -168,7 +171,7 @@ func changes(was, now view) (parts []string) {
 	}
 	add(was.role != now.role, "becomes %s", now.role)
 	add(was.term != now.term, "term %d", now.term)
-	add(was.vote != now.vote && now.vote != 0, "votes for %d", now.vote)
+	add((was.vote != now.vote || was.term != now.term) && now.vote != 0, "votes for %d", now.vote)
 	add(was.lead != now.lead && now.lead == 0 && was.role != Leader, "knows no leader")
 	add(was.lead != now.lead && now.lead != 0 && now.role != Leader, "follows %d", now.lead)
 	add(was.start != now.start, "log starts after %d", now.start)
@@ -188,6 +191,19 @@ func changes(was, now view) (parts []string) {
 func (s *scene) showWire() {
 	for _, m := range s.wire {
 		s.say("%s", show(m))
+	}
+}
+
+// brief replaces the trace of this command by a line for each replica.
+func (s *scene) brief() {
+	s.out = s.out[:s.mark]
+	for _, m := range s.members {
+		if m.core == nil {
+			s.say("%d down", m.id)
+			continue
+		}
+		c := m.core
+		s.say("%d %s, term %d, log to %d/%d, commit %d", m.id, c.role, c.term, c.log.last(), c.log.lastTerm(), c.commit)
 	}
 }
 

@@ -11,7 +11,10 @@ import (
 func (s *scene) rows(l line, each func(text string, words []string)) {
 	for _, text := range strings.Split(l.d.Input, "\n") {
 		words := strings.Fields(text[strings.Index(text, ":")+1:])
-		s.nodes(line{l.t, nodesCommand(len(words))})
+		s.found(len(words), 0, 0, Config{
+			Group: 1, ElectionTicks: 10, HeartbeatTicks: 2, MaxAppendBytes: 1000, MaxInflightMessages: 8,
+			MaxInflightBytes: 10000, MaxUncommittedBytes: 10000, MaxApplyBytes: 10000,
+		})
 		each(text, words)
 	}
 	s.members, s.wire = nil, nil

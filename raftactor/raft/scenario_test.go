@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -26,8 +25,11 @@ func TestScenarios(t *testing.T) {
 		s := new(scene)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			s.t, s.out = t, nil
-			s.command(line{t, d})
-			s.check()
+			for _, l := range commandsOf(t, d) {
+				s.mark = len(s.out)
+				s.command(l)
+				s.check()
+			}
 			if len(s.out) == 0 {
 				return "ok\n"
 			}
@@ -40,6 +42,25 @@ func TestScenarios(t *testing.T) {
 type line struct {
 	t *testing.T
 	d *datadriven.TestData
+}
+
+// bodied are the commands that need the lines below them for themselves.
+var bodied = []string{"drain", "elections", "acks"}
+
+// commandsOf is the commands of one step: a line each.
+func commandsOf(t *testing.T, d *datadriven.TestData) []line {
+	all := []line{{t, d}}
+	if slices.Contains(bodied, d.Cmd) || d.Input == "" {
+		return all
+	}
+	for _, text := range strings.Split(d.Input, "\n") {
+		cmd, args, err := datadriven.ParseLine(text)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		all = append(all, line{t, &datadriven.TestData{Pos: d.Pos, Cmd: cmd, CmdArgs: args}})
+	}
+	return all
 }
 
 func (l line) words() (words []string) {
@@ -77,11 +98,18 @@ func (l line) numbers() (all []uint64) {
 
 func (l line) has(key string) bool { return l.d.HasArg(key) }
 
-func (l line) text(key string) string {
+func (l line) texts(key string) []string {
 	for _, a := range l.d.CmdArgs {
-		if a.Key == key && len(a.Vals) > 0 {
-			return a.Vals[0]
+		if a.Key == key {
+			return a.Vals
 		}
+	}
+	return nil
+}
+
+func (l line) text(key string) string {
+	if all := l.texts(key); len(all) > 0 {
+		return all[0]
 	}
 	return ""
 }
@@ -123,6 +151,7 @@ var worldly = map[string]func(s *scene, l line){
 	"deliver":   (*scene).deliver,
 	"drop":      (*scene).drop,
 	"stabilize": (*scene).stabilize,
+	"lead":      (*scene).lead,
 	"isolate":   (*scene).isolate,
 	"heal":      func(s *scene, _ line) { s.apart = nil },
 	"wire":      func(s *scene, _ line) { s.showWire() },
@@ -153,6 +182,7 @@ func (s *scene) command(l line) {
 type scene struct {
 	t       *testing.T
 	out     []string
+	mark    int // where the current command's part of out begins
 	members []*member
 	wire    []*messages.RaftMessage
 	apart   []uint64 // isolated from all others
@@ -186,10 +216,20 @@ type steady struct{ ticks, of int }
 func (r *steady) Uint64() uint64 { return (uint64(r.ticks)<<32/uint64(r.of) + 1) << 32 }
 
 // nodes makes a new group: voters first, then learners, then spares, who are not in it yet and have empty disks.
-// Replica n times out after election+n-1 ticks; so nobody does at the same time, unless the script wants it.
 func (s *scene) nodes(l line) {
-	*s = scene{t: s.t, leaders: map[uint64]uint64{}, applied: map[uint64]string{}}
-	voters, learners := int(l.at(0)), l.value("learners", 0)
+	s.found(int(l.at(0)), l.value("learners", 0), l.value("spares", 0), Config{
+		Group: 1, ElectionTicks: l.value("election", 10), HeartbeatTicks: l.value("heartbeat", 2),
+		MaxAppendBytes: l.value("append-bytes", 1000), MaxInflightMessages: l.value("inflight", 8),
+		MaxInflightBytes: l.value("inflight-bytes", 10000), MaxUncommittedBytes: l.value("uncommitted", 10000),
+		MaxApplyBytes: l.value("apply-bytes", 10000),
+	})
+}
+
+// found starts all members. Replica n times out after election+n-1 ticks: no two at the same time, unless the script
+// wants it. With spares the group is born as groups really are: entry 1/1 is a state that knows the first members, so
+// that a newcomer cannot get the log without them.
+func (s *scene) found(voters, learners, spares int, cfg Config) {
+	*s = scene{t: s.t, out: s.out, mark: s.mark, leaders: map[uint64]uint64{}, applied: map[uint64]string{}}
 	conf := new(messages.ConfState)
 	for id := 1; id <= voters+learners; id++ {
 		if id <= voters {
@@ -198,19 +238,19 @@ func (s *scene) nodes(l line) {
 			conf.Learners = append(conf.Learners, uint64(id))
 		}
 	}
-	for id := 1; id <= voters+learners+l.value("spares", 0); id++ {
-		m := &member{id: uint64(id), disk: disk{hard: &messages.HardState{}, start: &messages.SnapshotMeta{Conf: conf}}}
+	birth, hard := &messages.SnapshotMeta{Conf: conf}, &messages.HardState{}
+	if spares > 0 {
+		birth.Index, birth.Term, hard.Term, hard.Commit = 1, 1, 1, 1
+	}
+	for id := 1; id <= voters+learners+spares; id++ {
+		m := &member{id: uint64(id), disk: disk{hard: hard, start: birth}}
 		if id > voters+learners {
-			m.disk.start = &messages.SnapshotMeta{Conf: &messages.ConfState{}}
+			m.disk = disk{hard: &messages.HardState{}, start: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
 		}
 		m.data, m.base = m.disk.start, m.disk.start
-		m.jitter = &steady{id - 1, l.value("election", 10)}
-		m.cfg = Config{
-			ID: m.id, Group: 1, ElectionTicks: l.value("election", 10), HeartbeatTicks: l.value("heartbeat", 2),
-			MaxAppendBytes: l.value("append-bytes", 1000), MaxInflightMessages: l.value("inflight", 8),
-			MaxInflightBytes: l.value("inflight-bytes", 10000), MaxUncommittedBytes: l.value("uncommitted", 10000),
-			MaxApplyBytes: l.value("apply-bytes", 10000), Rand: rand.New(m.jitter),
-		}
+		m.jitter = &steady{id - 1, cfg.ElectionTicks}
+		m.cfg = cfg
+		m.cfg.ID, m.cfg.Rand = m.id, rand.New(m.jitter)
 		s.members = append(s.members, m)
 		s.boot(m)
 	}
@@ -230,100 +270,4 @@ func (s *scene) preload(l line, m *member) {
 		Term: uint64(l.value("term", int(last))), Vote: uint64(l.value("vote", 0)), Commit: uint64(l.value("commit", 0)),
 	}
 	s.boot(m)
-}
-
-// deliver brings what is on the wire now to its receivers, in order; what they answer stays for the next time.
-// Words choose: from= to= type=; n= takes only the first n of them; keep leaves a copy on the wire.
-func (s *scene) deliver(l line) {
-	for _, m := range s.pick(l, l.has("keep")) {
-		s.handOver(m)
-	}
-}
-
-func (s *scene) drop(l line) {
-	for _, m := range s.pick(l, false) {
-		s.say("lost: %s", show(m))
-	}
-}
-
-func (s *scene) pick(l line, keep bool) (picked []*messages.RaftMessage) {
-	var rest []*messages.RaftMessage
-	for _, m := range s.wire {
-		if matches(l, m) && len(picked) < l.value("n", len(s.wire)) {
-			picked = append(picked, m)
-			if !keep {
-				continue
-			}
-		}
-		rest = append(rest, m)
-	}
-	if len(picked) == 0 {
-		s.say("nothing on the wire")
-	}
-	s.wire = rest
-	return picked
-}
-
-func matches(l line, m *messages.RaftMessage) bool {
-	return (!l.has("from") || uint64(l.value("from", 0)) == m.From) && (!l.has("to") || uint64(l.value("to", 0)) == m.To) &&
-		(!l.has("type") || l.text("type") == kindName(m.Kind))
-}
-
-// handOver is the arrival of one message: a receiver that is down or cut off does not get it.
-func (s *scene) handOver(msg *messages.RaftMessage) {
-	m := s.member(msg.To)
-	if m.core == nil || slices.Contains(s.apart, msg.To) || slices.Contains(s.apart, msg.From) {
-		s.say("lost: %s", show(msg))
-		return
-	}
-	s.say("%s", show(msg))
-	s.indent = "  "
-	if err := m.core.Step(proto.Clone(msg).(*messages.RaftMessage)); err != nil {
-		s.say("%d drops it: %v", m.id, err)
-	}
-	s.carry(m)
-	s.indent = ""
-}
-
-// stabilize delivers until nothing is on the wire. quiet leaves the single messages out of the trace.
-func (s *scene) stabilize(l line) {
-	for rounds := 0; len(s.wire) > 0; rounds++ {
-		if rounds == 100 {
-			l.d.Fatalf(s.t, "the group never comes to rest")
-		}
-		now := s.wire
-		s.wire = nil
-		for _, m := range now {
-			s.handOver(m)
-		}
-	}
-	if l.has("quiet") {
-		s.out = nil
-	}
-}
-
-// inject puts a message on the wire that no core has sent: a late, a forged or a foreign one.
-func (s *scene) inject(l line) {
-	kind := slices.IndexFunc(kindNames, func(name string) bool { return name == l.words()[0] })
-	m := &messages.RaftMessage{
-		Kind: messages.RaftKind(kind), Group: 1, From: uint64(l.value("from", 0)), To: uint64(l.value("to", 0)),
-		Term: uint64(l.value("term", 0)), Reject: l.has("reject"), Transfer: l.has("forced"), ReadSeq: uint64(l.value("read", 0)),
-	}
-	m.Index, m.LogTerm = s.place(l.text("at"))
-	m.HintIndex, m.HintTerm = s.place(l.text("hint"))
-	m.Commit = uint64(l.value("commit", 0))
-	for i, a := range strings.Fields(strings.ReplaceAll(l.text("entries"), ",", " ")) {
-		m.Entries = append(m.Entries, &messages.Entry{Index: m.Index + 1 + uint64(i), Term: l.number(a)})
-	}
-	s.handOver(m)
-}
-
-// place reads index/term.
-func (s *scene) place(text string) (index, term uint64) {
-	if text != "" {
-		if _, err := fmt.Sscanf(text, "%d/%d", &index, &term); err != nil {
-			s.t.Fatalf("%q is not index/term", text)
-		}
-	}
-	return index, term
 }
