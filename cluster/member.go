@@ -39,6 +39,7 @@ type Member struct {
 	joined    bool
 	config    *messages.Config
 	beats     uint64
+	calm      int // beats since there was a newer config or a step of placement
 	placing   bool
 	announce  bool
 	cancel    func()
@@ -58,6 +59,7 @@ type (
 const (
 	memberPath = "member"
 	beatEvery  = 100 * time.Millisecond
+	calmAfter  = 20 // beats; from then on every tenth is enough
 )
 
 func newMember(n *node) *Member {
@@ -104,19 +106,36 @@ func (m *Member) start(self *actor.PID) {
 	if id := m.n.identity(); id.Cluster != 0 {
 		m.joined = true
 	}
+	m.next()
 	if m.n.cached != nil {
 		m.adopt(m.n.cached, false)
 	}
-	m.next()
 }
 
 func (m *Member) next() {
-	m.cancel = m.n.system.Clock.After(beatEvery, func() { m.n.send(m.self, beat{}) })
+	interval := beatEvery
+	if m.joined && m.calm >= calmAfter {
+		interval *= 10
+	}
+	m.cancel = m.n.system.Clock.After(interval, func() { m.n.send(m.self, beat{}) })
+}
+
+// stir makes the beats frequent again.
+func (m *Member) stir() {
+	if m.calm >= calmAfter {
+		m.calm = 0
+		m.cancel()
+		m.next()
+	}
+	m.calm = 0
 }
 
 func (m *Member) onBeat() {
+	if m.beats++; m.joined && m.calm >= calmAfter {
+		m.beats = (m.beats + 9) / 10 * 10
+	}
+	m.calm++
 	m.next()
-	m.beats++
 	if !m.joined {
 		m.seek()
 		return
@@ -254,6 +273,7 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		return
 	}
 	m.config = config
+	m.stir()
 	m.n.board.setConfig(config)
 	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
 	m.n.send(m.n.pids.host, host{config})
@@ -350,6 +370,7 @@ func (m *Member) bear() {
 
 func (m *Member) propose(command *messages.MetaCommand) {
 	m.placing = true
+	m.stir()
 	m.n.ask(command, func(r *messages.Reply) { m.n.send(m.self, placed{r}) })
 }
 

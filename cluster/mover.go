@@ -18,7 +18,7 @@ import (
 //	receives          from               does
 //	follow            Host               takes a newer config
 //	*shardkv.View     the group's Applier takes what the group has
-//	stroll            itself             asks for the next steps, again until they are done
+//	stroll            itself, the Peer   asks for the next steps, again until they are done; the Peer: it leads now
 //	*messages.Replies givers             chunks become Install commands in the own log
 //	told              meta               has answered; if it refused, the next stroll tells it again
 //
@@ -45,13 +45,11 @@ type (
 
 func moverPath(group messages.GroupID) string { return "mover/" + group.String() }
 
-const (
-	strollEvery = 50 * time.Millisecond
-	strollIdle  = 500 * time.Millisecond
-)
+// strollEvery is when steps that have not shown their effect are taken again. With none to take nothing is timed.
+const strollEvery = 50 * time.Millisecond
 
 func newMover(n *node, group messages.GroupID) *Mover {
-	return &Mover{n: n, group: group, leaders: map[uint64]int{}, arrived: map[uint32]uint64{}}
+	return &Mover{n: n, group: group, leaders: map[uint64]int{}, arrived: map[uint32]uint64{}, cancel: func() {}}
 }
 
 func (m *Mover) Receive(ctx actor.Context) {
@@ -59,7 +57,6 @@ func (m *Mover) Receive(ctx actor.Context) {
 	case *actor.Started:
 		m.self = ctx.Self()
 		m.session = m.n.system.Rand("mover/"+m.group.String()).Uint64() | 1
-		m.next(strollEvery)
 	case *actor.Stopping, *actor.Restarting:
 		m.cancel()
 	case follow:
@@ -69,7 +66,7 @@ func (m *Mover) Receive(ctx actor.Context) {
 		m.view = msg
 		m.walk()
 	case stroll:
-		m.next(m.walk())
+		m.walk()
 	case told:
 		m.telling = false
 	case *messages.Replies:
@@ -79,14 +76,10 @@ func (m *Mover) Receive(ctx actor.Context) {
 	}
 }
 
-func (m *Mover) next(after time.Duration) {
-	m.cancel = m.n.system.Clock.After(after, func() { m.n.send(m.self, stroll{}) })
-}
-
-// walk takes the next steps, and says when to look again.
-func (m *Mover) walk() time.Duration {
+// walk takes the next steps.
+func (m *Mover) walk() {
 	if m.config == nil || m.view == nil || !m.n.board.leads(m.group) {
-		return strollEvery * 2
+		return
 	}
 	steps := shardkv.Follow(m.group, m.config, m.view)
 	for _, command := range steps.Commands {
@@ -95,10 +88,9 @@ func (m *Mover) walk() time.Duration {
 	for _, pull := range steps.Pulls {
 		m.ask(messages.GroupID(pull.From), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}})
 	}
-	if len(steps.Commands)+len(steps.Pulls) == 0 && !m.release() {
-		return strollIdle
+	if m.cancel(); m.release() || len(steps.Commands)+len(steps.Pulls) > 0 {
+		m.cancel = m.n.system.Clock.After(strollEvery, func() { m.n.send(m.self, stroll{}) })
 	}
-	return strollEvery
 }
 
 // release ends moves: givers are told that buckets are served here, until their answer says that they are gone there,

@@ -141,7 +141,7 @@ func (n *node) spawn() error {
 	address := n.address()
 	n.pids.writer = actor.NewPID(address, "persistence/log")
 	n.pids.stateWriter = actor.NewPID(address, "persistence/state")
-	n.pids.ticker = actor.NewPID(address, "ticker")
+	n.pids.ticker = actor.NewPID(address, raftactor.TickerPath)
 	n.pids.router = actor.NewPID(address, router.Path)
 	n.pids.host = actor.NewPID(address, "host")
 	n.pids.member = actor.NewPID(address, memberPath)
@@ -162,7 +162,7 @@ func (n *node) spawn() error {
 		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
 		start("persistence/state", func() actor.Actor { return persistence.NewStateWriter(n.stateEngine, n.fail) },
 			actors.Durable(), actors.Batching(0, nil)),
-		start("ticker", func() actor.Actor { return raftactor.NewTicker(n.system) }),
+		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
 		start(memberPath, func() actor.Actor { return newMember(n) }),
 	)
@@ -231,6 +231,16 @@ func (n *node) onView(group messages.GroupID, view any) {
 	case *shardkv.View:
 		n.board.setView(group, v)
 		n.send(actor.NewPID(n.address(), moverPath(group)), v)
+	}
+}
+
+// onState hears how this node's replicas are. It is called on Peers' goroutines.
+func (n *node) onState(status *messages.ReplicaStatus) {
+	group := messages.GroupID(status.Group)
+	led := n.board.leads(group)
+	n.board.setReplica(status)
+	if !led && group != messages.Meta && n.board.leads(group) {
+		n.send(actor.NewPID(n.address(), moverPath(group)), stroll{})
 	}
 }
 

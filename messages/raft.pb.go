@@ -512,6 +512,7 @@ type RaftMessage struct {
 	HintTerm      uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
 	ReadSeq       uint64                 `protobuf:"varint,13,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
 	Transfer      bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"` // a vote asked for by TIMEOUT_NOW: leader stickiness does not apply
+	Quiet         bool                   `protobuf:"varint,15,opt,name=quiet,proto3" json:"quiet,omitempty"`       // a heartbeat's: nothing is under way, rest until somebody speaks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -644,6 +645,13 @@ func (x *RaftMessage) GetTransfer() bool {
 	return false
 }
 
+func (x *RaftMessage) GetQuiet() bool {
+	if x != nil {
+		return x.Quiet
+	}
+	return false
+}
+
 // RaftMessages is what one peer has for one other peer in one turn.
 type RaftMessages struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -689,6 +697,59 @@ func (x *RaftMessages) GetMessages() []*RaftMessage {
 	return nil
 }
 
+// Alive is said between the Tickers of nodes that have groups at rest: there nothing else is said.
+type Alive struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Alive) Reset() {
+	*x = Alive{}
+	mi := &file_eraft_messages_raft_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alive) ProtoMessage() {}
+
+func (x *Alive) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_raft_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alive.ProtoReflect.Descriptor instead.
+func (*Alive) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Alive) GetNode() uint64 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *Alive) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // SnapshotChunk carries part of a group's store from a leader's node. The receiver acknowledges each.
 type SnapshotChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -708,7 +769,7 @@ type SnapshotChunk struct {
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_eraft_messages_raft_proto_msgTypes[7]
+	mi := &file_eraft_messages_raft_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +781,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_raft_proto_msgTypes[7]
+	mi := &file_eraft_messages_raft_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +794,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{7}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SnapshotChunk) GetGroup() uint64 {
@@ -816,7 +877,7 @@ type Pair struct {
 
 func (x *Pair) Reset() {
 	*x = Pair{}
-	mi := &file_eraft_messages_raft_proto_msgTypes[8]
+	mi := &file_eraft_messages_raft_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +889,7 @@ func (x *Pair) String() string {
 func (*Pair) ProtoMessage() {}
 
 func (x *Pair) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_raft_proto_msgTypes[8]
+	mi := &file_eraft_messages_raft_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +902,7 @@ func (x *Pair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pair.ProtoReflect.Descriptor instead.
 func (*Pair) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{8}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Pair) GetKey() []byte {
@@ -872,7 +933,7 @@ type SnapshotAck struct {
 
 func (x *SnapshotAck) Reset() {
 	*x = SnapshotAck{}
-	mi := &file_eraft_messages_raft_proto_msgTypes[9]
+	mi := &file_eraft_messages_raft_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +945,7 @@ func (x *SnapshotAck) String() string {
 func (*SnapshotAck) ProtoMessage() {}
 
 func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_raft_proto_msgTypes[9]
+	mi := &file_eraft_messages_raft_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +958,7 @@ func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotAck.ProtoReflect.Descriptor instead.
 func (*SnapshotAck) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SnapshotAck) GetGroup() uint64 {
@@ -973,7 +1034,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xfc\x02\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\x92\x03\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -990,9 +1051,13 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"hint_index\x18\v \x01(\x04R\thintIndex\x12\x1b\n" +
 	"\thint_term\x18\f \x01(\x04R\bhintTerm\x12\x19\n" +
 	"\bread_seq\x18\r \x01(\x04R\areadSeq\x12\x1a\n" +
-	"\btransfer\x18\x0e \x01(\bR\btransfer\">\n" +
+	"\btransfer\x18\x0e \x01(\bR\btransfer\x12\x14\n" +
+	"\x05quiet\x18\x0f \x01(\bR\x05quiet\">\n" +
 	"\fRaftMessages\x12.\n" +
-	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"\xa9\x02\n" +
+	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +
+	"\x05Alive\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xa9\x02\n" +
 	"\rSnapshotChunk\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x1a\n" +
@@ -1044,7 +1109,7 @@ func file_eraft_messages_raft_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_eraft_messages_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_eraft_messages_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_eraft_messages_raft_proto_goTypes = []any{
 	(EntryKind)(0),        // 0: eraft.EntryKind
 	(RaftKind)(0),         // 1: eraft.RaftKind
@@ -1056,9 +1121,10 @@ var file_eraft_messages_raft_proto_goTypes = []any{
 	(*SnapshotMeta)(nil),  // 7: eraft.SnapshotMeta
 	(*RaftMessage)(nil),   // 8: eraft.RaftMessage
 	(*RaftMessages)(nil),  // 9: eraft.RaftMessages
-	(*SnapshotChunk)(nil), // 10: eraft.SnapshotChunk
-	(*Pair)(nil),          // 11: eraft.Pair
-	(*SnapshotAck)(nil),   // 12: eraft.SnapshotAck
+	(*Alive)(nil),         // 10: eraft.Alive
+	(*SnapshotChunk)(nil), // 11: eraft.SnapshotChunk
+	(*Pair)(nil),          // 12: eraft.Pair
+	(*SnapshotAck)(nil),   // 13: eraft.SnapshotAck
 }
 var file_eraft_messages_raft_proto_depIdxs = []int32{
 	0,  // 0: eraft.Entry.kind:type_name -> eraft.EntryKind
@@ -1068,7 +1134,7 @@ var file_eraft_messages_raft_proto_depIdxs = []int32{
 	3,  // 4: eraft.RaftMessage.entries:type_name -> eraft.Entry
 	8,  // 5: eraft.RaftMessages.messages:type_name -> eraft.RaftMessage
 	7,  // 6: eraft.SnapshotChunk.meta:type_name -> eraft.SnapshotMeta
-	11, // 7: eraft.SnapshotChunk.pairs:type_name -> eraft.Pair
+	12, // 7: eraft.SnapshotChunk.pairs:type_name -> eraft.Pair
 	8,  // [8:8] is the sub-list for method output_type
 	8,  // [8:8] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
@@ -1087,7 +1153,7 @@ func file_eraft_messages_raft_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_raft_proto_rawDesc), len(file_eraft_messages_raft_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -33,35 +33,61 @@ func (p *Peer) tidy() {
 			p.core.Campaign()
 		}
 	}
-	if p.core.Soft().Role == raft.Leader && len(p.desire.nodes) > 0 {
-		p.reconcile()
+	if p.core.Soft().Role == raft.Leader && len(p.desire.nodes) > 0 && !p.reconcile() {
+		p.core.Stir()
 	}
 	p.compact()
 }
 
-func (p *Peer) reconcile() {
+// rest tells the Ticker when the group has come to rest, and when it has woken up. A leader rests with all other
+// members, a follower with its leader.
+func (p *Peer) rest() {
+	if p.core.Quiet() == p.resting {
+		return
+	}
+	if p.resting = p.core.Quiet(); !p.resting {
+		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
+		return
+	}
+	status := p.core.Status()
+	nodes := []uint64{status.Leader}
+	if status.Role == raft.Leader {
+		nodes = slices.Concat(status.Conf.Voters, status.Conf.Learners)
+	}
+	rest := Rest{Peer: p.self}
+	for _, node := range nodes {
+		if node != status.ID {
+			rest.With = append(rest.With, Neighbour{messages.NodeID(node), p.o.Address(messages.NodeID(node))})
+		}
+	}
+	p.o.System.Root.Send(p.o.Ticker, rest)
+}
+
+// reconcile takes the next step to where the group should be. It reports whether there is none.
+func (p *Peer) reconcile() bool {
 	status := p.core.Status()
 	if change := NextChange(status, p.desire.nodes); change != nil {
 		if change.Kind == messages.ConfChange_REMOVE && change.Node == uint64(p.o.Node) {
 			p.onTransfer(Transfer{})
-			return
+			return false
 		}
 		if _, _, err := p.core.ProposeConf(change); err == nil {
 			p.o.System.Events(MemberChanged{
 				Group: p.o.Group, Node: messages.NodeID(change.Node), Change: change.Kind.String(),
 			})
 		}
-		return
+		return false
 	}
 	preferred := p.desire.nodes[0]
 	if preferred == uint64(p.o.Node) || !upToDate(status, preferred) {
 		p.desire.ticks = 0
-		return
+		return true
 	}
 	if p.desire.ticks++; p.desire.ticks >= preferTicks {
 		p.desire.ticks = 0
 		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
 	}
+	return false
 }
 
 // NextChange is the next step from a group's membership to the wanted one: first add as learner, then promote who

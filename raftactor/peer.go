@@ -19,6 +19,7 @@ import (
 //	*messages.RaftMessages   Peers      steps messages of other replicas
 //	*messages.Requests       Routers    commands become one log entry, queries one ReadIndex; or a refusal with a hint
 //	Tick                     Ticker     lets raft's time pass
+//	Lost                     Ticker     a node that a group at rest relies on may be gone
 //	*persistence.Persisted   Writer     what waited for the disk may go on
 //	applied, flushed         Applier    frees memory, allows compaction
 //	viewChanged              Applier    proposals are checked against it
@@ -38,6 +39,7 @@ type Peer struct {
 	entry    *waiter // what is gathered for the next entry
 	pace     pace
 	timer    bool // a pause is on its way
+	resting  bool // the Ticker has been told so
 	reads    []*messages.Asker
 	asked    map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
 	askedNow int
@@ -103,6 +105,7 @@ func (p *Peer) Receive(ctx actor.Context) {
 		p.propose()
 		p.read()
 		p.output()
+		p.rest()
 	}
 }
 
@@ -114,6 +117,8 @@ func (p *Peer) on(message any) {
 		p.onRequests(m)
 	case Tick:
 		p.onTick()
+	case Lost:
+		p.core.Lost(uint64(m.Node))
 	case *persistence.Persisted:
 		p.onPersisted(m)
 	case pause:
@@ -130,6 +135,9 @@ func (p *Peer) on(message any) {
 		p.onStaged(m)
 	case Desire:
 		p.desire.want(m.Nodes, m.Birth)
+		if p.core.Soft().Role == raft.Leader {
+			p.core.Stir()
+		}
 	case Transfer:
 		p.onTransfer(m)
 	}

@@ -34,6 +34,7 @@ type Options struct {
 type Limits struct {
 	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
+	RestTicks        int // without anything to do until a group comes to rest. Default 20: 1 s; below 0: never
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB
 	InflightMessages int // appends on the way to one follower. Default 64
@@ -56,6 +57,9 @@ func (l Limits) withDefaults() Limits {
 		if *f.field <= 0 {
 			*f.field = f.value
 		}
+	}
+	if l.RestTicks == 0 {
+		l.RestTicks = 20
 	}
 	return l
 }
@@ -80,7 +84,7 @@ func Start(o Options) error {
 	}
 	core, err := raft.New(raft.Config{
 		ID: uint64(o.Node), Group: uint64(o.Group),
-		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks,
+		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks, RestTicks: o.Limits.RestTicks,
 		MaxAppendBytes:      o.Limits.AppendBytes,
 		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
 		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes,

@@ -34,7 +34,8 @@ type Router struct {
 	groups   map[uint64]*messages.Requests
 	order    []uint64
 	pulls    int
-	stale    bool
+	stale    bool // a newer config is wanted
+	pulling  bool // and asked for
 	self     *actor.PID
 }
 
@@ -87,9 +88,8 @@ type Options struct {
 func (r *Router) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		r.self, r.stale = ctx.Self(), true
-		r.pull()
-		r.next()
+		r.self = ctx.Self()
+		r.outdated()
 	case []any:
 		for _, element := range m {
 			message, _ := actors.Unwrap(element)
@@ -110,14 +110,20 @@ func (r *Router) on(message any) {
 			r.stale = false
 		}
 	case refresh:
-		if r.stale {
-			r.pull()
+		if r.pulling = false; r.stale {
+			r.outdated()
 		}
-		r.next()
 	}
 }
 
-func (r *Router) next() {
+// outdated asks for a newer config, and again until there is one.
+func (r *Router) outdated() {
+	r.stale = true
+	if r.pulling {
+		return
+	}
+	r.pulling = true
+	r.pull()
 	r.system.Clock.After(refreshEvery, func() { r.system.Root.Send(r.self, refresh{}) })
 }
 
@@ -134,7 +140,7 @@ func (r *Router) onForward(f *forward) {
 		key := group
 		if address == "" {
 			key, node = ^uint64(0), 0
-			r.stale = true
+			r.outdated()
 		}
 		if told[key] == nil {
 			told[key] = &sent{node: node, to: group}
@@ -227,7 +233,7 @@ func (r *Router) onHealed(h healed) {
 		if n := r.table.Buckets(); n > 0 {
 			r.table.Move(uint32(messages.BucketOf(h.key, n)), h.hint)
 		}
-		r.stale = true
+		r.outdated()
 	case h.heard:
 		r.table.Silent(h.node, false)
 	case h.leader != 0:

@@ -8,6 +8,7 @@ func Rules() []actors.Rule {
 		{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true},
 		{Type: "eraft.Replies", Paths: []string{"session/", "mover/"}},
 		{Type: "eraft.RaftMessages", Paths: []string{"raft/"}},
+		{Type: "eraft.Alive", Paths: []string{"ticker"}},
 		{Type: "eraft.SnapshotChunk", Paths: []string{"snapshot/"}},
 		{Type: "eraft.SnapshotAck", Paths: []string{"snapshot/"}},
 		{Type: "eraft.Hello", Paths: []string{MemberPath}, Guest: true},

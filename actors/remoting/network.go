@@ -32,6 +32,7 @@ const (
 	batchMessages   = 16      // of Proto.Actor into one gRPC message: together below maxBatchBytes
 	maxBatchBytes   = 80 << 20
 	dialFor         = 10 * time.Second
+	window          = 4 << 20 // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
 	endpointQueue   = 1024
 )
 
@@ -71,11 +72,13 @@ func (n *Network) Attach(sys *actors.System) error {
 		remote.WithEndpointWriterBatchSize(batchMessages),
 		remote.WithServerOptions(
 			grpc.MaxRecvMsgSize(maxBatchBytes),
+			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 			grpc.StreamInterceptor(n.receive), grpc.UnaryInterceptor(rejectUnary),
 		),
 		remote.WithDialOptions(
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, MaxDelay: 300 * time.Millisecond},

@@ -32,6 +32,7 @@ func (c *Core) ProposeConf(change *messages.ConfChange) (index, term uint64, err
 		Index: c.log.last() + 1, Term: c.term, TimeMs: c.LogTime(),
 		Kind: messages.EntryKind_CONF_CHANGE, Commands: [][]byte{body},
 	}
+	c.Stir()
 	c.log.append([]*messages.Entry{e})
 	c.confPending = e.Index
 	return e.Index, e.Term, nil

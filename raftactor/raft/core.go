@@ -27,6 +27,7 @@ type Config struct {
 	ID, Group           uint64
 	ElectionTicks       int        // election timeouts are random in [ElectionTicks, 2*ElectionTicks)
 	HeartbeatTicks      int        // below ElectionTicks
+	RestTicks           int        // without anything to do until a group comes to rest; 0: never. Who sets it must call Lost
 	MaxAppendBytes      int        // entries of one append; one entry above it still travels
 	MaxInflightMessages int        // appends on the way to one follower
 	MaxInflightBytes    int        // likewise
@@ -91,6 +92,8 @@ type Core struct {
 	elapsed int // ticks since the leader was heard, or since the campaign began
 	beat    int // ticks since the last heartbeat round
 	timeout int // this time's random election timeout
+	rested  int // ticks since something was to be done
+	quiet   bool
 
 	transfer      uint64 // who is to lead, 0: nobody
 	transferTicks int
@@ -166,6 +169,7 @@ func (c *Core) become(role Role, term, lead uint64) {
 	c.elapsed, c.beat, c.transfer = 0, 0, 0
 	c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
 	c.votes = c.votes[:0]
+	c.Stir()
 	if role != Leader {
 		c.peers = nil
 		c.reads.fail(&c.out, ErrNotLeader)
@@ -177,6 +181,9 @@ func (c *Core) become(role Role, term, lead uint64) {
 
 // Tick lets one tick of time pass.
 func (c *Core) Tick() {
+	if c.quiet {
+		return
+	}
 	c.elapsed++
 	if c.role != Leader {
 		if c.elapsed >= c.timeout {
@@ -202,8 +209,10 @@ func (c *Core) Tick() {
 			c.transfer = 0
 		}
 	}
+	c.rested++
 	if c.beat++; c.beat >= c.cfg.HeartbeatTicks {
 		c.beat = 0
+		c.restIfSettled()
 		c.heartbeat()
 	}
 }
@@ -212,6 +221,9 @@ func (c *Core) Tick() {
 func (c *Core) Step(m *messages.RaftMessage) error {
 	if m.From == 0 || m.From == c.cfg.ID || m.To != c.cfg.ID {
 		return ErrUnwanted
+	}
+	if stirring(m) {
+		c.Stir()
 	}
 	if m.Term > c.term {
 		if err := c.newer(m); err != nil {

@@ -145,6 +145,7 @@ func (c *Core) Transfer(to uint64) error {
 	if !c.voter(to) || to == c.cfg.ID {
 		return ErrInvalidConf
 	}
+	c.Stir()
 	c.transfer, c.transferTicks = to, 0
 	c.pushTransfer()
 	return nil

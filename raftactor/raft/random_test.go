@@ -102,13 +102,23 @@ func (w *world) fail(format string, args ...any) {
 
 func (w *world) boot(s *simNode) {
 	core, err := New(Config{
-		ID: s.id, Group: 9, ElectionTicks: 10, HeartbeatTicks: 2, MaxAppendBytes: 300, MaxInflightMessages: 4,
+		ID: s.id, Group: 9, ElectionTicks: 10, HeartbeatTicks: 2, RestTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
 		MaxInflightBytes: 900, MaxUncommittedBytes: 3000, MaxApplyBytes: 500, Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
 	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.entries, Applied: s.data.Index})
 	if err != nil {
 		w.fail("boot %d: %v", s.id, err)
 	}
 	s.core, s.down, s.mine, s.page, s.todo = core, false, map[uint64]uint64{}, nil, nil
+	w.lost(s.id)
+}
+
+// lost tells everybody that a node was gone, as who watches over groups at rest does.
+func (w *world) lost(id uint64) {
+	for _, s := range w.nodes {
+		if s.core != nil && s.id != id {
+			s.core.Lost(id)
+		}
+	}
 }
 
 // crash loses the memory; with power also everything on disk that was not synced.
@@ -174,6 +184,8 @@ func (w *world) step() {
 		if err := s.core.Transfer(w.nodes[w.rng.IntN(len(w.nodes))].id); err == nil {
 			w.carry(s)
 		}
+	case k < 995:
+		w.lost(s.id) // it was only slow
 	}
 }
 
@@ -377,51 +389,84 @@ func (w *world) heal() {
 			w.boot(s)
 		}
 	}
-	calm := func(rounds int) {
-		for range rounds {
-			for _, s := range w.nodes {
-				w.tick(s)
-				w.sync(s, len(s.todo))
+	w.calm(120)
+	leader := w.leader()
+	before := w.confirmed
+	w.propose(leader)
+	w.read(leader)
+	w.calm(40)
+	if w.confirmed == before || w.reads[w.token] != 0 {
+		w.fail("no progress after the faults ended: %s", w.describe())
+	}
+	members := slices.Concat(leader.core.conf.Voters, leader.core.conf.Learners)
+	stray := slices.ContainsFunc(w.nodes, func(s *simNode) bool { return s.core.voter(s.id) && !slices.Contains(members, s.id) })
+	for _, id := range members {
+		if s := w.nodes[id-1]; s.data.Index != leader.data.Index {
+			w.fail("node %d did not catch up: %s", id, w.describe())
+		}
+		if !stray && !w.nodes[id-1].core.Quiet() { // who does not know that it was removed disturbs the rest
+			w.fail("node %d does not rest: %s", id, w.describe())
+		}
+	}
+	if !stray && len(w.wire) > 0 {
+		w.fail("a group at rest still talks: %v", w.wire)
+	}
+	w.rouse(leader)
+}
+
+// rouse takes the leader of a group at rest away: the others must elect another one.
+func (w *world) rouse(leader *simNode) {
+	if len(leader.core.conf.Voters) < 3 {
+		return
+	}
+	w.crash(leader)
+	w.lost(leader.id)
+	w.calm(60)
+	if next := w.leader(); next.id == leader.id {
+		w.fail("node %d leads though it is gone", next.id)
+	}
+}
+
+// calm lets time pass without faults.
+func (w *world) calm(rounds int) {
+	for range rounds {
+		for _, s := range w.nodes {
+			w.tick(s)
+			w.sync(s, len(s.todo))
+		}
+		for range 3 {
+			now := w.wire
+			w.wire = nil
+			for _, m := range now {
+				if s := w.nodes[m.To-1]; !s.down {
+					_ = s.core.Step(proto.Clone(m).(*messages.RaftMessage))
+					w.carry(s)
+				}
 			}
-			for range 3 {
-				now := w.wire
-				w.wire = nil
-				for _, m := range now {
-					_ = w.nodes[m.To-1].core.Step(proto.Clone(m).(*messages.RaftMessage))
-					w.carry(w.nodes[m.To-1])
-				}
-				for _, s := range w.nodes {
-					w.sync(s, len(s.todo))
-				}
+			for _, s := range w.nodes {
+				w.sync(s, len(s.todo))
 			}
 		}
 	}
-	calm(120)
-	var leader *simNode
+}
+
+func (w *world) leader() (leader *simNode) {
 	for _, s := range w.nodes {
-		if s.core.role == Leader && (leader == nil || s.core.term > leader.core.term) {
+		if !s.down && s.core.role == Leader && (leader == nil || s.core.term > leader.core.term) {
 			leader = s
 		}
 	}
 	if leader == nil {
 		w.fail("no leader after the faults ended: %s", w.describe())
 	}
-	before := w.confirmed
-	w.propose(leader)
-	w.read(leader)
-	calm(40)
-	if w.confirmed == before || w.reads[w.token] != 0 {
-		w.fail("no progress after the faults ended: %s", w.describe())
-	}
-	for _, id := range slices.Concat(leader.core.conf.Voters, leader.core.conf.Learners) {
-		if s := w.nodes[id-1]; s.data.Index != leader.data.Index {
-			w.fail("node %d did not catch up: %s", id, w.describe())
-		}
-	}
+	return leader
 }
 
 func (w *world) describe() (text string) {
 	for _, s := range w.nodes {
+		if s.down {
+			continue
+		}
 		text += fmt.Sprintf("\n%+v", s.core.Status())
 	}
 	return text

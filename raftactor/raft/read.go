@@ -28,6 +28,7 @@ func (c *Core) ReadIndex(token uint64) error {
 	if c.role != Leader {
 		return ErrNotLeader
 	}
+	c.Stir()
 	c.reads.waiting = append(c.reads.waiting, token)
 	return nil
 }

@@ -15,6 +15,7 @@ func (c *Core) Propose(commands [][]byte, timeMs uint64) (index, term uint64, er
 	if c.uncommitted() >= c.cfg.MaxUncommittedBytes {
 		return 0, 0, ErrOverloaded
 	}
+	c.Stir()
 	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Commands: commands}
 	c.log.append([]*messages.Entry{e})
 	return e.Index, e.Term, nil
@@ -67,7 +68,7 @@ func (c *Core) sendAppend(p *progress) bool {
 func (c *Core) heartbeat() {
 	for _, p := range c.peers {
 		m := c.message(messages.RaftKind_HEARTBEAT, p.id, nil)
-		m.Commit, m.ReadSeq = min(p.match, c.commit), c.reads.seq
+		m.Commit, m.ReadSeq, m.Quiet = min(p.match, c.commit), c.reads.seq, c.quiet
 		c.out.now(m)
 	}
 }
@@ -121,6 +122,7 @@ func (c *Core) accept(m *messages.RaftMessage) bool {
 
 func (c *Core) onHeartbeat(m *messages.RaftMessage) {
 	c.commitTo(min(m.Commit, c.log.last()))
+	c.followToRest(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
 	reply.ReadSeq = m.ReadSeq
 	c.out.now(reply)

@@ -35,11 +35,13 @@ type view struct {
 	start, commit    uint64
 	log              []*messages.Entry
 	conf             string
+	quiet            bool
 }
 
 func (m *member) view() view {
 	c := m.core
-	v := view{role: c.role, term: c.term, vote: c.vote, lead: c.lead, start: c.log.start.Index, commit: c.commit, conf: showConf(c.conf)}
+	v := view{role: c.role, term: c.term, vote: c.vote, lead: c.lead, start: c.log.start.Index, commit: c.commit}
+	v.conf, v.quiet = showConf(c.conf), c.quiet
 	v.log = slices.Clone(c.log.entries)
 	return v
 }

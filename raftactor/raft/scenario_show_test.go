@@ -36,7 +36,11 @@ func show(m *messages.RaftMessage) string {
 		}
 		return fmt.Sprintf("%s: has %d", head, m.Index)
 	case messages.RaftKind_HEARTBEAT:
-		return fmt.Sprintf("%s: commit %d%s", head, m.Commit, ifNot(m.ReadSeq, ", read round %d"))
+		text := fmt.Sprintf("%s: commit %d%s", head, m.Commit, ifNot(m.ReadSeq, ", read round %d"))
+		if m.Quiet {
+			text += ", rest"
+		}
+		return text
 	case messages.RaftKind_HEARTBEAT_REPLY:
 		return head + ifNot(m.ReadSeq, ": read round %d")
 	case messages.RaftKind_PRE_VOTE, messages.RaftKind_VOTE:
@@ -185,6 +189,8 @@ func changes(was, now view) (parts []string) {
 	}
 	add(was.commit != now.commit, "commit %d", now.commit)
 	add(was.conf != now.conf, "%s", now.conf)
+	add(now.quiet && !was.quiet, "rests")
+	add(was.quiet && !now.quiet, "wakes up")
 	return parts
 }
 

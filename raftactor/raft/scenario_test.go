@@ -139,6 +139,7 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"remove":      func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_REMOVE) },
 	"compact":     (*scene).compact,
 	"snapshot":    (*scene).snapshot,
+	"lost":        func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
 	"unreachable": func(_ *scene, l line, m *member) { m.core.Unreachable(l.at(1)) },
 	"crash":       (*scene).crash,
 	"restart":     (*scene).restart,
@@ -221,7 +222,7 @@ func (s *scene) nodes(l line) {
 		Group: 1, ElectionTicks: l.value("election", 10), HeartbeatTicks: l.value("heartbeat", 2),
 		MaxAppendBytes: l.value("append-bytes", 1000), MaxInflightMessages: l.value("inflight", 8),
 		MaxInflightBytes: l.value("inflight-bytes", 10000), MaxUncommittedBytes: l.value("uncommitted", 10000),
-		MaxApplyBytes: l.value("apply-bytes", 10000),
+		MaxApplyBytes: l.value("apply-bytes", 10000), RestTicks: l.value("rest", 0),
 	})
 }
 
