@@ -4,6 +4,8 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 )
 
 // Env is all that actors may know of the world outside their messages. Production and simulation differ only here.
@@ -12,6 +14,8 @@ type Env struct {
 	Rand   func(name string) *rand.Rand // a source of its own per name, so that one actor's draws never shift another's
 	Events func(Event)                  // must not block; called on the actor's goroutine
 	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
+	// Props changes how the actor at a path is run, just before it is spawned; nil: as Proto.Actor does.
+	Props func(props *actor.Props, path string) *actor.Props
 }
 
 // Clock is time as actors see it.

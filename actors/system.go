@@ -77,12 +77,14 @@ func (s *System) Spawn(path string, producer func() actor.Actor, options ...Opti
 	for _, option := range options {
 		option(&o)
 	}
-	var props []actor.PropsOption
+	props := actor.PropsFromProducer(producer, actor.WithGuardian(s.supervision(path, o.durable)))
 	if o.mailbox != nil {
-		props = append(props, actor.WithMailbox(o.mailbox))
+		props.Configure(actor.WithMailbox(o.mailbox))
 	}
-	props = append(props, actor.WithGuardian(s.supervision(path, o.durable)))
-	pid, err := s.Root.SpawnNamed(actor.PropsFromProducer(producer, props...), path)
+	if s.Props != nil {
+		props = s.Props(props, path)
+	}
+	pid, err := s.Root.SpawnNamed(props, path)
 	if err != nil {
 		return nil, fmt.Errorf("spawn %s: %w", path, err)
 	}

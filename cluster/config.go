@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
@@ -28,13 +30,21 @@ type Config struct {
 	Replicas  int      // replicas per shard group of a new cluster; default 3
 	Insecure  bool     // allow listening beyond loopback without TLS
 
-	Logger *slog.Logger // optional
-	// Network and Engines replace what a node stands on, in tests: TCP and RocksDB when nil.
-	Network func(Config) actors.Network
-	Engines func(dir string) (log, state persistence.Engine, err error)
-	Clock   actors.Clock
-	Seed    uint64 // of the node's random numbers; 0: drawn
-	Limits  raftactor.Limits
+	Logger *slog.Logger       // optional
+	Events func(actors.Event) // optional; hears every event, beside the log and the metrics; must not block
+	Limits raftactor.Limits
+	Ground Ground
+}
+
+// Ground is what a node stands on. Simulations bring their own; a zero field is the real thing.
+type Ground struct {
+	Network func(Config) actors.Network                                 // TCP
+	Engines func(dir string) (log, state persistence.Engine, err error) // RocksDB, and a lock on the directory
+	Clock   actors.Clock                                                // the machine's
+	Props   func(props *actor.Props, path string) *actor.Props          // how actors are run: as Proto.Actor does
+	Seed    uint64                                                      // of the node's random numbers: drawn. No two lives of a node may share one
+	Fatal   func(error)                                                 // ends a node that must not go on: Close without hand-over
+	OnApply raftactor.Observer                                          // sees everything that replicas apply: nobody
 }
 
 func (c *Config) fill() error {

@@ -47,6 +47,7 @@ type node struct {
 
 	stopping sync.Once
 	failure  atomic.Pointer[error]
+	seed     uint64
 	done     chan struct{}
 }
 
@@ -57,6 +58,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &node{c: c, done: make(chan struct{})}
+	n.seed = c.Ground.Seed
+	if n.seed == 0 {
+		n.seed = rand.Uint64()
+	}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.stop(false))
 	}
@@ -78,20 +83,18 @@ func (n *node) start(ctx context.Context) error {
 
 // open takes the directory and reads who this node is. The boot epoch is raised and synced before anything speaks.
 func (n *node) open() error {
-	lock, err := persistence.LockDir(n.c.Dir)
-	if err != nil {
-		return err
-	}
-	n.lock = lock
-	open := n.c.Engines
+	open, err := n.c.Ground.Engines, error(nil)
 	if open == nil {
+		if n.lock, err = persistence.LockDir(n.c.Dir); err != nil {
+			return err
+		}
 		open = openRocksDB
 	}
 	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {
 		return err
 	}
 	n.log = persistence.OpenLog(n.logEngine)
-	id, err := persistence.RaiseEpoch(n.logEngine, n.c.Name, rand.Uint64)
+	id, err := persistence.RaiseEpoch(n.logEngine, n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
 	if err != nil {
 		return err
 	}
@@ -101,28 +104,28 @@ func (n *node) open() error {
 
 // connect makes the actor system and joins the network.
 func (n *node) connect() error {
-	clock := n.c.Clock
+	clock := n.c.Ground.Clock
 	if clock == nil {
 		clock = actors.NewWallClock()
 	}
 	n.board = newBoard(clock.Now)
 	n.board.setIdentity(n.identity())
-	seed := n.c.Seed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
 	n.metrics = newMetrics(n)
 	toLog := logEvents(n.c.Logger)
 	env := actors.Env{
 		Clock: clock,
-		Rand:  actors.SeededRand(seed),
+		Rand:  actors.SeededRand(n.seed),
 		Events: func(e actors.Event) {
 			n.metrics.Event(e)
 			toLog(e)
+			if n.c.Events != nil {
+				n.c.Events(e)
+			}
 		},
 		Fatal: n.fail,
+		Props: n.c.Ground.Props,
 	}
-	network := n.c.Network
+	network := n.c.Ground.Network
 	if network == nil {
 		network = overTCP
 	}
@@ -251,6 +254,10 @@ func (n *node) fail(err error) {
 	}
 	if n.system != nil {
 		n.system.Events(Stopped{Reason: err})
+	}
+	if n.c.Ground.Fatal != nil {
+		n.c.Ground.Fatal(err)
+		return
 	}
 	go func() {
 		if stopped := n.stop(false); stopped != nil {

@@ -182,6 +182,9 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 			a.fail(fmt.Errorf("entry %d, command %d: %w", entry.Index, i, err))
 			return false
 		}
+		if a.o.OnApply != nil {
+			a.o.OnApply(a.o.Node, at, command, reply)
+		}
 		if to, ok := w.recipient(i); ok {
 			a.answers.add(to, reply)
 		}

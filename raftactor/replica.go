@@ -27,8 +27,12 @@ type Options struct {
 	Check       Checker                       // optional
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
+	OnApply     Observer                      // optional; called on the Applier's goroutine after each command, must not block
 	Limits      Limits
 }
+
+// Observer sees what a replica does with its log: a command, where it stands, and what the Machine said to it.
+type Observer func(node messages.NodeID, at Position, command []byte, reply *messages.Reply)
 
 // Limits bound memory and message sizes. The zero value of a field means its default.
 type Limits struct {

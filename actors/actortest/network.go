@@ -1,0 +1,220 @@
+package actortest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// Network carries messages between nodes: encoded when they are sent, decoded when they arrive, so that nobody shares
+// memory. Delivery is what Proto.Actor promises, at most once; per link and direction it is in order unless a fault
+// says otherwise. A message that is not protobuf cannot travel, and fails the test.
+type Network struct {
+	w        *World
+	usual    Faults
+	links    map[link]*wireState
+	rule     func(Envelope) Faults
+	isolated map[link]bool
+	gate     Gate
+	flying   int
+}
+
+type link struct{ from, to string }
+
+type wireState struct {
+	faults *Faults // nil: as usual
+	last   time.Duration
+}
+
+// Faults are how a link behaves. Probabilities are from 0 to 1.
+type Faults struct {
+	Drop      float64
+	Duplicate float64
+	Reorder   float64       // a message does not wait for those before it, and may take up to ten times as long
+	Min, Max  time.Duration // how long a message travels
+}
+
+// Envelope is a message on its way.
+type Envelope struct {
+	From, To string // addresses
+	Sender   *actor.PID
+	Target   *actor.PID
+	Message  proto.Message
+	Stamp    any // of the Gate
+}
+
+// Gate stands at the nodes' ends of the network, as a protocol that says who speaks does.
+type Gate interface {
+	// Stamp is what goes with a message that leaves a node.
+	Stamp(from *Node) any
+	// Admit tells whether what arrives at a node may come in.
+	Admit(at *Node, e Envelope) bool
+}
+
+func newNetwork(w *World) *Network {
+	return &Network{
+		w: w, usual: Faults{Min: 100 * time.Microsecond, Max: time.Millisecond},
+		links: map[link]*wireState{}, isolated: map[link]bool{},
+	}
+}
+
+// Behave changes how links behave that nothing else is said of.
+func (n *Network) Behave(f Faults) { n.usual = f }
+
+// Link changes how one direction of a link behaves; nil: as usual.
+func (n *Network) Link(from, to string, f *Faults) { n.state(link{from, to}).faults = f }
+
+// Each asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
+func (n *Network) Each(rule func(Envelope) Faults) { n.rule = rule }
+
+// Through puts a Gate at every node.
+func (n *Network) Through(g Gate) { n.gate = g }
+
+// Cut stops one direction of a link; what is on its way still arrives.
+func (n *Network) Cut(from, to string) { n.isolated[link{from, to}] = true }
+
+// Partition lets nodes reach only those of their own part. Nodes of no part reach nobody.
+func (n *Network) Partition(parts ...[]string) {
+	n.Heal()
+	for _, from := range n.w.order {
+		for _, to := range n.w.order {
+			together := slices.ContainsFunc(parts, func(part []string) bool {
+				return slices.Contains(part, from.address) && slices.Contains(part, to.address)
+			})
+			if from != to && !together {
+				n.Cut(from.address, to.address)
+			}
+		}
+	}
+}
+
+// Heal ends all cuts and partitions.
+func (n *Network) Heal() { clear(n.isolated) }
+
+func (n *Network) state(l link) *wireState {
+	if n.links[l] == nil {
+		n.links[l] = &wireState{}
+	}
+	return n.links[l]
+}
+
+// wire is the process that stands for everything on other nodes.
+type wire struct{ life *life }
+
+func (p *wire) Stop(*actor.PID) {}
+
+func (p *wire) SendUserMessage(target *actor.PID, message any) {
+	_, body, sender := actor.UnwrapEnvelope(message)
+	p.send(target, sender, body, false)
+}
+
+func (p *wire) SendSystemMessage(target *actor.PID, message any) {
+	switch message.(type) {
+	case *actor.Watch, *actor.Unwatch, *actor.Terminated:
+		p.send(target, nil, message, true)
+	}
+}
+
+func (p *wire) send(target, sender *actor.PID, body any, system bool) {
+	n := p.life.node.w.net
+	message, ok := body.(proto.Message)
+	if !ok {
+		n.w.t.Errorf("a %T cannot travel from %s to %s: it is no protobuf message", body, p.life.node.address, name(target))
+		return
+	}
+	if p.life.dead {
+		return
+	}
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
+	if err != nil {
+		n.w.t.Errorf("a %T cannot be encoded: %v", body, err)
+		return
+	}
+	e := Envelope{From: p.life.node.address, To: target.Address, Sender: copyPID(sender), Target: copyPID(target), Message: message}
+	if n.gate != nil {
+		e.Stamp = n.gate.Stamp(p.life.node)
+	}
+	n.dispatch(e, encoded, system)
+}
+
+func copyPID(pid *actor.PID) *actor.PID {
+	if pid == nil {
+		return nil
+	}
+	return &actor.PID{Address: pid.Address, Id: pid.Id, RequestId: pid.RequestId}
+}
+
+// dispatch decides what becomes of a message.
+func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
+	n.w.journal.add(Entry{At: n.w.now, Kind: Sent, From: e.From, To: name(e.Target), Message: e.Message, content: encoded})
+	state := n.state(link{e.From, e.To})
+	f := n.usual
+	if state.faults != nil {
+		f = *state.faults
+	}
+	var special Faults
+	if n.rule != nil {
+		special = n.rule(e)
+	}
+	chance := func(a, b float64) bool {
+		p := max(a, b)
+		return p > 0 && n.w.rng.Float64() < p
+	}
+	if n.isolated[link{e.From, e.To}] || chance(f.Drop, special.Drop) {
+		n.w.journal.add(Entry{At: n.w.now, Kind: Dropped, From: e.From, To: name(e.Target), Message: e.Message})
+		return
+	}
+	copies := 1
+	if chance(f.Duplicate, special.Duplicate) {
+		copies = 2
+	}
+	for range copies {
+		at := n.w.now + n.draw(f) + n.draw(special)
+		if chance(f.Reorder, special.Reorder) {
+			at += time.Duration(n.w.rng.Int64N(int64(10*f.Max) + 1))
+		} else {
+			at = max(at, state.last)
+			state.last = at
+		}
+		n.flying++
+		n.w.timers.push(timer{at: at, arrival: true, fire: func() { n.arrive(e, encoded, system) }})
+	}
+}
+
+func (n *Network) draw(f Faults) time.Duration {
+	if f.Max <= f.Min {
+		return f.Min
+	}
+	return f.Min + time.Duration(n.w.rng.Int64N(int64(f.Max-f.Min)))
+}
+
+// arrive decodes a message and hands it to whoever lives at its address now.
+func (n *Network) arrive(e Envelope, encoded []byte, system bool) {
+	to := n.w.nodes[e.To]
+	if to == nil || !to.Alive() {
+		n.w.journal.add(Entry{At: n.w.now, Kind: Dropped, From: e.From, To: name(e.Target), Message: e.Message})
+		return
+	}
+	message := e.Message.ProtoReflect().New().Interface()
+	if err := proto.Unmarshal(encoded, message); err != nil {
+		n.w.t.Errorf("a %T cannot be decoded: %v", e.Message, err)
+		return
+	}
+	e.Message = message
+	if n.gate != nil && !n.gate.Admit(to, e) {
+		n.w.journal.add(Entry{At: n.w.now, Kind: Dropped, From: e.From, To: name(e.Target), Message: e.Message})
+		return
+	}
+	root, target := to.System().Root, copyPID(e.Target)
+	switch {
+	case system:
+		process, _ := to.System().ProcessRegistry.GetLocal(target.Id)
+		process.SendSystemMessage(target, message)
+	case e.Sender != nil:
+		root.RequestWithCustomSender(target, message, copyPID(e.Sender))
+	default:
+		root.Send(target, message)
+	}
+}

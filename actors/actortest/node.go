@@ -1,0 +1,253 @@
+package actortest
+
+import (
+	"io"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Node is a process of the World: an address, and one life after another. A life is an actor system; Crash ends it
+// without a word, and Restart begins another at the same address. What a life kept in memory is gone with it.
+type Node struct {
+	w       *World
+	address string
+	life    *life
+	clock   *Clock
+	paused  bool
+	held    []func() // what happened to a paused node
+	slow    map[string]func() time.Duration
+}
+
+// life is one run of a node.
+type life struct {
+	node   *Node
+	system *actor.ActorSystem
+	dead   bool
+}
+
+// Node gives the node at an address. Its first life begins with its first actor.
+func (w *World) Node(address string) *Node {
+	if n := w.nodes[address]; n != nil {
+		return n
+	}
+	n := &Node{w: w, address: address, slow: map[string]func() time.Duration{}}
+	n.clock = &Clock{node: n, w: w, rate: 1}
+	w.nodes[address] = n
+	w.order = append(w.order, n)
+	return n
+}
+
+// Restart ends the life of the node, if it has one, and begins another with an empty actor system, which it gives.
+func (n *Node) Restart() *actor.ActorSystem {
+	system := actor.NewActorSystem(actor.WithLoggerFactory(silent))
+	n.Live(system)
+	return system
+}
+
+// Live ends the life of the node, if it has one, and begins another in an actor system that was made elsewhere and has
+// no actors yet. They must be spawned with Props.
+func (n *Node) Live(sys *actor.ActorSystem) {
+	if n.Alive() {
+		n.Crash()
+	}
+	life := &life{node: n, system: sys}
+	n.life, n.paused, n.held = life, false, nil
+	sys.ProcessRegistry.Address = n.address
+	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return &wire{life}, true })
+	sys.EventStream.Subscribe(func(event any) {
+		if dead, ok := event.(*actor.DeadLetterEvent); ok {
+			n.w.journal.add(Entry{At: n.w.now, Kind: DeadLetter, From: name(dead.Sender), To: name(dead.PID), Message: dead.Message})
+		}
+	})
+	n.w.journal.add(Entry{At: n.w.now, Kind: Started, To: n.address})
+}
+
+func silent(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// Crash ends the node at once: its actors do nothing any more, and its mail and timers are gone. Messages that it has
+// sent are still on their way.
+func (n *Node) Crash() {
+	n.life.dead = true
+	n.held = nil
+	n.w.journal.add(Entry{At: n.w.now, Kind: Crashed, To: n.address})
+}
+
+// Alive tells whether the node has a life.
+func (n *Node) Alive() bool { return n.life != nil && !n.life.dead }
+
+// Address of the node, as in PIDs.
+func (n *Node) Address() string { return n.address }
+
+// System is the actor system of this life, or of the last one.
+func (n *Node) System() *actor.ActorSystem {
+	if n.life == nil {
+		n.Restart()
+	}
+	return n.life.system
+}
+
+// Clock is the node's time. It outlives crashes.
+func (n *Node) Clock() *Clock { return n.clock }
+
+// Pause stops the node as SIGSTOP does: nothing runs, and what arrives waits.
+func (n *Node) Pause() { n.paused = true }
+
+// Resume lets a paused node go on, with everything that has piled up.
+func (n *Node) Resume() {
+	held := n.held
+	n.paused, n.held = false, nil
+	for _, f := range held {
+		f()
+	}
+}
+
+// Slow makes each activation of the actor at a path wait for a drawn time, as one waits that writes to a disk.
+// nil ends it.
+func (n *Node) Slow(path string, delay func() time.Duration) {
+	if delay == nil {
+		delete(n.slow, path)
+		return
+	}
+	n.slow[path] = delay
+}
+
+// Spawn starts an actor under a name. Its children live in the World as well.
+func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
+	n.w.t.Helper()
+	root := n.System().Root
+	pid, err := root.SpawnNamed(n.Props(props, name), name)
+	if err != nil {
+		n.w.Fail("spawn %s on %s: %v", name, n.address, err)
+	}
+	return pid
+}
+
+// Props gives props that run in the World, for code that spawns by itself. They are for one spawn, under that path.
+func (n *Node) Props(props *actor.Props, path string) *actor.Props {
+	who := &runner{life: n.life, path: path, rank: n.w.ready.rng.Uint64()}
+	n.w.journal.add(Entry{At: n.w.now, Kind: Spawned, To: n.address + "/" + path})
+	options := []actor.PropsOption{
+		actor.WithDispatcher(who), actor.WithReceiverMiddleware(who.watch), actor.WithSpawnMiddleware(n.adopt),
+	}
+	if reflect.ValueOf(props).Elem().FieldByName("mailboxProducer").IsNil() {
+		options = append(options, actor.WithMailbox(newMailbox))
+	}
+	return props.Clone(options...)
+}
+
+// adopt brings children into the World.
+func (n *Node) adopt(next actor.SpawnFunc) actor.SpawnFunc {
+	return func(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
+		return next(system, id, n.Props(props, id), parent)
+	}
+}
+
+// runner is the Dispatcher of one actor.
+type runner struct {
+	life *life
+	path string
+	rank uint64
+}
+
+func (r *runner) Throughput() int { return 1 }
+
+func (r *runner) Schedule(run func()) {
+	n := r.life.node
+	if r.life.dead {
+		return
+	}
+	if n.w.home.foreign() {
+		n.w.t.Errorf("a goroutine that is not the World's sends to %s/%s: actors in a World must not start goroutines or real timers", n.address, r.path)
+	}
+	if delay := n.slow[r.path]; delay != nil {
+		n.w.At(n.w.now+delay(), func() { r.push(run) })
+		return
+	}
+	r.push(run)
+}
+
+func (r *runner) push(run func()) {
+	if n := r.life.node; n.paused && !r.life.dead {
+		n.held = append(n.held, func() { r.push(run) })
+		return
+	}
+	r.life.node.w.ready.push(task{r, run})
+}
+
+// watch notes in the journal what the actor receives.
+func (r *runner) watch(next actor.ReceiverFunc) actor.ReceiverFunc {
+	here := r.life.node.address + "/" + r.path
+	return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+		w := r.life.node.w
+		switch m := envelope.Message.(type) {
+		case *actor.Started, *actor.Stopping, *actor.Restarting:
+		case *actor.Stopped:
+			w.journal.add(Entry{At: w.now, Kind: Stopped, To: here})
+		case []any:
+			for _, element := range m {
+				sender := ""
+				if e, ok := element.(*actor.MessageEnvelope); ok {
+					element, sender = e.Message, name(e.Sender)
+				}
+				w.journal.add(Entry{At: w.now, Kind: Received, From: sender, To: here, Message: element})
+			}
+		default:
+			w.journal.add(Entry{At: w.now, Kind: Received, From: name(envelope.Sender), To: here, Message: m})
+		}
+		next(ctx, envelope)
+	}
+}
+
+func name(pid *actor.PID) string {
+	if pid == nil {
+		return ""
+	}
+	return pid.Address + "/" + pid.Id
+}
+
+// Clock is a node's time: virtual, and it may run fast or slow. It has what an actor needs of a clock.
+type Clock struct {
+	node *Node
+	w    *World
+	rate float64 // of the node's time against the World's
+	base time.Duration
+	from time.Duration // the World's time at base
+	wall time.Duration // how far the time of day is off
+}
+
+// epoch is the time of day when every World begins.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Now is the node's monotonic time.
+func (c *Clock) Now() time.Duration { return c.base + time.Duration(float64(c.w.now-c.from)*c.rate) }
+
+// Wall is the node's time of day.
+func (c *Clock) Wall() time.Time { return epoch.Add(c.Now() + c.wall) }
+
+// Skew lets the node's time run faster (above 1) or slower from now on.
+func (c *Clock) Skew(rate float64) { c.base, c.from, c.rate = c.Now(), c.w.now, rate }
+
+// Jump changes the node's time of day; monotonic time never jumps.
+func (c *Clock) Jump(by time.Duration) { c.wall += by }
+
+// After calls f when d of the node's time has passed, unless cancelled, or the node has crashed before.
+func (c *Clock) After(d time.Duration, f func()) (cancel func()) {
+	cancelled := false
+	n := c.node
+	life := n.life
+	var fire func()
+	fire = func() {
+		switch {
+		case cancelled || life.dead:
+		case n.paused:
+			n.held = append(n.held, fire)
+		default:
+			f()
+		}
+	}
+	c.w.At(c.w.now+max(0, time.Duration(float64(d)/c.rate)), fire)
+	return func() { cancelled = true }
+}

@@ -1,0 +1,203 @@
+// Package actortest tests any Proto.Actor actor on one thread, in virtual time, from one seed.
+//
+// A World runs the actors of any number of nodes. Nothing in it happens by itself: a test lets it run with Advance,
+// RunUntil or RunUntilIdle, and whichever of the waiting actors comes next, however long a message travels and whether
+// it arrives at all is drawn from the seed. The same seed gives the same run, step by step; another seed another one.
+// When a test fails the World prints the seed, the flag that replays it, and what the actors did as a sequence diagram.
+//
+//	w := actortest.NewWorld(t)
+//	n := w.Node("a")
+//	pid := n.Spawn(actor.PropsFromProducer(newGreeter), "greeter")
+//	p := n.Probe("me")
+//	p.Send(pid, &Hello{})
+//	require.Equal(t, "hello", actortest.Expect[*Answer](p).Text)
+//	p.ExpectNone()
+//
+// Actors in a World must leave goroutines, locks and the machine's clock alone: time comes from Node.Clock. Goroutines
+// that actors start are found and named when the test ends, and so is a message that one of them sends.
+package actortest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+var replay = flag.Uint64("actortest.seed", 0, "run every World with this seed, to replay a failure")
+
+// TB is what a World needs of a testing.T.
+type TB interface {
+	Helper()
+	Name() string
+	Failed() bool
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	FailNow()
+	Cleanup(func())
+}
+
+// Option changes how a World runs.
+type Option func(*World)
+
+// Seed chooses the run. Without it the seed is drawn, unless the flag -actortest.seed says one.
+func Seed(seed uint64) Option { return func(w *World) { w.seed = seed } }
+
+// Schedule chooses which of the actors that have something to do comes next. Default: Random.
+func Schedule(s Strategy) Option { return func(w *World) { w.ready.strategy = s } }
+
+// Keep is how many of the newest effects the journal keeps. Default 4096; 0 keeps none, which is faster.
+func Keep(n int) Option { return func(w *World) { w.journal.limit = n } }
+
+// World is a number of nodes on one thread. It is not safe for concurrent use, and all of it, the actors included,
+// runs on the goroutine that made it.
+type World struct {
+	t       TB
+	seed    uint64
+	rng     *rand.Rand
+	now     time.Duration
+	timers  timers
+	ready   queue
+	nodes   map[string]*Node
+	order   []*Node
+	net     *Network
+	journal *Journal
+	steps   uint64
+	home    home
+}
+
+// NewWorld makes a World for a test; it ends with the test.
+func NewWorld(t TB, options ...Option) *World {
+	w := &World{t: t, nodes: map[string]*Node{}, journal: newJournal(4096), seed: *replay}
+	if w.seed == 0 {
+		w.seed = rand.Uint64N(1<<32) + 1
+	}
+	for _, option := range options {
+		option(w)
+	}
+	w.rng = rand.New(rand.NewPCG(w.seed, 0))
+	w.ready.rng = rand.New(rand.NewPCG(w.seed, 1))
+	w.net = newNetwork(w)
+	w.home = newHome()
+	t.Cleanup(w.end)
+	return w
+}
+
+// Seed is what this run was drawn from.
+func (w *World) Seed() uint64 { return w.seed }
+
+// Rand is the World's source of randomness, for faults and workloads that belong to the same seed.
+func (w *World) Rand() *rand.Rand { return w.rng }
+
+// Now is the virtual time since the World began.
+func (w *World) Now() time.Duration { return w.now }
+
+// Steps is how many times an actor has run so far.
+func (w *World) Steps() uint64 { return w.steps }
+
+// Network connects the nodes.
+func (w *World) Network() *Network { return w.net }
+
+// Journal is what has happened.
+func (w *World) Journal() *Journal { return w.journal }
+
+// Step lets one actor that has something to do run once, or, if nobody has, lets time pass to the next timer or
+// arrival. It reports whether there was anything to do.
+func (w *World) Step() bool {
+	if next, ok := w.ready.pop(); ok {
+		w.steps++
+		w.home.enter()
+		next.run()
+		return true
+	}
+	return w.fire(-1)
+}
+
+// fire lets the next timer go off, unless it is later than limit; a limit below 0 is none.
+func (w *World) fire(limit time.Duration) bool {
+	next, ok := w.timers.pop(limit)
+	if !ok {
+		return false
+	}
+	w.now = max(w.now, next.at)
+	if next.arrival {
+		w.net.flying--
+	}
+	w.home.enter()
+	next.fire()
+	return true
+}
+
+// At calls f at a virtual time; for faults and workloads. f runs between the steps of actors.
+func (w *World) At(at time.Duration, f func()) { w.timers.push(timer{at: at, fire: f}) }
+
+// Advance lets exactly d pass, with everything that happens in it.
+func (w *World) Advance(d time.Duration) {
+	until := w.now + d
+	for w.runReady() || w.fire(until) {
+	}
+	w.now = until
+}
+
+// runReady runs one waiting actor, if there is one.
+func (w *World) runReady() bool { return w.ready.len() > 0 && w.Step() }
+
+// RunUntil runs until cond holds and reports whether it did within limit of virtual time. cond is asked after each step.
+func (w *World) RunUntil(cond func() bool, limit time.Duration) bool {
+	until := w.now + limit
+	for !cond() {
+		if !w.runReady() && !w.fire(until) {
+			w.now = until
+			return cond()
+		}
+	}
+	return true
+}
+
+// RunUntilIdle runs until no actor has anything to do and no message is on its way. Timers that go off while messages
+// travel are part of it; later ones are not waited for.
+func (w *World) RunUntilIdle() {
+	for w.ready.len() > 0 || w.net.flying > 0 {
+		w.Step()
+	}
+}
+
+// Fail ends the test with a reason, the seed, and the newest part of the journal.
+func (w *World) Fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Errorf("at %v: %s", w.now, fmt.Sprintf(format, args...))
+	w.t.FailNow()
+}
+
+// end names what the actors left running, and tells how to see a failure again.
+func (w *World) end() {
+	for _, stray := range w.home.strays() {
+		w.t.Errorf("an actor left a goroutine running: %s", stray)
+	}
+	if !w.t.Failed() {
+		return
+	}
+	w.t.Logf("replay with: go test -run '^%s$' -actortest.seed=%d", w.t.Name(), w.seed)
+	if entries := w.journal.Entries(); len(entries) > 0 {
+		const shown = 60
+		w.t.Logf("the last of %d effects:\n%s", w.journal.Total(), Text(entries[max(0, len(entries)-shown):]))
+		w.page(entries)
+	}
+}
+
+// page writes the diagram as a file that a browser shows.
+func (w *World) page(entries []Entry) {
+	file, err := os.CreateTemp("", "actortest-*.html")
+	if err == nil {
+		_, err = file.WriteString(HTML(fmt.Sprintf("%s, seed %d", w.t.Name(), w.seed), entries))
+		if closed := file.Close(); err == nil {
+			err = closed
+		}
+	}
+	if err != nil {
+		w.t.Logf("sequence diagram: %v", err)
+		return
+	}
+	w.t.Logf("sequence diagram: %s", file.Name())
+}
