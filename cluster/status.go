@@ -147,6 +147,9 @@ func (n *Node) Ready() bool { return len(n.n.failing()) == 0 }
 // Failing says why not, by name.
 func (n *Node) Failing() []string { return n.n.failing() }
 
+// Moving are the buckets that are on their way to another group, as far as this node knows.
+func (n *Node) Moving() []uint32 { return n.n.board.snapshot().config.GetArriving() }
+
 // Status is the document of /api/v1/status.
 func (n *Node) Status() []byte { return n.n.statusJSON(n.n.board.snapshot()) }
 

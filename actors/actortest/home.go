@@ -83,7 +83,7 @@ func (h *home) running() []string {
 	}
 	var found []string
 	for _, record := range strings.Split(profile.String(), "\n\n") {
-		if !strings.Contains(record, `"actortest":"`+h.label+`"`) || strings.Contains(record, "actor.NewThrottle") {
+		if !strings.Contains(record, `"actortest":"`+h.label+`"`) || strings.Contains(record, ".NewThrottle.") {
 			continue // Proto.Actor's own, for its log of dead letters
 		}
 		var frames []string

@@ -3,6 +3,7 @@ package actortest
 import (
 	"io"
 	"log/slog"
+	"math"
 	"reflect"
 	"time"
 
@@ -248,6 +249,13 @@ func (c *Clock) After(d time.Duration, f func()) (cancel func()) {
 			f()
 		}
 	}
-	c.w.At(c.w.now+max(0, time.Duration(float64(d)/c.rate)), fire)
+	wait := time.Duration(0)
+	if d > 0 {
+		wait = time.Duration(math.Ceil(float64(d)/c.rate)) + 1 // never early, however the rate rounds
+		if c.rate == 1 {
+			wait = d
+		}
+	}
+	c.w.At(c.w.now+wait, fire)
 	return func() { cancelled = true }
 }

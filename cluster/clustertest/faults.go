@@ -1,0 +1,185 @@
+package clustertest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/eraft-io/eraft/actors/actortest"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence/memory"
+)
+
+// swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
+// hardly get anywhere; runs with few of them find what each does to the others.
+type swarm struct {
+	s      *Simulation
+	rng    *rand.Rand
+	until  time.Duration
+	Counts map[string]int
+}
+
+// kind of fault: it begins, and heals by itself. every is its mean distance in time.
+type kind struct {
+	name  string
+	every time.Duration
+	begin func(*swarm)
+}
+
+var kinds = []kind{
+	{"partition", 4 * time.Second, (*swarm).partition},
+	{"one-way cut", 3 * time.Second, (*swarm).cut},
+	{"power loss", 5 * time.Second, func(w *swarm) { w.lose((*Member).Crash) }},
+	{"kill", 5 * time.Second, func(w *swarm) { w.lose((*Member).Kill) }},
+	{"all lose power", 12 * time.Second, (*swarm).loseAll},
+	{"pause", 4 * time.Second, (*swarm).pause},
+	{"slow disk", 4 * time.Second, (*swarm).slowDisk},
+	{"failed sync", 8 * time.Second, (*swarm).failSync},
+	{"skewed clock", 5 * time.Second, (*swarm).skew},
+	{"jumping clock", 4 * time.Second, (*swarm).jump},
+	{"moved bucket", 3 * time.Second, (*swarm).move},
+}
+
+// Swarm lets faults happen until a time of the World: each run draws which kinds, and a network of its own.
+func (s *Simulation) Swarm(until time.Duration) *swarm {
+	w := &swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
+	s.Oracle.Expect(func(_ *Member, err error) bool { return errors.Is(err, errSync) })
+	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
+	net := actortest.Faults{Min: worst / 10, Max: worst}
+	for _, p := range []*float64{&net.Drop, &net.Duplicate, &net.Reorder} {
+		if w.rng.IntN(2) == 0 {
+			*p = w.rng.Float64() * 0.1
+		}
+	}
+	s.Network().Behave(net)
+	for _, k := range kinds {
+		if w.rng.IntN(2) == 0 {
+			w.again(k)
+		}
+	}
+	return w
+}
+
+func (w *swarm) again(k kind) {
+	w.s.At(w.s.Now()+time.Duration(w.rng.Int64N(int64(2*k.every))), func() {
+		if w.s.Now() < w.until {
+			w.Counts[k.name]++
+			k.begin(w)
+			w.again(k)
+		}
+	})
+}
+
+// passing lets something end after a drawn while, at the latest when the faults end.
+func (w *swarm) passing(longest time.Duration, end func()) {
+	at := min(w.s.Now()+time.Duration(w.rng.Int64N(int64(longest))), w.until)
+	w.s.At(at, end)
+}
+
+func (w *swarm) any() *Member { return w.s.Members[w.rng.IntN(len(w.s.Members))] }
+
+func (w *swarm) partition() {
+	var left, right []string
+	for _, m := range w.s.Members {
+		switch w.rng.IntN(5) {
+		case 0: // a bridge: reaches both
+			left, right = append(left, m.at.Address()), append(right, m.at.Address())
+		case 1, 2:
+			left = append(left, m.at.Address())
+		default:
+			right = append(right, m.at.Address())
+		}
+	}
+	clients := w.s.clients
+	w.s.Network().Partition(append(left, clients...), append(right, clients...))
+	w.passing(3*time.Second, w.s.Network().Heal)
+}
+
+func (w *swarm) cut() {
+	from, to := w.any(), w.any()
+	if from != to {
+		w.s.Network().Cut(from.at.Address(), to.at.Address())
+		w.passing(2*time.Second, w.s.Network().Heal)
+	}
+}
+
+func (w *swarm) lose(how func(*Member)) {
+	m := w.any()
+	how(m)
+	w.passing(3*time.Second, m.Start)
+}
+
+func (w *swarm) loseAll() {
+	for _, m := range w.s.Members {
+		m.Crash()
+		w.passing(time.Second, m.Start)
+	}
+}
+
+func (w *swarm) pause() {
+	m := w.any()
+	m.at.Pause()
+	w.passing(2*time.Second, m.at.Resume)
+}
+
+// slowDisk makes every synced write wait, some of them so long that the disk looks dead.
+func (w *swarm) slowDisk() {
+	m, worst := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond
+	m.at.Slow("persistence/log", func() time.Duration { return time.Duration(w.rng.Int64N(int64(worst))) })
+	w.passing(4*time.Second, func() { m.at.Slow("persistence/log", nil) })
+}
+
+var errSync = errors.New("input/output error (simulated)")
+
+// failSync breaks the disk of the log once: the node must stop, and comes back with what was really there.
+func (w *swarm) failSync() {
+	m := w.any()
+	log, _ := m.Disks()
+	log.SetFaults(memory.Faults{Sync: func() error { return errSync }})
+	w.passing(2*time.Second, func() {
+		log, _ := m.Disks()
+		log.SetFaults(memory.Faults{})
+		m.Start()
+	})
+}
+
+func (w *swarm) skew() {
+	m := w.any()
+	m.at.Clock().Skew(0.8 + 0.4*w.rng.Float64())
+	w.passing(5*time.Second, func() { m.at.Clock().Skew(1) })
+}
+
+func (w *swarm) jump() {
+	w.any().at.Clock().Jump(time.Duration(w.rng.Int64N(int64(time.Hour))) - 30*time.Minute)
+}
+
+// move gives a bucket to another group while clients use it.
+func (w *swarm) move() {
+	if w.s.admin == nil {
+		w.s.admin = w.s.Client("admin")
+	}
+	first := w.rng.IntN(w.s.o.Buckets)
+	last := min(first+w.rng.IntN(3), w.s.o.Buckets-1)
+	w.s.admin.Ask(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{
+		First: uint32(first), Last: uint32(last), Group: uint64(1 + w.rng.IntN(w.s.o.Groups)),
+	}}}, 0, func(r *messages.Reply) {
+		w.Counts[fmt.Sprintf("move %v", r.Code)]++
+	})
+}
+
+// Heal ends all faults: everybody lives, and everything is as fast and as reliable as it gets.
+func (s *Simulation) Heal() {
+	s.Network().Heal()
+	s.Network().Behave(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
+	for _, m := range s.Members {
+		m.at.Slow("persistence/log", nil)
+		m.at.Clock().Skew(1)
+		if m.at.Alive() {
+			m.at.Resume()
+		}
+		log, _ := m.Disks()
+		log.SetFaults(memory.Faults{})
+		m.Start()
+	}
+}

@@ -1,0 +1,132 @@
+package clustertest
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// cell is what one key holds in the model.
+type cell struct {
+	found bool
+	value string
+}
+
+// register is the model of a key: what each operation does to it, and what it must answer. The outcome of an operation
+// that was not answered may be anything; it may also happen never, which is as good as after everything else.
+var register = porcupine.Model{
+	Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
+		byKey := map[string][]porcupine.Operation{}
+		var order []string
+		for _, op := range ops {
+			key := op.Input.(step).key
+			if byKey[key] == nil {
+				order = append(order, key)
+			}
+			byKey[key] = append(byKey[key], op)
+		}
+		var all [][]porcupine.Operation
+		for _, key := range order {
+			all = append(all, byKey[key])
+		}
+		return all
+	},
+	Init: func() any { return cell{} },
+	Step: func(state, in, out any) (bool, any) {
+		after, want := state.(cell).do(in.(step))
+		got := out.(outcome)
+		return !got.known || got.agrees(in.(step), want), after
+	},
+}
+
+// do is one operation on a key: what it holds then, and the answer.
+func (c cell) do(s step) (cell, outcome) {
+	was := outcome{known: true, done: true, found: c.found}
+	switch s.op {
+	case "get":
+		was.value = c.value
+		return c, was
+	case "put":
+		return cell{true, s.value}, was
+	case "append":
+		was.number = int64(len(c.value) + len(s.value))
+		return cell{true, c.value + s.value}, was
+	case "delete":
+		return cell{}, was
+	case "create":
+		if was.done = !c.found; !was.done {
+			return c, was
+		}
+		return cell{true, s.value}, was
+	case "incr":
+		n, err := strconv.ParseInt(c.value, 10, 64)
+		if c.found && err != nil {
+			was.done = false
+			return c, was
+		}
+		was.number = n + s.by
+		return cell{true, strconv.FormatInt(was.number, 10)}, was
+	case "swap":
+		value, expect, _ := strings.Cut(s.value, "\x00")
+		if was.done = c.found && c.value == expect; !was.done {
+			return c, was
+		}
+		return cell{true, value}, was
+	}
+	return c, outcome{}
+}
+
+// agrees tells whether a client may have been told this.
+func (o outcome) agrees(s step, want outcome) bool {
+	if o.done != want.done {
+		return false
+	}
+	switch s.op {
+	case "get":
+		return o.found == want.found && o.value == want.value
+	case "append", "incr":
+		return o.number == want.number
+	case "delete":
+		return o.found == want.found
+	}
+	return true
+}
+
+// Judge holds the history against the model. A history that cannot be judged in time is no violation; unjudged says so.
+func (w *Workload) Judge(patience time.Duration) (judged int, unjudged bool) {
+	ops := slices.DeleteFunc(slices.Clone(w.ops), func(op porcupine.Operation) bool { return op.Input == nil })
+	switch porcupine.CheckOperationsTimeout(register, ops, patience) {
+	case porcupine.Illegal:
+		w.s.Oracle.violated("Linearizability", "%s", w.explain(ops))
+	case porcupine.Unknown:
+		return 0, true
+	}
+	return len(ops), false
+}
+
+// explain names the first key whose history cannot be.
+func (w *Workload) explain(ops []porcupine.Operation) string {
+	for _, part := range register.Partition(ops) {
+		if porcupine.CheckOperationsTimeout(register, part, time.Second) != porcupine.Illegal {
+			continue
+		}
+		var b strings.Builder
+		b.WriteString("key " + part[0].Input.(step).key)
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+		for _, op := range part {
+			in, out := op.Input.(step), op.Output.(outcome)
+			b.WriteString("\n  " + time.Duration(op.Call).String() + " " + in.op + " " + strconv.Quote(in.value))
+			if !out.known {
+				b.WriteString(" unknown")
+				continue
+			}
+			b.WriteString(" until " + time.Duration(op.Return).String() + ": done " + strconv.FormatBool(out.done) + ", found " +
+				strconv.FormatBool(out.found) + ", " + strconv.Quote(out.value) + ", " + strconv.FormatInt(out.number, 10))
+		}
+		return b.String()
+	}
+	return "a history that cannot be"
+}

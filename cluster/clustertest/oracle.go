@@ -1,0 +1,110 @@
+package clustertest
+
+import (
+	"fmt"
+	"hash/crc64"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/cluster"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// Oracle watches every step of a Simulation and knows what must never be seen. What it found ends the run.
+type Oracle struct {
+	s          *Simulation
+	leaders    map[[2]uint64]messages.NodeID // (group, term) -> who led
+	entries    map[entryAt][]uint64          // hashes of the commands that were applied there, and of their answers
+	changes    map[uint64]string             // config version -> change
+	expected   func(m *Member, err error) bool
+	Violations []string
+	Elections  int
+	Applied    int
+}
+
+func newOracle(s *Simulation) *Oracle {
+	return &Oracle{
+		s: s, leaders: map[[2]uint64]messages.NodeID{}, entries: map[entryAt][]uint64{}, changes: map[uint64]string{},
+	}
+}
+
+func (o *Oracle) violated(rule, format string, args ...any) {
+	o.Violations = append(o.Violations, fmt.Sprintf("%v: %s: %s", o.s.Now(), rule, fmt.Sprintf(format, args...)))
+}
+
+// Expect says which failures of nodes are the consequence of a fault that was asked for.
+func (o *Oracle) Expect(f func(m *Member, err error) bool) { o.expected = f }
+
+// failed hears of a node that ended by itself. Without a broken disk no node ever does.
+func (o *Oracle) failed(m *Member, err error) {
+	if o.expected == nil || !o.expected(m, err) {
+		o.violated("No node fails by itself", "n%d: %v", m.number, err)
+	}
+}
+
+func (o *Oracle) event(m *Member, e actors.Event) {
+	switch e := e.(type) {
+	case raftactor.LeaderChanged:
+		if e.Role == "leader" {
+			o.leads(e)
+		}
+	case cluster.ConfigAdopted:
+		if was, ok := o.changes[e.Version]; ok && was != e.Change {
+			o.violated("Config chain is single", "version %d is %q and %q", e.Version, was, e.Change)
+		}
+		o.changes[e.Version] = e.Change
+	case actors.ActorFailed:
+		o.violated("No actor fails", "n%d: %s: %v", m.number, e.Path, e.Reason)
+	}
+}
+
+// leads checks Election Safety (thesis 3.4).
+func (o *Oracle) leads(e raftactor.LeaderChanged) {
+	at := [2]uint64{uint64(e.Group), e.Term}
+	if was, ok := o.leaders[at]; ok && was != e.Leader {
+		o.violated("Election Safety", "nodes %d and %d lead group %d in term %d", was, e.Leader, e.Group, e.Term)
+	}
+	if _, ok := o.leaders[at]; !ok {
+		o.Elections++
+	}
+	o.leaders[at] = e.Leader
+}
+
+var polynomial = crc64.MakeTable(crc64.ECMA)
+
+// applied checks State Machine Safety (thesis 3.6.3), which also says that what is committed never changes and that
+// leaders have all of it: at an index of a group's log all replicas, and all lives of one, apply the same commands, and
+// their Machines say the same to them.
+func (o *Oracle) applied(m *Member, at raftactor.Position, command []byte, reply *messages.Reply) {
+	o.Applied++
+	sum := crc64.Checksum(command, polynomial) ^ at.Term*0x9E3779B97F4A7C15
+	if said, err := (proto.MarshalOptions{Deterministic: true}).Marshal(reply); err == nil {
+		sum ^= crc64.Checksum(said, polynomial) << 1
+	}
+	now := m.cursor[at.Group]
+	if now.index != at.Index {
+		now = cursor{index: at.Index}
+	}
+	entry := entryAt{at.Group, at.Index}
+	switch sums := o.entries[entry]; {
+	case now.nth == len(sums):
+		o.entries[entry] = append(sums, sum)
+	case sums[now.nth] != sum:
+		o.violated("State Machine Safety", "n%d applies or answers something else than others at index %d of group %d", m.number, at.Index, at.Group)
+	}
+	now.nth++
+	m.cursor[at.Group] = now
+}
+
+type entryAt struct {
+	group messages.GroupID
+	index uint64
+}
+
+// cursor is where in a group's log a life is: the commands of an entry are told apart by their number.
+type cursor struct {
+	index uint64
+	nth   int
+}

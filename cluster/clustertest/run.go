@@ -1,0 +1,114 @@
+package clustertest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/eraft-io/eraft/actors/actortest"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Result is what one run of the standard swarm showed.
+type Result struct {
+	Seed       uint64
+	Simulated  time.Duration
+	Steps      uint64
+	Hash       uint64 // of everything that happened: equal for equal seeds
+	Operations int    // judged
+	Unjudged   bool   // the history was too tangled to be judged in time
+	Unknown    int    // operations whose outcome their client never learned
+	Elections  int
+	Applied    int
+	Faults     map[string]int
+	Violations []string
+}
+
+// Plan of a run; a zero field means its default.
+type Plan struct {
+	Options
+	Faulty  time.Duration // with faults, default 20 s
+	Clients int           // default 6
+	Think   time.Duration // of a client between two operations, default 50 ms
+}
+
+// healing is how long everything may take to heal once there are no faults any more.
+const healing = 30 * time.Second
+
+// Run lives through one seed: a cluster is born, clients work on it while a swarm of faults has its way, and then,
+// without faults, everything must heal: all nodes ready, every key readable, no bucket on its way.
+func Run(t actortest.TB, seed uint64, p Plan) Result {
+	if p.Faulty == 0 {
+		p.Faulty = 20 * time.Second
+	}
+	if p.Clients == 0 {
+		p.Clients = 6
+	}
+	if p.Think == 0 {
+		p.Think = 50 * time.Millisecond
+	}
+	s := Sim(t, seed, p.Options)
+	r := Result{Seed: seed}
+	if s.until(s.Ready, healing) {
+		until := s.Now() + p.Faulty
+		faults, work := s.Swarm(until), s.Work(p.Clients, until, p.Think)
+		s.until(func() bool { return s.Now() >= until }, p.Faulty)
+		s.Heal()
+		if s.until(work.Over, healing) && s.until(s.settled, healing) {
+			s.readAll(work)
+			r.Operations, r.Unjudged = work.Judge(10 * time.Second)
+		} else if len(s.Oracle.Violations) == 0 {
+			s.Oracle.violated("Liveness", "not healed %v after the last fault: %s", healing, s.ails())
+		}
+		r.Faults, r.Unknown = faults.Counts, work.Unknown
+	} else if len(s.Oracle.Violations) == 0 {
+		s.Oracle.violated("Liveness", "not born in %v: %s", healing, s.ails())
+	}
+	r.Simulated, r.Steps, r.Hash = s.Now(), s.Steps(), s.Journal().Hash()
+	r.Elections, r.Applied, r.Violations = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Violations
+	return r
+}
+
+// until runs until cond holds, a rule is broken, or the time is over.
+func (s *Simulation) until(cond func() bool, limit time.Duration) bool {
+	held := false
+	s.RunUntil(func() bool {
+		held = len(s.Oracle.Violations) == 0 && cond()
+		return held || len(s.Oracle.Violations) > 0
+	}, limit)
+	return held
+}
+
+// settled is the end of all healing: everybody serves, and no bucket is on its way.
+func (s *Simulation) settled() bool {
+	return s.Steps()%64 == 0 && s.Ready() && !slices.ContainsFunc(s.Members, func(m *Member) bool { return len(m.Node.Moving()) > 0 })
+}
+
+func (s *Simulation) ails() string {
+	text := ""
+	for _, m := range s.Members {
+		switch {
+		case m.Node == nil:
+			text += fmt.Sprintf("n%d is dead (%v); ", m.number, m.Failure)
+		default:
+			text += fmt.Sprintf("n%d: %v, moving %v; ", m.number, m.Node.Failing(), m.Node.Moving())
+		}
+	}
+	return text
+}
+
+// readAll reads every key that was used, so that nothing acknowledged can be missing unseen.
+func (s *Simulation) readAll(w *Workload) {
+	c := s.Client("reader")
+	keys := make([]string, 0, len(w.keys))
+	for key := range w.keys {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		w.ask(c, step{key: key, op: "get"}, &messages.Get{Key: []byte(key)}, func() {})
+	}
+	if !s.until(func() bool { return w.open == 0 }, healing) {
+		s.Oracle.violated("Liveness", "a key cannot be read after everything has healed")
+	}
+}

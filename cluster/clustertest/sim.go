@@ -1,0 +1,259 @@
+// Package clustertest runs whole clusters in a test. Sim is a cluster of production nodes in one actortest.World: one
+// thread, virtual time, an engine in memory that can lose what was not synced, one seed. Start is its twin on
+// loopback, with RocksDB in temporary directories.
+package clustertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/actortest"
+	"github.com/eraft-io/eraft/cluster"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/memory"
+	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/router"
+)
+
+// Options of a simulated cluster. A zero field means its default.
+type Options struct {
+	Nodes   int // default 3
+	Groups  int // shard groups, default 4
+	Buckets int // default 16
+	Limits  raftactor.Limits
+	World   []actortest.Option // beside the seed
+}
+
+func (o Options) withDefaults() Options {
+	for _, f := range []struct {
+		field *int
+		value int
+	}{{&o.Nodes, 3}, {&o.Groups, 4}, {&o.Buckets, 16}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+	return o
+}
+
+// Simulation is a cluster in a World. Like the World it is not safe for concurrent use.
+type Simulation struct {
+	*actortest.World
+	t       actortest.TB
+	o       Options
+	wires   *wires
+	Members []*Member
+	Oracle  *Oracle
+	clients []string // addresses
+	admin   *Client
+	lives   uint64 // of all nodes and clients, so that no two share a seed
+}
+
+// Member is a node of a Simulation, alive or not.
+type Member struct {
+	Node    *cluster.Node // of this life; nil when dead
+	Failure error         // why the last life ended by itself, or could not begin
+	s       *Simulation
+	number  int
+	at      *actortest.Node
+	disks   [2]*memory.Engine // log and state
+	cursor  map[messages.GroupID]cursor
+}
+
+// Sim makes a cluster of nodes that begin to look for one another; Ready tells when it serves. It lives as long as the
+// test, and every step of it is watched by its Oracle.
+func Sim(t actortest.TB, seed uint64, o Options) *Simulation {
+	o = o.withDefaults()
+	s := &Simulation{t: t, o: o, World: actortest.NewWorld(t, append(o.World, actortest.Seed(seed))...)}
+	s.Oracle = newOracle(s)
+	s.wires = &wires{s: s, ends: map[string]*wireEnd{}}
+	s.Network().Through(s.wires)
+	for i := range o.Nodes {
+		m := &Member{s: s, number: i + 1, at: s.World.Node(fmt.Sprintf("n%d:1", i+1)), disks: [2]*memory.Engine{memory.New(), memory.New()}}
+		s.Members = append(s.Members, m)
+	}
+	for _, m := range s.Members {
+		m.Start()
+	}
+	return s
+}
+
+func (s *Simulation) seeds() []string {
+	var all []string
+	for _, m := range s.Members {
+		all = append(all, m.at.Address())
+	}
+	return all
+}
+
+func (s *Simulation) life() uint64 {
+	s.lives++
+	return s.World.Seed()*1_000_003 + s.lives
+}
+
+// Host is the node in the World, for pauses, skews and cuts.
+func (m *Member) Host() *actortest.Node { return m.at }
+
+// Start begins a life of the node on its disks.
+func (m *Member) Start() {
+	if m.Node != nil {
+		return
+	}
+	m.Failure, m.cursor = nil, map[messages.GroupID]cursor{}
+	node, err := cluster.Start(context.Background(), cluster.Config{
+		Name: fmt.Sprintf("n%d", m.number), Dir: "simulated", Listen: m.at.Address(), Seeds: m.s.seeds(), Expect: len(m.s.Members),
+		Groups: m.s.o.Groups, Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, Insecure: true,
+		Events: func(e actors.Event) { m.s.Oracle.event(m, e) },
+		Ground: cluster.Ground{
+			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },
+			Engines: func(string) (log, state persistence.Engine, err error) { return m.disks[0], m.disks[1], nil },
+			Clock:   m.at.Clock(), Props: m.at.Props, Seed: m.s.life(), Fatal: m.fail,
+			OnApply: func(_ messages.NodeID, at raftactor.Position, command []byte, reply *messages.Reply) {
+				m.s.Oracle.applied(m, at, command, reply)
+			},
+		},
+	})
+	if err != nil {
+		m.Failure = err
+		m.lose((*memory.Engine).Kill) // what did not start has closed them
+		m.s.Oracle.failed(m, err)
+		return
+	}
+	m.Node = node
+}
+
+// fail ends a life that says that it must not go on. What it has sent stays sent.
+func (m *Member) fail(err error) {
+	if m.Node == nil {
+		return
+	}
+	m.Crash()
+	m.Failure = err
+	m.s.Oracle.failed(m, err)
+}
+
+// Crash is the loss of power: the node is gone, and of its disks stays what was synced and a random part of the rest.
+func (m *Member) Crash() {
+	m.end(func(e *memory.Engine) *memory.Engine { return e.Crash(m.s.Rand()) })
+}
+
+// Kill is the death of the process: the node is gone, and its disks have all that it wrote.
+func (m *Member) Kill() { m.end((*memory.Engine).Kill) }
+
+func (m *Member) end(left func(*memory.Engine) *memory.Engine) {
+	if m.Node == nil {
+		return
+	}
+	m.Node = nil
+	m.at.Crash()
+	m.lose(left)
+}
+
+func (m *Member) lose(left func(*memory.Engine) *memory.Engine) {
+	for i, disk := range m.disks {
+		m.disks[i] = left(disk)
+	}
+}
+
+// Disks are the engines of the log and the state, to break or to look at.
+func (m *Member) Disks() (log, state *memory.Engine) { return m.disks[0], m.disks[1] }
+
+// Ready tells whether every node lives and can serve.
+func (s *Simulation) Ready() bool {
+	for _, m := range s.Members {
+		if m.Node == nil || !m.Node.Ready() {
+			return false
+		}
+	}
+	return true
+}
+
+// Client is a Go client on a host of its own.
+type Client struct {
+	s      *Simulation
+	system *actors.System
+	ask    func(*router.Ask)
+}
+
+// Client makes a client.
+func (s *Simulation) Client(name string) *Client {
+	at := s.World.Node(name + ":1")
+	s.clients = append(s.clients, at.Address())
+	system, err := actors.NewSystem(actors.Env{
+		Clock: at.Clock(), Rand: actors.SeededRand(s.life()), Events: func(actors.Event) {},
+		Fatal: func(err error) { s.Fail("client: %v", err) }, Props: at.Props,
+	}, s.wires.end(at))
+	if err != nil {
+		s.Fail("client: %v", err)
+	}
+	session, err := router.Start(system, router.Options{Name: name, Contacts: s.seeds()})
+	if err != nil {
+		s.Fail("client: %v", err)
+	}
+	return &Client{s: s, system: system, ask: func(a *router.Ask) { system.Root.Send(session, a) }}
+}
+
+// Ask sends an operation; done is called once with its answer, while the World runs.
+func (c *Client) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
+	c.ask(&router.Ask{Op: op, Timeout: timeout, Done: done})
+}
+
+// Do sends an operation and runs the World until it is answered.
+func (c *Client) Do(op proto.Message) (*messages.Reply, error) {
+	var answer *messages.Reply
+	c.Ask(op, router.MaxTimeout, func(r *messages.Reply) { answer = r })
+	if !c.s.RunUntil(func() bool { return answer != nil }, 2*router.MaxTimeout) {
+		return nil, errors.New("the session never answered")
+	}
+	return answer, answer.Err()
+}
+
+// wires are the ends of the simulated network: they say who speaks, and let in what the guards of the real one would.
+type wires struct {
+	s    *Simulation
+	ends map[string]*wireEnd
+}
+
+type wireEnd struct {
+	w     *wires
+	at    *actortest.Node
+	sys   *actors.System
+	guard *actors.Guard
+}
+
+func (w *wires) end(at *actortest.Node) *wireEnd { return &wireEnd{w: w, at: at} }
+
+// Attach implements actors.Network.
+func (e *wireEnd) Attach(sys *actors.System) error {
+	e.sys, e.guard = sys, actors.NewGuard(router.Rules(), sys)
+	e.at.Live(sys.ActorSystem)
+	e.w.ends[e.at.Address()] = e
+	return nil
+}
+
+// Detach implements actors.Network.
+func (e *wireEnd) Detach() error { return nil }
+
+func (w *wires) Stamp(from *actortest.Node) any {
+	if e := w.ends[from.Address()]; e != nil {
+		return e.sys.Identity()
+	}
+	return actors.Identity{}
+}
+
+func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
+	e := w.ends[at.Address()]
+	return e != nil && e.guard.Admit(m.Stamp.(actors.Identity), string(m.Message.ProtoReflect().Descriptor().FullName()), m.Target.Id)
+}
+
+// source is a random source of the simulation's for one purpose, so that more of one never shifts another.
+func (s *Simulation) source(purpose uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(s.World.Seed(), purpose))
+}
