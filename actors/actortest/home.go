@@ -69,7 +69,7 @@ func (h *home) strays() []string {
 	if h.running() == nil {
 		return nil
 	}
-	time.Sleep(grace)
+	<-time.After(grace)
 	return h.running()
 }
 

@@ -11,39 +11,39 @@ import (
 	"github.com/eraft-io/eraft/persistence/memory"
 )
 
-// swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
+// Swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
 // hardly get anywhere; runs with few of them find what each does to the others.
-type swarm struct {
+type Swarm struct {
 	s      *Simulation
 	rng    *rand.Rand
 	until  time.Duration
-	Counts map[string]int
+	Counts map[string]int // of faults, by kind
 }
 
 // kind of fault: it begins, and heals by itself. every is its mean distance in time.
 type kind struct {
 	name  string
 	every time.Duration
-	begin func(*swarm)
+	begin func(*Swarm)
 }
 
 var kinds = []kind{
-	{"partition", 4 * time.Second, (*swarm).partition},
-	{"one-way cut", 3 * time.Second, (*swarm).cut},
-	{"power loss", 5 * time.Second, func(w *swarm) { w.lose((*Member).Crash) }},
-	{"kill", 5 * time.Second, func(w *swarm) { w.lose((*Member).Kill) }},
-	{"all lose power", 12 * time.Second, (*swarm).loseAll},
-	{"pause", 4 * time.Second, (*swarm).pause},
-	{"slow disk", 4 * time.Second, (*swarm).slowDisk},
-	{"failed sync", 8 * time.Second, (*swarm).failSync},
-	{"skewed clock", 5 * time.Second, (*swarm).skew},
-	{"jumping clock", 4 * time.Second, (*swarm).jump},
-	{"moved bucket", 3 * time.Second, (*swarm).move},
+	{"partition", 4 * time.Second, (*Swarm).partition},
+	{"one-way cut", 3 * time.Second, (*Swarm).cut},
+	{"power loss", 5 * time.Second, func(w *Swarm) { w.lose((*Member).Crash) }},
+	{"kill", 5 * time.Second, func(w *Swarm) { w.lose((*Member).Kill) }},
+	{"all lose power", 12 * time.Second, (*Swarm).loseAll},
+	{"pause", 4 * time.Second, (*Swarm).pause},
+	{"slow disk", 4 * time.Second, (*Swarm).slowDisk},
+	{"failed sync", 8 * time.Second, (*Swarm).failSync},
+	{"skewed clock", 5 * time.Second, (*Swarm).skew},
+	{"jumping clock", 4 * time.Second, (*Swarm).jump},
+	{"moved bucket", 3 * time.Second, (*Swarm).move},
 }
 
 // Swarm lets faults happen until a time of the World: each run draws which kinds, and a network of its own.
-func (s *Simulation) Swarm(until time.Duration) *swarm {
-	w := &swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
+func (s *Simulation) Swarm(until time.Duration) *Swarm {
+	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(_ *Member, err error) bool { return errors.Is(err, errSync) })
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
 	net := actortest.Faults{Min: worst / 10, Max: worst}
@@ -61,7 +61,7 @@ func (s *Simulation) Swarm(until time.Duration) *swarm {
 	return w
 }
 
-func (w *swarm) again(k kind) {
+func (w *Swarm) again(k kind) {
 	w.s.At(w.s.Now()+time.Duration(w.rng.Int64N(int64(2*k.every))), func() {
 		if w.s.Now() < w.until {
 			w.Counts[k.name]++
@@ -72,14 +72,14 @@ func (w *swarm) again(k kind) {
 }
 
 // passing lets something end after a drawn while, at the latest when the faults end.
-func (w *swarm) passing(longest time.Duration, end func()) {
+func (w *Swarm) passing(longest time.Duration, end func()) {
 	at := min(w.s.Now()+time.Duration(w.rng.Int64N(int64(longest))), w.until)
 	w.s.At(at, end)
 }
 
-func (w *swarm) any() *Member { return w.s.Members[w.rng.IntN(len(w.s.Members))] }
+func (w *Swarm) any() *Member { return w.s.Members[w.rng.IntN(len(w.s.Members))] }
 
-func (w *swarm) partition() {
+func (w *Swarm) partition() {
 	var left, right []string
 	for _, m := range w.s.Members {
 		switch w.rng.IntN(5) {
@@ -96,7 +96,7 @@ func (w *swarm) partition() {
 	w.passing(3*time.Second, w.s.Network().Heal)
 }
 
-func (w *swarm) cut() {
+func (w *Swarm) cut() {
 	from, to := w.any(), w.any()
 	if from != to {
 		w.s.Network().Cut(from.at.Address(), to.at.Address())
@@ -104,27 +104,27 @@ func (w *swarm) cut() {
 	}
 }
 
-func (w *swarm) lose(how func(*Member)) {
+func (w *Swarm) lose(how func(*Member)) {
 	m := w.any()
 	how(m)
 	w.passing(3*time.Second, m.Start)
 }
 
-func (w *swarm) loseAll() {
+func (w *Swarm) loseAll() {
 	for _, m := range w.s.Members {
 		m.Crash()
 		w.passing(time.Second, m.Start)
 	}
 }
 
-func (w *swarm) pause() {
+func (w *Swarm) pause() {
 	m := w.any()
 	m.at.Pause()
 	w.passing(2*time.Second, m.at.Resume)
 }
 
 // slowDisk makes every synced write wait, some of them so long that the disk looks dead.
-func (w *swarm) slowDisk() {
+func (w *Swarm) slowDisk() {
 	m, worst := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond
 	m.at.Slow("persistence/log", func() time.Duration { return time.Duration(w.rng.Int64N(int64(worst))) })
 	w.passing(4*time.Second, func() { m.at.Slow("persistence/log", nil) })
@@ -133,7 +133,7 @@ func (w *swarm) slowDisk() {
 var errSync = errors.New("input/output error (simulated)")
 
 // failSync breaks the disk of the log once: the node must stop, and comes back with what was really there.
-func (w *swarm) failSync() {
+func (w *Swarm) failSync() {
 	m := w.any()
 	log, _ := m.Disks()
 	log.SetFaults(memory.Faults{Sync: func() error { return errSync }})
@@ -144,18 +144,18 @@ func (w *swarm) failSync() {
 	})
 }
 
-func (w *swarm) skew() {
+func (w *Swarm) skew() {
 	m := w.any()
 	m.at.Clock().Skew(0.8 + 0.4*w.rng.Float64())
 	w.passing(5*time.Second, func() { m.at.Clock().Skew(1) })
 }
 
-func (w *swarm) jump() {
+func (w *Swarm) jump() {
 	w.any().at.Clock().Jump(time.Duration(w.rng.Int64N(int64(time.Hour))) - 30*time.Minute)
 }
 
 // move gives a bucket to another group while clients use it.
-func (w *swarm) move() {
+func (w *Swarm) move() {
 	if w.s.admin == nil {
 		w.s.admin = w.s.Client("admin")
 	}
