@@ -81,6 +81,9 @@ func (w *Walk) Take(replies []*messages.Reply) ([]*messages.Item, error) {
 	return items, nil
 }
 
+// Buckets of the cluster, 0 before the first answer.
+func (w *Walk) Buckets() int { return int(w.buckets) }
+
 // step goes to the next bucket in which there may be something.
 func (w *Walk) step() {
 	w.Bucket, w.After = w.Bucket+1, nil

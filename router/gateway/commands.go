@@ -73,7 +73,7 @@ func (g *Gateway) parse(conn redcon.Conn, args [][]byte) *call {
 }
 
 func (c *call) fail(text string) {
-	c.ops, c.keys = nil, nil
+	c.ops, c.keys, c.work = nil, nil, nil
 	c.render = func(conn redcon.Conn, _ []*messages.Reply) { conn.WriteError(text) }
 }
 
@@ -163,6 +163,9 @@ func init() {
 		"mget":     {-2, false, "*", "the values of keys, each by itself", mget},
 		"mset":     {-3, true, "2", "sets keys, each by itself: not atomic over keys", mset},
 		"type":     {2, false, "1", "string or none", typeOf},
+		"scan":     {-2, false, "", "keys from a position on: SCAN cursor [MATCH pattern] [COUNT n] [TYPE string]", scan},
+		"keys":     {2, false, "", "all keys that match a pattern, up to 8 MiB of them", keys},
+		"dbsize":   {1, false, "", "how many keys there are; an estimate if counting takes more than a second", dbsize},
 		"info":     {-1, false, "", "how this node is", info},
 		"command":  {-1, false, "", "what commands there are", commandInfo},
 		"client":   {-2, false, "", "SETNAME, GETNAME, ID, SETINFO, INFO", clientInfo},
