@@ -28,6 +28,7 @@ type Options struct {
 	Timeout        time.Duration                 // of one command; default 5 s
 	MaxConnections int                           // default 10000
 	Info           func(section string) string   // the text of INFO
+	Topology       func() Topology               // optional; what CLUSTER tells
 	Event          func(command string, ok bool) // optional; after each command
 }
 
