@@ -134,7 +134,7 @@ func (c *Client) attach(system *actor.ActorSystem) error {
 	return nil
 }
 
-// PID is an actor that takes *messages.Get, Put, Delete, Append, Incr, CompareAndSwap and Batch, and answers each
+// PID is an actor that takes *messages.Get, Put, Delete, Append, Incr, CompareAndSwap, Batch and Scan, and answers each
 // sender with a *messages.Reply. It is in Config.System, if one was given.
 func (c *Client) PID() *actor.PID { return c.pid }
 

@@ -70,7 +70,7 @@ func (n *node) listen() (err error) {
 			return err
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
-			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Event: n.metrics.Command,
+			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Topology: n.topology, Event: n.metrics.Command,
 		})
 		if err != nil {
 			return err
@@ -104,6 +104,21 @@ func openRocksDB(dir string) (log, state persistence.Engine, err error) {
 	return l, s, nil
 }
 
+// topology is what Redis Cluster clients are told.
+func (n *node) topology() gateway.Topology {
+	s := n.board.snapshot()
+	t := gateway.Topology{
+		Config: s.config, Self: uint64(s.identity.Node), Leaders: map[uint64]uint64{}, Up: map[uint64]bool{uint64(s.identity.Node): true},
+	}
+	for _, g := range s.config.GetGroups() {
+		t.Leaders[g.Id], _ = s.leader(messages.GroupID(g.Id))
+	}
+	for id := range s.others {
+		t.Up[uint64(id)] = true
+	}
+	return t
+}
+
 // info is the text of the RESP INFO command.
 func (n *node) info(section string) string {
 	s := n.board.snapshot()
@@ -112,6 +127,7 @@ func (n *node) info(section string) string {
 		"clients": fmt.Sprintf("# Clients\r\nconnected_clients:%d\r\n", n.edge.resp.Connections()),
 		"eraft": fmt.Sprintf("# Eraft\r\ncluster_id:%x\r\nnode_id:%d\r\nconfig_version:%d\r\ngroups:%d\r\n",
 			s.identity.Cluster, s.identity.Node, s.config.GetVersion(), len(s.config.GetGroups())),
+		"cluster":     "# Cluster\r\ncluster_enabled:1\r\n",
 		"replication": "# Replication\r\nrole:master\r\n",
 	}
 	if text, ok := parts[section]; ok {

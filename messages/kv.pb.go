@@ -70,6 +70,55 @@ func (Put_Mode) EnumDescriptor() ([]byte, []int) {
 	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{1, 0}
 }
 
+type Scan_Want int32
+
+const (
+	Scan_PAIRS Scan_Want = 0
+	Scan_KEYS  Scan_Want = 1
+	Scan_COUNT Scan_Want = 2
+)
+
+// Enum value maps for Scan_Want.
+var (
+	Scan_Want_name = map[int32]string{
+		0: "PAIRS",
+		1: "KEYS",
+		2: "COUNT",
+	}
+	Scan_Want_value = map[string]int32{
+		"PAIRS": 0,
+		"KEYS":  1,
+		"COUNT": 2,
+	}
+)
+
+func (x Scan_Want) Enum() *Scan_Want {
+	p := new(Scan_Want)
+	*p = x
+	return p
+}
+
+func (x Scan_Want) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Scan_Want) Descriptor() protoreflect.EnumDescriptor {
+	return file_eraft_messages_kv_proto_enumTypes[1].Descriptor()
+}
+
+func (Scan_Want) Type() protoreflect.EnumType {
+	return &file_eraft_messages_kv_proto_enumTypes[1]
+}
+
+func (x Scan_Want) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Scan_Want.Descriptor instead.
+func (Scan_Want) EnumDescriptor() ([]byte, []int) {
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{9, 0}
+}
+
 type Get struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -683,6 +732,254 @@ func (x *Batch) GetWrites() []*Write {
 	return nil
 }
 
+// Scan reads one page of a bucket: keys in ascending order, as they are at one instant, linearizably. The reply's page
+// is set. A bucket that the cluster does not have is INVALID.
+type Scan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`   // only keys greater than this one; empty: from the first
+	Prefix        []byte                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"` // only keys that start with it
+	Match         []byte                 `protobuf:"bytes,4,opt,name=match,proto3" json:"match,omitempty"`   // only keys that this pattern matches (see Glob), at most 256 bytes; empty: all
+	Count         uint32                 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`  // look at no more keys than this; 0: 1000, at most 10000
+	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`  // stop after about so many bytes of keys and values were looked at; 0: 256 KiB, at most 1 MiB
+	Want          Scan_Want              `protobuf:"varint,7,opt,name=want,proto3,enum=eraft.Scan_Want" json:"want,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scan) Reset() {
+	*x = Scan{}
+	mi := &file_eraft_messages_kv_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scan) ProtoMessage() {}
+
+func (x *Scan) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_kv_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scan.ProtoReflect.Descriptor instead.
+func (*Scan) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Scan) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *Scan) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Scan) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *Scan) GetMatch() []byte {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *Scan) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Scan) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Scan) GetWant() Scan_Want {
+	if x != nil {
+		return x.Want
+	}
+	return Scan_PAIRS
+}
+
+// Page is what a Scan found. Keys that are looked at and do not match are left out, so a page may be empty before the
+// bucket is at its end.
+type Page struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*Item                `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`      // `after` of the next page: the last key that was looked at
+	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`       // there is no next page: the bucket has been looked at to its end
+	Buckets       uint32                 `protobuf:"varint,4,opt,name=buckets,proto3" json:"buckets,omitempty"` // of the cluster; the number never changes
+	Looked        uint32                 `protobuf:"varint,5,opt,name=looked,proto3" json:"looked,omitempty"`   // keys looked at
+	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`     // and their size, values included
+	Found         uint32                 `protobuf:"varint,7,opt,name=found,proto3" json:"found,omitempty"`     // of them, how many matched
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Page) Reset() {
+	*x = Page{}
+	mi := &file_eraft_messages_kv_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Page) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Page) ProtoMessage() {}
+
+func (x *Page) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_kv_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Page.ProtoReflect.Descriptor instead.
+func (*Page) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Page) GetItems() []*Item {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *Page) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Page) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+func (x *Page) GetBuckets() uint32 {
+	if x != nil {
+		return x.Buckets
+	}
+	return 0
+}
+
+func (x *Page) GetLooked() uint32 {
+	if x != nil {
+		return x.Looked
+	}
+	return 0
+}
+
+func (x *Page) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Page) GetFound() uint32 {
+	if x != nil {
+		return x.Found
+	}
+	return 0
+}
+
+type Item struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Item) Reset() {
+	*x = Item{}
+	mi := &file_eraft_messages_kv_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Item) ProtoMessage() {}
+
+func (x *Item) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_kv_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Item.ProtoReflect.Descriptor instead.
+func (*Item) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Item) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Item) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Item) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // Command is one element of a log entry. (session, seq) names it for ever: a retry is the same command.
 type Command struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -707,7 +1004,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_eraft_messages_kv_proto_msgTypes[9]
+	mi := &file_eraft_messages_kv_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +1016,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_kv_proto_msgTypes[9]
+	mi := &file_eraft_messages_kv_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +1029,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Command) GetSession() uint64 {
@@ -910,6 +1207,7 @@ type Query struct {
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Query_Get
+	//	*Query_Scan
 	//	*Query_BucketPull
 	//	*Query_Meta
 	//	*Query_Custom
@@ -920,7 +1218,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_eraft_messages_kv_proto_msgTypes[10]
+	mi := &file_eraft_messages_kv_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1230,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_kv_proto_msgTypes[10]
+	mi := &file_eraft_messages_kv_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1243,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{10}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Query) GetSession() uint64 {
@@ -973,6 +1271,15 @@ func (x *Query) GetGet() *Get {
 	if x != nil {
 		if x, ok := x.Op.(*Query_Get); ok {
 			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetScan() *Scan {
+	if x != nil {
+		if x, ok := x.Op.(*Query_Scan); ok {
+			return x.Scan
 		}
 	}
 	return nil
@@ -1013,6 +1320,10 @@ type Query_Get struct {
 	Get *Get `protobuf:"bytes,10,opt,name=get,proto3,oneof"`
 }
 
+type Query_Scan struct {
+	Scan *Scan `protobuf:"bytes,11,opt,name=scan,proto3,oneof"`
+}
+
 type Query_BucketPull struct {
 	BucketPull *BucketPull `protobuf:"bytes,20,opt,name=bucket_pull,json=bucketPull,proto3,oneof"`
 }
@@ -1026,6 +1337,8 @@ type Query_Custom struct {
 }
 
 func (*Query_Get) isQuery_Op() {}
+
+func (*Query_Scan) isQuery_Op() {}
 
 func (*Query_BucketPull) isQuery_Op() {}
 
@@ -1048,13 +1361,14 @@ type Reply struct {
 	Parts         []*Reply               `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"` // a Batch's
 	Chunk         *BucketChunk           `protobuf:"bytes,20,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	Meta          *MetaReply             `protobuf:"bytes,21,opt,name=meta,proto3" json:"meta,omitempty"`
+	Page          *Page                  `protobuf:"bytes,22,opt,name=page,proto3" json:"page,omitempty"` // a Scan's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_eraft_messages_kv_proto_msgTypes[11]
+	mi := &file_eraft_messages_kv_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1380,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_kv_proto_msgTypes[11]
+	mi := &file_eraft_messages_kv_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1393,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{11}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Reply) GetSession() uint64 {
@@ -1166,6 +1480,13 @@ func (x *Reply) GetMeta() *MetaReply {
 	return nil
 }
 
+func (x *Reply) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 // Asker is one session in a Requests message, with what it asks. Commands and queries stay encoded until applied.
 type Asker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1179,7 +1500,7 @@ type Asker struct {
 
 func (x *Asker) Reset() {
 	*x = Asker{}
-	mi := &file_eraft_messages_kv_proto_msgTypes[12]
+	mi := &file_eraft_messages_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1512,7 @@ func (x *Asker) String() string {
 func (*Asker) ProtoMessage() {}
 
 func (x *Asker) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_kv_proto_msgTypes[12]
+	mi := &file_eraft_messages_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1525,7 @@ func (x *Asker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Asker.ProtoReflect.Descriptor instead.
 func (*Asker) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{12}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Asker) GetAddress() string {
@@ -1246,7 +1567,7 @@ type Requests struct {
 
 func (x *Requests) Reset() {
 	*x = Requests{}
-	mi := &file_eraft_messages_kv_proto_msgTypes[13]
+	mi := &file_eraft_messages_kv_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1579,7 @@ func (x *Requests) String() string {
 func (*Requests) ProtoMessage() {}
 
 func (x *Requests) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_kv_proto_msgTypes[13]
+	mi := &file_eraft_messages_kv_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1592,7 @@ func (x *Requests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requests.ProtoReflect.Descriptor instead.
 func (*Requests) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Requests) GetGroup() uint64 {
@@ -1300,7 +1621,7 @@ type Replies struct {
 
 func (x *Replies) Reset() {
 	*x = Replies{}
-	mi := &file_eraft_messages_kv_proto_msgTypes[14]
+	mi := &file_eraft_messages_kv_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1633,7 @@ func (x *Replies) String() string {
 func (*Replies) ProtoMessage() {}
 
 func (x *Replies) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_kv_proto_msgTypes[14]
+	mi := &file_eraft_messages_kv_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1646,7 @@ func (x *Replies) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replies.ProtoReflect.Descriptor instead.
 func (*Replies) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Replies) GetFromGroup() uint64 {
@@ -1398,7 +1719,31 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x10.eraft.ConditionR\n" +
 	"conditions\x12$\n" +
-	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\xa8\x03\n" +
+	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\xdc\x01\n" +
+	"\x04Scan\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\fR\x05after\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\fR\x06prefix\x12\x14\n" +
+	"\x05match\x18\x04 \x01(\fR\x05match\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\rR\x05count\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12$\n" +
+	"\x04want\x18\a \x01(\x0e2\x10.eraft.Scan.WantR\x04want\"&\n" +
+	"\x04Want\x12\t\n" +
+	"\x05PAIRS\x10\x00\x12\b\n" +
+	"\x04KEYS\x10\x01\x12\t\n" +
+	"\x05COUNT\x10\x02\"\xb1\x01\n" +
+	"\x04Page\x12!\n" +
+	"\x05items\x18\x01 \x03(\v2\v.eraft.ItemR\x05items\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\fR\x05after\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\x12\x18\n" +
+	"\abuckets\x18\x04 \x01(\rR\abuckets\x12\x16\n" +
+	"\x06looked\x18\x05 \x01(\rR\x06looked\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12\x14\n" +
+	"\x05found\x18\a \x01(\rR\x05found\"H\n" +
+	"\x04Item\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xa8\x03\n" +
 	"\aCommand\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x14\n" +
@@ -1414,18 +1759,19 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x05shard\x18\x14 \x01(\v2\x13.eraft.ShardCommandH\x00R\x05shard\x12(\n" +
 	"\x04meta\x18\x15 \x01(\v2\x12.eraft.MetaCommandH\x00R\x04meta\x12\x18\n" +
 	"\x06custom\x18\x1e \x01(\fH\x00R\x06customB\x04\n" +
-	"\x02op\"\xd1\x01\n" +
+	"\x02op\"\xf4\x01\n" +
 	"\x05Query\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1e\n" +
 	"\x03get\x18\n" +
 	" \x01(\v2\n" +
-	".eraft.GetH\x00R\x03get\x124\n" +
+	".eraft.GetH\x00R\x03get\x12!\n" +
+	"\x04scan\x18\v \x01(\v2\v.eraft.ScanH\x00R\x04scan\x124\n" +
 	"\vbucket_pull\x18\x14 \x01(\v2\x11.eraft.BucketPullH\x00R\n" +
 	"bucketPull\x12&\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaQueryH\x00R\x04meta\x12\x18\n" +
 	"\x06custom\x18\x1e \x01(\fH\x00R\x06customB\x04\n" +
-	"\x02op\"\xdb\x02\n" +
+	"\x02op\"\xfc\x02\n" +
 	"\x05Reply\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1f\n" +
@@ -1439,7 +1785,8 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x05parts\x18\n" +
 	" \x03(\v2\f.eraft.ReplyR\x05parts\x12(\n" +
 	"\x05chunk\x18\x14 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\x12$\n" +
-	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\"g\n" +
+	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\x12\x1f\n" +
+	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\"g\n" +
 	"\x05Asker\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
@@ -1466,66 +1813,74 @@ func file_eraft_messages_kv_proto_rawDescGZIP() []byte {
 	return file_eraft_messages_kv_proto_rawDescData
 }
 
-var file_eraft_messages_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_eraft_messages_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_eraft_messages_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_eraft_messages_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_eraft_messages_kv_proto_goTypes = []any{
 	(Put_Mode)(0),          // 0: eraft.Put.Mode
-	(*Get)(nil),            // 1: eraft.Get
-	(*Put)(nil),            // 2: eraft.Put
-	(*Delete)(nil),         // 3: eraft.Delete
-	(*Append)(nil),         // 4: eraft.Append
-	(*Incr)(nil),           // 5: eraft.Incr
-	(*Condition)(nil),      // 6: eraft.Condition
-	(*CompareAndSwap)(nil), // 7: eraft.CompareAndSwap
-	(*Write)(nil),          // 8: eraft.Write
-	(*Batch)(nil),          // 9: eraft.Batch
-	(*Command)(nil),        // 10: eraft.Command
-	(*Query)(nil),          // 11: eraft.Query
-	(*Reply)(nil),          // 12: eraft.Reply
-	(*Asker)(nil),          // 13: eraft.Asker
-	(*Requests)(nil),       // 14: eraft.Requests
-	(*Replies)(nil),        // 15: eraft.Replies
-	(*ShardCommand)(nil),   // 16: eraft.ShardCommand
-	(*MetaCommand)(nil),    // 17: eraft.MetaCommand
-	(*BucketPull)(nil),     // 18: eraft.BucketPull
-	(*MetaQuery)(nil),      // 19: eraft.MetaQuery
-	(Code)(0),              // 20: eraft.Code
-	(*Hint)(nil),           // 21: eraft.Hint
-	(*BucketChunk)(nil),    // 22: eraft.BucketChunk
-	(*MetaReply)(nil),      // 23: eraft.MetaReply
+	(Scan_Want)(0),         // 1: eraft.Scan.Want
+	(*Get)(nil),            // 2: eraft.Get
+	(*Put)(nil),            // 3: eraft.Put
+	(*Delete)(nil),         // 4: eraft.Delete
+	(*Append)(nil),         // 5: eraft.Append
+	(*Incr)(nil),           // 6: eraft.Incr
+	(*Condition)(nil),      // 7: eraft.Condition
+	(*CompareAndSwap)(nil), // 8: eraft.CompareAndSwap
+	(*Write)(nil),          // 9: eraft.Write
+	(*Batch)(nil),          // 10: eraft.Batch
+	(*Scan)(nil),           // 11: eraft.Scan
+	(*Page)(nil),           // 12: eraft.Page
+	(*Item)(nil),           // 13: eraft.Item
+	(*Command)(nil),        // 14: eraft.Command
+	(*Query)(nil),          // 15: eraft.Query
+	(*Reply)(nil),          // 16: eraft.Reply
+	(*Asker)(nil),          // 17: eraft.Asker
+	(*Requests)(nil),       // 18: eraft.Requests
+	(*Replies)(nil),        // 19: eraft.Replies
+	(*ShardCommand)(nil),   // 20: eraft.ShardCommand
+	(*MetaCommand)(nil),    // 21: eraft.MetaCommand
+	(*BucketPull)(nil),     // 22: eraft.BucketPull
+	(*MetaQuery)(nil),      // 23: eraft.MetaQuery
+	(Code)(0),              // 24: eraft.Code
+	(*Hint)(nil),           // 25: eraft.Hint
+	(*BucketChunk)(nil),    // 26: eraft.BucketChunk
+	(*MetaReply)(nil),      // 27: eraft.MetaReply
 }
 var file_eraft_messages_kv_proto_depIdxs = []int32{
 	0,  // 0: eraft.Put.mode:type_name -> eraft.Put.Mode
-	6,  // 1: eraft.CompareAndSwap.expect:type_name -> eraft.Condition
-	2,  // 2: eraft.Write.put:type_name -> eraft.Put
-	3,  // 3: eraft.Write.delete:type_name -> eraft.Delete
-	4,  // 4: eraft.Write.append:type_name -> eraft.Append
-	5,  // 5: eraft.Write.incr:type_name -> eraft.Incr
-	6,  // 6: eraft.Batch.conditions:type_name -> eraft.Condition
-	8,  // 7: eraft.Batch.writes:type_name -> eraft.Write
-	2,  // 8: eraft.Command.put:type_name -> eraft.Put
-	3,  // 9: eraft.Command.delete:type_name -> eraft.Delete
-	4,  // 10: eraft.Command.append:type_name -> eraft.Append
-	5,  // 11: eraft.Command.incr:type_name -> eraft.Incr
-	7,  // 12: eraft.Command.cas:type_name -> eraft.CompareAndSwap
-	9,  // 13: eraft.Command.batch:type_name -> eraft.Batch
-	16, // 14: eraft.Command.shard:type_name -> eraft.ShardCommand
-	17, // 15: eraft.Command.meta:type_name -> eraft.MetaCommand
-	1,  // 16: eraft.Query.get:type_name -> eraft.Get
-	18, // 17: eraft.Query.bucket_pull:type_name -> eraft.BucketPull
-	19, // 18: eraft.Query.meta:type_name -> eraft.MetaQuery
-	20, // 19: eraft.Reply.code:type_name -> eraft.Code
-	21, // 20: eraft.Reply.hint:type_name -> eraft.Hint
-	12, // 21: eraft.Reply.parts:type_name -> eraft.Reply
-	22, // 22: eraft.Reply.chunk:type_name -> eraft.BucketChunk
-	23, // 23: eraft.Reply.meta:type_name -> eraft.MetaReply
-	13, // 24: eraft.Requests.askers:type_name -> eraft.Asker
-	12, // 25: eraft.Replies.replies:type_name -> eraft.Reply
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	7,  // 1: eraft.CompareAndSwap.expect:type_name -> eraft.Condition
+	3,  // 2: eraft.Write.put:type_name -> eraft.Put
+	4,  // 3: eraft.Write.delete:type_name -> eraft.Delete
+	5,  // 4: eraft.Write.append:type_name -> eraft.Append
+	6,  // 5: eraft.Write.incr:type_name -> eraft.Incr
+	7,  // 6: eraft.Batch.conditions:type_name -> eraft.Condition
+	9,  // 7: eraft.Batch.writes:type_name -> eraft.Write
+	1,  // 8: eraft.Scan.want:type_name -> eraft.Scan.Want
+	13, // 9: eraft.Page.items:type_name -> eraft.Item
+	3,  // 10: eraft.Command.put:type_name -> eraft.Put
+	4,  // 11: eraft.Command.delete:type_name -> eraft.Delete
+	5,  // 12: eraft.Command.append:type_name -> eraft.Append
+	6,  // 13: eraft.Command.incr:type_name -> eraft.Incr
+	8,  // 14: eraft.Command.cas:type_name -> eraft.CompareAndSwap
+	10, // 15: eraft.Command.batch:type_name -> eraft.Batch
+	20, // 16: eraft.Command.shard:type_name -> eraft.ShardCommand
+	21, // 17: eraft.Command.meta:type_name -> eraft.MetaCommand
+	2,  // 18: eraft.Query.get:type_name -> eraft.Get
+	11, // 19: eraft.Query.scan:type_name -> eraft.Scan
+	22, // 20: eraft.Query.bucket_pull:type_name -> eraft.BucketPull
+	23, // 21: eraft.Query.meta:type_name -> eraft.MetaQuery
+	24, // 22: eraft.Reply.code:type_name -> eraft.Code
+	25, // 23: eraft.Reply.hint:type_name -> eraft.Hint
+	16, // 24: eraft.Reply.parts:type_name -> eraft.Reply
+	26, // 25: eraft.Reply.chunk:type_name -> eraft.BucketChunk
+	27, // 26: eraft.Reply.meta:type_name -> eraft.MetaReply
+	12, // 27: eraft.Reply.page:type_name -> eraft.Page
+	17, // 28: eraft.Requests.askers:type_name -> eraft.Asker
+	16, // 29: eraft.Replies.replies:type_name -> eraft.Reply
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_kv_proto_init() }
@@ -1547,7 +1902,7 @@ func file_eraft_messages_kv_proto_init() {
 		(*Write_Append)(nil),
 		(*Write_Incr)(nil),
 	}
-	file_eraft_messages_kv_proto_msgTypes[9].OneofWrappers = []any{
+	file_eraft_messages_kv_proto_msgTypes[12].OneofWrappers = []any{
 		(*Command_Put)(nil),
 		(*Command_Delete)(nil),
 		(*Command_Append)(nil),
@@ -1558,8 +1913,9 @@ func file_eraft_messages_kv_proto_init() {
 		(*Command_Meta)(nil),
 		(*Command_Custom)(nil),
 	}
-	file_eraft_messages_kv_proto_msgTypes[10].OneofWrappers = []any{
+	file_eraft_messages_kv_proto_msgTypes[13].OneofWrappers = []any{
 		(*Query_Get)(nil),
+		(*Query_Scan)(nil),
 		(*Query_BucketPull)(nil),
 		(*Query_Meta)(nil),
 		(*Query_Custom)(nil),
@@ -1569,8 +1925,8 @@ func file_eraft_messages_kv_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_kv_proto_rawDesc), len(file_eraft_messages_kv_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   15,
+			NumEnums:      2,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

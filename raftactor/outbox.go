@@ -43,6 +43,9 @@ func (b *outbox) add(to recipient, reply *messages.Reply) {
 	for _, pair := range reply.GetChunk().GetPairs() {
 		p.bytes += len(pair.Key) + len(pair.Value)
 	}
+	for _, item := range reply.GetPage().GetItems() {
+		p.bytes += 16 + len(item.Key) + len(item.Value)
+	}
 	if p.bytes >= parcelBytes {
 		b.send(p)
 	}

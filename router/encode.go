@@ -14,6 +14,9 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	case *messages.Get:
 		p.key = bytes.Clone(q.GetKey())
 		return p.query(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
+	case *messages.Scan:
+		p.byBucket, p.bucket = true, q.GetBucket()
+		return p.query(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
 	case *messages.MetaQuery:
 		p.meta = true
 		return p.query(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
@@ -35,7 +38,7 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 }
 
 func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
-	if !p.meta {
+	if !p.meta && !p.byBucket {
 		if why := checkKey(p.key); why != nil {
 			return why
 		}

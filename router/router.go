@@ -3,6 +3,7 @@
 package router
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -47,11 +48,17 @@ type (
 	}
 	// routed is one request on its way: encoded, and where it wants to go.
 	routed struct {
+		target
 		seq     uint64
-		meta    bool // for group 0; else for the group of the key's bucket
-		key     []byte
 		command bool
 		encoded []byte
+	}
+	// target is where a request wants to go: to group 0, to a bucket, or to the bucket of a key.
+	target struct {
+		meta     bool
+		byBucket bool
+		bucket   uint32
+		key      []byte
 	}
 	// sent tells a Session where its requests went; node 0: nowhere, there is no route.
 	sent struct {
@@ -63,8 +70,8 @@ type (
 	healed struct {
 		group, node, leader uint64
 		silent, heard       bool // the node did not answer; or does again
-		wrong               bool // the group does not serve the key's bucket
-		key                 []byte
+		wrong               bool // the group does not serve the target's bucket
+		target              target
 		hint                *messages.Hint
 	}
 	refresh struct{}
@@ -132,6 +139,9 @@ func (r *Router) onForward(f *forward) {
 	var order []uint64
 	told := map[uint64]*sent{}
 	for _, q := range f.requests {
+		if r.nowhere(f.session, q) {
+			continue
+		}
 		group, ok := r.groupOf(q)
 		node, address := uint64(0), ""
 		if ok {
@@ -176,7 +186,29 @@ func (r *Router) groupOf(q routed) (uint64, bool) {
 	if r.table.Buckets() == 0 {
 		return 0, false
 	}
-	return r.table.Group(uint32(messages.BucketOf(q.key, r.table.Buckets())))
+	return r.table.Group(q.in(r.table.Buckets()))
+}
+
+// in gives the bucket in a cluster of that many.
+func (t target) in(buckets int) uint32 {
+	if t.byBucket {
+		return t.bucket
+	}
+	return uint32(messages.BucketOf(t.key, buckets))
+}
+
+// nowhere tells that a request can never be routed, and says so to its Session.
+func (r *Router) nowhere(to *actor.PID, q routed) bool {
+	buckets := r.table.Buckets()
+	if !q.byBucket || buckets == 0 || uint64(q.bucket) < uint64(buckets) {
+		return false
+	}
+	session, seq := messages.Ident(q.encoded)
+	r.system.Root.Send(to, &messages.Replies{Replies: []*messages.Reply{{
+		Session: session, Seq: seq, Code: messages.Code_INVALID,
+		Text: fmt.Sprintf("there is no bucket %d: the cluster has %d", q.bucket, buckets),
+	}}})
+	return true
 }
 
 func (r *Router) gather(group uint64, a *messages.Asker) {
@@ -231,7 +263,7 @@ func (r *Router) onHealed(h healed) {
 	switch {
 	case h.wrong:
 		if n := r.table.Buckets(); n > 0 {
-			r.table.Move(uint32(messages.BucketOf(h.key, n)), h.hint)
+			r.table.Move(h.target.in(n), h.hint)
 		}
 		r.outdated()
 	case h.heard:

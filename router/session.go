@@ -16,7 +16,7 @@ import (
 // that tries again, and a retry is the same bytes.
 //
 //	receives                         from     does
-//	*messages.Get, Put, Delete, …    actors   asks the cluster, answers the sender a *messages.Reply
+//	*messages.Get, Put, Scan, …      actors   asks the cluster, answers the sender a *messages.Reply
 //	*Ask                             Go code  asks the cluster, calls Done
 //	*messages.Replies                Appliers, Peers  answers, or follows a hint
 //	*sent                            Router   notes whom was asked
@@ -225,7 +225,7 @@ func (s *Session) onReply(r *messages.Reply) {
 		s.tell(healed{group: p.group, node: p.node, leader: leader})
 		s.follow(p, leader != 0)
 	case messages.Code_WRONG_GROUP:
-		s.tell(healed{wrong: true, key: p.key, hint: r.Hint})
+		s.tell(healed{wrong: true, target: p.target, hint: r.Hint})
 		p.maybe = p.maybe && p.tries > 1
 		s.follow(p, r.GetHint().GetGroup() != 0)
 	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:

@@ -226,3 +226,18 @@ func TestSplitKeepsEverything(t *testing.T) {
 	require.Equal(t, 15, commands)
 	require.Equal(t, 3, queries)
 }
+
+// A request that names a bucket goes to the bucket's group, and elsewhere after a hint; one that cannot exist is refused.
+func TestBucketsAreAddresses(t *testing.T) {
+	sys, session, p := start(t, 0, messages.Code_WRONG_GROUP)
+	require.Equal(t, messages.Code_OK, ask(sys, session, &messages.Scan{Bucket: 0}, 5*time.Second).Code)
+	p.mu.Lock()
+	require.Len(t, p.seen, 2)
+	require.Equal(t, p.seen[0], p.seen[1])
+	p.mu.Unlock()
+	refused := ask(sys, session, &messages.Scan{Bucket: 7}, 5*time.Second)
+	require.Equal(t, messages.Code_INVALID, refused.Code)
+	require.Contains(t, refused.Text, "no bucket 7")
+	require.EqualValues(t, 3, target{byBucket: true, bucket: 3}.in(16))
+	require.EqualValues(t, messages.BucketOf([]byte("k"), 16), target{key: []byte("k")}.in(16))
+}

@@ -168,6 +168,8 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 	switch op := q.Op.(type) {
 	case *messages.Query_Get:
 		reply, err = m.get(store, op.Get)
+	case *messages.Query_Scan:
+		reply, err = m.scan(store, op.Scan)
 	case *messages.Query_BucketPull:
 		reply, err = m.pull(store, op.BucketPull)
 	default:

@@ -61,6 +61,7 @@ func dataCommands() []*cobra.Command {
 		data("append KEY VALUE", "Add to the end of a value", exactly(2, 2, "KEY VALUE"), appendTo),
 		data("incr KEY [BY]", "Add to an integer", exactly(1, 2, "KEY [BY]"), incr),
 		data("cas KEY EXPECTED VALUE", "Set a key whose value is EXPECTED", exactly(3, 3, "KEY EXPECTED VALUE"), cas),
+		scanCommand(),
 	}
 }
 

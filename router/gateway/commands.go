@@ -73,7 +73,7 @@ func (g *Gateway) parse(conn redcon.Conn, args [][]byte) *call {
 }
 
 func (c *call) fail(text string) {
-	c.ops, c.keys = nil, nil
+	c.ops, c.keys, c.work = nil, nil, nil
 	c.render = func(conn redcon.Conn, _ []*messages.Reply) { conn.WriteError(text) }
 }
 
@@ -146,31 +146,35 @@ var commands map[string]command
 
 func init() {
 	commands = map[string]command{
-		"ping":     {-1, false, "", "answers PONG or the message", ping},
-		"echo":     {2, false, "", "answers the message", func(c *call, r *request) string { c.render = bulk(string(r.args[1])); return "" }},
-		"get":      {2, false, "1", "the value of a key", get},
-		"set":      {-3, true, "1", "sets a key: SET key value [NX|XX] [GET]", set},
-		"setnx":    {3, true, "1", "sets a key that is absent", setnx},
-		"getdel":   {2, true, "1", "the value of a key, which is deleted", getdel},
-		"del":      {-2, true, "*", "deletes keys, each by itself", del},
-		"exists":   {-2, false, "*", "how many of the keys exist", exists},
-		"append":   {3, true, "1", "adds to the end of a value", appendTo},
-		"strlen":   {2, false, "1", "the length of a value", strlen},
-		"incr":     {2, true, "1", "adds 1", func(c *call, r *request) string { return incr(c, r.args[1], 1) }},
-		"decr":     {2, true, "1", "subtracts 1", func(c *call, r *request) string { return incr(c, r.args[1], -1) }},
-		"incrby":   {3, true, "1", "adds an integer", incrby},
-		"decrby":   {3, true, "1", "subtracts an integer", decrby},
-		"mget":     {-2, false, "*", "the values of keys, each by itself", mget},
-		"mset":     {-3, true, "2", "sets keys, each by itself: not atomic over keys", mset},
-		"type":     {2, false, "1", "string or none", typeOf},
-		"info":     {-1, false, "", "how this node is", info},
-		"command":  {-1, false, "", "what commands there are", commandInfo},
-		"client":   {-2, false, "", "SETNAME, GETNAME, ID, SETINFO, INFO", clientInfo},
-		"select":   {2, false, "", "only database 0", selectDB},
-		"hello":    {-1, false, "", "only RESP2: HELLO 2", hello},
-		"quit":     {-1, false, "", "closes the connection", func(c *call, _ *request) string { c.quit, c.render = true, simple("OK"); return "" }},
-		"cluster":  {-2, false, "", "KEYSLOT key", clusterInfo},
-		"readonly": {1, false, "", "accepted: reads are linearizable anyway", func(c *call, _ *request) string { c.render = simple("OK"); return "" }},
+		"ping":      {-1, false, "", "answers PONG or the message", ping},
+		"echo":      {2, false, "", "answers the message", func(c *call, r *request) string { c.render = bulk(string(r.args[1])); return "" }},
+		"get":       {2, false, "1", "the value of a key", get},
+		"set":       {-3, true, "1", "sets a key: SET key value [NX|XX] [GET]", set},
+		"setnx":     {3, true, "1", "sets a key that is absent", setnx},
+		"getdel":    {2, true, "1", "the value of a key, which is deleted", getdel},
+		"del":       {-2, true, "*", "deletes keys, each by itself", del},
+		"exists":    {-2, false, "*", "how many of the keys exist", exists},
+		"append":    {3, true, "1", "adds to the end of a value", appendTo},
+		"strlen":    {2, false, "1", "the length of a value", strlen},
+		"incr":      {2, true, "1", "adds 1", func(c *call, r *request) string { return incr(c, r.args[1], 1) }},
+		"decr":      {2, true, "1", "subtracts 1", func(c *call, r *request) string { return incr(c, r.args[1], -1) }},
+		"incrby":    {3, true, "1", "adds an integer", incrby},
+		"decrby":    {3, true, "1", "subtracts an integer", decrby},
+		"mget":      {-2, false, "*", "the values of keys, each by itself", mget},
+		"mset":      {-3, true, "2", "sets keys, each by itself: not atomic over keys", mset},
+		"type":      {2, false, "1", "string or none", typeOf},
+		"scan":      {-2, false, "", "keys from a position on: SCAN cursor [MATCH pattern] [COUNT n] [TYPE string]", scan},
+		"keys":      {2, false, "", "all keys that match a pattern, up to 8 MiB of them", keys},
+		"dbsize":    {1, false, "", "how many keys there are; an estimate if counting takes more than a second", dbsize},
+		"info":      {-1, false, "", "how this node is", info},
+		"command":   {-1, false, "", "what commands there are", commandInfo},
+		"client":    {-2, false, "", "SETNAME, GETNAME, ID, SETINFO, INFO", clientInfo},
+		"select":    {2, false, "", "only database 0", selectDB},
+		"hello":     {-1, false, "", "only RESP2: HELLO 2", hello},
+		"quit":      {-1, false, "", "closes the connection", func(c *call, _ *request) string { c.quit, c.render = true, simple("OK"); return "" }},
+		"cluster":   {-2, false, "", "KEYSLOT key, SLOTS, SHARDS, NODES, MYID, INFO", clusterInfo},
+		"readonly":  {1, false, "", "accepted: reads are linearizable anyway", func(c *call, _ *request) string { c.render = simple("OK"); return "" }},
+		"readwrite": {1, false, "", "accepted: ends READONLY", func(c *call, _ *request) string { c.render = simple("OK"); return "" }},
 	}
 }
 
@@ -397,19 +401,6 @@ func hello(c *call, r *request) string {
 		conn.WriteBulkString("modules")
 		conn.WriteArray(0)
 	}
-	return ""
-}
-
-func clusterInfo(c *call, r *request) string {
-	sub := strings.ToLower(string(r.args[1]))
-	if sub != "keyslot" {
-		return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try CLUSTER KEYSLOT key.", r.args[1])
-	}
-	if len(r.args) != 3 {
-		return "ERR wrong number of arguments for 'cluster|keyslot' command"
-	}
-	slot := int64(messages.SlotOf(r.args[2]))
-	c.render = func(conn redcon.Conn, _ []*messages.Reply) { conn.WriteInt64(slot) }
 	return ""
 }
 

@@ -28,6 +28,7 @@ type Options struct {
 	Timeout        time.Duration                 // of one command; default 5 s
 	MaxConnections int                           // default 10000
 	Info           func(section string) string   // the text of INFO
+	Topology       func() Topology               // optional; what CLUSTER tells
 	Event          func(command string, ok bool) // optional; after each command
 }
 
@@ -39,6 +40,8 @@ type Gateway struct {
 	open     atomic.Int64
 	ids      atomic.Uint64
 	served   sync.WaitGroup
+
+	positions positions
 }
 
 // Start listens. It returns when connections are accepted.
@@ -112,6 +115,12 @@ func (g *Gateway) serve(conn redcon.Conn, first redcon.Command) {
 				busy[key] = c
 			}
 		}
+		if c.work != nil {
+			for _, before := range started {
+				before.wait()
+			}
+			c.work()
+		}
 		c.start(g)
 		if started = append(started, c); c.quit {
 			break
@@ -138,12 +147,16 @@ type call struct {
 	writes  bool
 	quit    bool
 	ops     []proto.Message
+	work    func() // instead of ops: asks in several steps; those before it are answered, those behind it wait
 	answers []*messages.Reply
 	open    sync.WaitGroup
 	render  func(redcon.Conn, []*messages.Reply)
 }
 
 func (c *call) start(g *Gateway) {
+	if c.work != nil {
+		return
+	}
 	c.answers = make([]*messages.Reply, len(c.ops))
 	c.open.Add(len(c.ops))
 	for i, op := range c.ops {

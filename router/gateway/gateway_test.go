@@ -79,8 +79,15 @@ func (n *oneNode) Ask(op proto.Message, _ time.Duration, done func(*messages.Rep
 		return
 	}
 	switch o := op.(type) {
-	case *messages.Get:
-		q, err := proto.Marshal(&messages.Query{Op: &messages.Query_Get{Get: o}})
+	case *messages.Get, *messages.Scan:
+		query := &messages.Query{}
+		switch o := op.(type) {
+		case *messages.Get:
+			query.Op = &messages.Query_Get{Get: o}
+		case *messages.Scan:
+			query.Op = &messages.Query_Scan{Scan: o}
+		}
+		q, err := proto.Marshal(query)
 		if err != nil {
 			panic(err)
 		}
@@ -180,7 +187,10 @@ func TestSameAsRedis(t *testing.T) {
 		"DECR n", "INCRBY n 40", "DECRBY n 2", "INCRBY n x", "INCRBY n 9223372036854775807", "INCRBY n", "INCR a", "DECRBY n -9223372036854775808", "SET n 9223372036854775807", "INCR n",
 		"SET n -9223372036854775808", "DECR n", "SET n 01", "INCR n", "SET n +1", "INCR n", "INCRBY n 1.5",
 		"MSET k1 v1 k2 v2", "MSET k1", "MSET k1 v k2", "MGET k1 k2 nothing", "MGET", "MSET d 1 d 2", "GET d", "TYPE k1", "TYPE nothing", "SELECT 0", "SELECT 99", "SELECT x",
-		"CLIENT GETNAME", "CLIENT SETNAME me", "CLIENT GETNAME", "NOSUCH a b", "nosuch", "QUIT",
+		"CLIENT GETNAME", "CLIENT SETNAME me", "CLIENT GETNAME", "SCAN x", "SCAN", "SCAN 0 COUNT", "SCAN 0 COUNT 0", "SCAN 0 COUNT x", "SCAN 0 NONSENSE 1", "SCAN 0 COUNT 1000 MATCH nosuch*",
+		"SCAN 0 COUNT 1000 MATCH k1 TYPE string", "SCAN 0 COUNT 1000 MATCH k1 TYPE STRING", "SCAN 0 COUNT 1000 TYPE list", "KEYS", "KEYS k1", "KEYS nosuch", "KEYS k[2-9]", "KEYS k[^1]",
+		"KEYS [^k]1", "KEYS [k", "KEYS k\\2", "KEYS ?[1", "KEYS k[1-", "KEYS k[\\1]", "KEYS []", "KEYS k[a-]1]", "KEYS k[2-1]*x", "KEYS *k*1*", "DBSIZE", "DBSIZE x",
+		"NOSUCH a b", "nosuch", "QUIT",
 	}
 	want, got := talk(t, "127.0.0.1:"+port, lines...), talk(t, start(t, newOneNode(t)), lines...)
 	for i, line := range lines {

@@ -1,0 +1,77 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/router"
+)
+
+// ScanOptions say what a Scan gives. The zero value gives everything.
+type ScanOptions struct {
+	Prefix   []byte // only keys that start with it; with a whole {tag} in it, one bucket is read instead of all
+	Match    []byte // only keys that this Redis pattern matches, at most 256 bytes
+	PageSize int    // keys to look at for one page; 0: 1000, at most 10000
+	KeysOnly bool   // leave values out
+}
+
+// Item is a key that a Scan found. Version is as in Value.
+type Item struct {
+	Key, Value []byte
+	Version    uint64
+}
+
+// Scan goes over the keyspace page by page: bucket after bucket, and within a bucket in the order of the keys. It
+// never holds more than a few pages.
+//
+// Each page is linearizable: what it shows was so at one instant after it was asked. The whole is no snapshot. A key
+// that exists from the beginning of the scan to its end comes exactly once, whatever moves or restarts meanwhile; one
+// that is written or deleted meanwhile comes at most once, with what it held when its page was read.
+//
+// The sequence ends after the first error, which is one of this package or the context's. Without a deadline in ctx
+// each page has Config.Timeout. It may be ranged over again, and is then a new scan.
+func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		if o.PageSize < 0 {
+			yield(Item{}, messages.Errorf(messages.Code_INVALID, "a page of %d keys", o.PageSize))
+			return
+		}
+		w := &router.Walk{Prefix: o.Prefix, Match: o.Match, Count: min(o.PageSize, messages.MaxScanKeys)}
+		if o.KeysOnly {
+			w.Want = messages.Scan_KEYS
+		}
+		for asks := w.Next(); asks != nil; asks = w.Next() {
+			items, err := c.pages(ctx, w, asks)
+			for _, item := range items {
+				if !yield(Item{item.Key, item.Value, item.Version}, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
+		}
+	}
+}
+
+// pages asks for several pages at once.
+func (c *Client) pages(ctx context.Context, w *router.Walk, asks []*messages.Scan) ([]*messages.Item, error) {
+	replies, problems := make([]*messages.Reply, len(asks)), make([]error, len(asks))
+	var wg sync.WaitGroup
+	for i, ask := range asks {
+		wg.Go(func() {
+			if replies[i], problems[i] = c.Do(ctx, ask); replies[i] == nil {
+				replies[i] = &messages.Reply{Code: messages.Code_UNAVAILABLE, Text: "no answer before the context ended"}
+			}
+		})
+	}
+	wg.Wait()
+	items, err := w.Take(replies)
+	if err != nil {
+		err = problems[0]
+	}
+	return items, err
+}

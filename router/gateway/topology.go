@@ -1,0 +1,261 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/redcon"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Topology is what a node knows of its cluster, for the CLUSTER commands.
+type Topology struct {
+	Config  *messages.Config  // nil before one is known
+	Self    uint64            // this node's id
+	Leaders map[uint64]uint64 // group -> node that leads it, as far as known
+	Up      map[uint64]bool   // nodes heard of lately, this one among them
+}
+
+// member is a node as Redis Cluster clients see it.
+type member struct {
+	id         uint64
+	name, host string
+	port       int
+	up         bool
+}
+
+// slotRange is slots that the same nodes serve, the leader first.
+type slotRange struct {
+	first, last int
+	group       uint64
+	members     []member
+}
+
+// nodeName is 40 hex digits: the cluster, then the node.
+func nodeName(cluster, node uint64) string { return fmt.Sprintf("%016x%024x", cluster, node) }
+
+// members are the nodes that Redis clients can reach. A listener on all addresses is reached where the node's actors are.
+func (t Topology) members() map[uint64]member {
+	all := map[uint64]member{}
+	for _, n := range t.Config.GetNodes() {
+		host, text, err := net.SplitHostPort(n.Resp)
+		port, bad := strconv.Atoi(text)
+		if n.Removed || err != nil || bad != nil {
+			continue
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			if host, _, err = net.SplitHostPort(n.Address); err != nil {
+				continue
+			}
+		}
+		all[n.Id] = member{n.Id, nodeName(t.Config.ClusterId, n.Id), host, port, t.Up[n.Id]}
+	}
+	return all
+}
+
+// serving are the members with a replica of a group, its leader first; if none has one that can be reached, this node,
+// since any node answers for any key.
+func (t Topology) serving(group uint64, members map[uint64]member) []member {
+	var ids []uint64
+	if leader := t.Leaders[group]; leader != 0 {
+		ids = append(ids, leader)
+	}
+	for _, g := range t.Config.GetGroups() {
+		if g.Id == group {
+			ids = append(ids, g.Nodes...)
+		}
+	}
+	var all []member
+	for _, id := range append(ids, t.Self) {
+		m, ok := members[id]
+		if ok && (id != t.Self || len(all) == 0 || slices.Contains(ids, id)) && !slices.ContainsFunc(all, func(a member) bool { return a.id == id }) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// slots are all slots that have an owner, ascending; neighbours of one group are one range.
+func (t Topology) slots() []slotRange {
+	members, owners := t.members(), t.Config.GetOwners()
+	groups := map[uint64][]member{}
+	var all []slotRange
+	for b, owner := range owners {
+		if owner == 0 {
+			continue
+		}
+		if groups[owner] == nil {
+			groups[owner] = t.serving(owner, members)
+		}
+		if len(groups[owner]) == 0 {
+			continue
+		}
+		first := (b*messages.Slots + len(owners) - 1) / len(owners)
+		last := ((b+1)*messages.Slots+len(owners)-1)/len(owners) - 1
+		if n := len(all); n > 0 && all[n-1].group == owner && all[n-1].last == first-1 {
+			all[n-1].last = last
+			continue
+		}
+		all = append(all, slotRange{first, last, owner, groups[owner]})
+	}
+	return all
+}
+
+// nodesText is the answer of CLUSTER NODES. Every node is a master: it leads what it is listed with.
+func (t Topology) nodesText() string {
+	led := map[uint64][]string{}
+	for _, r := range t.slots() {
+		text := strconv.Itoa(r.first)
+		if r.last > r.first {
+			text += "-" + strconv.Itoa(r.last)
+		}
+		led[r.members[0].id] = append(led[r.members[0].id], text)
+	}
+	members := t.members()
+	var b strings.Builder
+	for _, n := range t.Config.GetNodes() {
+		m, ok := members[n.Id]
+		if !ok {
+			continue
+		}
+		flags, link := "master", "connected"
+		if m.id == t.Self {
+			flags = "myself,master"
+		}
+		if !m.up {
+			flags, link = flags+",fail?", "disconnected"
+		}
+		fmt.Fprintf(&b, "%s %s:%d@%d %s - 0 0 %d %s", m.name, m.host, m.port, m.port, flags, t.Config.Version, link)
+		for _, slots := range led[n.Id] {
+			b.WriteString(" " + slots)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// infoText is the answer of CLUSTER INFO.
+func (t Topology) infoText() string {
+	assigned, masters, state := 0, map[uint64]bool{}, "ok"
+	for _, r := range t.slots() {
+		assigned += r.last - r.first + 1
+		masters[r.members[0].id] = true
+	}
+	if assigned < messages.Slots {
+		state = "fail"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster_enabled:1\r\ncluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_slots_ok:%d\r\n", state, assigned, assigned)
+	fmt.Fprintf(&b, "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:%d\r\ncluster_size:%d\r\n", len(t.members()), len(masters))
+	fmt.Fprintf(&b, "cluster_current_epoch:%d\r\ncluster_my_epoch:%d\r\n", t.Config.GetVersion(), t.Config.GetVersion())
+	return b.String()
+}
+
+func writeSlots(conn redcon.Conn, ranges []slotRange) {
+	conn.WriteArray(len(ranges))
+	for _, r := range ranges {
+		conn.WriteArray(2 + len(r.members))
+		conn.WriteInt(r.first)
+		conn.WriteInt(r.last)
+		for _, m := range r.members {
+			conn.WriteArray(4)
+			conn.WriteBulkString(m.host)
+			conn.WriteInt(m.port)
+			conn.WriteBulkString(m.name)
+			conn.WriteArray(0)
+		}
+	}
+}
+
+// writeShards writes one shard per group.
+func writeShards(conn redcon.Conn, ranges []slotRange) {
+	groups := map[uint64][]slotRange{}
+	var order []uint64
+	for _, r := range ranges {
+		if groups[r.group] == nil {
+			order = append(order, r.group)
+		}
+		groups[r.group] = append(groups[r.group], r)
+	}
+	conn.WriteArray(len(order))
+	for _, group := range order {
+		conn.WriteArray(4)
+		conn.WriteBulkString("slots")
+		conn.WriteArray(2 * len(groups[group]))
+		for _, r := range groups[group] {
+			conn.WriteInt(r.first)
+			conn.WriteInt(r.last)
+		}
+		conn.WriteBulkString("nodes")
+		members := groups[group][0].members
+		conn.WriteArray(len(members))
+		for i, m := range members {
+			writeShardNode(conn, m, i == 0)
+		}
+	}
+}
+
+func writeShardNode(conn redcon.Conn, m member, leads bool) {
+	role, health := "replica", "online"
+	if leads {
+		role = "master"
+	}
+	if !m.up {
+		health = "fail"
+	}
+	conn.WriteArray(14)
+	for _, pair := range [][2]any{
+		{"id", m.name}, {"port", m.port}, {"ip", m.host}, {"endpoint", m.host},
+		{"role", role}, {"replication-offset", 0}, {"health", health},
+	} {
+		conn.WriteBulkString(pair[0].(string))
+		if n, ok := pair[1].(int); ok {
+			conn.WriteInt(n)
+		} else {
+			conn.WriteBulkString(pair[1].(string))
+		}
+	}
+}
+
+// clusterInfo answers CLUSTER. What it says is a hint for clients that route themselves: any node answers for any key.
+func clusterInfo(c *call, r *request) string {
+	sub := strings.ToLower(string(r.args[1]))
+	want := map[string]int{"keyslot": 3, "slots": 2, "shards": 2, "nodes": 2, "myid": 2, "info": 2}
+	n, known := want[sub]
+	switch {
+	case !known:
+		return fmt.Sprintf("ERR unknown subcommand '%.128s'. CLUSTER has KEYSLOT, SLOTS, SHARDS, NODES, MYID and INFO.", clean(r.args[1]))
+	case len(r.args) != n:
+		return fmt.Sprintf("ERR wrong number of arguments for 'cluster|%s' command", sub)
+	case sub == "keyslot":
+		slot := int64(messages.SlotOf(r.args[2]))
+		c.render = func(conn redcon.Conn, _ []*messages.Reply) { conn.WriteInt64(slot) }
+		return ""
+	}
+	var t Topology
+	if r.g.o.Topology != nil {
+		t = r.g.o.Topology()
+	}
+	if t.Config == nil {
+		return "CLUSTERDOWN this node knows of no cluster yet"
+	}
+	switch sub {
+	case "slots":
+		c.render = func(conn redcon.Conn, _ []*messages.Reply) { writeSlots(conn, t.slots()) }
+	case "shards":
+		c.render = func(conn redcon.Conn, _ []*messages.Reply) { writeShards(conn, t.slots()) }
+	case "nodes":
+		c.render = bulk(t.nodesText())
+	case "myid":
+		c.render = bulk(nodeName(t.Config.ClusterId, t.Self))
+	case "info":
+		c.render = bulk(t.infoText())
+	}
+	return ""
+}
+
+func clean(b []byte) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(string(b)) }

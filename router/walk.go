@@ -1,0 +1,111 @@
+package router
+
+import (
+	"bytes"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Walk goes over the whole keyspace, bucket after bucket, each in the order of its keys. It is pure: who walks asks a
+// Session what Next says, all of it at once, and gives the answers to Take. A position is a bucket and the last key
+// seen in it. No move of a bucket and no restart changes where a key lies, so a position stays good for ever.
+type Walk struct {
+	Prefix []byte             // only keys that start with it
+	Match  []byte             // only keys that match the pattern, see messages.Glob
+	Count  int                // keys to look at for one page; 0: what the cluster likes
+	Want   messages.Scan_Want // what to learn of them
+
+	Bucket  uint32 // the position: where the walk goes on
+	After   []byte
+	Looked  int // keys looked at so far
+	Found   int // of them, how many matched
+	buckets uint32
+	width   int
+	done    bool
+}
+
+// maxWidth is how many buckets are asked at once at most, when they hold so little that a page is far from full.
+const maxWidth = 32
+
+// Next is what to ask now; nothing: the walk is over.
+func (w *Walk) Next() []*messages.Scan {
+	if w.done {
+		return nil
+	}
+	width := uint32(max(w.width, 1))
+	if w.buckets == 0 || w.tagged() {
+		width = 1 // how many buckets there are is in the first answer
+	} else {
+		width = min(width, w.buckets-w.Bucket)
+	}
+	var asks []*messages.Scan
+	for i := range width {
+		asks = append(asks, &messages.Scan{
+			Bucket: w.Bucket + i, Prefix: w.prefix(), Match: w.Match, Count: uint32(max(w.Count, 0)), Want: w.Want,
+		})
+	}
+	asks[0].After = w.After
+	return asks
+}
+
+// Take takes the answers, in the order of the asks, and gives what was found. After a refusal the walk is where the
+// answers before it end: it may go on from there. The refusal is only given when nothing came before it.
+func (w *Walk) Take(replies []*messages.Reply) ([]*messages.Item, error) {
+	var items []*messages.Item
+	looked, whole := 0, true
+	for i, r := range replies {
+		if err := r.Err(); err != nil {
+			if i == 0 {
+				return nil, err
+			}
+			w.width = 1
+			return items, nil
+		}
+		page := r.GetPage()
+		w.buckets = page.GetBuckets()
+		items = append(items, page.GetItems()...)
+		looked, w.Found = looked+int(page.GetLooked()), w.Found+int(page.GetFound())
+		if whole = page.GetLast(); !whole {
+			w.After = page.After
+			break // what was asked beyond is asked again
+		}
+		w.step()
+	}
+	w.Looked += looked
+	switch {
+	case !whole || looked >= max(w.Count, 100):
+		w.width = 1
+	default:
+		w.width = min(2*max(w.width, 1), maxWidth)
+	}
+	return items, nil
+}
+
+// Buckets of the cluster, 0 before the first answer.
+func (w *Walk) Buckets() int { return int(w.buckets) }
+
+// step goes to the next bucket in which there may be something.
+func (w *Walk) step() {
+	w.Bucket, w.After = w.Bucket+1, nil
+	if w.tagged() {
+		only := uint32(messages.BucketOf(w.prefix(), int(w.buckets)))
+		w.done = w.Bucket > only
+		w.Bucket = max(w.Bucket, only)
+	}
+	w.done = w.done || w.Bucket >= w.buckets
+}
+
+// prefix is the one asked for, or the one that the pattern has.
+func (w *Walk) prefix() []byte {
+	if literal := messages.GlobPrefix(w.Match); bytes.HasPrefix(literal, w.Prefix) {
+		return literal
+	}
+	return w.Prefix
+}
+
+// tagged tells that the prefix holds a whole {tag}: then all its keys are in one bucket.
+func (w *Walk) tagged() bool {
+	prefix := w.prefix()
+	open := bytes.IndexByte(prefix, '{')
+	return open >= 0 && bytes.IndexByte(prefix[open+1:], '}') > 0
+}

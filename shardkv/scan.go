@@ -1,0 +1,92 @@
+package shardkv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// What a page looks at when the Scan does not say.
+const (
+	scanKeys  = 1000
+	scanBytes = 256 << 10
+)
+
+func (m *Machine) checkScan(s *messages.Scan) *messages.Error {
+	switch {
+	case int64(s.GetBucket()) >= int64(m.count):
+		return messages.Errorf(messages.Code_INVALID, "there is no bucket %d: the cluster has %d", s.GetBucket(), m.count)
+	case len(s.GetAfter()) > messages.MaxKeyBytes || len(s.GetPrefix()) > messages.MaxKeyBytes:
+		return messages.Errorf(messages.Code_TOO_LARGE, "after and prefix of a scan are at most %d bytes long", messages.MaxKeyBytes)
+	case len(s.GetMatch()) > messages.MaxPatternSize:
+		return messages.Errorf(messages.Code_TOO_LARGE, "the pattern is %d bytes long; %d is the most", len(s.Match), messages.MaxPatternSize)
+	}
+	return nil
+}
+
+// limit is what is asked for, or the default, but never above the most.
+func limit(asked uint32, usual, most int) int {
+	if asked == 0 {
+		return usual
+	}
+	return int(min(asked, uint32(most)))
+}
+
+// scan answers with one page of a bucket. What it costs is bounded by what it looks at, not by what it finds.
+func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Reply, error) {
+	if why := m.checkScan(s); why != nil {
+		return refusal(why), nil
+	}
+	if b := m.buckets[s.GetBucket()]; b == nil || b.state != Serving {
+		return m.wrongGroup(b), nil
+	}
+	keys, size := limit(s.Count, scanKeys, messages.MaxScanKeys), limit(s.Bytes, scanBytes, messages.MaxScanBytes)
+	low := dataKey(s.Bucket, s.Prefix)
+	high := persistence.PrefixEnd(low)
+	strip := len(low) - len(s.Prefix)
+	if len(s.After) > 0 {
+		if after := append(dataKey(s.Bucket, s.After), 0); bytes.Compare(after, low) > 0 {
+			low = after
+		}
+	}
+	page := &messages.Page{Last: true, Buckets: uint32(m.count)}
+	if bytes.Compare(low, high) >= 0 {
+		return &messages.Reply{Page: page}, nil
+	}
+	var bad error
+	err := store.Scan(low, high, func(stored, value []byte) bool {
+		if int(page.Looked) >= keys || int(page.Bytes) >= size {
+			page.Last = false
+			return false
+		}
+		key := stored[strip:]
+		page.Looked++
+		page.Bytes += uint32(len(key) + len(value))
+		page.After = append(page.After[:0], key...)
+		if len(s.Match) > 0 && !messages.Glob(s.Match, key) {
+			return true
+		}
+		page.Found++
+		if s.Want == messages.Scan_COUNT {
+			return true
+		}
+		var version uint64
+		if version, value, bad = decodeValue(value); bad != nil {
+			bad = fmt.Errorf("key %q: %w", key, bad)
+			return false
+		}
+		item := &messages.Item{Key: bytes.Clone(key), Version: version}
+		if s.Want == messages.Scan_PAIRS {
+			item.Value = bytes.Clone(value)
+		}
+		page.Items = append(page.Items, item)
+		return true
+	})
+	if err != nil || bad != nil {
+		return nil, fmt.Errorf("scan bucket %d: %w", s.Bucket, errors.Join(bad, err))
+	}
+	return &messages.Reply{Page: page}, nil
+}

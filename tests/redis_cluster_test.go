@@ -1,0 +1,70 @@
+package tests
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/cluster"
+)
+
+// TestRedisClusterClient: a client for Redis Cluster finds all nodes, uses all of them, and is never sent elsewhere.
+func TestRedisClusterClient(t *testing.T) {
+	var seeds []string
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		seeds = append(seeds, l.Addr().String())
+		require.NoError(t, l.Close())
+	}
+	var nodes []*cluster.Node
+	for i, address := range seeds {
+		node, err := cluster.Start(t.Context(), cluster.Config{
+			Name: fmt.Sprintf("n%d", i+1), Dir: t.TempDir(), Listen: address, Seeds: seeds, Expect: 3, RESP: "127.0.0.1:0",
+		})
+		require.NoError(t, err)
+		nodes = append(nodes, node)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			require.NoError(t, node.Close(ctx))
+		})
+	}
+	for _, node := range nodes {
+		require.Eventually(t, node.Ready, 30*time.Second, 20*time.Millisecond, "not ready: %v", node.Failing())
+	}
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].RESP()}, Protocol: 2, MaxRedirects: -1})
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	ctx := t.Context()
+	for i := range 100 {
+		require.NoError(t, c.Set(ctx, fmt.Sprintf("k%d", i), i, 0).Err())
+		require.Equal(t, fmt.Sprint(i), c.Get(ctx, fmt.Sprintf("k%d", i)).Val())
+	}
+	var mu sync.Mutex
+	ids := map[string]bool{}
+	require.NoError(t, c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		id, err := node.Do(ctx, "CLUSTER", "MYID").Text()
+		mu.Lock()
+		defer mu.Unlock()
+		ids[id] = true
+		return err
+	}))
+	require.Len(t, ids, 3, "each node leads something")
+	shards, err := c.ClusterShards(ctx).Result()
+	require.NoError(t, err)
+	require.NotEmpty(t, shards)
+	slots := int64(0)
+	for _, shard := range shards {
+		require.True(t, ids[shard.Nodes[0].ID])
+		for _, r := range shard.Slots {
+			slots += r.End - r.Start + 1
+		}
+	}
+	require.EqualValues(t, 16384, slots)
+}
