@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/eraft-io/eraft/actors/actortest"
@@ -41,8 +42,18 @@ var kinds = []kind{
 	{"moved bucket", 3 * time.Second, (*Swarm).move},
 }
 
-// Swarm lets faults happen until a time of the World: each run draws which kinds, and a network of its own.
-func (s *Simulation) Swarm(until time.Duration) *Swarm {
+// Kinds are the names of all kinds of faults.
+func Kinds() []string {
+	var all []string
+	for _, k := range kinds {
+		all = append(all, k.name)
+	}
+	return all
+}
+
+// Swarm lets faults happen until a time of the World: each run draws which kinds, but for some that are left out, and
+// a network of its own. Every kind has a source of its own, so that leaving one out changes nothing about the others.
+func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(_ *Member, err error) bool { return errors.Is(err, errSync) })
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
@@ -53,20 +64,21 @@ func (s *Simulation) Swarm(until time.Duration) *Swarm {
 		}
 	}
 	s.Network().Behave(net)
-	for _, k := range kinds {
-		if w.rng.IntN(2) == 0 {
-			w.again(k)
+	for i, k := range kinds {
+		if rng := s.source(uint64(100 + i)); rng.IntN(2) == 0 && !slices.Contains(without, k.name) {
+			w.again(k, rng)
 		}
 	}
 	return w
 }
 
-func (w *Swarm) again(k kind) {
-	w.s.At(w.s.Now()+time.Duration(w.rng.Int64N(int64(2*k.every))), func() {
+func (w *Swarm) again(k kind, rng *rand.Rand) {
+	w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(2*k.every))), func() {
 		if w.s.Now() < w.until {
 			w.Counts[k.name]++
+			w.rng = rng
 			k.begin(w)
-			w.again(k)
+			w.again(k, rng)
 		}
 	})
 }
@@ -125,8 +137,8 @@ func (w *Swarm) pause() {
 
 // slowDisk makes every synced write wait, some of them so long that the disk looks dead.
 func (w *Swarm) slowDisk() {
-	m, worst := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond
-	m.at.Slow("persistence/log", func() time.Duration { return time.Duration(w.rng.Int64N(int64(worst))) })
+	m, worst, rng := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond, w.rng
+	m.at.Slow("persistence/log", func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) })
 	w.passing(4*time.Second, func() { m.at.Slow("persistence/log", nil) })
 }
 

@@ -30,14 +30,10 @@ type Plan struct {
 	Faulty  time.Duration // with faults, default 20 s
 	Clients int           // default 6
 	Think   time.Duration // of a client between two operations, default 50 ms
+	Without []string      // kinds of faults to leave out
 }
 
-// healing is how long everything may take to heal once there are no faults any more.
-const healing = 30 * time.Second
-
-// Run lives through one seed: a cluster is born, clients work on it while a swarm of faults has its way, and then,
-// without faults, everything must heal: all nodes ready, every key readable, no bucket on its way.
-func Run(t actortest.TB, seed uint64, p Plan) Result {
+func (p Plan) withDefaults() Plan {
 	if p.Faulty == 0 {
 		p.Faulty = 20 * time.Second
 	}
@@ -47,11 +43,21 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	if p.Think == 0 {
 		p.Think = 50 * time.Millisecond
 	}
+	return p
+}
+
+// healing is how long everything may take to heal once there are no faults any more.
+const healing = 30 * time.Second
+
+// Run lives through one seed: a cluster is born, clients work on it while a swarm of faults has its way, and then,
+// without faults, everything must heal: all nodes ready, every key readable, no bucket on its way.
+func Run(t actortest.TB, seed uint64, p Plan) Result {
+	p = p.withDefaults()
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
 	if s.until(s.Ready, healing) {
 		until := s.Now() + p.Faulty
-		faults, work := s.Swarm(until), s.Work(p.Clients, until, p.Think)
+		faults, work := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think)
 		s.until(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
 		if s.until(work.Over, healing) && s.until(s.settled, healing) {

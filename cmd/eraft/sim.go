@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eraft-io/eraft/cluster/clustertest"
+)
+
+// simulation runs seeds, several at once, until one breaks a rule or all are done.
+type simulation struct {
+	seeds    string
+	wall     time.Duration
+	parallel int
+	output   string
+	ledger   string
+	plan     clustertest.Plan
+
+	mu    sync.Mutex
+	next  uint64
+	last  uint64
+	until time.Time
+	sum   ledgerLine
+	bad   []clustertest.Result
+}
+
+// ledgerLine is what a simulation showed.
+type ledgerLine struct {
+	Commit     string         `json:"commit"`
+	First      uint64         `json:"first_seed"`
+	Last       uint64         `json:"last_seed"`
+	Seeds      int            `json:"seeds"`
+	Hours      float64        `json:"simulated_hours"`
+	Speedup    float64        `json:"speedup"` // simulated against real time, all cores together
+	Operations int            `json:"operations_judged"`
+	Unjudged   int            `json:"histories_unjudged"`
+	Faults     map[string]int `json:"faults"`
+	Violations int            `json:"violations"`
+}
+
+func simCommand() *cobra.Command {
+	s := &simulation{}
+	c := &cobra.Command{
+		Use: "sim", Short: "Run simulated clusters through swarms of faults, and judge everything they do",
+		Long: "Each seed is a whole cluster of production nodes on one thread, in virtual time: it is born, clients work on it\n" +
+			"while nodes crash, disks fail and the network breaks, and then everything must heal. The same seed is the same run.",
+		Args: exactly(0, 0, "no arguments"),
+	}
+	f := c.Flags()
+	f.StringVar(&s.seeds, "seeds", "1..100", "A..B, or one seed")
+	f.DurationVar(&s.wall, "for", 0, "stop after this much real time (default: when all seeds are done)")
+	f.DurationVar(&s.plan.Faulty, "faulty", 20*time.Second, "virtual time with faults, per seed")
+	f.IntVar(&s.plan.Nodes, "nodes", 3, "nodes of the cluster")
+	f.IntVar(&s.plan.Groups, "groups", 4, "its shard groups")
+	f.StringSliceVar(&s.plan.Without, "without", nil, "kinds of faults to leave out: "+strings.Join(clustertest.Kinds(), ", "))
+	f.IntVar(&s.parallel, "parallel", runtime.NumCPU(), "seeds at once")
+	f.StringVar(&s.ledger, "ledger", "", "append a line of JSON to this file")
+	f.StringVarP(&s.output, "output", "o", "text", "text or json")
+	c.RunE = func(*cobra.Command, []string) error { return s.run() }
+	return c
+}
+
+func (s *simulation) check() error {
+	n, err := fmt.Sscanf(s.seeds, "%d..%d", &s.next, &s.last)
+	if n == 1 {
+		s.last, err = s.next, nil
+	}
+	switch {
+	case err != nil || s.next == 0 || s.last < s.next:
+		return usageError{fmt.Errorf("--seeds is %q, but must be A..B with A from 1 and not above B", s.seeds)}
+	case s.plan.Faulty <= 0 || s.plan.Nodes < 1 || s.plan.Nodes > 9 || s.plan.Groups < 1 || s.plan.Groups > 16 || s.parallel < 1:
+		return usageError{errors.New("--faulty and --parallel must be above 0, --nodes 1 to 9, --groups 1 to 16")}
+	case s.output != "text" && s.output != "json":
+		return usageError{fmt.Errorf("--output is text or json, not %q", s.output)}
+	}
+	for _, name := range s.plan.Without {
+		if !slices.Contains(clustertest.Kinds(), name) {
+			return usageError{fmt.Errorf("--without %q is no kind of fault; there are: %s", name, strings.Join(clustertest.Kinds(), ", "))}
+		}
+	}
+	return nil
+}
+
+func (s *simulation) run() error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if s.wall > 0 {
+		s.until = began.Add(s.wall)
+	}
+	s.sum = ledgerLine{Commit: commit(), First: s.next, Faults: map[string]int{}}
+	var workers sync.WaitGroup
+	for range s.parallel {
+		workers.Go(func() { s.work(began) })
+	}
+	workers.Wait()
+	s.sum.Speedup = s.sum.Hours * 3600 / time.Since(began).Seconds()
+	return s.report()
+}
+
+// take gives the next seed, if there is to be one.
+func (s *simulation) take() (uint64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next > s.last || len(s.bad) > 0 || !s.until.IsZero() && time.Now().After(s.until) {
+		return 0, false
+	}
+	s.next++
+	return s.next - 1, true
+}
+
+func (s *simulation) work(began time.Time) {
+	for {
+		seed, ok := s.take()
+		if !ok {
+			return
+		}
+		s.add(clustertest.RunAlone(seed, s.plan), began)
+	}
+}
+
+const progressEvery = 100 // seeds
+
+func (s *simulation) add(r clustertest.Result, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sum.Seeds++
+	s.sum.Last = max(s.sum.Last, r.Seed)
+	s.sum.Hours += r.Simulated.Hours()
+	s.sum.Operations += r.Operations
+	if r.Unjudged {
+		s.sum.Unjudged++
+	}
+	for name, n := range r.Faults {
+		s.sum.Faults[name] += n
+	}
+	if len(r.Violations) > 0 {
+		s.sum.Violations += len(r.Violations)
+		s.bad = append(s.bad, r)
+	}
+	if s.sum.Seeds%progressEvery == 0 && s.output == "text" {
+		fmt.Fprintf(os.Stderr, "%d seeds, %.2f hours simulated, %.0f times real time, %d operations judged\n",
+			s.sum.Seeds, s.sum.Hours, s.sum.Hours*3600/time.Since(began).Seconds(), s.sum.Operations)
+	}
+}
+
+func (s *simulation) report() error {
+	line, err := json.Marshal(s.sum)
+	if err != nil {
+		return err
+	}
+	if s.ledger != "" {
+		if err := appendLine(s.ledger, line); err != nil {
+			return err
+		}
+	}
+	if s.output == "json" {
+		fmt.Println(string(line))
+	} else {
+		fmt.Printf("%d seeds (%d..%d), %.2f hours simulated at %.0f times real time, %d operations judged, %d histories too tangled to judge\n",
+			s.sum.Seeds, s.sum.First, s.sum.Last, s.sum.Hours, s.sum.Speedup, s.sum.Operations, s.sum.Unjudged)
+		fmt.Printf("faults: %v\nviolations: %d\n", s.sum.Faults, s.sum.Violations)
+	}
+	for _, bad := range s.bad {
+		s.explain(bad)
+	}
+	if len(s.bad) > 0 {
+		return fmt.Errorf("%d seeds broke a rule", len(s.bad))
+	}
+	return nil
+}
+
+// explain shows the smallest plan under which a seed still breaks the rule.
+func (s *simulation) explain(bad clustertest.Result) {
+	fmt.Fprintf(os.Stderr, "seed %d broke a rule; looking for the smallest plan that does\n", bad.Seed)
+	plan, found := clustertest.Shrink(bad.Seed, s.plan)
+	if len(found.Violations) == 0 {
+		found = bad // it did not happen again: what differs is not in the seed
+		fmt.Fprintln(os.Stderr, "it did not happen again: something in the run does not come from the seed")
+	}
+	for _, v := range found.Violations {
+		fmt.Println(v)
+	}
+	fmt.Printf("faults: %v\nreplay with: eraft sim --seeds %d --nodes %d --groups %d --faulty %v --without %q\n",
+		found.Faults, bad.Seed, plan.Nodes, plan.Groups, plan.Faulty, strings.Join(plan.Without, ","))
+}
+
+func appendLine(path string, line []byte) error {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(line, '\n'))
+	return errors.Join(err, file.Close())
+}
+
+// commit is what this binary was built from.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	text := "unknown"
+	for _, setting := range info.Settings {
+		switch {
+		case setting.Key == "vcs.revision":
+			text = setting.Value[:min(12, len(setting.Value))]
+		case setting.Key == "vcs.modified" && setting.Value == "true":
+			text += "+changes"
+		}
+	}
+	return text
+}
