@@ -19,7 +19,7 @@ type Pull struct {
 	Ask  *messages.BucketPull
 }
 
-// maxPulls is how many buckets come in at once.
+// maxPulls is how many buckets come in at once from one group: one that does not answer holds up only its own.
 const maxPulls = 4
 
 // Follow derives the steps from the newest config and what the group has. It is pure: whoever leads next derives
@@ -59,7 +59,13 @@ func Follow(group messages.GroupID, config *messages.Config, view *View) Steps {
 }
 
 func (s *Steps) pull(from uint64, ask *messages.BucketPull) {
-	if len(s.Pulls) < maxPulls {
+	under := 0
+	for _, p := range s.Pulls {
+		if p.From == from {
+			under++
+		}
+	}
+	if under < maxPulls {
 		s.Pulls = append(s.Pulls, Pull{from, ask})
 	}
 }
