@@ -138,8 +138,11 @@ type ConfChange_Kind int32
 
 const (
 	ConfChange_ADD_LEARNER ConfChange_Kind = 0
-	ConfChange_PROMOTE     ConfChange_Kind = 1
+	ConfChange_PROMOTE     ConfChange_Kind = 1 // a learner becomes a voter
 	ConfChange_REMOVE      ConfChange_Kind = 2
+	ConfChange_DEMOTE      ConfChange_Kind = 3 // a voter becomes a learner
+	ConfChange_JOINT       ConfChange_Kind = 4 // all of changes at once, through a joint membership that the leader leaves by itself
+	ConfChange_LEAVE       ConfChange_Kind = 5 // the end of a joint membership; leaders propose it themselves
 )
 
 // Enum value maps for ConfChange_Kind.
@@ -148,11 +151,17 @@ var (
 		0: "ADD_LEARNER",
 		1: "PROMOTE",
 		2: "REMOVE",
+		3: "DEMOTE",
+		4: "JOINT",
+		5: "LEAVE",
 	}
 	ConfChange_Kind_value = map[string]int32{
 		"ADD_LEARNER": 0,
 		"PROMOTE":     1,
 		"REMOVE":      2,
+		"DEMOTE":      3,
+		"JOINT":       4,
+		"LEAVE":       5,
 	}
 )
 
@@ -322,10 +331,13 @@ func (x *HardState) GetCommit() uint64 {
 }
 
 // ConfState is a group's membership at some index of its log.
+// While it is joint (thesis 4.3) both halves decide: a quorum is a majority of voters and a majority of outgoing.
 type ConfState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Voters        []uint64               `protobuf:"varint,1,rep,packed,name=voters,proto3" json:"voters,omitempty"`
+	Voters        []uint64               `protobuf:"varint,1,rep,packed,name=voters,proto3" json:"voters,omitempty"` // those to come, while it is joint
 	Learners      []uint64               `protobuf:"varint,2,rep,packed,name=learners,proto3" json:"learners,omitempty"`
+	Outgoing      []uint64               `protobuf:"varint,3,rep,packed,name=outgoing,proto3" json:"outgoing,omitempty"`                             // the voters before the change; none: it is not joint
+	LearnersNext  []uint64               `protobuf:"varint,4,rep,packed,name=learners_next,json=learnersNext,proto3" json:"learners_next,omitempty"` // of outgoing: those who become learners when the joint membership is left
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -374,10 +386,25 @@ func (x *ConfState) GetLearners() []uint64 {
 	return nil
 }
 
+func (x *ConfState) GetOutgoing() []uint64 {
+	if x != nil {
+		return x.Outgoing
+	}
+	return nil
+}
+
+func (x *ConfState) GetLearnersNext() []uint64 {
+	if x != nil {
+		return x.LearnersNext
+	}
+	return nil
+}
+
 type ConfChange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          ConfChange_Kind        `protobuf:"varint,1,opt,name=kind,proto3,enum=eraft.ConfChange_Kind" json:"kind,omitempty"`
-	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
+	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`      // whom it is about; not for JOINT and LEAVE
+	Changes       []*ConfChange          `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"` // JOINT's: each of another node, none of them JOINT or LEAVE
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +451,13 @@ func (x *ConfChange) GetNode() uint64 {
 		return x.Node
 	}
 	return 0
+}
+
+func (x *ConfChange) GetChanges() []*ConfChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
 }
 
 // SnapshotMeta names a state: everything up to and including index is in it.
@@ -1017,19 +1051,26 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\tHardState\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04vote\x18\x02 \x01(\x04R\x04vote\x12\x16\n" +
-	"\x06commit\x18\x03 \x01(\x04R\x06commit\"?\n" +
+	"\x06commit\x18\x03 \x01(\x04R\x06commit\"\x80\x01\n" +
 	"\tConfState\x12\x16\n" +
 	"\x06voters\x18\x01 \x03(\x04R\x06voters\x12\x1a\n" +
-	"\blearners\x18\x02 \x03(\x04R\blearners\"~\n" +
+	"\blearners\x18\x02 \x03(\x04R\blearners\x12\x1a\n" +
+	"\boutgoing\x18\x03 \x03(\x04R\boutgoing\x12#\n" +
+	"\rlearners_next\x18\x04 \x03(\x04R\flearnersNext\"\xcd\x01\n" +
 	"\n" +
 	"ConfChange\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.eraft.ConfChange.KindR\x04kind\x12\x12\n" +
-	"\x04node\x18\x02 \x01(\x04R\x04node\"0\n" +
+	"\x04node\x18\x02 \x01(\x04R\x04node\x12+\n" +
+	"\achanges\x18\x03 \x03(\v2\x11.eraft.ConfChangeR\achanges\"R\n" +
 	"\x04Kind\x12\x0f\n" +
 	"\vADD_LEARNER\x10\x00\x12\v\n" +
 	"\aPROMOTE\x10\x01\x12\n" +
 	"\n" +
-	"\x06REMOVE\x10\x02\"w\n" +
+	"\x06REMOVE\x10\x02\x12\n" +
+	"\n" +
+	"\x06DEMOTE\x10\x03\x12\t\n" +
+	"\x05JOINT\x10\x04\x12\t\n" +
+	"\x05LEAVE\x10\x05\"w\n" +
 	"\fSnapshotMeta\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
@@ -1129,17 +1170,18 @@ var file_eraft_messages_raft_proto_goTypes = []any{
 var file_eraft_messages_raft_proto_depIdxs = []int32{
 	0,  // 0: eraft.Entry.kind:type_name -> eraft.EntryKind
 	2,  // 1: eraft.ConfChange.kind:type_name -> eraft.ConfChange.Kind
-	5,  // 2: eraft.SnapshotMeta.conf:type_name -> eraft.ConfState
-	1,  // 3: eraft.RaftMessage.kind:type_name -> eraft.RaftKind
-	3,  // 4: eraft.RaftMessage.entries:type_name -> eraft.Entry
-	8,  // 5: eraft.RaftMessages.messages:type_name -> eraft.RaftMessage
-	7,  // 6: eraft.SnapshotChunk.meta:type_name -> eraft.SnapshotMeta
-	12, // 7: eraft.SnapshotChunk.pairs:type_name -> eraft.Pair
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	6,  // 2: eraft.ConfChange.changes:type_name -> eraft.ConfChange
+	5,  // 3: eraft.SnapshotMeta.conf:type_name -> eraft.ConfState
+	1,  // 4: eraft.RaftMessage.kind:type_name -> eraft.RaftKind
+	3,  // 5: eraft.RaftMessage.entries:type_name -> eraft.Entry
+	8,  // 6: eraft.RaftMessages.messages:type_name -> eraft.RaftMessage
+	7,  // 7: eraft.SnapshotChunk.meta:type_name -> eraft.SnapshotMeta
+	12, // 8: eraft.SnapshotChunk.pairs:type_name -> eraft.Pair
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_raft_proto_init() }

@@ -8,7 +8,7 @@ import (
 )
 
 // Desire says where a group's replicas should be, the preferred leader first. The leader gets there by one
-// membership change at a time; everybody else remembers it for the day it leads.
+// membership change after the other; everybody else remembers it for the day it leads.
 type Desire struct {
 	Nodes []uint64
 	Birth bool // the group was just made: its preferred leader campaigns at once
@@ -52,7 +52,7 @@ func (p *Peer) rest() {
 	status := p.core.Status()
 	nodes := []uint64{status.Leader}
 	if status.Role == raft.Leader {
-		nodes = slices.Concat(status.Conf.Voters, status.Conf.Learners)
+		nodes = raft.Members(status.Conf)
 	}
 	rest := Rest{Peer: p.self}
 	for _, node := range nodes {
@@ -66,15 +66,20 @@ func (p *Peer) rest() {
 // reconcile takes the next step to where the group should be. It reports whether there is none.
 func (p *Peer) reconcile() bool {
 	status := p.core.Status()
+	if status.Transferring != 0 {
+		return false
+	}
+	if heir := heir(status, p.desire.nodes); heir != 0 {
+		p.onTransfer(Transfer{To: messages.NodeID(heir)})
+		return false
+	}
 	if change := NextChange(status, p.desire.nodes); change != nil {
-		if change.Kind == messages.ConfChange_REMOVE && change.Node == uint64(p.o.Node) {
-			p.onTransfer(Transfer{})
-			return false
-		}
 		if _, _, err := p.core.ProposeConf(change); err == nil {
-			p.o.System.Events(MemberChanged{
-				Group: p.o.Group, Node: messages.NodeID(change.Node), Change: change.Kind.String(),
-			})
+			for _, c := range append(change.Changes, change) {
+				if c.Kind != messages.ConfChange_JOINT {
+					p.o.System.Events(MemberChanged{Group: p.o.Group, Node: messages.NodeID(c.Node), Change: c.Kind.String()})
+				}
+			}
 		}
 		return false
 	}
@@ -90,31 +95,56 @@ func (p *Peer) reconcile() bool {
 	return false
 }
 
-// NextChange is the next step from a group's membership to the wanted one: first add as learner, then promote who
-// has caught up, and only then remove who is not wanted. nil: nothing to do now.
+// heir is the wanted voter to which a leader that is not wanted hands over, before anything else: who stays changes
+// the membership. 0: this leader is wanted, or nobody can take over yet.
+func heir(status raft.Status, wanted []uint64) uint64 {
+	if slices.Contains(wanted, status.ID) {
+		return 0
+	}
+	for _, node := range wanted {
+		if slices.Contains(status.Conf.Voters, node) && upToDate(status, node) {
+			return node
+		}
+	}
+	return 0
+}
+
+// NextChange is the next step from a group's membership to the wanted one: first add who is wanted as learner, one by
+// one, and when learners have caught up promote them and remove as many voters that are not wanted, in one joint change
+// (thesis 4.3), so that the group is never larger or smaller than it must be. Once all who are wanted vote, the rest is
+// removed, but for this leader: it hands over first. nil: nothing to do now.
 func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	conf := status.Conf
+	if len(conf.Outgoing) > 0 {
+		return nil // the leader leaves a joint membership by itself
+	}
+	var missing int
+	var changes []*messages.ConfChange
 	for _, node := range wanted {
-		if !slices.Contains(conf.Voters, node) && !slices.Contains(conf.Learners, node) {
+		switch {
+		case slices.Contains(conf.Voters, node):
+		case !slices.Contains(conf.Learners, node):
 			return &messages.ConfChange{Kind: messages.ConfChange_ADD_LEARNER, Node: node}
+		case upToDate(status, node):
+			changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_PROMOTE, Node: node})
+		default:
+			missing++
 		}
 	}
-	for _, node := range conf.Learners {
-		if slices.Contains(wanted, node) && upToDate(status, node) {
-			return &messages.ConfChange{Kind: messages.ConfChange_PROMOTE, Node: node}
-		}
-	}
-	for _, node := range wanted {
-		if !slices.Contains(conf.Voters, node) {
-			return nil
-		}
-	}
+	promoted := len(changes)
 	for _, node := range slices.Concat(conf.Voters, conf.Learners) {
-		if !slices.Contains(wanted, node) {
-			return &messages.ConfChange{Kind: messages.ConfChange_REMOVE, Node: node}
+		unwanted := !slices.Contains(wanted, node) && node != status.ID
+		if unwanted && (missing == 0 || len(changes) < 2*promoted && slices.Contains(conf.Voters, node)) {
+			changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_REMOVE, Node: node})
 		}
 	}
-	return nil
+	switch len(changes) {
+	case 0:
+		return nil
+	case 1:
+		return changes[0]
+	}
+	return &messages.ConfChange{Kind: messages.ConfChange_JOINT, Changes: changes}
 }
 
 // lagEntries is how far behind a follower may be and still count as up to date.

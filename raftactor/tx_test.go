@@ -132,12 +132,32 @@ func TestNextChange(t *testing.T) {
 		{[]uint64{1, 2, 3}, nil, []uint64{1, 2}, 100, "REMOVE 3"},
 		{[]uint64{1, 2}, nil, []uint64{1, 2}, 100, ""},
 		{[]uint64{1, 2}, []uint64{3}, []uint64{1, 3}, 10, ""},
+		{[]uint64{1, 2}, []uint64{3}, []uint64{1, 3}, 100, "JOINT PROMOTE 3 REMOVE 2"},
+		{[]uint64{1, 2, 3}, []uint64{4, 5}, []uint64{1, 4, 5}, 100, "JOINT PROMOTE 4 PROMOTE 5 REMOVE 2 REMOVE 3"},
+		{[]uint64{1}, []uint64{2, 3}, []uint64{1, 2, 3}, 100, "JOINT PROMOTE 2 PROMOTE 3"},
+		{[]uint64{1, 2, 3}, []uint64{4}, []uint64{4, 5, 6}, 100, "ADD_LEARNER 5"},
+		{[]uint64{1, 2, 3}, []uint64{4}, []uint64{2, 3, 4}, 100, "PROMOTE 4"},
+		{[]uint64{1, 2, 3, 4}, nil, []uint64{2, 3, 4}, 100, ""},
 	} {
 		status := statusOf(c.voters, c.learners, c.match)
 		got := ""
 		if change := NextChange(status, c.wanted); change != nil {
-			got = fmt.Sprint(change.Kind, " ", change.Node)
+			got = change.Kind.String()
+			for _, c := range change.Changes {
+				got += fmt.Sprint(" ", c.Kind, " ", c.Node)
+			}
+			if len(change.Changes) == 0 {
+				got += fmt.Sprint(" ", change.Node)
+			}
 		}
 		require.Equal(t, c.want, got, "%+v", c)
 	}
+}
+
+// TestHeir: a leader that is not wanted hands over to a wanted voter, as soon as one is up to date.
+func TestHeir(t *testing.T) {
+	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, nil, 100), []uint64{1, 2, 3}))
+	require.Equal(t, uint64(3), heir(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 3}))
+	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 5, 6}), "learners cannot lead")
+	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, nil, 10), []uint64{2, 3}))
 }

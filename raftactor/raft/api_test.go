@@ -3,7 +3,6 @@ package raft
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -216,6 +215,7 @@ func TestApplyConfEntry(t *testing.T) {
 	for text, want := range map[string]string{
 		"ADD_LEARNER 4": "[1 2] [3 4]", "ADD_LEARNER 1": "[1 2] [3]", "ADD_LEARNER 3": "[1 2] [3]", "ADD_LEARNER 0": "[1 2] [3]",
 		"PROMOTE 3": "[1 2 3] []", "PROMOTE 2": "[1 2] [3]", "PROMOTE 9": "[1 2] [3]",
+		"DEMOTE 2": "[1] [2 3]", "DEMOTE 3": "[1 2] [3]", "JOINT 3": "[1 2] [3]", "LEAVE 0": "[1 2] [3]",
 		"REMOVE 3": "[1 2] []", "REMOVE 1": "[2] [3]", "REMOVE 9": "[1 2] [3]",
 	} {
 		var kind string
@@ -234,33 +234,44 @@ func TestApplyConfEntry(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestCommittedAgainstCounting compares the sorted majority with counting, on everything small (pitfall 14), and sees
-// that the positions themselves stay in place.
-func TestCommittedAgainstCounting(t *testing.T) {
-	require.Zero(t, committed(nil))
-	for n := 1; n <= 5; n++ {
-		matches := make([]uint64, n)
-		for code := 0; code < 1<<(2*n); code++ {
-			for i := range matches {
-				matches[i] = uint64(code >> (2 * i) & 3)
-			}
-			before := slices.Clone(matches)
+// TestAgreedAgainstCounting compares the sorted majority with counting, on everything small (pitfall 14), for plain and
+// for joint memberships.
+func TestAgreedAgainstCounting(t *testing.T) {
+	require.Zero(t, agreed(nil, nil))
+	for _, conf := range []*messages.ConfState{
+		{Voters: []uint64{1}}, {Voters: []uint64{1, 2}}, {Voters: []uint64{1, 2, 3}}, {Voters: []uint64{1, 2, 3, 4}},
+		{Voters: []uint64{1, 2, 3, 4, 5}}, {Voters: []uint64{1, 2, 3}, Outgoing: []uint64{1, 4, 5}},
+		{Voters: []uint64{1, 2}, Outgoing: []uint64{3, 4, 5}}, {Voters: []uint64{1, 2, 3, 4}, Outgoing: []uint64{4}},
+	} {
+		for code := range uint64(1 << 10) {
+			has := func(id uint64) uint64 { return code >> (2 * (id - 1)) & 3 }
 			var want uint64
-			for index := uint64(1); index <= 3; index++ {
-				have := 0
-				for _, m := range matches {
-					if m >= index {
-						have++
+			for value := uint64(1); value <= 3; value++ {
+				var yes []ballot
+				for id := uint64(1); id <= 5; id++ {
+					yes = append(yes, ballot{id, has(id) >= value})
+				}
+				most := func(voters []uint64) bool {
+					n := 0
+					for _, id := range voters {
+						if has(id) >= value {
+							n++
+						}
 					}
+					return 2*n > len(voters)
 				}
-				if 2*have > n {
-					want = index
+				all := most(conf.Voters) && (!joint(conf) || most(conf.Outgoing))
+				if all {
+					want = value
 				}
+				require.Equal(t, all, tally(conf, yes) == won, "%v: %v", conf, yes)
+				require.NotEqual(t, undecided, tally(conf, yes), "everybody has voted")
 			}
-			require.Equal(t, want, committed(matches), "%v", matches)
-			require.Equal(t, before, matches)
+			require.Equal(t, want, agreed(conf, has), "%v: %b", conf, code)
 		}
 	}
 	require.Equal(t, lost, tally(nil, []ballot{{1, true}}), "a group without voters elects nobody")
-	require.Equal(t, undecided, tally([]uint64{1, 2}, []ballot{{1, true}, {7, true}}), "a stranger's vote")
+	require.Equal(t, undecided, tally(&messages.ConfState{Voters: []uint64{1, 2}}, []ballot{{1, true}, {7, true}}), "a stranger's vote")
+	both := &messages.ConfState{Voters: []uint64{1, 2}, Outgoing: []uint64{1}}
+	require.Equal(t, undecided, tally(both, []ballot{{1, true}}), "one half is not enough")
 }

@@ -9,21 +9,35 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// ProposeConf appends a membership change of one server (thesis 4.1). It takes effect when it is committed and
-// handed out in Ready.Apply. One at a time, and none before the leader has committed in its own term: otherwise two
-// leaders could change the same membership without a common quorum.
+// Memberships change in one of two ways. One server at a time (thesis 4.1): old and new majorities always overlap. Or
+// several at once, through a joint membership (thesis 4.3) in which both the old and the new voters must agree; as soon
+// as that has taken effect the leader proposes to leave it. Either kind takes effect when its entry is committed and
+// handed out in Ready.Apply; there is one at a time.
+
+// ProposeConf appends a membership change. It is refused with ErrConfPending while another one is under way, the
+// membership is joint, or the leader has not committed in its own term yet: otherwise two leaders could change the
+// same membership without a common quorum.
 func (c *Core) ProposeConf(change *messages.ConfChange) (index, term uint64, err error) {
 	switch {
 	case c.role != Leader:
 		return 0, 0, ErrNotLeader
 	case c.transfer != 0:
 		return 0, 0, ErrTransferring
-	case c.confPending > c.emitted || c.log.term(c.commit) != c.term:
+	case !c.confSettled() || joint(c.conf):
 		return 0, 0, ErrConfPending
 	}
 	if _, err := applyConf(c.conf, change); err != nil {
 		return 0, 0, err
 	}
+	return c.logConf(change)
+}
+
+// confSettled tells whether a leader may change the membership: the one it knows is the newest.
+func (c *Core) confSettled() bool {
+	return c.confPending <= c.emitted && c.log.term(c.commit) == c.term
+}
+
+func (c *Core) logConf(change *messages.ConfChange) (index, term uint64, err error) {
 	body, err := proto.Marshal(change)
 	if err != nil {
 		return 0, 0, err
@@ -38,28 +52,114 @@ func (c *Core) ProposeConf(change *messages.ConfChange) (index, term uint64, err
 	return e.Index, e.Term, nil
 }
 
+// leaveJoint proposes the end of a joint membership that has taken effect. Every leader does, also one that finds it in
+// its log; while leadership is handed over that is left to the next.
+func (c *Core) leaveJoint() {
+	if c.role != Leader || !joint(c.conf) || !c.confSettled() || c.transfer != 0 {
+		return
+	}
+	if _, _, err := c.logConf(&messages.ConfChange{Kind: messages.ConfChange_LEAVE}); err != nil {
+		c.broken("the end of a joint membership cannot be encoded: %v", err)
+	}
+}
+
+// Members are all replicas of a membership, in order.
+func Members(conf *messages.ConfState) []uint64 {
+	all := slices.Concat(conf.GetVoters(), conf.GetOutgoing(), conf.GetLearners())
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// joint tells whether both halves of a membership decide.
+func joint(conf *messages.ConfState) bool { return len(conf.GetOutgoing()) > 0 }
+
+// voter tells whether a replica's word counts, in either half of a joint membership.
+func (c *Core) voter(id uint64) bool {
+	return slices.Contains(c.conf.GetVoters(), id) || slices.Contains(c.conf.GetOutgoing(), id)
+}
+
+// stays tells whether a replica is a voter and will be one when a joint membership is left.
+func (c *Core) stays(id uint64) bool { return slices.Contains(c.conf.GetVoters(), id) }
+
 // applyConf gives the membership after a change, or ErrInvalidConf.
 func applyConf(conf *messages.ConfState, change *messages.ConfChange) (*messages.ConfState, error) {
-	voters, learners := slices.Clone(conf.GetVoters()), slices.Clone(conf.GetLearners())
-	voter, learner := slices.Contains(voters, change.Node), slices.Contains(learners, change.Node)
-	without := func(ids []uint64) []uint64 {
-		return slices.DeleteFunc(ids, func(id uint64) bool { return id == change.Node })
+	next := &messages.ConfState{
+		Voters: slices.Clone(conf.GetVoters()), Learners: slices.Clone(conf.GetLearners()),
 	}
+	var err error
 	switch {
-	case change.Node == 0:
-		return nil, fmt.Errorf("%w: node 0", ErrInvalidConf)
-	case change.Kind == messages.ConfChange_ADD_LEARNER && !voter && !learner:
-		learners = append(learners, change.Node)
-	case change.Kind == messages.ConfChange_PROMOTE && learner:
-		learners, voters = without(learners), append(voters, change.Node)
-	case change.Kind == messages.ConfChange_REMOVE && (learner || voter && len(voters) > 1):
-		learners, voters = without(learners), without(voters)
+	case change.Kind == messages.ConfChange_LEAVE && joint(conf):
+		next.Learners = append(next.Learners, conf.LearnersNext...)
+	case change.Kind == messages.ConfChange_LEAVE || joint(conf):
+		return nil, fmt.Errorf("%w: %s while outgoing voters are %v", ErrInvalidConf, change.Kind, conf.GetOutgoing())
+	case change.Kind == messages.ConfChange_JOINT:
+		next.Outgoing = slices.Clone(conf.GetVoters())
+		err = moveAll(next, change.Changes)
 	default:
-		return nil, fmt.Errorf("%w: %s %d among voters %v, learners %v", ErrInvalidConf, change.Kind, change.Node, voters, learners)
+		err = move(next, change)
 	}
-	slices.Sort(voters)
-	slices.Sort(learners)
-	return &messages.ConfState{Voters: voters, Learners: learners}, nil
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(next.Voters)
+	slices.Sort(next.Learners)
+	slices.Sort(next.LearnersNext)
+	return next, nil
+}
+
+// moveAll carries out the changes of a joint change: each is about another replica, so their order does not matter.
+func moveAll(next *messages.ConfState, changes []*messages.ConfChange) error {
+	var seen []uint64
+	for _, change := range changes {
+		if slices.Contains(seen, change.Node) {
+			return fmt.Errorf("%w: %d twice in a joint change", ErrInvalidConf, change.Node)
+		}
+		seen = append(seen, change.Node)
+	}
+	for _, kind := range []messages.ConfChange_Kind{ // newcomers first: the last voters may go when others have come
+		messages.ConfChange_ADD_LEARNER, messages.ConfChange_PROMOTE, messages.ConfChange_DEMOTE, messages.ConfChange_REMOVE,
+	} {
+		for _, change := range changes {
+			if change.Kind != kind {
+				continue
+			}
+			if err := move(next, change); err != nil {
+				return err
+			}
+			seen = seen[1:]
+		}
+	}
+	if len(changes) == 0 || len(seen) > 0 {
+		return fmt.Errorf("%w: a joint change of no or of other joint changes", ErrInvalidConf)
+	}
+	return nil
+}
+
+// move carries out the change of one replica. A voter that becomes a learner stays one of the outgoing half until a
+// joint membership is left, so it is a learner only then.
+func move(conf *messages.ConfState, change *messages.ConfChange) error {
+	node := change.Node
+	voter, learner := slices.Contains(conf.Voters, node), slices.Contains(conf.Learners, node)
+	drop := func(ids []uint64) []uint64 {
+		return slices.DeleteFunc(ids, func(id uint64) bool { return id == node })
+	}
+	switch leaves := voter && len(conf.Voters) > 1; {
+	case node == 0:
+		return fmt.Errorf("%w: node 0", ErrInvalidConf)
+	case change.Kind == messages.ConfChange_ADD_LEARNER && !voter && !learner:
+		conf.Learners = append(conf.Learners, node)
+	case change.Kind == messages.ConfChange_PROMOTE && learner:
+		conf.Learners, conf.Voters = drop(conf.Learners), append(conf.Voters, node)
+	case change.Kind == messages.ConfChange_REMOVE && (learner || leaves):
+		conf.Learners, conf.Voters = drop(conf.Learners), drop(conf.Voters)
+	case change.Kind == messages.ConfChange_DEMOTE && leaves && joint(conf):
+		conf.Voters, conf.LearnersNext = drop(conf.Voters), append(conf.LearnersNext, node)
+	case change.Kind == messages.ConfChange_DEMOTE && leaves:
+		conf.Voters, conf.Learners = drop(conf.Voters), append(conf.Learners, node)
+	default:
+		return fmt.Errorf("%w: %s %d among voters %v, learners %v", ErrInvalidConf, change.Kind, node, conf.Voters, conf.Learners)
+	}
+	return nil
 }
 
 // ApplyConfEntry gives the membership after an entry. Entries of commands, and changes that make no sense any more
@@ -78,8 +178,7 @@ func ApplyConfEntry(conf *messages.ConfState, entry *messages.Entry) (*messages.
 	return conf, nil
 }
 
-// changeConf lets a committed membership change take effect. A leader that removed itself has served until now, and
-// steps down (thesis 4.2.2).
+// changeConf lets a committed membership change take effect.
 func (c *Core) changeConf(entry *messages.Entry) {
 	conf, err := ApplyConfEntry(c.conf, entry)
 	if err != nil {
@@ -90,14 +189,30 @@ func (c *Core) changeConf(entry *messages.Entry) {
 	if c.role != Leader {
 		return
 	}
+	c.track()
 	if !c.voter(c.cfg.ID) {
-		c.become(Follower, c.term, 0)
+		c.retire()
 		return
 	}
-	if c.transfer != 0 && !c.voter(c.transfer) {
+	if c.transfer != 0 && !c.stays(c.transfer) {
 		c.transfer = 0
 	}
-	c.track()
 	c.advance() // a smaller quorum may already be there
 	c.confirmReads()
+}
+
+// retire ends the office of a leader that is no voter any more: it has served until its removal was committed, tells
+// the others that it is, and lets the one that is furthest follow it (thesis 4.2.2).
+func (c *Core) retire() {
+	c.heartbeat()
+	var heir *progress
+	for _, p := range c.peers {
+		if c.stays(p.id) && p.match > 0 && p.silent < c.cfg.ElectionTicks && (heir == nil || p.match > heir.match) {
+			heir = p
+		}
+	}
+	if heir != nil {
+		c.out.now(c.message(messages.RaftKind_TIMEOUT_NOW, heir.id, nil))
+	}
+	c.become(Follower, c.term, 0)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -311,5 +310,3 @@ func (c *Core) message(kind messages.RaftKind, to uint64, fill func(*messages.Ra
 	}
 	return m
 }
-
-func (c *Core) voter(id uint64) bool { return slices.Contains(c.conf.GetVoters(), id) }

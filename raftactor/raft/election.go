@@ -43,8 +43,8 @@ func (c *Core) confUnapplied() bool {
 }
 
 func (c *Core) askVotes(kind messages.RaftKind, term uint64, transfer bool) {
-	for _, id := range c.conf.Voters {
-		if id == c.cfg.ID {
+	for _, id := range Members(c.conf) {
+		if id == c.cfg.ID || !c.voter(id) {
 			continue
 		}
 		m := c.message(kind, id, nil)
@@ -116,7 +116,7 @@ func (c *Core) poll(id uint64, granted bool) outcome {
 	if !slices.ContainsFunc(c.votes, func(b ballot) bool { return b.id == id }) {
 		c.votes = append(c.votes, ballot{id, granted})
 	}
-	return tally(c.conf.Voters, c.votes)
+	return tally(c.conf, c.votes)
 }
 
 // takeOffice makes this replica the leader of its term. The empty entry lets it commit what came before (thesis 6.4),
@@ -142,7 +142,7 @@ func (c *Core) Transfer(to uint64) error {
 	if c.role != Leader {
 		return ErrNotLeader
 	}
-	if !c.voter(to) || to == c.cfg.ID {
+	if !c.stays(to) || to == c.cfg.ID {
 		return ErrInvalidConf
 	}
 	c.Stir()
@@ -157,15 +157,12 @@ func (c *Core) pushTransfer() {
 	}
 }
 
-// quorumActive tells whether a majority of voters was heard of within an election timeout.
+// quorumActive tells whether a quorum was heard of within an election timeout.
 func (c *Core) quorumActive() bool {
-	active := 0
-	for _, id := range c.conf.Voters {
-		if id == c.cfg.ID {
-			active++
-		} else if p := c.peer(id); p != nil && p.silent < c.cfg.ElectionTicks {
-			active++
+	return agreed(c.conf, func(id uint64) uint64 {
+		if p := c.peer(id); id == c.cfg.ID || p != nil && p.silent < c.cfg.ElectionTicks {
+			return 1
 		}
-	}
-	return active >= majority(len(c.conf.Voters))
+		return 0
+	}) == 1
 }

@@ -1,7 +1,5 @@
 package raft
 
-import "slices"
-
 // progress is what a leader knows about one follower. Invariant: 0 <= match < next.
 type progress struct {
 	id    uint64
@@ -85,7 +83,7 @@ func (c *Core) peer(id uint64) *progress {
 // track brings peers in line with conf: newcomers are probed from the end of the log.
 func (c *Core) track() {
 	var peers []*progress
-	for _, id := range slices.Sorted(slices.Values(slices.Concat(c.conf.Voters, c.conf.Learners))) {
+	for _, id := range Members(c.conf) {
 		if id == c.cfg.ID {
 			continue
 		}

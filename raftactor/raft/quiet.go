@@ -47,7 +47,7 @@ func (c *Core) restIfSettled() {
 
 func (c *Core) settled() bool {
 	last := c.log.last()
-	if c.commit != last || c.applied != last || c.log.durable != last || c.transfer != 0 || c.confPending > c.emitted ||
+	if c.commit != last || c.applied != last || c.log.durable != last || c.transfer != 0 || c.confPending > c.emitted || joint(c.conf) ||
 		len(c.reads.waiting)+len(c.reads.rounds) > 0 {
 		return false
 	}

@@ -48,6 +48,7 @@ type world struct {
 	log       map[uint64]string // index -> what was applied there first: State Machine Safety
 	confirmed uint64            // highest index that a client was told about
 	proposed  int
+	mild      int               // one in so many faults happens
 	reads     map[uint64]uint64 // token -> confirmed when it was asked
 	token     uint64
 }
@@ -73,7 +74,7 @@ type disk struct {
 func newWorld(t *testing.T, seed uint64, n int) *world {
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), cut: map[[2]uint64]bool{},
-		leaders: map[uint64]uint64{}, log: map[uint64]string{}, reads: map[uint64]uint64{},
+		leaders: map[uint64]uint64{}, log: map[uint64]string{}, reads: map[uint64]uint64{}, mild: []int{1, 3, 10, 40}[seed/3%4],
 	}
 	var voters []uint64
 	for id := uint64(1); id <= uint64(n); id++ {
@@ -157,7 +158,11 @@ func (d disk) after(p *Persist) disk {
 
 func (w *world) step() {
 	s := w.nodes[w.rng.IntN(len(w.nodes))]
-	switch k := w.rng.IntN(1000); {
+	k := w.rng.IntN(1000)
+	if k >= 930 && k < 975 && w.rng.IntN(w.mild) > 0 {
+		k %= 930 // of some worlds the weather is fair: there logs, memberships and snapshots get further
+	}
+	switch {
 	case k < 250:
 		w.tick(s)
 	case k < 600:
@@ -262,8 +267,17 @@ func (w *world) compact(s *simNode) {
 }
 
 func (w *world) confChange(s *simNode) {
-	kind := messages.ConfChange_Kind(w.rng.IntN(3))
-	if _, _, err := s.core.ProposeConf(&messages.ConfChange{Kind: kind, Node: w.nodes[w.rng.IntN(len(w.nodes))].id}); err == nil {
+	draw := func() *messages.ConfChange {
+		return &messages.ConfChange{Kind: messages.ConfChange_Kind(w.rng.IntN(4)), Node: w.nodes[w.rng.IntN(len(w.nodes))].id}
+	}
+	change := draw()
+	if w.rng.IntN(2) == 0 {
+		change = &messages.ConfChange{Kind: messages.ConfChange_JOINT}
+		for range 1 + w.rng.IntN(4) {
+			change.Changes = append(change.Changes, draw())
+		}
+	}
+	if _, _, err := s.core.ProposeConf(change); err == nil {
 		w.carry(s)
 	}
 }
@@ -354,8 +368,8 @@ func (w *world) durable(e *messages.Entry) {
 			slices.ContainsFunc(s.disk.entries, func(d *messages.Entry) bool { return d.Index == e.Index && d.Term == e.Term })
 	}
 	for _, s := range w.nodes {
-		if s.core == nil || s.core.role != Leader || s.core.commit < e.Index {
-			continue
+		if s.core == nil || s.core.role != Leader || s.core.commit < e.Index || joint(s.core.conf) {
+			continue // what was committed before a joint membership needed nobody of its new half
 		}
 		n := 0
 		for _, id := range s.core.conf.Voters {
@@ -398,7 +412,10 @@ func (w *world) heal() {
 	if w.confirmed == before || w.reads[w.token] != 0 {
 		w.fail("no progress after the faults ended: %s", w.describe())
 	}
-	members := slices.Concat(leader.core.conf.Voters, leader.core.conf.Learners)
+	if joint(leader.core.conf) {
+		w.fail("the joint membership is not left: %s", w.describe())
+	}
+	members := Members(leader.core.conf)
 	stray := slices.ContainsFunc(w.nodes, func(s *simNode) bool { return s.core.voter(s.id) && !slices.Contains(members, s.id) })
 	for _, id := range members {
 		if s := w.nodes[id-1]; s.data.Index != leader.data.Index {

@@ -49,16 +49,12 @@ func (c *Core) startReads() {
 
 // confirmReads answers the rounds that a quorum, this leader included, has confirmed.
 func (c *Core) confirmReads() {
-	var space [9]uint64
-	seqs := space[:0]
-	for _, id := range c.conf.Voters {
+	confirmed := agreed(c.conf, func(id uint64) uint64 {
 		if id == c.cfg.ID {
-			seqs = append(seqs, c.reads.seq)
-		} else if p := c.peer(id); p != nil {
-			seqs = append(seqs, p.readSeq)
+			return c.reads.seq
 		}
-	}
-	confirmed := committed(seqs)
+		return c.peer(id).readSeq
+	})
 	for len(c.reads.rounds) > 0 && c.reads.rounds[0].seq <= confirmed {
 		r := c.reads.rounds[0]
 		c.reads.rounds = c.reads.rounds[1:]

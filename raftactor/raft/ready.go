@@ -75,6 +75,7 @@ func (o *outputs) truncated(index uint64) {
 // Ready drains the core's outputs; false means there are none.
 func (c *Core) Ready() (Ready, bool) {
 	if c.role == Leader {
+		c.leaveJoint()
 		c.startReads()
 		c.replicate()
 	}

@@ -201,16 +201,13 @@ func (c *Core) advance() {
 	if c.role != Leader {
 		return
 	}
-	var space [9]uint64
-	matches := space[:0]
-	for _, id := range c.conf.Voters {
+	index := agreed(c.conf, func(id uint64) uint64 {
 		if id == c.cfg.ID {
-			matches = append(matches, c.log.durable)
-		} else if p := c.peer(id); p != nil {
-			matches = append(matches, p.match)
+			return c.log.durable
 		}
-	}
-	if index := committed(matches); index > c.commit && c.log.term(index) == c.term {
+		return c.peer(id).match
+	})
+	if index > c.commit && c.log.term(index) == c.term {
 		c.commitTo(index)
 		c.startReads()
 	}

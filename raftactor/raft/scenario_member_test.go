@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -213,6 +214,21 @@ func (s *scene) propose(l line, m *member) {
 
 func (s *scene) change(l line, m *member, kind messages.ConfChange_Kind) {
 	_, _, err := m.core.ProposeConf(&messages.ConfChange{Kind: kind, Node: l.at(1)})
+	s.refused(err)
+}
+
+// joint proposes several changes at once.
+func (s *scene) joint(l line, m *member) {
+	change := &messages.ConfChange{Kind: messages.ConfChange_JOINT}
+	for name, kind := range messages.ConfChange_Kind_value {
+		for _, text := range l.texts(strings.ToLower(strings.ReplaceAll(name, "_", "-"))) {
+			change.Changes = append(change.Changes, &messages.ConfChange{Kind: messages.ConfChange_Kind(kind), Node: l.number(text)})
+		}
+	}
+	slices.SortFunc(change.Changes, func(a, b *messages.ConfChange) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Node, b.Node))
+	})
+	_, _, err := m.core.ProposeConf(change)
 	s.refused(err)
 }
 

@@ -74,12 +74,27 @@ func showEntry(e *messages.Entry) string {
 		if proto.Unmarshal(e.Commands[0], change) != nil {
 			return text + "=?"
 		}
-		return fmt.Sprintf("%s=%s(%d)", text, strings.ToLower(strings.ReplaceAll(change.Kind.String(), "_", "-")), change.Node)
+		return text + "=" + showChange(change)
 	}
 	if len(e.Commands) > 0 {
 		text += "=" + string(e.Commands[0])
 	}
 	return text
+}
+
+func showChange(change *messages.ConfChange) string {
+	name := strings.ToLower(strings.ReplaceAll(change.Kind.String(), "_", "-"))
+	switch change.Kind {
+	case messages.ConfChange_LEAVE:
+		return name
+	case messages.ConfChange_JOINT:
+		var parts []string
+		for _, part := range change.Changes {
+			parts = append(parts, showChange(part))
+		}
+		return name + "{" + strings.Join(parts, " ") + "}"
+	}
+	return fmt.Sprintf("%s(%d)", name, change.Node)
 }
 
 func showEntries(entries []*messages.Entry) string {
@@ -104,6 +119,12 @@ func showConf(conf *messages.ConfState) string {
 	text := fmt.Sprintf("voters %v", conf.GetVoters())
 	if len(conf.GetLearners()) > 0 {
 		text += fmt.Sprintf(" learners %v", conf.GetLearners())
+	}
+	if joint(conf) {
+		text += fmt.Sprintf(" and voters %v", conf.Outgoing)
+	}
+	if len(conf.GetLearnersNext()) > 0 {
+		text += fmt.Sprintf(", learners to be %v", conf.LearnersNext)
 	}
 	return text
 }

@@ -137,6 +137,8 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"add-learner": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_ADD_LEARNER) },
 	"promote":     func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_PROMOTE) },
 	"remove":      func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_REMOVE) },
+	"demote":      func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_DEMOTE) },
+	"joint":       (*scene).joint,
 	"compact":     (*scene).compact,
 	"snapshot":    (*scene).snapshot,
 	"lost":        func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
