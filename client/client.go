@@ -56,6 +56,18 @@ type Client struct {
 // Connect finds a cluster through its seeds. It returns when a node has answered with the config, or says which
 // seeds did not answer.
 func Connect(ctx context.Context, c Config) (*Client, error) {
+	cl, err := Dial(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := cl.Config(ctx, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to %v: %w", c.Seeds, err), cl.Close())
+	}
+	return cl, nil
+}
+
+// Dial is Connect without the wait: the calls find the cluster, or say that they did not. Status needs none.
+func Dial(c Config) (*Client, error) {
 	if len(c.Seeds) == 0 {
 		return nil, messages.Errorf(messages.Code_INVALID, "no seeds: name at least one node of the cluster")
 	}
@@ -88,9 +100,6 @@ func Connect(ctx context.Context, c Config) (*Client, error) {
 		if err := cl.attach(c.System); err != nil {
 			return nil, errors.Join(err, cl.Close())
 		}
-	}
-	if _, err := cl.Config(ctx, 0); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to %v: %w", c.Seeds, err), cl.Close())
 	}
 	return cl, nil
 }

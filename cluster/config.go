@@ -47,6 +47,9 @@ type Ground struct {
 	OnApply raftactor.Observer                                          // sees everything that replicas apply: nobody
 }
 
+// ConfigError is what Start says of a Config that makes no sense. Nothing was touched.
+type ConfigError struct{ error }
+
 func (c *Config) fill() error {
 	if c.Name == "" {
 		name, err := os.Hostname()
@@ -56,7 +59,7 @@ func (c *Config) fill() error {
 		c.Name = name
 	}
 	if c.Dir == "" {
-		return fmt.Errorf("dir is not set: say where the node keeps its data")
+		return fmt.Errorf("no data directory is set: say where the node keeps its data")
 	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:7400"
@@ -115,9 +118,12 @@ func (c *Config) validateListeners() error {
 		if l.address == "" {
 			continue
 		}
-		host, _, err := net.SplitHostPort(l.address)
+		host, port, err := net.SplitHostPort(l.address)
 		if err != nil {
 			return fmt.Errorf("%s: %q is not an address of the form host:port", l.name, l.address)
+		}
+		if _, err := net.LookupPort("tcp", port); err != nil {
+			return fmt.Errorf("%s: %s has no port from 0 to 65535", l.name, l.address)
 		}
 		if c.Insecure || host == "localhost" {
 			continue

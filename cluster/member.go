@@ -37,6 +37,7 @@ type Member struct {
 	meet      *rendezvous
 	admitting bool // the identity is on its way to the disk
 	joined    bool
+	refused   string // what was told last of why this node may not join
 	config    *messages.Config
 	beats     uint64
 	calm      int // beats since there was a newer config or a step of placement
@@ -242,7 +243,10 @@ func (m *Member) onJoinReply(r *messages.JoinReply) {
 	}
 	if r.Node == 0 || r.Config == nil {
 		m.n.board.setWaiting(nil, r.Text)
-		m.n.system.Events(JoinRefused{Text: r.Text})
+		if m.refused != r.Text {
+			m.refused = r.Text
+			m.n.system.Events(JoinRefused{Text: r.Text})
+		}
 		return
 	}
 	m.admitting = true

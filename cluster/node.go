@@ -55,7 +55,7 @@ type node struct {
 // It returns as soon as the node listens; Ready tells when it can serve. ctx bounds only the start.
 func Start(ctx context.Context, c Config) (*Node, error) {
 	if err := c.fill(); err != nil {
-		return nil, err
+		return nil, ConfigError{err}
 	}
 	n := &node{c: c, done: make(chan struct{})}
 	n.seed = c.Ground.Seed

@@ -41,12 +41,13 @@ func TestRendezvous(t *testing.T) {
 
 func TestConfigRefusesNonsense(t *testing.T) {
 	for says, c := range map[string]Config{
-		"dir is not set": {},
-		"expect is -1":   {Dir: "x", Expect: -1},
-		"no seeds":       {Dir: "x", Expect: 3},
-		"host:port":      {Dir: "x", Seeds: []string{"nonsense"}},
-		"without TLS":    {Dir: "x", RESP: "0.0.0.0:1"},
-		"groups is 9":    {Dir: "x", Buckets: 3, Groups: 9},
+		"no data directory": {},
+		"expect is -1":      {Dir: "x", Expect: -1},
+		"no seeds":          {Dir: "x", Expect: 3},
+		"host:port":         {Dir: "x", Seeds: []string{"nonsense"}},
+		"without TLS":       {Dir: "x", RESP: "0.0.0.0:1"},
+		"no port":           {Dir: "x", Listen: "127.0.0.1:70000"},
+		"groups is 9":       {Dir: "x", Buckets: 3, Groups: 9},
 	} {
 		require.ErrorContains(t, c.fill(), says)
 	}

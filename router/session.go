@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,18 +25,19 @@ import (
 //
 // It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once.
 type Session struct {
-	system  *actors.System
-	router  *actor.PID
-	self    *actor.PID
-	id      messages.SessionID
-	limit   int
-	rng     *rand.Rand
-	seq     uint64
-	lowest  uint64 // lowest seq that may be unanswered
-	pending map[uint64]*pending
-	out     []routed
-	ticking bool
-	silent  map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
+	system   *actors.System
+	router   *actor.PID
+	self     *actor.PID
+	id       messages.SessionID
+	limit    int
+	contacts []string // who is asked for the config
+	rng      *rand.Rand
+	seq      uint64
+	lowest   uint64 // lowest seq that may be unanswered
+	pending  map[uint64]*pending
+	out      []routed
+	ticking  bool
+	silent   map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
 }
 
 // Ask is a request from Go code that is no actor. Op is a message that an actor could send to a Session, or a
@@ -94,7 +96,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
-		system: system, id: id, limit: limit, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
+		system: system, id: id, limit: limit, contacts: o.Contacts, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
 		router: actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
@@ -289,6 +291,9 @@ func (s *Session) unanswered(p *pending, why string) *messages.Reply {
 	text := fmt.Sprintf("%s, asked %d times", why, p.tries)
 	if p.node == 0 {
 		text += ": no node is known that could answer"
+		if len(s.contacts) > 0 {
+			text += "; none was named by " + strings.Join(s.contacts, ", ")
+		}
 	} else {
 		text += fmt.Sprintf(": group %d, last on node %d", p.group, p.node)
 	}

@@ -351,16 +351,16 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"unknown flag", "server --nonsense", 2, "unknown flag: --nonsense"},
 		{"unknown command", "serve", 2, "unknown command"},
-		{"no data directory", "server", 1, "say where the node keeps its data"},
+		{"no data directory", "server", 2, "say where the node keeps its data"},
 		{"data directory is a file", "server --data " + file + "/d", 1, "data directory"},
 		{"port in use", "server --data " + dir + "/a --listen " + taken.Addr().String(), 1, "is another process on that port?"},
 		{"resp port in use", "server --data " + dir + "/b --listen 127.0.0.1:0 --resp " + taken.Addr().String(), 1, "resp:"},
-		{"not loopback", "server --data " + dir + "/c --listen 0.0.0.0:0", 1, "without TLS"},
+		{"not loopback", "server --data " + dir + "/c --listen 0.0.0.0:0", 2, "without TLS"},
 		{"unknown key in file", "server --config " + file, 2, `unknown key "x"`},
-		{"too many buckets", "server --data " + dir + "/e --buckets 20000", 1, "buckets is 20000, but must be 1 to 16384"},
+		{"too many buckets", "server --data " + dir + "/e --buckets 20000", 2, "buckets is 20000, but must be 1 to 16384"},
 		{"no seeds", "get k", 2, "say --seeds"},
 		{"seeds that do not answer", "get k --timeout 1s --seeds 127.0.0.1:1", 1, "no node is known that could answer"},
-		{"not a number", "move x 1 --seeds 127.0.0.1:1 --timeout 1s", 1, ""},
+		{"not a number", "move x 1 --seeds 127.0.0.1:1 --timeout 1s", 2, "is not a number"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

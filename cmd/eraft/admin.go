@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -104,6 +105,9 @@ func (r *remote) changed(config *messages.Config, err error) error {
 
 func (r *remote) moves(moves []*messages.BucketMove) error {
 	if r.output == "json" {
+		if moves == nil {
+			moves = []*messages.BucketMove{}
+		}
 		return json.NewEncoder(os.Stdout).Encode(moves)
 	}
 	if len(moves) == 0 {
@@ -126,7 +130,10 @@ func printConfig(config *messages.Config) error {
 }
 
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Read the chain of configs"}
+	c := &cobra.Command{
+		Use: "config", Short: "Read the chain of configs",
+		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("needs log, show or diff")} },
+	}
 	c.AddCommand(
 		data("log", "List every version", exactly(0, 0, "no arguments"), configLog),
 		data("show [N]", "Print a version, or the newest", exactly(0, 1, "[VERSION]"), configShow),
@@ -179,7 +186,7 @@ func configShow(c *cobra.Command, cl *client.Client, r *remote, args []string) e
 	return nil
 }
 
-func configDiff(c *cobra.Command, cl *client.Client, _ *remote, args []string) error {
+func configDiff(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 	var configs [2]*messages.Config
 	for i, arg := range args {
 		version, err := number("version", arg, 64)
@@ -190,7 +197,11 @@ func configDiff(c *cobra.Command, cl *client.Client, _ *remote, args []string) e
 			return err
 		}
 	}
-	for _, line := range meta.Diff(configs[0], configs[1]) {
+	lines := meta.Diff(configs[0], configs[1])
+	if r.output == "json" {
+		return json.NewEncoder(os.Stdout).Encode(map[string][]string{"changes": append([]string{}, lines...)})
+	}
+	for _, line := range lines {
 		fmt.Println(line)
 	}
 	return nil

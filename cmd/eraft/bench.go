@@ -56,6 +56,8 @@ func benchCommand() *cobra.Command {
 			b.endpoints = strings.Split(os.Getenv("ERAFT_SEEDS"), ",")
 		}
 		switch {
+		case b.output != "text" && b.output != "json":
+			return usageError{fmt.Errorf("--output is text or json, not %q", b.output)}
 		case len(b.endpoints) == 0:
 			return usageError{errors.New("no cluster is named: say --endpoints host:port,…")}
 		case b.Op != "put" && b.Op != "get":

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ var errAbsent = errors.New("not found")
 // answer is what a data command prints.
 type answer struct {
 	Value   *string `json:"value,omitempty"`
+	Base64  []byte  `json:"base64,omitempty"` // a value that is no text
 	Version uint64  `json:"version,omitempty"`
 	Number  *int64  `json:"number,omitempty"`
 }
@@ -44,7 +46,7 @@ func data(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, 
 	r := &remote{}
 	c := &cobra.Command{Use: use, Short: short, Args: args}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		cl, err := r.connect(c)
+		cl, err := r.dial()
 		if err != nil {
 			return err
 		}
@@ -86,6 +88,9 @@ func get(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 		return errAbsent
 	}
 	text := string(value.Data)
+	if !utf8.Valid(value.Data) {
+		return r.print(answer{Base64: value.Data, Version: value.Version}, text)
+	}
 	return r.print(answer{Value: &text, Version: value.Version}, text)
 }
 

@@ -66,7 +66,8 @@ func (r *remote) flags(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-func (r *remote) connect(c *cobra.Command) (*client.Client, error) {
+// dial makes the client without waiting for the cluster: mistakes in arguments are told before anybody is asked.
+func (r *remote) dial() (*client.Client, error) {
 	if r.output != "text" && r.output != "json" {
 		return nil, usageError{fmt.Errorf("--output is text or json, not %q", r.output)}
 	}
@@ -76,5 +77,5 @@ func (r *remote) connect(c *cobra.Command) (*client.Client, error) {
 	if len(r.seeds) == 0 {
 		return nil, usageError{errors.New("no cluster is named: say --seeds host:port or set ERAFT_SEEDS")}
 	}
-	return client.Connect(c.Context(), client.Config{Seeds: r.seeds, Timeout: r.timeout})
+	return client.Dial(client.Config{Seeds: r.seeds, Timeout: r.timeout})
 }

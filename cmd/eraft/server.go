@@ -15,7 +15,6 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -59,7 +58,11 @@ func serverCommand() *cobra.Command {
 func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
 	k := koanf.New(".")
 	var known []string
-	flags.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && f.Name != "config" {
+			known = append(known, f.Name)
+		}
+	})
 	path, err := flags.GetString("config")
 	if err != nil {
 		return cluster.Config{}, "", err
@@ -87,18 +90,45 @@ func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
 	if err := k.Load(environment, nil); err != nil {
 		return cluster.Config{}, "", fmt.Errorf("environment: %w", err)
 	}
-	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
+	if err := lay(flags, known, k); err != nil {
 		return cluster.Config{}, "", err
 	}
-	format := k.String("log-format")
+	return fromFlags(flags)
+}
+
+// lay gives each flag that was not said the value of the file or the environment: the flag itself reads it, so
+// what is no number is refused wherever it stands.
+func lay(flags *pflag.FlagSet, known []string, k *koanf.Koanf) error {
+	for _, name := range known {
+		if flags.Changed(name) || k.Get(name) == nil {
+			continue
+		}
+		value := fmt.Sprint(k.Get(name))
+		if list := k.Strings(name); len(list) > 0 {
+			value = strings.Join(list, ",")
+		}
+		if err := flags.Set(name, value); err != nil {
+			return fmt.Errorf("config file or environment: %w", err)
+		}
+	}
+	return nil
+}
+
+func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error) {
+	text := func(name string) string { s, e := flags.GetString(name); err = errors.Join(err, e); return s }
+	whole := func(name string) int { n, e := flags.GetInt(name); err = errors.Join(err, e); return n }
+	format = text("log-format")
 	if format != "text" && format != "json" {
 		return cluster.Config{}, "", fmt.Errorf("log-format is text or json, not %q", format)
 	}
-	return cluster.Config{
-		Name: k.String("name"), Dir: k.String("data"), Listen: k.String("listen"), Advertise: k.String("advertise"),
-		Seeds: k.Strings("seeds"), Expect: k.Int("expect"), RESP: k.String("resp"), HTTP: k.String("http"),
-		Buckets: k.Int("buckets"), Groups: k.Int("groups"), Replicas: k.Int("replicas"), Insecure: k.Bool("insecure"),
-	}, format, nil
+	seeds, seedsErr := flags.GetStringSlice("seeds")
+	insecure, insecureErr := flags.GetBool("insecure")
+	c = cluster.Config{
+		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
+		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), HTTP: text("http"),
+		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
+	}
+	return c, format, errors.Join(err, seedsErr, insecureErr)
 }
 
 // closeTimeout bounds a graceful stop.
@@ -114,6 +144,9 @@ func serve(config cluster.Config, format string) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	node, err := cluster.Start(context.Background(), config)
 	if err != nil {
+		if errors.As(err, new(cluster.ConfigError)) {
+			return usageError{err}
+		}
 		return err
 	}
 	config.Logger.Info("listening", "nodes", node.Address(), "resp", node.RESP(), "http", node.HTTP())
