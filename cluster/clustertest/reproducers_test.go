@@ -1,0 +1,196 @@
+package clustertest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// These are the scenarios of docs/REPRODUCERS.md that only a whole cluster can show. Every one of them broke a key-value
+// store that was built before this one.
+
+// group is what a node's status document says of a group.
+type group struct {
+	ID       uint64 `json:"id"`
+	Leader   uint64 `json:"leader"`
+	Commit   uint64 `json:"commit"`
+	Applied  uint64 `json:"applied"`
+	LogFirst uint64 `json:"log_first"`
+}
+
+type document struct {
+	Node          string  `json:"node"`
+	NodeID        uint64  `json:"node_id"`
+	ConfigVersion uint64  `json:"config_version"`
+	Groups        []group `json:"groups"`
+	Nodes         []struct {
+		ID   uint64 `json:"id"`
+		Name string `json:"name"`
+	} `json:"nodes"`
+	Buckets struct {
+		Owners []uint64 `json:"owners"`
+	} `json:"buckets"`
+}
+
+func status(t *testing.T, m *clustertest.Member) (d document) {
+	require.NoError(t, json.Unmarshal(m.Node.Status(), &d))
+	return d
+}
+
+func groupOf(t *testing.T, m *clustertest.Member, id uint64) group {
+	d := status(t, m)
+	i := slices.IndexFunc(d.Groups, func(g group) bool { return g.ID == id })
+	require.GreaterOrEqual(t, i, 0, "group %d is not in the status of %s", id, d.Node)
+	return d.Groups[i]
+}
+
+// leads tells whether m leads a group, as m itself sees it.
+func leads(t *testing.T, m *clustertest.Member, id uint64) bool {
+	return m.Node != nil && groupOf(t, m, id).Leader == status(t, m).NodeID
+}
+
+// leader is who leads a group.
+func leader(t *testing.T, s *clustertest.Simulation, id uint64) *clustertest.Member {
+	i := slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return leads(t, m, id) })
+	require.GreaterOrEqual(t, i, 0, "group %d has no leader", id)
+	return s.Members[i]
+}
+
+func born(t *testing.T, seed uint64, o clustertest.Options) *clustertest.Simulation {
+	s := clustertest.Sim(t, seed, o)
+	require.True(t, s.RunUntil(s.Ready, time.Minute))
+	return s
+}
+
+func settled(t *testing.T, s *clustertest.Simulation) {
+	t.Helper()
+	require.True(t, s.RunUntil(func() bool {
+		return s.Ready() && !slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return len(m.Node.Moving()) > 0 })
+	}, time.Minute))
+}
+
+func get(t *testing.T, c *clustertest.Client, key string) string {
+	t.Helper()
+	r, err := c.Do(&messages.Get{Key: []byte(key)})
+	require.NoError(t, err)
+	return string(r.Value)
+}
+
+// succession ends whoever leads a group, and begins that node again, until each has led. check is called with one node
+// missing, as soon as another leads.
+func succession(t *testing.T, s *clustertest.Simulation, id uint64, end func(*clustertest.Member), check func()) {
+	led := map[*clustertest.Member]bool{}
+	for rounds := 0; len(led) < len(s.Members); rounds++ {
+		require.Less(t, rounds, 40, "%d nodes have led group %d", len(led), id)
+		was := leader(t, s, id)
+		end(was)
+		require.True(t, s.RunUntil(func() bool {
+			return slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return leads(t, m, id) })
+		}, time.Minute), "nobody leads after a death")
+		led[was], led[leader(t, s, id)] = true, true
+		check()
+		was.Start()
+		settled(t, s)
+	}
+}
+
+var ends = []struct {
+	name string
+	end  func(*clustertest.Member)
+}{{"power loss", (*clustertest.Member).Crash}, {"kill", (*clustertest.Member).Kill}}
+
+// R2: who replays its log, or leads after it, applies nothing twice.
+func TestAppendsSurviveRestartsOnce(t *testing.T) {
+	for _, e := range ends {
+		t.Run(e.name, func(t *testing.T) {
+			s := born(t, 20, clustertest.Options{Groups: 1})
+			c, want := s.Client("c"), ""
+			add := func() {
+				value := fmt.Sprintf("%d,", len(want))
+				want += value
+				r, err := c.Do(&messages.Append{Key: []byte("log"), Value: []byte(value)})
+				require.NoError(t, err)
+				require.EqualValues(t, len(want), r.Number)
+			}
+			for range 3 {
+				add()
+				m := s.Members[0]
+				e.end(m)
+				add()
+				m.Start()
+				settled(t, s)
+			}
+			succession(t, s, 1, e.end, func() {
+				require.Equal(t, want, get(t, c, "log"))
+				add()
+			})
+			require.Empty(t, s.Oracle.Violations)
+		})
+	}
+}
+
+// R3: after restarts every node tells the same history of the config, whoever leads.
+func TestConfigChainIsTheSameEverywhere(t *testing.T) {
+	s := born(t, 30, clustertest.Options{Groups: 3})
+	c := s.Client("c")
+	change := func(m *messages.MetaCommand) {
+		_, err := c.Do(m)
+		require.NoError(t, err)
+		settled(t, s)
+	}
+	change(move(0, 3, 2))
+	change(&messages.MetaCommand{Op: &messages.MetaCommand_Join{Join: &messages.JoinGroups{
+		Groups: []*messages.NewGroup{{Group: 9, Nodes: []uint64{2, 3, 1}}},
+	}}})
+	change(&messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: 3}}})
+	change(move(4, 7, 9))
+	newest := status(t, s.Members[0]).ConfigVersion
+	chain := func() (all []*messages.Config) {
+		for v := uint64(1); v <= newest; v++ {
+			r, err := c.Do(&messages.MetaQuery{Op: &messages.MetaQuery_Show{Show: v}})
+			require.NoError(t, err)
+			all = append(all, r.Meta.Config)
+		}
+		return all
+	}
+	want := chain()
+	succession(t, s, 0, (*clustertest.Member).Crash, func() {
+		for i, got := range chain() {
+			require.True(t, proto.Equal(want[i], got), "version %d is %v and was %v", i+1, got, want[i])
+		}
+	})
+	for _, m := range s.Members {
+		require.Equal(t, newest, status(t, m).ConfigVersion, "a restart leaves no version behind")
+	}
+	require.Empty(t, s.Oracle.Violations)
+}
+
+func move(first, last uint32, to uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: to}}}
+}
+
+// R6: no log grows because time passes, or because somebody reads the config.
+func TestIdleClusterWritesNothing(t *testing.T) {
+	s := born(t, 60, clustertest.Options{Groups: 3})
+	c := s.Client("c")
+	s.RunUntil(func() bool { return false }, 10*time.Second)
+	before := status(t, s.Members[0]).Groups
+	require.Len(t, before, 4)
+	for range 10 {
+		s.RunUntil(func() bool { return false }, time.Minute)
+		_, err := c.Do(&messages.MetaQuery{Op: &messages.MetaQuery_Show{}})
+		require.NoError(t, err)
+	}
+	for i, g := range status(t, s.Members[0]).Groups {
+		require.Equal(t, before[i].Commit, g.Commit, "group %d", g.ID)
+	}
+	require.Empty(t, s.Oracle.Violations)
+}
