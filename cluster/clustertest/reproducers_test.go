@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/eraft-io/eraft/cluster/clustertest"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
 // These are the scenarios of docs/REPRODUCERS.md that only a whole cluster can show. Every one of them broke a key-value
@@ -82,6 +84,12 @@ func get(t *testing.T, c *clustertest.Client, key string) string {
 	r, err := c.Do(&messages.Get{Key: []byte(key)})
 	require.NoError(t, err)
 	return string(r.Value)
+}
+
+// owner is the group of a key.
+func owner(t *testing.T, s *clustertest.Simulation, key string) uint64 {
+	owners := status(t, s.Members[0]).Buckets.Owners
+	return owners[messages.BucketOf([]byte(key), len(owners))]
 }
 
 // succession ends whoever leads a group, and begins that node again, until each has led. check is called with one node
@@ -193,4 +201,89 @@ func TestIdleClusterWritesNothing(t *testing.T) {
 		require.Equal(t, before[i].Commit, g.Commit, "group %d", g.ID)
 	}
 	require.Empty(t, s.Oracle.Violations)
+}
+
+// R4 and R7: a follower that was away while more was written than its group's log keeps gets the data, then the log,
+// and is worth as much as the others afterwards. What was written over after that is newer on each of them, also when
+// their state comes from a snapshot and the rest of the log.
+func TestFollowerBehindTheLogCatchesUp(t *testing.T) {
+	s := born(t, 70, clustertest.Options{Groups: 1, Limits: raftactor.Limits{
+		RetainBytes: 256 << 10, EntryBytes: 64 << 10, AppendBytes: 128 << 10, InflightBytes: 512 << 10,
+	}})
+	c := s.Client("c")
+	write := func(keys int, version string) {
+		for i := range keys {
+			_, err := c.Do(put(fmt.Sprint("k", i), version+strings.Repeat("x", 32<<10)))
+			require.NoError(t, err)
+		}
+	}
+	write(1, "first")
+	i := slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return !leads(t, m, 1) })
+	away := s.Members[i]
+	had := groupOf(t, away, 1).Commit
+	away.Crash()
+	write(200, "second")
+	require.Greater(t, groupOf(t, leader(t, s, 1), 1).LogFirst, had+1, "the log does not reach back to what the follower has")
+	away.Start()
+	require.True(t, s.RunUntil(func() bool {
+		return s.Ready() && groupOf(t, away, 1).Applied >= groupOf(t, leader(t, s, 1), 1).Commit
+	}, time.Minute), "it catches up")
+	require.Greater(t, groupOf(t, away, 1).LogFirst, had+1, "by a snapshot")
+	write(3, "third")
+	succession(t, s, 1, (*clustertest.Member).Crash, func() {
+		for i := range 200 {
+			want := "second"
+			if i < 3 {
+				want = "third"
+			}
+			require.Equal(t, want, strings.TrimRight(get(t, c, fmt.Sprint("k", i)), "x"))
+		}
+	})
+	require.Empty(t, s.Oracle.Violations)
+}
+
+// R19: a leader that is cut off with a client does not know that others have elected another, and must not answer from
+// what it has. It answers nobody then, or later.
+func TestNoStaleReadBesideAnOldLeader(t *testing.T) {
+	for seed := range uint64(5) {
+		s := born(t, 190+seed, clustertest.Options{})
+		near, far := s.Client("near"), s.Client("far")
+		_, err := near.Do(put("k", "old"))
+		require.NoError(t, err)
+		require.Equal(t, "old", get(t, far, "k"))
+		group := owner(t, s, "k")
+		cut := leader(t, s, group)
+		rest := []string{"far:1"}
+		for _, m := range s.Members {
+			if m != cut {
+				rest = append(rest, m.Host().Address())
+			}
+		}
+		s.Network().Partition([]string{cut.Host().Address(), "near:1"}, rest)
+		replaced, asked, stop := false, 0, false
+		var read func()
+		read = func() {
+			after := replaced
+			asked++
+			near.Ask(&messages.Get{Key: []byte("k")}, 300*time.Millisecond, func(r *messages.Reply) {
+				require.False(t, after && r.Code == messages.Code_OK && string(r.Value) == "old", "a stale read at %v", s.Now())
+				if !stop {
+					s.At(s.Now()+10*time.Millisecond, read)
+				}
+			})
+		}
+		read()
+		_, err = far.Do(put("k", "new"))
+		require.NoError(t, err, "the majority goes on")
+		replaced = true
+		require.Equal(t, "new", get(t, far, "k"))
+		s.RunUntil(func() bool { return false }, 5*time.Second)
+		require.Greater(t, asked, 5)
+		s.Network().Heal()
+		settled(t, s)
+		s.RunUntil(func() bool { return false }, time.Second)
+		stop = true
+		require.Equal(t, "new", get(t, near, "k"))
+		require.Empty(t, s.Oracle.Violations)
+	}
 }
