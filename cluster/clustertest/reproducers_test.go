@@ -21,11 +21,12 @@ import (
 
 // group is what a node's status document says of a group.
 type group struct {
-	ID       uint64 `json:"id"`
-	Leader   uint64 `json:"leader"`
-	Commit   uint64 `json:"commit"`
-	Applied  uint64 `json:"applied"`
-	LogFirst uint64 `json:"log_first"`
+	ID       uint64   `json:"id"`
+	Leader   uint64   `json:"leader"`
+	Commit   uint64   `json:"commit"`
+	Applied  uint64   `json:"applied"`
+	LogFirst uint64   `json:"log_first"`
+	Replicas []uint64 `json:"replicas"`
 }
 
 type document struct {
@@ -286,4 +287,117 @@ func TestNoStaleReadBesideAnOldLeader(t *testing.T) {
 		require.Equal(t, "new", get(t, near, "k"))
 		require.Empty(t, s.Oracle.Violations)
 	}
+}
+
+// R14: what is answered OK while a bucket leaves is there when it has arrived, once, and what is refused is not.
+func TestWritesRaceWithMoves(t *testing.T) {
+	for seed := range uint64(3) {
+		s := born(t, 140+seed, clustertest.Options{Groups: 2})
+		const writers = 8
+		type writer struct {
+			done, refused, maybe []string
+			over                 bool
+		}
+		all, stop := make([]*writer, writers), false
+		for i := range all {
+			w, c, n := &writer{}, s.Client(fmt.Sprint("w", i)), 0
+			all[i] = w
+			var next func()
+			next = func() {
+				if w.over = stop; stop {
+					return
+				}
+				n++
+				token := fmt.Sprintf("%d,", n)
+				c.Ask(&messages.Append{Key: fmt.Append(nil, "k", i), Value: []byte(token)}, 200*time.Millisecond, func(r *messages.Reply) {
+					switch r.Code {
+					case messages.Code_OK:
+						w.done = append(w.done, token)
+					case messages.Code_UNCERTAIN:
+						w.maybe = append(w.maybe, token)
+					default:
+						w.refused = append(w.refused, token)
+					}
+					next()
+				})
+			}
+			s.At(s.Now(), next)
+		}
+		admin := s.Client("admin")
+		for round := range 10 {
+			_, err := admin.Do(move(0, 15, uint64(1+round%2)))
+			require.NoError(t, err)
+			settled(t, s)
+		}
+		stop = true
+		require.True(t, s.RunUntil(func() bool {
+			return !slices.ContainsFunc(all, func(w *writer) bool { return !w.over })
+		}, time.Minute))
+		for i, w := range all {
+			value := get(t, admin, fmt.Sprint("k", i))
+			there := strings.SplitAfter(strings.TrimSuffix(value, ","), ",")
+			there[len(there)-1] += ","
+			require.Greater(t, len(w.done), 20)
+			times := map[string]int{}
+			for _, token := range there {
+				times[token]++
+			}
+			for _, token := range w.done {
+				require.Equal(t, 1, times[token], "%s was acknowledged", token)
+			}
+			for _, token := range w.refused {
+				require.Zero(t, times[token], "%s was refused", token)
+			}
+			for _, token := range w.maybe {
+				require.LessOrEqual(t, times[token], 1, "%s may be there, once", token)
+			}
+			t.Logf("writer %d: %d done, %d refused, %d unknown", i, len(w.done), len(w.refused), len(w.maybe))
+		}
+		require.Empty(t, s.Oracle.Violations)
+	}
+}
+
+// R17: a cluster of one serves, keeps what it acknowledged, and moves buckets.
+func TestClusterOfOne(t *testing.T) {
+	s := born(t, 170, clustertest.Options{Nodes: 1, Groups: 2})
+	c := s.Client("c")
+	for round, e := range ends {
+		for i := range 20 {
+			_, err := c.Do(&messages.Incr{Key: fmt.Append(nil, "k", i), By: 1})
+			require.NoError(t, err)
+		}
+		e.end(s.Members[0])
+		s.Members[0].Start()
+		settled(t, s)
+		_, err := c.Do(move(0, 7, uint64(1+(round+1)%2)))
+		require.NoError(t, err)
+		settled(t, s)
+		for i := range 20 {
+			require.Equal(t, fmt.Sprint(round+1), get(t, c, fmt.Sprint("k", i)))
+		}
+	}
+	require.Empty(t, s.Oracle.Violations)
+}
+
+// R17: a group gets more replicas, fewer and others, while clients work on it. They see one register per key, and in
+// the end exactly the wanted nodes are members.
+func TestMembersChangeUnderLoad(t *testing.T) {
+	s := born(t, 171, clustertest.Options{Nodes: 5, Groups: 1})
+	admin := s.Client("admin")
+	work := s.Work(4, s.Now()+30*time.Second, 50*time.Millisecond)
+	for _, nodes := range [][]uint64{{1, 2}, {1, 2, 3}, {5, 4, 3, 2, 1}, {4, 5, 1}} {
+		_, err := admin.Do(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: 1, Nodes: nodes}}})
+		require.NoError(t, err)
+		want := slices.Sorted(slices.Values(nodes))
+		require.True(t, s.RunUntil(func() bool {
+			return slices.Equal(want, slices.Sorted(slices.Values(groupOf(t, s.Members[want[0]-1], 1).Replicas)))
+		}, 20*time.Second), "%v, but wanted %v", groupOf(t, s.Members[want[0]-1], 1), want)
+	}
+	require.True(t, s.RunUntil(work.Over, time.Minute))
+	settled(t, s)
+	judged, tangled := work.Judge(10 * time.Second)
+	require.Empty(t, s.Oracle.Violations)
+	require.False(t, tangled)
+	require.Greater(t, judged, 200)
+	require.Greater(t, work.Done, 200)
 }
