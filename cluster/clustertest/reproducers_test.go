@@ -137,6 +137,24 @@ func TestAppendsSurviveRestartsOnce(t *testing.T) {
 				m.Start()
 				settled(t, s)
 			}
+			for range 3 {
+				// The append is applied, its leader dies before the client hears of it, and the next one is asked again.
+				was, answered, applied := leader(t, s, 1), false, s.Oracle.Applied
+				s.Network().Cut(was.Host().Address(), "c:1")
+				want += "!"
+				c.Ask(&messages.Append{Key: []byte("log"), Value: []byte("!")}, 20*time.Second, func(r *messages.Reply) {
+					answered = true
+					require.NoError(t, r.Err())
+					require.EqualValues(t, len(want), r.Number)
+				})
+				require.True(t, s.RunUntil(func() bool { return s.Oracle.Applied >= applied+2 }, 5*time.Second))
+				require.False(t, answered)
+				e.end(was)
+				s.Network().Heal()
+				require.True(t, s.RunUntil(func() bool { return answered }, 20*time.Second))
+				was.Start()
+				settled(t, s)
+			}
 			succession(t, s, 1, e.end, func() {
 				require.Equal(t, want, get(t, c, "log"))
 				add()
@@ -260,6 +278,7 @@ func TestNoStaleReadBesideAnOldLeader(t *testing.T) {
 				rest = append(rest, m.Host().Address())
 			}
 		}
+		cut.Host().Clock().Skew(0.1) // else it would notice that nobody follows it before the others may elect another
 		s.Network().Partition([]string{cut.Host().Address(), "near:1"}, rest)
 		replaced, asked, stop := false, 0, false
 		var read func()
