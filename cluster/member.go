@@ -41,7 +41,7 @@ type Member struct {
 	config    *messages.Config
 	beats     uint64
 	set       uint64 // beats that have been set; one that was on its way when stir set another does not count
-	calm      int // beats since there was a newer config or a step of placement
+	calm      int    // beats since there was a newer config or a step of placement
 	placing   bool
 	announce  bool
 	cancel    func()

@@ -2,11 +2,13 @@ package clustertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
 // Result is what one run of the standard swarm showed.
@@ -20,6 +22,7 @@ type Result struct {
 	Unknown    int    // operations whose outcome their client never learned
 	Elections  int
 	Applied    int
+	Snapshots  int // installed
 	Faults     map[string]int
 	Violations []string
 }
@@ -31,6 +34,18 @@ type Plan struct {
 	Clients int           // default 6
 	Think   time.Duration // of a client between two operations, default 50 ms
 	Without []string      // kinds of faults to leave out
+}
+
+// drawLimits gives half of all seeds logs so short that replicas need snapshots all the time.
+func drawLimits(seed uint64) raftactor.Limits {
+	rng := rand.New(rand.NewPCG(seed, 4))
+	if rng.IntN(2) == 0 {
+		return raftactor.Limits{}
+	}
+	return raftactor.Limits{
+		RetainBytes: 1 << (8 + rng.IntN(6)), EntryBytes: 1 << (8 + rng.IntN(8)), AppendBytes: 1 << (8 + rng.IntN(8)),
+		InflightMessages: 1 + rng.IntN(8), RestTicks: 5 + rng.IntN(40),
+	}
 }
 
 func (p Plan) withDefaults() Plan {
@@ -53,6 +68,9 @@ const healing = 30 * time.Second
 // without faults, everything must heal: all nodes ready, every key readable, no bucket on its way.
 func Run(t actortest.TB, seed uint64, p Plan) Result {
 	p = p.withDefaults()
+	if p.Limits == (raftactor.Limits{}) {
+		p.Limits = drawLimits(seed)
+	}
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
 	if s.until(s.Ready, healing) {
@@ -71,7 +89,8 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		s.Oracle.violated("Liveness", "not born in %v: %s", healing, s.ails())
 	}
 	r.Simulated, r.Steps, r.Hash = s.Now(), s.Steps(), s.Journal().Hash()
-	r.Elections, r.Applied, r.Violations = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Violations
+	r.Elections, r.Applied, r.Snapshots = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Snapshots
+	r.Violations = s.Oracle.Violations
 	return r
 }
 
