@@ -48,6 +48,12 @@ func drawLimits(seed uint64) raftactor.Limits {
 	}
 }
 
+// drawStrategy lets half of all seeds take actors at random, and the others in orders that are rare there.
+func drawStrategy(seed uint64) actortest.Strategy {
+	strategies := []actortest.Strategy{actortest.Random, actortest.Random, actortest.FIFO, actortest.Priority}
+	return strategies[rand.New(rand.NewPCG(seed, 5)).IntN(len(strategies))]
+}
+
 func (p Plan) withDefaults() Plan {
 	if p.Faulty == 0 {
 		p.Faulty = 20 * time.Second
@@ -71,6 +77,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	if p.Limits == (raftactor.Limits{}) {
 		p.Limits = drawLimits(seed)
 	}
+	p.World = append(slices.Clone(p.World), actortest.Schedule(drawStrategy(seed)))
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
 	if s.until(s.Ready, healing) {
