@@ -3,6 +3,9 @@ package persistence_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -139,4 +142,39 @@ func TestLockDir(t *testing.T) {
 	lock, err = persistence.LockDir(dir)
 	require.NoError(t, err)
 	require.NoError(t, lock.Unlock())
+}
+
+// What belongs to somebody else is refused and left alone; what a new file system or a node puts there is not foreign.
+func TestLockDirRefusesForeignFiles(t *testing.T) {
+	for _, c := range []struct {
+		names   []string
+		refused bool
+	}{
+		{nil, false},
+		{[]string{"lost+found"}, false},
+		{[]string{"log", "state"}, false},
+		{[]string{"LOCK", "notes"}, false},
+		{[]string{"log", "notes"}, false},
+		{[]string{"notes"}, true},
+		{[]string{"lost+found", "pg_wal"}, true},
+		{[]string{".git"}, true},
+	} {
+		t.Run(strings.Join(c.names, " "), func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range c.names {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+			}
+			lock, err := persistence.LockDir(dir)
+			if !c.refused {
+				require.NoError(t, err)
+				require.NoError(t, lock.Unlock())
+				return
+			}
+			require.ErrorContains(t, err, "choose an empty directory")
+			require.ErrorContains(t, err, c.names[len(c.names)-1])
+			entries, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Len(t, entries, len(c.names), "nothing was left there")
+		})
+	}
 }

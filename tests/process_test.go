@@ -343,6 +343,9 @@ func TestBadInput(t *testing.T) {
 	defer taken.Close()
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, []byte("x: 1\n"), 0o600))
+	foreign := filepath.Join(dir, "foreign")
+	require.NoError(t, os.Mkdir(foreign, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(foreign, "thesis.tex"), nil, 0o600))
 	for _, c := range []struct {
 		name string
 		args string
@@ -353,6 +356,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown command", "serve", 2, "unknown command"},
 		{"no data directory", "server", 2, "say where the node keeps its data"},
 		{"data directory is a file", "server --data " + file + "/d", 1, "data directory"},
+		{"data directory of somebody else", "server --listen 127.0.0.1:0 --data " + foreign, 1, `holds "thesis.tex", but nothing of eRaft's: choose an empty directory`},
 		{"port in use", "server --data " + dir + "/a --listen " + taken.Addr().String(), 1, "is another process on that port?"},
 		{"resp port in use", "server --data " + dir + "/b --listen 127.0.0.1:0 --resp " + taken.Addr().String(), 1, "resp:"},
 		{"not loopback", "server --data " + dir + "/c --listen 0.0.0.0:0", 2, "without TLS"},
