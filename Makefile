@@ -1,7 +1,7 @@
 # eRaft: make help lists what there is.
 GO ?= go
 .DEFAULT_GOAL := build
-.PHONY: help build setup demo test lint generate drift unit race integration fmt clean
+.PHONY: help build setup demo test lint generate drift unit race integration mutants fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,10 @@ race: ## the packages without real remoting, under the race detector
 	$(GO) test -race ./actors ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
 
 integration: build ## real clusters: in one process, and as processes that are killed
-	$(GO) test ./tests
+	$(GO) test ./tests/...
+
+mutants: setup ## plant known bugs; the simulator must find each (hours)
+	$(GO) run ./tests/mutants
 
 fmt: ## gofmt everything
 	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')
