@@ -3,7 +3,7 @@ GO ?= go
 .DEFAULT_GOAL := build
 SEEDS ?= 1..2000
 FOR ?= 5m
-.PHONY: help build setup demo test lint generate drift unit race integration sim fmt clean
+.PHONY: help build setup demo test lint generate drift unit race integration sim mutants fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,10 @@ race: ## the packages without real remoting, under the race detector
 	$(GO) test -race ./cluster/clustertest -seeds 10
 
 integration: build ## real clusters: in one process, and as processes that are killed
-	$(GO) test ./tests
+	$(GO) test ./tests/...
+
+mutants: setup ## plant known bugs; the simulator must find each (hours)
+	$(GO) run ./tests/mutants
 
 fmt: ## gofmt everything
 	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')

@@ -43,8 +43,9 @@ var arrows = map[string][]string{
 	"cluster/clustertest": {
 		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "router", "cluster", "client",
 	},
-	"cmd/eraft": {"messages", "client", "cluster", "cluster/clustertest", "meta"},
-	"tests":     {"cluster", "client"},
+	"cmd/eraft":     {"messages", "client", "cluster", "cluster/clustertest", "meta"},
+	"tests":         {"cluster", "client"},
+	"tests/mutants": {},
 }
 
 // only these packages may import what is named.

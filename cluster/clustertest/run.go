@@ -36,18 +36,6 @@ type Plan struct {
 	Without []string      // kinds of faults to leave out
 }
 
-// drawLimits gives half of all seeds logs so short that replicas need snapshots all the time.
-func drawLimits(seed uint64) raftactor.Limits {
-	rng := rand.New(rand.NewPCG(seed, 4))
-	if rng.IntN(2) == 0 {
-		return raftactor.Limits{}
-	}
-	return raftactor.Limits{
-		RetainBytes: 1 << (8 + rng.IntN(6)), EntryBytes: 1 << (8 + rng.IntN(8)), AppendBytes: 1 << (8 + rng.IntN(8)),
-		InflightMessages: 1 + rng.IntN(8), RestTicks: 5 + rng.IntN(40),
-	}
-}
-
 // drawStrategy lets half of all seeds take actors at random, and the others in orders that are rare there.
 func drawStrategy(seed uint64) actortest.Strategy {
 	strategies := []actortest.Strategy{actortest.Random, actortest.Random, actortest.FIFO, actortest.Priority}
@@ -99,6 +87,21 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	r.Elections, r.Applied, r.Snapshots = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Snapshots
 	r.Violations = s.Oracle.Violations
 	return r
+}
+
+// drawLimits makes most runs small: logs are compacted all the time, so that who was away needs a snapshot, data goes to
+// the disk often, and entries and messages are cut where a production cluster's hardly ever are.
+func drawLimits(seed uint64) (l raftactor.Limits) {
+	rng := rand.New(rand.NewPCG(seed, 4))
+	for _, f := range []struct {
+		field     *int
+		low, high int
+	}{{&l.RetainBytes, 512, 32 << 10}, {&l.EntryBytes, 64, 4 << 10}, {&l.AppendBytes, 256, 16 << 10}, {&l.InflightMessages, 1, 16}} {
+		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(4) > 0 {
+			*f.field = f.low + rng.IntN(n-f.low+1) // more often near the low end
+		}
+	}
+	return l
 }
 
 // until runs until cond holds, a rule is broken, or the time is over.
