@@ -1,7 +1,9 @@
 # eRaft: make help lists what there is.
 GO ?= go
 .DEFAULT_GOAL := build
-.PHONY: help build setup demo test lint generate drift unit race integration fmt clean
+SEEDS ?= 1..2000
+FOR ?= 5m
+.PHONY: help build setup demo test lint generate drift unit race integration sim mutants fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,11 +37,18 @@ unit: ## tests of every package but the clusters
 	$(GO) test $$($(GO) list ./... | grep -v /tests)
 	CGO_ENABLED=0 $(GO) build ./client ./messages ./actors/...
 
+sim: build ## simulated clusters through many seeds: make sim SEEDS=1..20000 FOR=30m
+	bin/eraft sim --seeds $(SEEDS) --for $(FOR) --ledger docs/simulation-ledger.jsonl
+
 race: ## the packages without real remoting, under the race detector
-	$(GO) test -race ./actors ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
+	$(GO) test -race ./actors ./actors/actortest ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
+	$(GO) test -race ./cluster/clustertest -seeds 10
 
 integration: build ## real clusters: in one process, and as processes that are killed
-	$(GO) test ./tests
+	$(GO) test ./tests/...
+
+mutants: setup ## plant known bugs; the simulator must find each (hours)
+	$(GO) run ./tests/mutants
 
 fmt: ## gofmt everything
 	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')

@@ -40,14 +40,15 @@ type Member struct {
 	refused   string // what was told last of why this node may not join
 	config    *messages.Config
 	beats     uint64
-	calm      int // beats since there was a newer config or a step of placement
+	set       uint64 // beats that have been set; one that was on its way when stir set another does not count
+	calm      int    // beats since there was a newer config or a step of placement
 	placing   bool
 	announce  bool
 	cancel    func()
 }
 
 type (
-	beat      struct{}
+	beat      struct{ number uint64 }
 	admitted  struct{ birth bool }
 	committed struct{ config *messages.Config }
 	placed    struct{ reply *messages.Reply }
@@ -74,7 +75,9 @@ func (m *Member) Receive(ctx actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		m.cancel()
 	case beat:
-		m.onBeat()
+		if msg.number == m.set {
+			m.onBeat()
+		}
 	case *messages.Hello:
 		m.onHello(msg)
 	case *messages.HelloReply:
@@ -118,7 +121,9 @@ func (m *Member) next() {
 	if m.joined && m.calm >= calmAfter {
 		interval *= 10
 	}
-	m.cancel = m.n.system.Clock.After(interval, func() { m.n.send(m.self, beat{}) })
+	m.set++
+	number := m.set
+	m.cancel = m.n.system.Clock.After(interval, func() { m.n.send(m.self, beat{number}) })
 }
 
 // stir makes the beats frequent again.

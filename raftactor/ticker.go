@@ -38,6 +38,7 @@ type Ticker struct {
 	heard   map[messages.NodeID]sign // of the nodes that somebody rests with
 	told    time.Duration            // when this node last said that it is alive
 	slow    bool
+	beats   uint64 // that have been set; an older one that was already on its way when it was cancelled does not count
 	cancel  func()
 }
 
@@ -63,7 +64,7 @@ type (
 	}
 	// Lost tells a Peer that a node is gone, or was for a while.
 	Lost struct{ Node messages.NodeID }
-	beat struct{}
+	beat struct{ number uint64 }
 )
 
 // NewTicker makes the node's Ticker; it is spawned once per node, under TickerPath.
@@ -87,7 +88,9 @@ func (t *Ticker) Receive(ctx actor.Context) {
 	case *messages.Alive:
 		t.onAlive(m)
 	case beat:
-		t.onBeat()
+		if m.number == t.beats {
+			t.onBeat()
+		}
 	}
 }
 
@@ -96,7 +99,9 @@ func (t *Ticker) next() {
 	if t.slow = len(t.ticked) == 0; t.slow {
 		interval = aliveEvery
 	}
-	t.cancel = t.system.Clock.After(interval, func() { t.system.Root.Send(t.self, beat{}) })
+	t.beats++
+	number := t.beats
+	t.cancel = t.system.Clock.After(interval, func() { t.system.Root.Send(t.self, beat{number}) })
 }
 
 func (t *Ticker) onBeat() {

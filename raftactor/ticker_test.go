@@ -107,7 +107,7 @@ func (w *tickerWorld) next() string {
 func (w *tickerWorld) beat() time.Duration {
 	before := w.clock.now
 	w.clock.now = w.clock.at
-	w.tell(beat{})
+	w.tell(beat{w.ticker.beats})
 	return w.clock.now - before
 }
 
@@ -149,4 +149,19 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	w.tell(Leave{w.peer("raft/2")})
 	require.Empty(t, w.ticker.watched())
 	require.Empty(t, w.ticker.heard, "nothing is kept for nobody")
+}
+
+// A beat that was on its way when another was set in its place must not start a second chain of beats: ticks would come
+// twice as fast for ever.
+func TestTickerBeatsOnce(t *testing.T) {
+	w := newTickerWorld(t)
+	late := beat{w.ticker.beats}
+	require.True(t, w.ticker.slow)
+	w.tell(Join{w.peer("raft/1")})
+	set := w.ticker.beats
+	w.tell(late)
+	require.Equal(t, set, w.ticker.beats)
+	w.beat()
+	require.Equal(t, "raft/1 tick", w.next())
+	require.Empty(t, w.heard)
 }

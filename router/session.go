@@ -71,10 +71,14 @@ type pending struct {
 	node     uint64        // asked last, 0: nobody
 	group    uint64
 	tries    int
+	unsent   int  // of them, that found no route
 	maybe    bool // some attempt may have been accepted: it cannot be called refused any more
 	heard    bool // the last attempt was answered
 	last     *messages.Reply
 }
+
+// asked is how many attempts may have reached a node, or still may.
+func (p *pending) asked() int { return p.tries - p.unsent }
 
 type pulse struct{}
 
@@ -192,6 +196,7 @@ func (s *Session) onSent(m *sent) {
 		if p := s.pending[seq]; p != nil {
 			p.node, p.group = m.node, m.to
 			if m.node == 0 {
+				p.unsent++
 				s.later(p)
 			} else if p.command {
 				p.maybe = true
@@ -218,7 +223,7 @@ func (s *Session) onReply(r *messages.Reply) {
 	}
 	switch r.Code {
 	case messages.Code_NOT_LEADER:
-		p.maybe = p.maybe && p.tries > 1
+		p.maybe = p.maybe && p.asked() > 1
 		leader := r.GetHint().GetLeader()
 		if s.system.Clock.Now() < s.silent[leader] {
 			s.later(p) // whoever says so will soon know better
@@ -228,7 +233,7 @@ func (s *Session) onReply(r *messages.Reply) {
 		s.follow(p, leader != 0)
 	case messages.Code_WRONG_GROUP:
 		s.tell(healed{wrong: true, target: p.target, hint: r.Hint})
-		p.maybe = p.maybe && p.tries > 1
+		p.maybe = p.maybe && p.asked() > 1
 		s.follow(p, r.GetHint().GetGroup() != 0)
 	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:
 		if leader := r.GetHint().GetLeader(); leader != 0 && s.system.Clock.Now() >= s.silent[leader] {
@@ -236,7 +241,7 @@ func (s *Session) onReply(r *messages.Reply) {
 		}
 		s.later(p)
 	case messages.Code_OVERLOADED:
-		if p.maybe = p.maybe && p.tries > 1; p.maybe {
+		if p.maybe = p.maybe && p.asked() > 1; p.maybe {
 			s.later(p)
 			return
 		}

@@ -109,8 +109,11 @@ func (m *Machine) drop(tx persistence.Tx, id uint32) {
 
 // install takes the next chunk of a bucket that comes from another group.
 func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *messages.Install) (*messages.Reply, error) {
-	if Checksum(i.Pairs) != i.Checksum || int(i.Bucket) >= m.count {
-		return refusal(messages.Errorf(messages.Code_INVALID, "chunk %d of bucket %d is damaged", i.Number, i.Bucket)), nil
+	if why := checkInstall(i); why != nil {
+		return refusal(why), nil
+	}
+	if int(i.Bucket) >= m.count {
+		return refusal(messages.Errorf(messages.Code_INVALID, "there is no bucket %d", i.Bucket)), nil
 	}
 	b := m.buckets[i.Bucket]
 	switch {

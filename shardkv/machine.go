@@ -72,8 +72,11 @@ func Checker(_ any, command []byte) *messages.Error {
 		return messages.Errorf(messages.Code_INVALID, "command cannot be read")
 	}
 	if c.GetShard() != nil {
-		if c.GetShard().GetOp() == nil {
+		switch op := c.GetShard().Op.(type) {
+		case nil:
 			return messages.Errorf(messages.Code_INVALID, "unknown shard command")
+		case *messages.ShardCommand_Install:
+			return checkInstall(op.Install)
 		}
 		return nil
 	}

@@ -296,3 +296,23 @@ func FuzzApplyAndQuery(f *testing.F) {
 		require.NoError(t, err)
 	})
 }
+
+// A chunk that came from nowhere good is refused, before the log and in it, whatever its checksum says.
+func TestDamagedChunksAreRefused(t *testing.T) {
+	for name, pair := range map[string]*messages.Pair{
+		"no key":                {},
+		"value without version": {Key: []byte("dk")},
+		"no bucket record":      {Key: []byte("o"), Value: []byte{9}},
+		"no session":            {Key: []byte("s12345678"), Value: []byte{7}},
+		"no session id":         {Key: []byte("s1"), Value: []byte{1, 0, 0, 0, 0}},
+	} {
+		i := &messages.Install{ConfigVersion: 1, Bucket: 3, From: 2, Pairs: []*messages.Pair{pair}, Checksum: shardkv.Checksum([]*messages.Pair{pair}), Last: true}
+		c := &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: i}}
+		encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: c}})
+		require.NoError(t, err)
+		require.Equal(t, messages.Code_INVALID, shardkv.Checker(nil, encoded).Code, name)
+		r := newReplica(t, 1, false)
+		require.Equal(t, messages.Code_INVALID, r.shard(c).Code, name)
+		require.Empty(t, r.dump(), name)
+	}
+}

@@ -41,10 +41,11 @@ var arrows = map[string][]string{
 		"meta", "shardkv", "router", "router/gateway", "client", "cluster/console",
 	},
 	"cluster/clustertest": {
-		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "router", "cluster",
+		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "router", "cluster", "client",
 	},
-	"cmd/eraft": {"messages", "client", "cluster", "cluster/clustertest", "meta"},
-	"tests":     {"cluster", "client"},
+	"cmd/eraft":     {"messages", "client", "cluster", "cluster/clustertest", "meta"},
+	"tests":         {"cluster", "client"},
+	"tests/mutants": {},
 }
 
 // only these packages may import what is named.

@@ -40,6 +40,8 @@ var kinds = []kind{
 	{"skewed clock", 5 * time.Second, (*Swarm).skew},
 	{"jumping clock", 4 * time.Second, (*Swarm).jump},
 	{"moved bucket", 3 * time.Second, (*Swarm).move},
+	{"blink", time.Second, (*Swarm).blink},
+	{"brown-out", 5 * time.Second, (*Swarm).brownOut},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -57,6 +59,9 @@ func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(_ *Member, err error) bool { return errors.Is(err, errSync) })
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
+	if w.rng.IntN(4) == 0 {
+		worst *= 15 // replies outlive whoever they were meant for
+	}
 	net := actortest.Faults{Min: worst / 10, Max: worst}
 	for _, p := range []*float64{&net.Drop, &net.Duplicate, &net.Reorder} {
 		if w.rng.IntN(2) == 0 {
@@ -129,17 +134,47 @@ func (w *Swarm) loseAll() {
 	}
 }
 
+// blink is a loss of power that is over before anybody has noticed: what was on its way meets the next life.
+func (w *Swarm) blink() {
+	m := w.any()
+	m.Crash()
+	w.passing(50*time.Millisecond, m.Start)
+}
+
+// brownOut lets all disks get slow, and then all nodes lose power: what was promised without them is gone. They come
+// back one after the other, so that those decide who forgot.
+func (w *Swarm) brownOut() {
+	rng := w.rng
+	for _, m := range w.s.Members {
+		worst := time.Duration(1 + rng.IntN(200))
+		m.slow(func() time.Duration { return time.Duration(rng.Int64N(int64(worst * time.Millisecond))) })
+	}
+	w.passing(time.Second, func() {
+		for _, m := range w.s.Members {
+			m.Crash()
+			m.slow(nil)
+			w.passing(2*time.Second, m.Start)
+		}
+	})
+}
+
 func (w *Swarm) pause() {
 	m := w.any()
 	m.at.Pause()
 	w.passing(2*time.Second, m.at.Resume)
 }
 
-// slowDisk makes every synced write wait, some of them so long that the disk looks dead.
+// slowDisk makes every write wait, some of them so long that the disk looks dead.
 func (w *Swarm) slowDisk() {
 	m, worst, rng := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond, w.rng
-	m.at.Slow("persistence/log", func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) })
-	w.passing(4*time.Second, func() { m.at.Slow("persistence/log", nil) })
+	m.slow(func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) })
+	w.passing(4*time.Second, func() { m.slow(nil) })
+}
+
+// slow makes both disks wait before each write, or no longer.
+func (m *Member) slow(delay func() time.Duration) {
+	m.at.Slow("persistence/log", delay)
+	m.at.Slow("persistence/state", delay)
 }
 
 var errSync = errors.New("input/output error (simulated)")
@@ -185,7 +220,7 @@ func (s *Simulation) Heal() {
 	s.Network().Heal()
 	s.Network().Behave(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
 	for _, m := range s.Members {
-		m.at.Slow("persistence/log", nil)
+		m.slow(nil)
 		m.at.Clock().Skew(1)
 		if m.at.Alive() {
 			m.at.Resume()

@@ -22,6 +22,7 @@ type Oracle struct {
 	Violations []string
 	Elections  int
 	Applied    int
+	Snapshots  int
 }
 
 func newOracle(s *Simulation) *Oracle {
@@ -50,6 +51,8 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 		if e.Role == "leader" {
 			o.leads(e)
 		}
+	case raftactor.SnapshotInstalled:
+		o.Snapshots++
 	case cluster.ConfigAdopted:
 		if was, ok := o.changes[e.Version]; ok && was != e.Change {
 			o.violated("Config chain is single", "version %d is %q and %q", e.Version, was, e.Change)

@@ -2,11 +2,13 @@ package clustertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
 // Result is what one run of the standard swarm showed.
@@ -20,6 +22,7 @@ type Result struct {
 	Unknown    int    // operations whose outcome their client never learned
 	Elections  int
 	Applied    int
+	Snapshots  int // installed
 	Faults     map[string]int
 	Violations []string
 }
@@ -31,6 +34,12 @@ type Plan struct {
 	Clients int           // default 6
 	Think   time.Duration // of a client between two operations, default 50 ms
 	Without []string      // kinds of faults to leave out
+}
+
+// drawStrategy lets half of all seeds take actors at random, and the others in orders that are rare there.
+func drawStrategy(seed uint64) actortest.Strategy {
+	strategies := []actortest.Strategy{actortest.Random, actortest.Random, actortest.FIFO, actortest.Priority}
+	return strategies[rand.New(rand.NewPCG(seed, 5)).IntN(len(strategies))]
 }
 
 func (p Plan) withDefaults() Plan {
@@ -53,6 +62,10 @@ const healing = 30 * time.Second
 // without faults, everything must heal: all nodes ready, every key readable, no bucket on its way.
 func Run(t actortest.TB, seed uint64, p Plan) Result {
 	p = p.withDefaults()
+	if p.Limits == (raftactor.Limits{}) {
+		p.Limits = drawLimits(seed)
+	}
+	p.World = append(slices.Clone(p.World), actortest.Schedule(drawStrategy(seed)))
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
 	if s.until(s.Ready, healing) {
@@ -71,8 +84,24 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		s.Oracle.violated("Liveness", "not born in %v: %s", healing, s.ails())
 	}
 	r.Simulated, r.Steps, r.Hash = s.Now(), s.Steps(), s.Journal().Hash()
-	r.Elections, r.Applied, r.Violations = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Violations
+	r.Elections, r.Applied, r.Snapshots = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Snapshots
+	r.Violations = s.Oracle.Violations
 	return r
+}
+
+// drawLimits makes most runs small: logs are compacted all the time, so that who was away needs a snapshot, data goes to
+// the disk often, and entries and messages are cut where a production cluster's hardly ever are.
+func drawLimits(seed uint64) (l raftactor.Limits) {
+	rng := rand.New(rand.NewPCG(seed, 4))
+	for _, f := range []struct {
+		field     *int
+		low, high int
+	}{{&l.RetainBytes, 512, 32 << 10}, {&l.EntryBytes, 64, 4 << 10}, {&l.AppendBytes, 256, 16 << 10}, {&l.InflightMessages, 1, 16}} {
+		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(4) > 0 {
+			*f.field = f.low + rng.IntN(n-f.low+1) // more often near the low end
+		}
+	}
+	return l
 }
 
 // until runs until cond holds, a rule is broken, or the time is over.

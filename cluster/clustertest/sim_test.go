@@ -1,6 +1,7 @@
 package clustertest_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -39,10 +40,28 @@ func TestSimKeepsWhatItAcknowledged(t *testing.T) {
 	t.Logf("%v of virtual time, %d steps, %d elections, %d applied", s.Now(), s.Steps(), s.Oracle.Elections, s.Oracle.Applied)
 }
 
+var seeds = flag.Int("seeds", 25, "seeds of TestSwarm")
+
+// Whatever a swarm of faults does, no rule is broken, and everything heals.
 func TestSwarm(t *testing.T) {
-	for seed := range uint64(10) {
-		r := clustertest.Run(t, seed+1, clustertest.Plan{})
-		require.Empty(t, r.Violations, "seed %d", seed+1)
-		t.Logf("%+v", r)
+	simulated, began := time.Duration(0), time.Now()
+	for seed := range uint64(*seeds) {
+		r := clustertest.RunAlone(seed+1, clustertest.Plan{})
+		require.Empty(t, r.Violations, "replay with: eraft sim --seeds %d", seed+1)
+		require.Positive(t, r.Operations, "seed %d judged nothing", seed+1)
+		simulated += r.Simulated
 	}
+	t.Logf("%v of virtual time, %.0f times real time", simulated, simulated.Seconds()/time.Since(began).Seconds())
+}
+
+// The same seed is the same run, to the last byte that travels.
+func TestOneSeedOneRun(t *testing.T) {
+	hashes := map[uint64]bool{}
+	for seed := range uint64(5) {
+		first, again := clustertest.RunAlone(seed+1, clustertest.Plan{}), clustertest.RunAlone(seed+1, clustertest.Plan{})
+		require.Equal(t, first.Hash, again.Hash, "seed %d", seed+1)
+		require.Equal(t, first.Steps, again.Steps)
+		hashes[first.Hash] = true
+	}
+	require.Len(t, hashes, 5, "another seed is another run")
 }

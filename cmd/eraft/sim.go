@@ -43,6 +43,7 @@ type ledgerLine struct {
 	Hours      float64        `json:"simulated_hours"`
 	Speedup    float64        `json:"speedup"` // simulated against real time, all cores together
 	Operations int            `json:"operations_judged"`
+	Snapshots  int            `json:"snapshots_installed"`
 	Unjudged   int            `json:"histories_unjudged"`
 	Faults     map[string]int `json:"faults"`
 	Violations int            `json:"violations"`
@@ -139,6 +140,7 @@ func (s *simulation) add(r clustertest.Result, began time.Time) {
 	s.sum.Last = max(s.sum.Last, r.Seed)
 	s.sum.Hours += r.Simulated.Hours()
 	s.sum.Operations += r.Operations
+	s.sum.Snapshots += r.Snapshots
 	if r.Unjudged {
 		s.sum.Unjudged++
 	}
@@ -168,8 +170,8 @@ func (s *simulation) report() error {
 	if s.output == "json" {
 		fmt.Println(string(line))
 	} else {
-		fmt.Printf("%d seeds (%d..%d), %.2f hours simulated at %.0f times real time, %d operations judged, %d histories too tangled to judge\n",
-			s.sum.Seeds, s.sum.First, s.sum.Last, s.sum.Hours, s.sum.Speedup, s.sum.Operations, s.sum.Unjudged)
+		fmt.Printf("%d seeds (%d..%d), %.2f hours simulated at %.0f times real time, %d operations judged, %d histories too tangled to judge, %d snapshots\n",
+			s.sum.Seeds, s.sum.First, s.sum.Last, s.sum.Hours, s.sum.Speedup, s.sum.Operations, s.sum.Unjudged, s.sum.Snapshots)
 		fmt.Printf("faults: %v\nviolations: %d\n", s.sum.Faults, s.sum.Violations)
 	}
 	for _, bad := range s.bad {

@@ -1,0 +1,35 @@
+package clustertest_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// Clients that are faster than the disks are told so at once, and what waits stays within its bound; what was not
+// refused is done.
+func TestOverloadIsRefusedNotKept(t *testing.T) {
+	s := clustertest.Sim(t, 1, clustertest.Options{Groups: 1, Limits: raftactor.Limits{PendingBytes: 64 << 10, EntryBytes: 8 << 10}})
+	require.True(t, s.RunUntil(s.Ready, time.Minute))
+	for _, m := range s.Members {
+		m.Host().Slow("persistence/log", func() time.Duration { return 200 * time.Millisecond })
+	}
+	c, answers := s.Client("c"), map[messages.Code]int{}
+	const asked, size = 1000, 1 << 10
+	for i := range asked {
+		c.Ask(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, size)}, 20*time.Second, func(r *messages.Reply) { answers[r.Code]++ })
+	}
+	began := s.Now()
+	require.True(t, s.RunUntil(func() bool { return answers[messages.Code_OVERLOADED] > 0 }, time.Second), "%v", answers)
+	require.Less(t, s.Now()-began, 100*time.Millisecond, "at once, not after the disk")
+	require.True(t, s.RunUntil(func() bool { return answers[messages.Code_OVERLOADED]+answers[messages.Code_OK] == asked }, time.Minute), "%v", answers)
+	require.LessOrEqual(t, answers[messages.Code_OK], 64+16, "what waited was bounded: %v", answers)
+	require.GreaterOrEqual(t, answers[messages.Code_OK], 48, "%v", answers)
+	require.Empty(t, s.Oracle.Violations)
+}

@@ -1,0 +1,175 @@
+// Command mutants proves that the simulator finds bugs: it plants one bug after the other into a copy of a source file,
+// builds eraft with that copy in place of the file, and lets `eraft sim` look for it. A bug that survives is a hole in
+// the faults, the workload or the oracle. See docs/adr/0012-mutants-are-overlays.md.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// mutant is a planted bug: one place of one file of the production code that says something else.
+type mutant struct {
+	fault string
+	file  string
+	old   string // found exactly once in file
+	new   string
+}
+
+// verdict is what became of a mutant.
+type verdict struct {
+	rule string // that it broke, "": it survived
+	seed string // that showed it
+	took time.Duration
+	err  error // it could not be judged
+}
+
+var (
+	root     = flag.String("root", ".", "directory of the go.mod")
+	seeds    = flag.Int("seeds", 2000, "how many seeds a mutant may survive")
+	wall     = flag.Duration("for", 3*time.Minute, "how long it may survive, in real time")
+	parallel = flag.Int("parallel", 2, "mutants at once")
+	only     = flag.String("run", "", "regular expression: only faults that match")
+)
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	chosen, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "eraft-mutants")
+	if err != nil {
+		return err
+	}
+	var survivors []string
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	places := make(chan struct{}, *parallel)
+	fmt.Println("| fault | file | caught by | seed |\n|---|---|---|---|")
+	for i, m := range mutants {
+		if !chosen.MatchString(m.fault) {
+			continue
+		}
+		places <- struct{}{}
+		workers.Go(func() {
+			v := judge(m, filepath.Join(dir, fmt.Sprint(i)))
+			<-places
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Println(v.line(m))
+			if v.rule == "" {
+				survivors = append(survivors, m.fault)
+			}
+		})
+	}
+	workers.Wait()
+	err = os.RemoveAll(dir)
+	if len(survivors) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d not caught: %s", len(survivors), strings.Join(survivors, "; ")))
+	}
+	return err
+}
+
+func (v verdict) line(m mutant) string {
+	switch {
+	case v.err != nil:
+		return fmt.Sprintf("| %s | %s | not judged: %v | - |", m.fault, m.file, v.err)
+	case v.rule == "":
+		return fmt.Sprintf("| %s | %s | **survives** %v | %s |", m.fault, m.file, v.took.Round(time.Second), v.seed)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s |", m.fault, m.file, v.rule, v.seed)
+}
+
+// judge builds a mutant and lets the simulator look for it.
+func judge(m mutant, dir string) verdict {
+	began := time.Now()
+	binary, err := build(m, dir)
+	if err != nil {
+		return verdict{err: err}
+	}
+	// A mutant may also never end. The simulator needs some time over for shrinking what it found.
+	ctx, cancel := context.WithTimeout(context.Background(), *wall+time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, "sim", "--parallel", "1", "--seeds", fmt.Sprintf("1..%d", *seeds), "--for", wall.String()).CombinedOutput()
+	v := read(string(out))
+	v.took = time.Since(began)
+	if err != nil && v.rule == "" {
+		v.err = fmt.Errorf("%w: %s", err, strings.ReplaceAll(string(out[max(0, len(out)-300):]), "\n", " "))
+	}
+	return v
+}
+
+var (
+	violation = regexp.MustCompile(`(?m)^[0-9.hmµns]+: ([A-Z][^:\n]+): `)
+	broke     = regexp.MustCompile(`(?m)^seed (\d+) broke a rule`)
+	lived     = regexp.MustCompile(`(?m)^(\d+) seeds \(`)
+)
+
+// read finds in what the simulator printed which rule was broken under which seed, or how many seeds nothing was.
+func read(out string) verdict {
+	found, seed := violation.FindStringSubmatch(out), broke.FindStringSubmatch(out)
+	if found != nil && seed != nil {
+		return verdict{rule: found[1], seed: seed[1]}
+	}
+	if n := lived.FindStringSubmatch(out); n != nil {
+		return verdict{seed: n[1] + " seeds"}
+	}
+	return verdict{}
+}
+
+// build makes an eraft with the bug in it, and leaves the source tree as it is.
+func build(m mutant, dir string) (binary string, err error) {
+	planted, err := m.plant(*root)
+	if err != nil {
+		return "", err
+	}
+	path, err := filepath.Abs(filepath.Join(*root, m.file))
+	if err != nil {
+		return "", err
+	}
+	replaced, list, binary := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "eraft")
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: replaced}})
+	if err != nil {
+		return "", err
+	}
+	err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(replaced, planted, 0o644), os.WriteFile(list, overlay, 0o644))
+	if err != nil {
+		return "", err
+	}
+	c := exec.Command("go", "build", "-overlay", list, "-ldflags", "-s -w", "-o", binary, "./cmd/eraft")
+	c.Dir = *root
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, strings.ReplaceAll(string(out), "\n", " "))
+	}
+	return binary, nil
+}
+
+// plant gives the file with the bug in it. The table must say where, without doubt: code that changed makes it fail.
+func (m mutant) plant(root string) ([]byte, error) {
+	body, err := os.ReadFile(filepath.Join(root, m.file))
+	if err != nil {
+		return nil, err
+	}
+	if n := strings.Count(string(body), m.old); n != 1 {
+		return nil, fmt.Errorf("%s has the text of mutant %q %d times, not once; bring tests/mutants/table.go up to date", m.file, m.fault, n)
+	}
+	return []byte(strings.Replace(string(body), m.old, m.new, 1)), nil
+}

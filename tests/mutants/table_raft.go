@@ -1,0 +1,155 @@
+package main
+
+// inRaft are bugs of the consensus itself.
+var inRaft = []mutant{
+	{
+		fault: "a follower acknowledges entries before its disk has them",
+		file:  "raftactor/raft/replication.go",
+		old:   "\t\tc.commitTo(min(m.Commit, last))\n\t}\n\tc.out.later(reply)",
+		new:   "\t\tc.commitTo(min(m.Commit, last))\n\t}\n\tc.out.now(reply)",
+	},
+	{
+		fault: "a leader counts its own entries before its disk has them",
+		file:  "raftactor/raft/replication.go",
+		old:   "\t\t\treturn c.log.durable\n",
+		new:   "\t\t\treturn c.log.last()\n",
+	},
+	{
+		fault: "a vote is forgotten over a restart",
+		file:  "raftactor/raft/core.go",
+		old:   "max(hard.GetTerm(), c.log.lastTerm()), hard.GetVote()",
+		new:   "max(hard.GetTerm(), c.log.lastTerm()), uint64(0)",
+	},
+	{
+		fault: "half of the voters are a quorum",
+		file:  "raftactor/raft/quorum.go",
+		old:   "{ return n/2 + 1 }",
+		new:   "{ return max(1, n/2) }",
+	},
+	{
+		fault: "entries of an older term are committed by counting",
+		file:  "raftactor/raft/replication.go",
+		old:   "index > c.commit && c.log.term(index) == c.term",
+		new:   "index > c.commit",
+	},
+	{
+		fault: "a conflicting entry is not replaced",
+		file:  "raftactor/raft/replication.go",
+		old:   "\t\tif c.log.has(e.Index, e.Term) {\n",
+		new:   "\t\tif e.Index <= c.log.last() {\n",
+	},
+	{
+		fault: "entries on their way count as acknowledged",
+		file:  "raftactor/raft/replication.go",
+		old:   "p.acked(m.Index)",
+		new:   "p.acked(max(m.Index, p.next-1))",
+	},
+	{
+		fault: "an acknowledgement of an older term counts",
+		file:  "raftactor/raft/core.go",
+		old:   "} else if m.Term < c.term {",
+		new:   "} else if m.Term < c.term && m.Kind != messages.RaftKind_APPEND_REPLY {",
+	},
+	{
+		fault: "the term of the entry before an append is not compared",
+		file:  "raftactor/raft/replication.go",
+		old:   "case !c.log.has(m.Index, m.LogTerm):",
+		new:   "case m.Index > c.log.last():",
+	},
+	{
+		fault: "a heartbeat commits what the follower may have from somebody else",
+		file:  "raftactor/raft/replication.go",
+		old:   "min(p.match, c.commit), c.reads.seq",
+		new:   "c.commit, c.reads.seq",
+	},
+	{
+		fault: "an append commits beyond what it has compared",
+		file:  "raftactor/raft/replication.go",
+		old:   "c.commitTo(min(m.Commit, last))",
+		new:   "c.commitTo(min(m.Commit, c.log.last()))",
+	},
+	{
+		fault: "a read asks no quorum",
+		file:  "raftactor/raft/read.go",
+		old:   "c.reads.rounds[0].seq <= confirmed {",
+		new:   "c.reads.rounds[0].seq <= max(confirmed, c.reads.seq) {",
+	},
+	{
+		fault: "a new leader reads before it has committed in its term",
+		file:  "raftactor/raft/read.go",
+		old:   " || len(r.rounds) >= maxRounds || c.log.term(c.commit) != c.term {",
+		new:   " || len(r.rounds) >= maxRounds {",
+	},
+	{
+		fault: "an answer to an older leader's round confirms a read",
+		file:  "raftactor/raft/core.go",
+		old:   "} else if m.Term < c.term {",
+		new:   "} else if m.Term < c.term && m.Kind != messages.RaftKind_HEARTBEAT_REPLY {",
+	},
+	{
+		fault: "a shorter log of the same term gets votes",
+		file:  "raftactor/raft/election.go",
+		old:   "m.LogTerm == c.log.lastTerm() && m.Index >= c.log.last()",
+		new:   "m.LogTerm == c.log.lastTerm()",
+	},
+	{
+		fault: "a replica votes twice in a term",
+		file:  "raftactor/raft/election.go",
+		old:   "c.vote == 0 && c.lead == 0",
+		new:   "c.lead == 0",
+	},
+	{
+		fault: "a vote is sent before it is on disk",
+		file:  "raftactor/raft/election.go",
+		old:   "\t\tc.vote, c.elapsed = m.From, 0\n\t}\n\tc.out.later(reply)",
+		new:   "\t\tc.vote, c.elapsed = m.From, 0\n\t}\n\tc.out.now(reply)",
+	},
+	{
+		fault: "a vote in a term that is known already is not written",
+		file:  "raftactor/raft/ready.go",
+		old:   "hard := o.saved.Term != c.term || o.saved.Vote != c.vote",
+		new:   "hard := o.saved.Term != c.term",
+	},
+	{
+		fault: "pre-votes count as votes",
+		file:  "raftactor/raft/core.go",
+		old:   "\tc.votes = c.votes[:0]\n",
+		new:   "\tif role != Candidate {\n\t\tc.votes = c.votes[:0]\n\t}\n",
+	},
+	{
+		fault: "votes are asked for before the own is on disk",
+		file:  "raftactor/raft/election.go",
+		old:   "c.log.term(c.commit)\n\t\tc.out.later(m)",
+		new:   "c.log.term(c.commit)\n\t\tc.out.now(m)",
+	},
+	{
+		fault: "a commit index is believed whatever the log holds there",
+		file:  "raftactor/raft/election.go",
+		old:   "m.HintTerm != 0 && c.log.has(m.Commit, m.HintTerm)",
+		new:   "m.Commit <= c.log.last()",
+	},
+	{
+		fault: "a late write of replaced entries counts for the new ones",
+		file:  "raftactor/raft/ready.go",
+		old:   "o.flight[i].last = min(o.flight[i].last, index-1)",
+		new:   "_ = i",
+	},
+	{
+		fault: "replaced entries still count as durable",
+		file:  "raftactor/raft/log.go",
+		old:   "min(l.handed, index-1), min(l.durable, index-1)",
+		new:   "min(l.handed, index-1), l.durable",
+	},
+	{
+		fault: "an entry is applied before the own disk has it",
+		file:  "raftactor/raft/ready.go",
+		old:   "to := min(c.commit, c.log.durable)",
+		new:   "to := c.commit",
+	},
+	{
+		fault: "an old snapshot is taken",
+		file:  "raftactor/raft/ready.go",
+		old:   "meta.GetIndex() <= c.commit || c.role == Leader",
+		new:   "c.role == Leader",
+	},
+}

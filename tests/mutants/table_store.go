@@ -1,0 +1,155 @@
+package main
+
+// inStore are bugs of what stands around it: disks, data, sessions, buckets and configs.
+var inStore = []mutant{
+	{
+		fault: "the log is not synced",
+		file:  "persistence/writer.go",
+		old:   "w.log.engine.Write(&w.batch, sync)",
+		new:   "w.log.engine.Write(&w.batch, sync && false)",
+	},
+	{
+		fault: "the log is cut before the data is synced",
+		file:  "persistence/state_writer.go",
+		old:   "w.engine.Write(s.Batch, s.Sync)",
+		new:   "w.engine.Write(s.Batch, false)",
+	},
+	{
+		fault: "the applied index is on disk before the data",
+		file:  "raftactor/applier.go",
+		old:   "\tif err := a.store.putMeta(a.batch, a.store.key(kindApplied), a.at); err != nil {",
+		new:   "\tearly := new(persistence.Batch)\n\tif err := errors.Join(a.store.putMeta(early, a.store.key(kindApplied), a.at), a.store.engine.Write(early, true)); err != nil {",
+	},
+	{
+		fault: "the applied index is on disk after the data",
+		file:  "raftactor/applier.go",
+		old:   "a.store.putMeta(a.batch, a.store.key(kindApplied), a.at)",
+		new:   "a.store.putMeta(a.batch, a.store.key(kindApplied), &messages.SnapshotMeta{Index: a.at.Index - 1, Term: a.at.Term, TimeMs: a.at.TimeMs, Conf: a.at.Conf})",
+	},
+	{
+		fault: "a read does not wait for its index",
+		file:  "raftactor/applier.go",
+		old:   "if q.index > a.at.Index || a.failed {",
+		new:   "if a.failed {",
+	},
+	{
+		fault: "reads miss the turn that is being written",
+		file:  "raftactor/applier.go",
+		old:   "a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false",
+		new:   "a.work.store, a.spare, a.batch, a.flushing = a.store.data(), nil, nil, false",
+	},
+	{
+		fault: "a waiter gets the answer of another leader's entry",
+		file:  "raftactor/waiting.go",
+		old:   "w.index == entry.Index && w.term == entry.Term",
+		new:   "w.index == entry.Index",
+	},
+	{
+		fault: "who loses leadership says that nothing has happened",
+		file:  "raftactor/output.go",
+		old:   "messages.Errorf(messages.Code_UNCERTAIN,",
+		new:   "messages.Errorf(messages.Code_OVERLOADED,",
+	},
+	{
+		fault: "a snapshot has no sessions",
+		file:  "raftactor/snapshot_send.go",
+		old:   "\t\tif size > 0 && size+len(key)+len(value) > chunkBytes {",
+		new:   "\t\tif key[0] == 's' {\n\t\t\treturn true\n\t\t}\n\t\tif size > 0 && size+len(key)+len(value) > chunkBytes {",
+	},
+	{
+		fault: "a snapshot claims one entry more than it has",
+		file:  "raftactor/snapshot_send.go",
+		old:   "\t\ts.meta, err = s.store.applied(view)\n",
+		new:   "\t\ts.meta, err = s.store.applied(view)\n\t\tif err == nil {\n\t\t\ts.meta.Index++\n\t\t}\n",
+	},
+	{
+		fault: "a snapshot is laid over the old data",
+		file:  "raftactor/store.go",
+		old:   "\tbatch.DeleteRange(s.dataPrefix(), persistence.PrefixEnd(s.dataPrefix()))\n",
+		new:   "",
+	},
+	{
+		fault: "what was not written yet stays on top of a snapshot",
+		file:  "raftactor/applier.go",
+		old:   "a.at, a.writes = meta, meta.Index\n\t\ta.work.reset()",
+		new:   "a.at, a.writes = meta, meta.Index",
+	},
+	{
+		fault: "a machine keeps its memory over a snapshot",
+		file:  "raftactor/applier.go",
+		old:   "Index: meta.Index})\n\t\ta.open()",
+		new:   "Index: meta.Index})",
+	},
+	{
+		fault: "what a turn has dropped is still read",
+		file:  "raftactor/tx.go",
+		old:   "\t\tif bytes.HasPrefix(key, prefix) {\n\t\t\treturn true",
+		new:   "\t\tif bytes.HasPrefix(key, prefix) {\n\t\t\treturn false",
+	},
+	{
+		fault: "a retried command is carried out again",
+		file:  "shardkv/machine.go",
+		old:   "known != nil {",
+		new:   "known != nil && c.Seq == 0 {",
+	},
+	{
+		fault: "sessions are not written",
+		file:  "shardkv/session.go",
+		old:   "\t\ttx.Put(sessionKey(s.bucket, s.id), body)\n",
+		new:   "\t\t_ = body\n",
+	},
+	{
+		fault: "a bucket moves without its sessions",
+		file:  "shardkv/bucket.go",
+		old:   "range []byte{'o', 's', 'd'}",
+		new:   "range []byte{'o', 'd'}",
+	},
+	{
+		fault: "a bucket is written after it was frozen",
+		file:  "shardkv/machine.go",
+		old:   "\tif b == nil || b.state != Serving {",
+		new:   "\tif b == nil || b.state != Serving && b.state != Frozen {",
+	},
+	{
+		fault: "a bucket is read after it was frozen",
+		file:  "shardkv/machine.go",
+		old:   "if b := m.buckets[id]; b == nil || b.state != Serving {",
+		new:   "if b := m.buckets[id]; b == nil || b.state != Serving && b.state != Frozen {",
+	},
+	{
+		fault: "a bucket is handed over before it is frozen",
+		file:  "shardkv/bucket.go",
+		old:   "case b.state != Frozen || b.configVersion != p.ConfigVersion:",
+		new:   "case b.state == Installing:",
+	},
+	{
+		fault: "to drop a bucket deletes its neighbours",
+		file:  "shardkv/bucket.go",
+		old:   "tx.DeletePrefix(bucketKey(kind, id))",
+		new:   "tx.DeletePrefix(bucketKey(kind, id)[:4])",
+	},
+	{
+		fault: "an old hand-over brings a bucket back",
+		file:  "shardkv/bucket.go",
+		old:   "b.state == None && b.configVersion < configVersion",
+		new:   "b.state == None",
+	},
+	{
+		fault: "compare-and-swap does not compare",
+		file:  "shardkv/command.go",
+		old:   "\t\treturn conflict(old), nil\n\t}\n\tr := &messages.Reply{Found: old.found()}",
+		new:   "\t\told = record{old.version, nil}\n\t}\n\tr := &messages.Reply{Found: old.found()}",
+	},
+	{
+		fault: "a session says that it has answers that it waits for",
+		file:  "router/session.go",
+		old:   "for s.lowest < s.seq && s.pending[s.lowest] == nil {",
+		new:   "for s.lowest < s.seq+1 {",
+	},
+	{
+		fault: "an older config is adopted",
+		file:  "cluster/member.go",
+		old:   "config.Version <= m.config.GetVersion()",
+		new:   "config.Version == m.config.GetVersion()",
+	},
+}
