@@ -42,6 +42,7 @@ var kinds = []kind{
 	{"moved bucket", 3 * time.Second, (*Swarm).move},
 	{"blink", time.Second, (*Swarm).blink},
 	{"brown-out", 5 * time.Second, (*Swarm).brownOut},
+	{"lonely leader", 2 * time.Second, (*Swarm).isolate},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -119,6 +120,26 @@ func (w *Swarm) cut() {
 		w.s.Network().Cut(from.at.Address(), to.at.Address())
 		w.passing(2*time.Second, w.s.Network().Heal)
 	}
+}
+
+// isolate cuts the leader of a group off from the other nodes, but not from its clients, and lets its clock go slow: it
+// believes longer than the others that it leads.
+func (w *Swarm) isolate() {
+	m := w.s.Oracle.newest[messages.GroupID(w.rng.IntN(w.s.o.Groups+1))]
+	if m == nil {
+		return
+	}
+	for _, other := range w.s.Members {
+		if other != m {
+			w.s.Network().Cut(m.at.Address(), other.at.Address())
+			w.s.Network().Cut(other.at.Address(), m.at.Address())
+		}
+	}
+	m.at.Clock().Skew(0.4 + 0.6*w.rng.Float64())
+	w.passing(2*time.Second, func() {
+		w.s.Network().Heal()
+		m.at.Clock().Skew(1)
+	})
 }
 
 func (w *Swarm) lose(how func(*Member)) {

@@ -17,6 +17,7 @@ type Oracle struct {
 	s          *Simulation
 	leaders    map[[2]uint64]messages.NodeID // (group, term) -> who led
 	entries    map[entryAt][]uint64          // hashes of the commands that were applied there, and of their answers
+	newest     map[messages.GroupID]*Member  // who was elected last
 	changes    map[uint64]string             // config version -> change
 	expected   func(m *Member, err error) bool
 	Violations []string
@@ -28,6 +29,7 @@ type Oracle struct {
 func newOracle(s *Simulation) *Oracle {
 	return &Oracle{
 		s: s, leaders: map[[2]uint64]messages.NodeID{}, entries: map[entryAt][]uint64{}, changes: map[uint64]string{},
+		newest: map[messages.GroupID]*Member{},
 	}
 }
 
@@ -50,6 +52,7 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 	case raftactor.LeaderChanged:
 		if e.Role == "leader" {
 			o.leads(e)
+			o.newest[e.Group] = m
 		}
 	case raftactor.SnapshotInstalled:
 		o.Snapshots++

@@ -24,6 +24,7 @@ type simulation struct {
 	parallel int
 	output   string
 	ledger   string
+	shrink   bool
 	plan     clustertest.Plan
 
 	mu    sync.Mutex
@@ -65,6 +66,7 @@ func simCommand() *cobra.Command {
 	f.IntVar(&s.plan.Groups, "groups", 4, "its shard groups")
 	f.StringSliceVar(&s.plan.Without, "without", nil, "kinds of faults to leave out: "+strings.Join(clustertest.Kinds(), ", "))
 	f.IntVar(&s.parallel, "parallel", runtime.NumCPU(), "seeds at once")
+	f.BoolVar(&s.shrink, "shrink", true, "look for the smallest plan under which a seed still breaks the rule")
 	f.StringVar(&s.ledger, "ledger", "", "append a line of JSON to this file")
 	f.StringVarP(&s.output, "output", "o", "text", "text or json")
 	c.RunE = func(*cobra.Command, []string) error { return s.run() }
@@ -185,8 +187,12 @@ func (s *simulation) report() error {
 
 // explain shows the smallest plan under which a seed still breaks the rule.
 func (s *simulation) explain(bad clustertest.Result) {
-	fmt.Fprintf(os.Stderr, "seed %d broke a rule; looking for the smallest plan that does\n", bad.Seed)
-	plan, found := clustertest.Shrink(bad.Seed, s.plan)
+	fmt.Fprintf(os.Stderr, "seed %d broke a rule\n", bad.Seed)
+	plan, found := s.plan, bad
+	if s.shrink {
+		fmt.Fprintln(os.Stderr, "looking for the smallest plan that does")
+		plan, found = clustertest.Shrink(bad.Seed, s.plan)
+	}
 	if len(found.Violations) == 0 {
 		found = bad // it did not happen again: what differs is not in the seed
 		fmt.Fprintln(os.Stderr, "it did not happen again: something in the run does not come from the seed")

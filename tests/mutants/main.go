@@ -37,7 +37,7 @@ type verdict struct {
 var (
 	root     = flag.String("root", ".", "directory of the go.mod")
 	seeds    = flag.Int("seeds", 2000, "how many seeds a mutant may survive")
-	wall     = flag.Duration("for", 3*time.Minute, "how long it may survive, in real time")
+	wall     = flag.Duration("for", 10*time.Minute, "how long it may survive, in real time")
 	parallel = flag.Int("parallel", 2, "mutants at once")
 	only     = flag.String("run", "", "regular expression: only faults that match")
 )
@@ -105,10 +105,10 @@ func judge(m mutant, dir string) verdict {
 	if err != nil {
 		return verdict{err: err}
 	}
-	// A mutant may also never end. The simulator needs some time over for shrinking what it found.
+	// A mutant may also never end. One that is found late is still given the time to say so.
 	ctx, cancel := context.WithTimeout(context.Background(), *wall+time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, binary, "sim", "--parallel", "1", "--seeds", fmt.Sprintf("1..%d", *seeds), "--for", wall.String()).CombinedOutput()
+	out, err := exec.CommandContext(ctx, binary, "sim", "--shrink=false", "--parallel", "1", "--seeds", fmt.Sprintf("1..%d", *seeds), "--for", wall.String()).CombinedOutput()
 	v := read(string(out))
 	v.took = time.Since(began)
 	if err != nil && v.rule == "" {
