@@ -1,9 +1,7 @@
 package tests
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -11,41 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/eraft-io/eraft/cluster"
+	"github.com/eraft-io/eraft/cluster/clustertest"
 )
-
-// threeNodes starts a real cluster in this process: TCP on loopback, RocksDB in temporary directories.
-func threeNodes(t *testing.T) []*cluster.Node {
-	t.Helper()
-	var seeds []string
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		seeds = append(seeds, l.Addr().String())
-		require.NoError(t, l.Close())
-	}
-	var nodes []*cluster.Node
-	for i, address := range seeds {
-		node, err := cluster.Start(t.Context(), cluster.Config{
-			Name: fmt.Sprintf("n%d", i+1), Dir: t.TempDir(), Listen: address, Seeds: seeds, Expect: 3,
-		})
-		require.NoError(t, err)
-		nodes = append(nodes, node)
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-			defer cancel()
-			require.NoError(t, node.Close(ctx))
-		})
-	}
-	for _, node := range nodes {
-		require.Eventually(t, node.Ready, 30*time.Second, 20*time.Millisecond, "not ready: %v", node.Failing())
-	}
-	return nodes
-}
 
 // TestBasicClusterRW writes through each node and reads through every other.
 func TestBasicClusterRW(t *testing.T) {
-	nodes := threeNodes(t)
+	nodes := clustertest.Start(t, 3).Nodes
 	ctx := t.Context()
 	for i := range 60 {
 		key, value := fmt.Appendf(nil, "key-%d", i), fmt.Appendf(nil, "value-%d", i)
@@ -74,7 +43,7 @@ func TestBasicClusterRW(t *testing.T) {
 
 // TestClusterRwBench prints what this machine does; it asserts only that everything is answered.
 func TestClusterRwBench(t *testing.T) {
-	nodes := threeNodes(t)
+	nodes := clustertest.Start(t, 3).Nodes
 	const clients, each = 64, 100
 	var mu sync.Mutex
 	var took []time.Duration

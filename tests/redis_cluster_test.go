@@ -3,42 +3,18 @@ package tests
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/eraft-io/eraft/cluster"
+	"github.com/eraft-io/eraft/cluster/clustertest"
 )
 
 // TestRedisClusterClient: a client for Redis Cluster finds all nodes, uses all of them, and is never sent elsewhere.
 func TestRedisClusterClient(t *testing.T) {
-	var seeds []string
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		seeds = append(seeds, l.Addr().String())
-		require.NoError(t, l.Close())
-	}
-	var nodes []*cluster.Node
-	for i, address := range seeds {
-		node, err := cluster.Start(t.Context(), cluster.Config{
-			Name: fmt.Sprintf("n%d", i+1), Dir: t.TempDir(), Listen: address, Seeds: seeds, Expect: 3, RESP: "127.0.0.1:0",
-		})
-		require.NoError(t, err)
-		nodes = append(nodes, node)
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-			defer cancel()
-			require.NoError(t, node.Close(ctx))
-		})
-	}
-	for _, node := range nodes {
-		require.Eventually(t, node.Ready, 30*time.Second, 20*time.Millisecond, "not ready: %v", node.Failing())
-	}
+	nodes := clustertest.Start(t, 3).Nodes
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].RESP()}, Protocol: 2, MaxRedirects: -1})
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	ctx := t.Context()
