@@ -8,7 +8,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Rule lets messages of one type reach actors under some paths.
+// Rule lets messages of one type reach actors under some paths. A type may have several, for different senders.
 type Rule struct {
 	Type  string   // full protobuf name, such as "eraft.Requests"
 	Paths []string // prefixes of target paths
@@ -18,7 +18,7 @@ type Rule struct {
 // Guard decides what may enter a system from outside. Every network asks it for every message. Drops are counted
 // by reason; the reasons are few and fixed.
 type Guard struct {
-	rules map[string]Rule
+	rules map[string][]Rule
 	self  func() Identity
 
 	mu     sync.Mutex
@@ -38,11 +38,11 @@ func (MessageRefused) EventName() string { return "message refused" }
 // NewGuard makes a guard for the system that attaches.
 func NewGuard(rules []Rule, sys *System) *Guard {
 	g := &Guard{
-		rules: make(map[string]Rule, len(rules)), self: sys.Identity, events: sys.Events,
+		rules: make(map[string][]Rule, len(rules)), self: sys.Identity, events: sys.Events,
 		epochs: map[messages.NodeID]messages.Epoch{}, drops: map[string]uint64{},
 	}
 	for _, r := range rules {
-		g.rules[r.Type] = r
+		g.rules[r.Type] = append(g.rules[r.Type], r)
 	}
 	return g
 }
@@ -57,13 +57,17 @@ func (g *Guard) Admit(from Identity, typeName, path string) bool {
 }
 
 func (g *Guard) refusal(from Identity, typeName, path string) string {
-	rule, ok := g.rules[typeName]
+	rules, ok := g.rules[typeName]
 	if !ok {
 		return "unknown type"
 	}
-	allowed := false
-	for _, prefix := range rule.Paths {
-		allowed = allowed || strings.HasPrefix(path, prefix)
+	allowed, guest := false, false
+	for _, rule := range rules {
+		for _, prefix := range rule.Paths {
+			if strings.HasPrefix(path, prefix) {
+				allowed, guest = true, guest || rule.Guest
+			}
+		}
 	}
 	if !allowed {
 		return "forbidden target"
@@ -71,7 +75,7 @@ func (g *Guard) refusal(from Identity, typeName, path string) string {
 	self := g.self()
 	switch {
 	case from.Cluster == 0:
-		if !rule.Guest {
+		if !guest {
 			return "stranger"
 		}
 		return ""

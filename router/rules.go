@@ -18,6 +18,7 @@ func Rules() []actors.Rule {
 		{Type: "eraft.ConfigPull", Paths: []string{MemberPath}, Guest: true},
 		{Type: "eraft.ConfigPush", Paths: []string{MemberPath, Path}},
 		{Type: "eraft.StatusPull", Paths: []string{MemberPath}, Guest: true},
-		{Type: "eraft.NodeStatus", Paths: []string{MemberPath, "status/"}},
+		{Type: "eraft.NodeStatus", Paths: []string{MemberPath}},
+		{Type: "eraft.NodeStatus", Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth
 	}
 }
