@@ -22,6 +22,7 @@ import (
 //	*messages.Replies                Appliers, Peers  answers, or follows a hint
 //	*sent                            Router   notes whom was asked
 //	pulse                            itself   tries again what got no answer, gives up what is past its deadline
+//	again                            itself   tries again what was refused because its bucket changes hands
 //
 // It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once.
 type Session struct {
@@ -37,6 +38,7 @@ type Session struct {
 	pending  map[uint64]*pending
 	out      []routed
 	ticking  bool
+	refused  []uint64                 // seqs that wait for again
 	silent   map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
 }
 
@@ -58,6 +60,9 @@ const (
 	attemptTimeout = 250 * time.Millisecond // of the first attempt; doubles up to eight times that
 	backoffLow     = 10 * time.Millisecond
 	backoffHigh    = 100 * time.Millisecond
+	againLow       = 3 * time.Millisecond // a bucket that changes hands is served by nobody for milliseconds
+	againHigh      = 5 * time.Millisecond
+	againTries     = 100         // of one request; from then on its buckets' new group is taken for dead
 	distrust       = time.Second // of a node that was silent; others believe in a dead leader until they elect another
 )
 
@@ -71,16 +76,24 @@ type pending struct {
 	node     uint64        // asked last, 0: nobody
 	group    uint64
 	tries    int
-	unsent   int  // of them, that found no route
-	maybe    bool // some attempt may have been accepted: it cannot be called refused any more
-	heard    bool // the last attempt was answered
+	moved    int    // of them, that were refused because the group does not serve the bucket
+	hint     uint64 // config version of the newest hint to another group
+	unsent   int    // of them, that found no route
+	maybe    bool   // some attempt may have been accepted: it cannot be called refused any more
+	heard    bool   // the last attempt was answered
 	last     *messages.Reply
 }
 
 // asked is how many attempts may have reached a node, or still may.
 func (p *pending) asked() int { return p.tries - p.unsent }
 
-type pulse struct{}
+// patience grows with the attempts that nobody answered well. An answer that comes twice may count twice.
+func (p *pending) patience() int { return max(0, p.tries-p.moved) }
+
+type (
+	pulse struct{}
+	again struct{}
+)
 
 // Start spawns a Router and a Session on a system, and gives the Session.
 func Start(system *actors.System, o Options) (*actor.PID, error) {
@@ -135,6 +148,8 @@ func (s *Session) on(message any, sender *actor.PID) {
 		s.onSent(m)
 	case pulse:
 		s.onPulse()
+	case again:
+		s.onAgain()
 	case proto.Message:
 		s.take(m, 0, sender, nil)
 	}
@@ -178,7 +193,7 @@ func (s *Session) acked() uint64 {
 }
 
 func (s *Session) try(p *pending) {
-	p.next = s.system.Clock.Now() + attemptTimeout<<min(p.tries, 3)
+	p.next = s.system.Clock.Now() + attemptTimeout<<min(p.patience(), 3)
 	p.tries++
 	p.heard = false
 	s.out = append(s.out, p.routed)
@@ -207,7 +222,7 @@ func (s *Session) onSent(m *sent) {
 
 // later tries again after a pause that grows with the attempts.
 func (s *Session) later(p *pending) {
-	pause := min(backoffLow<<min(p.tries, 8), backoffHigh)
+	pause := min(backoffLow<<min(p.patience(), 8), backoffHigh)
 	p.next = s.system.Clock.Now() + pause/2 + time.Duration(s.rng.Int64N(int64(pause/2)))
 }
 
@@ -234,7 +249,7 @@ func (s *Session) onReply(r *messages.Reply) {
 	case messages.Code_WRONG_GROUP:
 		s.tell(healed{wrong: true, target: p.target, hint: r.Hint})
 		p.maybe = p.maybe && p.asked() > 1
-		s.follow(p, r.GetHint().GetGroup() != 0)
+		s.elsewhere(p, r.GetHint())
 	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:
 		if leader := r.GetHint().GetLeader(); leader != 0 && s.system.Clock.Now() >= s.silent[leader] {
 			s.tell(healed{group: p.group, leader: leader})
@@ -260,6 +275,35 @@ func (s *Session) follow(p *pending, hinted bool) {
 		return
 	}
 	s.later(p)
+}
+
+// elsewhere follows a hint that is newer than the one before at once. Without one the bucket is between two groups, and
+// whoever has it next is asked again in a few milliseconds.
+func (s *Session) elsewhere(p *pending, hint *messages.Hint) {
+	p.moved++
+	switch {
+	case hint.GetGroup() != 0 && hint.ConfigVersion > p.hint:
+		p.hint = hint.ConfigVersion
+		s.try(p)
+	case p.moved > againTries:
+		s.later(p)
+	default:
+		p.next = s.system.Clock.Now() + attemptTimeout
+		if s.refused = append(s.refused, p.seq); len(s.refused) == 1 {
+			pause := againLow + time.Duration(s.rng.Int64N(int64(againHigh-againLow)))
+			s.system.Clock.After(pause, func() { s.system.Root.Send(s.self, again{}) })
+		}
+	}
+}
+
+func (s *Session) onAgain() {
+	refused := s.refused
+	s.refused = nil
+	for _, seq := range refused {
+		if p := s.pending[seq]; p != nil && p.heard && s.system.Clock.Now() < p.deadline {
+			s.try(p)
+		}
+	}
 }
 
 func (s *Session) tell(h healed) { s.system.Root.Send(s.router, h) }

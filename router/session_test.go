@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,8 +39,9 @@ type peer struct {
 	mu     sync.Mutex
 	sys    *actors.System
 	script []messages.Code // silence: no answer at all
-	hint   *messages.Hint  // of a NOT_LEADER
+	hint   *messages.Hint  // of a NOT_LEADER or WRONG_GROUP
 	seen   [][]byte
+	times  int // that each answer comes
 }
 
 const silence = messages.Code(100)
@@ -59,22 +61,52 @@ func (p *peer) Receive(ctx actor.Context) {
 			if len(p.script) > 0 {
 				r.Code, p.script = p.script[0], p.script[1:]
 			}
-			if r.Code == messages.Code_NOT_LEADER {
+			if r.Code == messages.Code_NOT_LEADER || r.Code == messages.Code_WRONG_GROUP {
 				r.Hint = p.hint
 			}
 			if r.Code != silence {
-				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{Replies: []*messages.Reply{r, r}})
+				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{Replies: slices.Repeat([]*messages.Reply{r}, p.times)})
 			}
 		}
 	}
 }
 
+// watch is a clock that notes the pauses that were asked for.
+type watch struct {
+	actors.Clock
+	mu     sync.Mutex
+	pauses []time.Duration
+}
+
+func (w *watch) After(d time.Duration, f func()) (cancel func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pauses = append(w.pauses, d)
+	return w.Clock.After(d, f)
+}
+
+// short counts the pauses that are meant for a bucket between two groups.
+func (w *watch) short() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, d := range w.pauses {
+		if againLow <= d && d < againHigh {
+			n++
+		}
+	}
+	return n
+}
+
 func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
+	return startAt(t, actors.NewWallClock(), inFlight, script...)
+}
+
+func startAt(t *testing.T, clock actors.Clock, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
 	sys, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+		Clock: clock, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
 	}, nowhere{})
 	require.NoError(t, err)
-	p := &peer{sys: sys, script: script}
+	p := &peer{sys: sys, script: script, times: 2}
 	for _, group := range []string{"raft/1", "raft/2"} {
 		_, err = sys.Spawn(group, func() actor.Actor { return p })
 		require.NoError(t, err)
@@ -110,6 +142,27 @@ func TestRetriesAreTheSameRequest(t *testing.T) {
 	require.Len(t, p.seen, 6)
 	for _, again := range p.seen[1:] {
 		require.Equal(t, p.seen[0], again)
+	}
+}
+
+// A bucket that changes hands is served by nobody for milliseconds: whoever meets it asks again after as long.
+func TestBucketBetweenGroupsIsAskedAgainSoon(t *testing.T) {
+	wrong := slices.Repeat([]messages.Code{messages.Code_WRONG_GROUP}, 10)
+	for _, c := range []struct {
+		name   string
+		hint   *messages.Hint
+		pauses int
+	}{
+		{"no hint", nil, 10},
+		{"a hint is followed at once, but not again and again", &messages.Hint{Group: 1, ConfigVersion: 1}, 9},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clock := &watch{Clock: actors.NewWallClock()}
+			sys, session, p := startAt(t, clock, 0, wrong...)
+			p.times, p.hint = 1, c.hint
+			require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 20*time.Second).Code)
+			require.Equal(t, c.pauses, clock.short())
+		})
 	}
 }
 
