@@ -23,37 +23,69 @@ func (c *Client) ConfigLog(ctx context.Context, from, to uint64) ([]*messages.Co
 	return r.GetMeta().GetConfigs(), err
 }
 
-// Plan tells what Rebalance would move.
-func (c *Client) Plan(ctx context.Context) ([]*messages.BucketMove, error) {
-	r, err := c.Do(ctx, &messages.MetaQuery{Op: &messages.MetaQuery_Rebalance{Rebalance: true}})
-	return r.GetMeta().GetMoves(), err
-}
-
-// Rebalance evens out the bucket counts with the fewest moves.
+// Rebalance lets placement move buckets again that an operator moved, and lets it run once if it is paused. What it would
+// do is in the status of every node. It returns when the config says so; the steps follow.
 func (c *Client) Rebalance(ctx context.Context) (*messages.Config, error) {
-	return c.change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}})
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}})
 }
 
-// Move gives buckets first..last to a group. It returns when the config says so; the data follows.
+// PausePlacement lets groups, replicas and buckets be where they are, also those of dead nodes and of nodes that drain.
+func (c *Client) PausePlacement(ctx context.Context) (*messages.Config, error) {
+	return c.setPlacement(ctx, messages.Placement_PAUSED)
+}
+
+// ResumePlacement is the end of a pause.
+func (c *Client) ResumePlacement(ctx context.Context) (*messages.Config, error) {
+	return c.setPlacement(ctx, messages.Placement_AUTOMATIC)
+}
+
+func (c *Client) setPlacement(ctx context.Context, p messages.Placement) (*messages.Config, error) {
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: p}}})
+}
+
+// Drain takes leaders, replicas and buckets off a node. It returns when the config says so; the status of every node
+// tells how far it is. The last node that can have data is refused: ErrConflict.
+func (c *Client) Drain(ctx context.Context, node uint64) (*messages.Config, error) {
+	return c.setNode(ctx, node, messages.NodeState_DRAINING)
+}
+
+// Undrain takes a Drain back, also one that is over.
+func (c *Client) Undrain(ctx context.Context, node uint64) (*messages.Config, error) {
+	return c.setNode(ctx, node, messages.NodeState_ACTIVE)
+}
+
+func (c *Client) setNode(ctx context.Context, node uint64, s messages.NodeState) (*messages.Config, error) {
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: node, State: s}}})
+}
+
+// RemoveNode forgets a node that is dead; others get what it had. One that is alive is refused: ErrConflict.
+func (c *Client) RemoveNode(ctx context.Context, node uint64) (*messages.Config, error) {
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_RemoveNode{RemoveNode: &messages.RemoveNode{Node: node}}})
+}
+
+// Move gives buckets first..last to a group, and pins them there until a Rebalance. It returns when the config says so;
+// the data follows.
 func (c *Client) Move(ctx context.Context, first, last uint32, group uint64) (*messages.Config, error) {
-	return c.change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Move{
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Move{
 		Move: &messages.MoveBuckets{First: first, Last: last, Group: group},
 	}})
 }
 
 // JoinGroup adds a group on nodes, the preferred leader first, and gives it its share of buckets.
 func (c *Client) JoinGroup(ctx context.Context, group uint64, nodes []uint64) (*messages.Config, error) {
-	return c.change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Join{
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Join{
 		Join: &messages.JoinGroups{Groups: []*messages.NewGroup{{Group: group, Nodes: nodes}}},
 	}})
 }
 
 // LeaveGroup gives a group's buckets to the others.
 func (c *Client) LeaveGroup(ctx context.Context, group uint64) (*messages.Config, error) {
-	return c.change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: group}}})
+	return c.Change(ctx, &messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: group}}})
 }
 
-func (c *Client) change(ctx context.Context, m *messages.MetaCommand) (*messages.Config, error) {
+// Change has a command committed to the config chain, and gives the config then. With IfVersion it is refused, with
+// ErrConflict, if somebody else was quicker.
+func (c *Client) Change(ctx context.Context, m *messages.MetaCommand) (*messages.Config, error) {
 	r, err := c.Do(ctx, m)
 	return r.GetMeta().GetConfig(), err
 }

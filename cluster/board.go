@@ -24,6 +24,8 @@ type board struct {
 	config   *messages.Config
 	waiting  []string // seeds that have not answered
 	trouble  string   // why this node is not in a cluster yet
+	plan     *messages.PlacementStatus
+	began    time.Duration
 	replicas map[messages.GroupID]*messages.ReplicaStatus
 	views    map[messages.GroupID]*shardkv.View
 	others   map[messages.NodeID]pulse
@@ -39,7 +41,7 @@ const silence = 3 * time.Second
 
 func newBoard(now func() time.Duration) *board {
 	b := &board{
-		now:      now,
+		now: now, began: now(),
 		replicas: map[messages.GroupID]*messages.ReplicaStatus{},
 		views:    map[messages.GroupID]*shardkv.View{},
 		others:   map[messages.NodeID]pulse{},
@@ -76,6 +78,25 @@ func (b *board) setWaiting(seeds []string, trouble string) {
 	b.waiting, b.trouble = seeds, trouble
 }
 
+func (b *board) setPlan(plan *messages.PlacementStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.plan = plan
+}
+
+// silent is how long a node has not been heard, at most since a time.
+func (b *board) silent(node messages.NodeID, since time.Duration) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if node == messages.NodeID(b.identity.Node) {
+		return 0
+	}
+	return b.now() - max(since, b.others[node].heard)
+}
+
+// maybeAlive tells whether a node was heard lately, or this one is too young to say that it was not.
+func (b *board) maybeAlive(node messages.NodeID) bool { return b.silent(node, b.began) < silence }
+
 func (b *board) setReplica(status *messages.ReplicaStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -100,6 +121,7 @@ type snapshot struct {
 	config   *messages.Config // nil before the first one is known
 	waiting  []string
 	trouble  string
+	plan     *messages.PlacementStatus                    // set where meta is led
 	replicas map[messages.GroupID]*messages.ReplicaStatus // of this node
 	views    map[messages.GroupID]*shardkv.View           // of this node
 	others   map[messages.NodeID]*messages.NodeStatus     // nodes heard of lately
@@ -109,7 +131,7 @@ func (b *board) snapshot() snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := snapshot{
-		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble,
+		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble, plan: b.plan,
 		replicas: maps.Clone(b.replicas), views: maps.Clone(b.views),
 		others: map[messages.NodeID]*messages.NodeStatus{},
 	}
@@ -156,4 +178,35 @@ func (s snapshot) leader(group messages.GroupID) (leader, term uint64) {
 		}
 	}
 	return leader, term
+}
+
+// alive tells whether a node was heard lately.
+func (s snapshot) alive(node messages.NodeID) bool {
+	return node == messages.NodeID(s.identity.Node) || s.others[node] != nil
+}
+
+// led is what a group's leader tells of it, nil if nobody leads it or is heard.
+func (s snapshot) led(group messages.GroupID) (newest *messages.ReplicaStatus) {
+	consider := func(node messages.NodeID, r *messages.ReplicaStatus) {
+		if r.Group == uint64(group) && r.Leader == uint64(node) && r.Term >= newest.GetTerm() {
+			newest = r
+		}
+	}
+	for _, r := range s.replicas {
+		consider(messages.NodeID(s.identity.Node), r)
+	}
+	for node, other := range s.others {
+		for _, r := range other.Replicas {
+			consider(node, r)
+		}
+	}
+	return newest
+}
+
+// settled tells whether a group's members are those that the config wants.
+func (s snapshot) settled(group messages.GroupID) bool {
+	led := s.led(group)
+	i := slices.IndexFunc(s.config.GetGroups(), func(g *messages.Group) bool { return g.Id == uint64(group) })
+	return led != nil && i >= 0 && len(led.Conf.GetLearners())+len(led.Conf.GetOutgoing()) == 0 &&
+		sameNodes(led.Conf.GetVoters(), s.config.Groups[i].Nodes)
 }

@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
 	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/raftactor"
 )
@@ -26,9 +28,14 @@ type Config struct {
 	RESP      string   // host:port for Redis clients; "" for none
 	HTTP      string   // host:port for health, metrics and status; "" for none
 	Buckets   int      // of a new cluster, 1 to 16384, fixed for ever; default 256
-	Groups    int      // shard groups of a new cluster; default Expect
+	Groups    int      // shard groups of a new cluster; default: as many as there are nodes at any time
 	Replicas  int      // replicas per shard group of a new cluster; default 3
 	Insecure  bool     // allow listening beyond loopback without TLS
+	Labels    []string // "key=value" each; replicas of a group are spread over the values of zone
+
+	// ReplaceAfter is how long a node may be silent until others get what it has, as seen by whoever leads meta. Default
+	// 10 minutes. It comes back into its own when it is heard again.
+	ReplaceAfter time.Duration
 
 	Logger *slog.Logger       // optional
 	Events func(actors.Event) // optional; hears every event, beside the log and the metrics; must not block
@@ -70,11 +77,11 @@ func (c *Config) fill() error {
 	if c.Buckets == 0 {
 		c.Buckets = 256
 	}
-	if c.Groups == 0 {
-		c.Groups = c.Expect
-	}
 	if c.Replicas == 0 {
 		c.Replicas = 3
+	}
+	if c.ReplaceAfter == 0 {
+		c.ReplaceAfter = 10 * time.Minute
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -89,7 +96,7 @@ func (c *Config) validate() error {
 	}{
 		{"expect", c.Expect, 1, 1000},
 		{"buckets", c.Buckets, 1, messages.Slots},
-		{"groups", c.Groups, 1, c.Buckets},
+		{"groups", c.Groups, 0, c.Buckets},
 		{"replicas", c.Replicas, 1, 7},
 	} {
 		if n.value < n.low || n.value > n.high {
@@ -110,8 +117,17 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%q is not an address of the form host:port", a)
 		}
 	}
+	slices.Sort(c.Labels)
+	if err := meta.CheckLabels(c.Labels); err != nil {
+		return err
+	}
+	if c.ReplaceAfter < minReplaceAfter {
+		return fmt.Errorf("replace-after is %v, but must be at least %v: a node that restarts is silent for a while", c.ReplaceAfter, minReplaceAfter)
+	}
 	return c.validateListeners()
 }
+
+const minReplaceAfter = 5 * time.Second
 
 func (c *Config) validateListeners() error {
 	for _, l := range []struct{ name, address string }{{"listen", c.Listen}, {"resp", c.RESP}, {"http", c.HTTP}} {

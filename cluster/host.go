@@ -133,11 +133,16 @@ func (h *Host) onHost(config *messages.Config) error {
 			}
 		}
 		if h.running[id] {
-			h.n.send(h.n.peer(id), desires(config, group, born))
+			h.n.send(h.n.peer(id), raftactor.Desire{Nodes: group.Nodes, Birth: born, Yield: yields(config, self)})
 			h.n.send(actor.NewPID(h.n.address(), moverPath(id)), follow{config})
 		}
 	}
 	return nil
+}
+
+// yields tells whether a node should lead nothing: it is about to go.
+func yields(config *messages.Config, self uint64) bool {
+	return findNode(config, messages.NodeID(self)).GetState() == messages.NodeState_DRAINING
 }
 
 // found writes the start of a group's log on its first nodes, unless the log knows the group already.
@@ -173,7 +178,7 @@ func (h *Host) start(group messages.GroupID) error {
 		OnView: h.n.onView, OnApply: h.n.c.Ground.OnApply, Limits: h.n.c.Limits,
 	}
 	if group == messages.Meta {
-		o.Machine, o.Check = meta.New(), meta.Checker
+		o.Machine, o.Check = meta.New(), h.n.checkMeta
 	} else {
 		o.Machine, o.Check = shardkv.New(group, h.n.buckets()), shardkv.Checker
 	}

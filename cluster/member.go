@@ -5,11 +5,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/meta"
-	"github.com/eraft-io/eraft/raftactor"
 )
 
 // Member is the node's voice in the cluster: it finds a cluster through seeds or gives birth to one, keeps the
@@ -42,7 +39,7 @@ type Member struct {
 	beats     uint64
 	set       uint64 // beats that have been set; one that was on its way when stir set another does not count
 	calm      int    // beats since there was a newer config or a step of placement
-	placing   bool
+	placement placement
 	announce  bool
 	cancel    func()
 }
@@ -150,6 +147,7 @@ func (m *Member) onBeat() {
 	if m.beats%10 == 0 {
 		m.pulse()
 		m.refreshCard()
+		m.foresee()
 	}
 	m.place()
 }
@@ -282,6 +280,10 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		return
 	}
 	m.config = config
+	if findNode(config, m.n.identity().Node).GetRemoved() {
+		m.n.fail(ErrRemoved)
+		return
+	}
 	m.stir()
 	m.n.board.setConfig(config)
 	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
@@ -339,54 +341,19 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 		status.Replicas = append(status.Replicas, r)
 	}
 	slices.SortFunc(status.Replicas, func(a, b *messages.ReplicaStatus) int { return int(a.Group) - int(b.Group) })
+	if m.n.board.leads(messages.Meta) {
+		status.Placement = s.plan
+	}
 	if p.ReplyId != memberPath {
 		status.Json = m.n.statusJSON(s)
 	}
 	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), status)
 }
 
-func (m *Member) onNodeStatus(s *messages.NodeStatus) { m.n.board.setOther(s) }
-
-// place proposes the next step of meta.Plan, one at a time, where meta is led.
-func (m *Member) place() {
-	if m.placing || !m.n.board.leads(messages.Meta) {
-		return
-	}
-	if m.config == nil {
-		// Only the node that wrote the birth record can lead meta before there is a config.
-		m.bear()
-		return
-	}
-	up := m.n.board.snapshot().others
-	alive := func(id uint64) bool {
-		return id == uint64(m.n.identity().Node) || up[messages.NodeID(id)] != nil
-	}
-	if plan := meta.Plan(m.config, alive); len(plan) > 0 {
-		m.propose(plan[0])
-	}
-}
-
-// bear proposes the Birth to this node's own replica of meta: there is no config yet that a session could follow.
-// Once is enough for the chain; it is said again until the config is there.
-func (m *Member) bear() {
-	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
-		Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()},
-	}}})
-	if err == nil && m.beats%5 == 0 {
-		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{encoded}}}})
-	}
-}
-
-func (m *Member) propose(command *messages.MetaCommand) {
-	m.placing = true
-	m.stir()
-	m.n.ask(command, func(r *messages.Reply) { m.n.send(m.self, placed{r}) })
-}
-
-func (m *Member) onPlaced(p placed) {
-	m.placing = false
-	if config := p.reply.GetMeta().GetConfig(); p.reply.GetCode() == messages.Code_OK {
-		m.adopt(config, true)
+// onNodeStatus notes how another node is. One that is in no cluster has nothing to say here.
+func (m *Member) onNodeStatus(s *messages.NodeStatus) {
+	if s.Node != 0 {
+		m.n.board.setOther(s)
 	}
 }
 
@@ -398,17 +365,10 @@ func (m *Member) refreshCard() {
 	card := m.n.card()
 	for _, node := range m.config.Nodes {
 		if node.Id == uint64(m.n.identity().Node) &&
-			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name) {
+			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name ||
+				!slices.Equal(node.Labels, card.Labels)) {
 			m.announce = true
 			m.admit(card, nil)
 		}
 	}
-}
-
-// desires tells each local replica where its group should be.
-func desires(config *messages.Config, group *messages.Group, birth bool) raftactor.Desire {
-	nodes := slices.DeleteFunc(slices.Clone(group.Nodes), func(id uint64) bool {
-		return slices.ContainsFunc(config.Nodes, func(n *messages.Node) bool { return n.Id == id && n.Removed })
-	})
-	return raftactor.Desire{Nodes: nodes, Birth: birth}
 }

@@ -215,7 +215,7 @@ func (n *node) card() *messages.AddNode {
 	id := n.identity()
 	return &messages.AddNode{
 		Name: n.c.Name, Address: n.address(), Token: id.Token, Epoch: uint64(id.Epoch),
-		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(),
+		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels,
 	}
 }
 

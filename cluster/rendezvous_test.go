@@ -48,6 +48,9 @@ func TestConfigRefusesNonsense(t *testing.T) {
 		"without TLS":       {Dir: "x", RESP: "0.0.0.0:1"},
 		"no port":           {Dir: "x", Listen: "127.0.0.1:70000"},
 		"groups is 9":       {Dir: "x", Buckets: 3, Groups: 9},
+		"say key=value":     {Dir: "x", Labels: []string{"zone"}},
+		"is there twice":    {Dir: "x", Labels: []string{"zone=a", "zone=b"}},
+		"replace-after":     {Dir: "x", ReplaceAfter: time.Second},
 	} {
 		require.ErrorContains(t, c.fill(), says)
 	}

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
 // status is the document of /api/v1/status.
@@ -20,15 +23,40 @@ type status struct {
 	Nodes         []nodeStatus  `json:"nodes"`
 	Groups        []groupStatus `json:"groups"`
 	Buckets       bucketStatus  `json:"buckets"`
+	Placement     placeStatus   `json:"placement"`
 }
 
 type nodeStatus struct {
 	ID    uint64 `json:"id"`
 	Name  string `json:"name"`
 	Addr  string `json:"addr"`
-	State string `json:"state"` // up, down, removed
+	State string `json:"state"` // up, down, draining, lost, removed
 	RESP  string `json:"resp,omitempty"`
 	HTTP  string `json:"http,omitempty"`
+
+	Labels []string     `json:"labels,omitempty"`
+	Drain  *drainStatus `json:"drain,omitempty"`
+}
+
+// drainStatus is how far a drain is: at 100 per cent no group has a replica there, and the node can be stopped.
+type drainStatus struct {
+	Percent    int   `json:"percent"`
+	ETASeconds int64 `json:"eta_seconds"` // -1: nothing has moved yet by which it could be told
+}
+
+// placeStatus is what placement does about what is not where it should be.
+type placeStatus struct {
+	Mode   string      `json:"mode"`   // automatic, paused, once
+	Pinned []uint32    `json:"pinned"` // buckets that an operator moved
+	Known  bool        `json:"known"`  // meta's leader, who plans, was heard
+	Steps  []placeStep `json:"steps"`  // what a rebalance would do from here on
+}
+
+type placeStep struct {
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
+	Why  string `json:"why"`
 }
 
 type groupStatus struct {
@@ -55,24 +83,77 @@ func (n *node) statusJSON(s snapshot) []byte {
 		Nodes: []nodeStatus{}, Groups: []groupStatus{}, Buckets: bucketStatus{Count: len(s.config.GetOwners()), Owners: s.config.GetOwners()},
 	}
 	for _, node := range s.config.GetNodes() {
-		state := "down"
-		switch {
-		case node.Removed:
-			state = "removed"
-		case node.Id == uint64(s.identity.Node) || s.others[messages.NodeID(node.Id)] != nil:
-			state = "up"
-		}
-		doc.Nodes = append(doc.Nodes, nodeStatus{node.Id, node.Name, node.Address, state, node.Resp, node.Http})
+		doc.Nodes = append(doc.Nodes, nodeStatus{
+			ID: node.Id, Name: node.Name, Addr: node.Address, State: s.state(node), RESP: node.Resp, HTTP: node.Http,
+			Labels: node.Labels, Drain: s.drain(node, n.system.Clock.Wall()),
+		})
 	}
 	for _, g := range s.config.GetGroups() {
 		doc.Groups = append(doc.Groups, s.group(g))
 	}
 	doc.Buckets.Moving = s.config.GetArriving()
+	doc.Placement = s.placement()
 	body, err := json.Marshal(doc)
 	if err != nil {
 		return []byte(`{"trouble":"status cannot be encoded"}`)
 	}
 	return append(body, '\n')
+}
+
+// state is how a node is, in a word.
+func (s snapshot) state(node *messages.Node) string {
+	alive := s.alive(messages.NodeID(node.Id))
+	switch {
+	case node.Removed:
+		return "removed"
+	case node.State == messages.NodeState_DRAINING && alive:
+		return "draining"
+	case node.State == messages.NodeState_LOST:
+		return "lost"
+	case alive:
+		return "up"
+	}
+	return "down"
+}
+
+// drain tells how far a node's drain is: what it had, and what it still should have or has.
+func (s snapshot) drain(node *messages.Node, now time.Time) *drainStatus {
+	if node.Removed || node.State != messages.NodeState_DRAINING {
+		return nil
+	}
+	left := 0
+	for _, g := range s.config.Groups {
+		if slices.Contains(g.Nodes, node.Id) || slices.Contains(raft.Members(s.led(messages.GroupID(g.Id)).GetConf()), node.Id) {
+			left++
+		}
+	}
+	if left == 0 {
+		return &drainStatus{Percent: 100}
+	}
+	had := max(int(node.Had), left)
+	d := &drainStatus{Percent: (had - left) * 100 / had, ETASeconds: -1}
+	if passed := now.Unix() - int64(node.SinceMs/1000); had > left && passed >= 0 {
+		d.ETASeconds = passed * int64(left) / int64(had-left)
+	}
+	return d
+}
+
+// placement describes what placement has in mind, as meta's leader told.
+func (s snapshot) placement() placeStatus {
+	doc := placeStatus{
+		Mode: strings.ToLower(s.config.GetPlacement().String()), Pinned: append([]uint32{}, s.config.GetPinned()...), Steps: []placeStep{},
+	}
+	plan := s.plan
+	for _, other := range s.others {
+		if p := other.Placement; p.GetConfigVersion() > plan.GetConfigVersion() {
+			plan = p
+		}
+	}
+	for _, step := range plan.GetSteps() {
+		doc.Steps = append(doc.Steps, placeStep{step.What, step.From, step.To, step.Why})
+	}
+	doc.Known = plan != nil
+	return doc
 }
 
 // group describes a group by this node's replica, or else by the newest that another node told of.

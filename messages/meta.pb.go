@@ -21,6 +21,105 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Placement is what the meta leader does about groups, replicas and buckets that are not where they should be.
+type Placement int32
+
+const (
+	Placement_AUTOMATIC Placement = 0 // it takes step after step
+	Placement_PAUSED    Placement = 1 // nothing
+	Placement_ONCE      Placement = 2 // it takes step after step, and pauses when none is left
+)
+
+// Enum value maps for Placement.
+var (
+	Placement_name = map[int32]string{
+		0: "AUTOMATIC",
+		1: "PAUSED",
+		2: "ONCE",
+	}
+	Placement_value = map[string]int32{
+		"AUTOMATIC": 0,
+		"PAUSED":    1,
+		"ONCE":      2,
+	}
+)
+
+func (x Placement) Enum() *Placement {
+	p := new(Placement)
+	*p = x
+	return p
+}
+
+func (x Placement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Placement) Descriptor() protoreflect.EnumDescriptor {
+	return file_eraft_messages_meta_proto_enumTypes[0].Descriptor()
+}
+
+func (Placement) Type() protoreflect.EnumType {
+	return &file_eraft_messages_meta_proto_enumTypes[0]
+}
+
+func (x Placement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Placement.Descriptor instead.
+func (Placement) EnumDescriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{0}
+}
+
+type NodeState int32
+
+const (
+	NodeState_ACTIVE   NodeState = 0 // takes replicas
+	NodeState_DRAINING NodeState = 1 // gives up what it has and gets nothing new: an operator wants it gone
+	NodeState_LOST     NodeState = 2 // silent for so long that others get what it has; back to ACTIVE as soon as it is heard
+)
+
+// Enum value maps for NodeState.
+var (
+	NodeState_name = map[int32]string{
+		0: "ACTIVE",
+		1: "DRAINING",
+		2: "LOST",
+	}
+	NodeState_value = map[string]int32{
+		"ACTIVE":   0,
+		"DRAINING": 1,
+		"LOST":     2,
+	}
+)
+
+func (x NodeState) Enum() *NodeState {
+	p := new(NodeState)
+	*p = x
+	return p
+}
+
+func (x NodeState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NodeState) Descriptor() protoreflect.EnumDescriptor {
+	return file_eraft_messages_meta_proto_enumTypes[1].Descriptor()
+}
+
+func (NodeState) Type() protoreflect.EnumType {
+	return &file_eraft_messages_meta_proto_enumTypes[1]
+}
+
+func (x NodeState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NodeState.Descriptor instead.
+func (NodeState) EnumDescriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
+}
+
 // Config is one link of the chain: who is in the cluster, which groups there are, who owns which bucket.
 // Version n+1 is made from n by one committed command. A link is never edited.
 type Config struct {
@@ -33,11 +132,13 @@ type Config struct {
 	Owners        []uint64               `protobuf:"varint,6,rep,packed,name=owners,proto3" json:"owners,omitempty"`                           // bucket -> group; 0: no owner. Its length is the number of buckets
 	Change        string                 `protobuf:"bytes,7,opt,name=change,proto3" json:"change,omitempty"`                                   // the command that made it, for people: "move 3-5 2"
 	TimeMs        uint64                 `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                    // log time of the command
-	Expect        uint32                 `protobuf:"varint,9,opt,name=expect,proto3" json:"expect,omitempty"`                                  // nodes awaited at birth; shard groups are created when they are in
-	GroupsWanted  uint32                 `protobuf:"varint,10,opt,name=groups_wanted,json=groupsWanted,proto3" json:"groups_wanted,omitempty"` // shard groups to create then
+	Expect        uint32                 `protobuf:"varint,9,opt,name=expect,proto3" json:"expect,omitempty"`                                  // nodes awaited at birth; the first shard groups are created when they are in
+	GroupsWanted  uint32                 `protobuf:"varint,10,opt,name=groups_wanted,json=groupsWanted,proto3" json:"groups_wanted,omitempty"` // shard groups that placement keeps; 0: as many as nodes
 	Previous      []uint64               `protobuf:"varint,11,rep,packed,name=previous,proto3" json:"previous,omitempty"`                      // bucket -> group that owned it before its newest move; 0: none ever
 	Moved         []uint64               `protobuf:"varint,12,rep,packed,name=moved,proto3" json:"moved,omitempty"`                            // bucket -> version of its newest move
 	Arriving      []uint32               `protobuf:"varint,13,rep,packed,name=arriving,proto3" json:"arriving,omitempty"`                      // buckets whose newest move is under way, ascending: they move no further until it is over
+	Placement     Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
+	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"` // buckets that an operator moved, ascending: placement leaves them where they are
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -163,6 +264,20 @@ func (x *Config) GetArriving() []uint32 {
 	return nil
 }
 
+func (x *Config) GetPlacement() Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return Placement_AUTOMATIC
+}
+
+func (x *Config) GetPinned() []uint32 {
+	if x != nil {
+		return x.Pinned
+	}
+	return nil
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -172,7 +287,11 @@ type Node struct {
 	Removed       bool                   `protobuf:"varint,5,opt,name=removed,proto3" json:"removed,omitempty"`
 	Resp          string                 `protobuf:"bytes,6,opt,name=resp,proto3" json:"resp,omitempty"` // host:port of its RESP listener, "" if none
 	Http          string                 `protobuf:"bytes,7,opt,name=http,proto3" json:"http,omitempty"`
-	Token         uint64                 `protobuf:"varint,8,opt,name=token,proto3" json:"token,omitempty"` // of the data directory that it is
+	Token         uint64                 `protobuf:"varint,8,opt,name=token,proto3" json:"token,omitempty"`  // of the data directory that it is
+	Labels        []string               `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty"` // "key=value", by key, ascending; replicas of a group are spread over values of zone
+	State         NodeState              `protobuf:"varint,10,opt,name=state,proto3,enum=eraft.NodeState" json:"state,omitempty"`
+	SinceMs       uint64                 `protobuf:"varint,11,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"` // log time since which it is in that state
+	Had           uint32                 `protobuf:"varint,12,opt,name=had,proto3" json:"had,omitempty"`                        // DRAINING: of how many groups it had a replica when that began
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,12 +382,40 @@ func (x *Node) GetToken() uint64 {
 	return 0
 }
 
+func (x *Node) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Node) GetState() NodeState {
+	if x != nil {
+		return x.State
+	}
+	return NodeState_ACTIVE
+}
+
+func (x *Node) GetSinceMs() uint64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Node) GetHad() uint32 {
+	if x != nil {
+		return x.Had
+	}
+	return 0
+}
+
 type Group struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Nodes         []uint64               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`     // where its replicas should be, the preferred leader first
 	Initial       []uint64               `protobuf:"varint,3,rep,packed,name=initial,proto3" json:"initial,omitempty"` // voters at its birth; who is in it may start with an empty log
-	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`              // gave up its buckets; kept because the chain names it
+	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`              // gives up its buckets; without them it has no nodes, and is kept because the chain names it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -333,7 +480,9 @@ func (x *Group) GetLeft() bool {
 
 // MetaCommand changes the config. A refused one leaves no version behind.
 type MetaCommand struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	IfVersion uint64                 `protobuf:"varint,30,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // refused with CONFLICT unless the config is at this version; 0: whatever it is at
+	Why       string                 `protobuf:"bytes,31,opt,name=why,proto3" json:"why,omitempty"`                               // set by placement only: the reason, for people
 	// Types that are valid to be assigned to Op:
 	//
 	//	*MetaCommand_Birth
@@ -345,6 +494,9 @@ type MetaCommand struct {
 	//	*MetaCommand_Rebalance
 	//	*MetaCommand_SetReplicas
 	//	*MetaCommand_Arrived
+	//	*MetaCommand_SetNode
+	//	*MetaCommand_SetPlacement
+	//	*MetaCommand_Place
 	Op            isMetaCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -378,6 +530,20 @@ func (x *MetaCommand) ProtoReflect() protoreflect.Message {
 // Deprecated: Use MetaCommand.ProtoReflect.Descriptor instead.
 func (*MetaCommand) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MetaCommand) GetIfVersion() uint64 {
+	if x != nil {
+		return x.IfVersion
+	}
+	return 0
+}
+
+func (x *MetaCommand) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
 }
 
 func (x *MetaCommand) GetOp() isMetaCommand_Op {
@@ -468,6 +634,33 @@ func (x *MetaCommand) GetArrived() *Arrived {
 	return nil
 }
 
+func (x *MetaCommand) GetSetNode() *SetNode {
+	if x != nil {
+		if x, ok := x.Op.(*MetaCommand_SetNode); ok {
+			return x.SetNode
+		}
+	}
+	return nil
+}
+
+func (x *MetaCommand) GetSetPlacement() *SetPlacement {
+	if x != nil {
+		if x, ok := x.Op.(*MetaCommand_SetPlacement); ok {
+			return x.SetPlacement
+		}
+	}
+	return nil
+}
+
+func (x *MetaCommand) GetPlace() *PlaceBuckets {
+	if x != nil {
+		if x, ok := x.Op.(*MetaCommand_Place); ok {
+			return x.Place
+		}
+	}
+	return nil
+}
+
 type isMetaCommand_Op interface {
 	isMetaCommand_Op()
 }
@@ -508,6 +701,18 @@ type MetaCommand_Arrived struct {
 	Arrived *Arrived `protobuf:"bytes,9,opt,name=arrived,proto3,oneof"`
 }
 
+type MetaCommand_SetNode struct {
+	SetNode *SetNode `protobuf:"bytes,10,opt,name=set_node,json=setNode,proto3,oneof"`
+}
+
+type MetaCommand_SetPlacement struct {
+	SetPlacement *SetPlacement `protobuf:"bytes,11,opt,name=set_placement,json=setPlacement,proto3,oneof"`
+}
+
+type MetaCommand_Place struct {
+	Place *PlaceBuckets `protobuf:"bytes,12,opt,name=place,proto3,oneof"`
+}
+
 func (*MetaCommand_Birth) isMetaCommand_Op() {}
 
 func (*MetaCommand_AddNode) isMetaCommand_Op() {}
@@ -526,12 +731,18 @@ func (*MetaCommand_SetReplicas) isMetaCommand_Op() {}
 
 func (*MetaCommand_Arrived) isMetaCommand_Op() {}
 
+func (*MetaCommand_SetNode) isMetaCommand_Op() {}
+
+func (*MetaCommand_SetPlacement) isMetaCommand_Op() {}
+
+func (*MetaCommand_Place) isMetaCommand_Op() {}
+
 // Birth is the first command of a cluster.
 type Birth struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Buckets       uint32                 `protobuf:"varint,2,opt,name=buckets,proto3" json:"buckets,omitempty"`
-	Groups        uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"` // groups to create once `expect` nodes are in
+	Groups        uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"` // shard groups; 0: as many as nodes
 	Replicas      uint32                 `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"`
 	Expect        uint32                 `protobuf:"varint,5,opt,name=expect,proto3" json:"expect,omitempty"`
 	Node          *AddNode               `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"` // the first node
@@ -612,7 +823,8 @@ func (x *Birth) GetNode() *AddNode {
 }
 
 // AddNode admits a node. The same token again answers the same id, so a lost answer is harmless.
-// A node that is already in may send it to announce a new epoch or address.
+// A node that is already in may send it to announce a new epoch, address or labels. Another token with the name of a node
+// that is in removes that one: its data directory is gone.
 type AddNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -621,6 +833,7 @@ type AddNode struct {
 	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Resp          string                 `protobuf:"bytes,5,opt,name=resp,proto3" json:"resp,omitempty"`
 	Http          string                 `protobuf:"bytes,6,opt,name=http,proto3" json:"http,omitempty"`
+	Labels        []string               `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -697,6 +910,14 @@ func (x *AddNode) GetHttp() string {
 	return ""
 }
 
+func (x *AddNode) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// RemoveNode forgets a node that is dead: its replicas are made anew elsewhere, and its id never comes back.
 type RemoveNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -741,7 +962,151 @@ func (x *RemoveNode) GetNode() uint64 {
 	return 0
 }
 
-// JoinGroups adds groups on the given nodes and gives each its share of buckets with the fewest moves.
+// SetNode drains a node, takes that back, or, by placement, notes that it is lost.
+type SetNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	State         NodeState              `protobuf:"varint,2,opt,name=state,proto3,enum=eraft.NodeState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetNode) Reset() {
+	*x = SetNode{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetNode) ProtoMessage() {}
+
+func (x *SetNode) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetNode.ProtoReflect.Descriptor instead.
+func (*SetNode) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SetNode) GetNode() uint64 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *SetNode) GetState() NodeState {
+	if x != nil {
+		return x.State
+	}
+	return NodeState_ACTIVE
+}
+
+// SetPlacement pauses or resumes placement.
+type SetPlacement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Placement     Placement              `protobuf:"varint,1,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPlacement) Reset() {
+	*x = SetPlacement{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPlacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPlacement) ProtoMessage() {}
+
+func (x *SetPlacement) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPlacement.ProtoReflect.Descriptor instead.
+func (*SetPlacement) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SetPlacement) GetPlacement() Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return Placement_AUTOMATIC
+}
+
+// PlaceBuckets moves buckets, each to a group of its own. Sent by placement.
+type PlaceBuckets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Moves         []*BucketMove          `protobuf:"bytes,1,rep,name=moves,proto3" json:"moves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceBuckets) Reset() {
+	*x = PlaceBuckets{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceBuckets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceBuckets) ProtoMessage() {}
+
+func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceBuckets.ProtoReflect.Descriptor instead.
+func (*PlaceBuckets) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PlaceBuckets) GetMoves() []*BucketMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+// JoinGroups adds groups on the given nodes and gives each its share of buckets with the fewest moves; by placement only
+// buckets without an owner, the rest follows in steps. By an operator it fixes the number of groups.
 type JoinGroups struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Groups        []*NewGroup            `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
@@ -751,7 +1116,7 @@ type JoinGroups struct {
 
 func (x *JoinGroups) Reset() {
 	*x = JoinGroups{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +1128,7 @@ func (x *JoinGroups) String() string {
 func (*JoinGroups) ProtoMessage() {}
 
 func (x *JoinGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +1141,7 @@ func (x *JoinGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroups.ProtoReflect.Descriptor instead.
 func (*JoinGroups) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *JoinGroups) GetGroups() []*NewGroup {
@@ -796,7 +1161,7 @@ type NewGroup struct {
 
 func (x *NewGroup) Reset() {
 	*x = NewGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1173,7 @@ func (x *NewGroup) String() string {
 func (*NewGroup) ProtoMessage() {}
 
 func (x *NewGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1186,7 @@ func (x *NewGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewGroup.ProtoReflect.Descriptor instead.
 func (*NewGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{8}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NewGroup) GetGroup() uint64 {
@@ -838,7 +1203,8 @@ func (x *NewGroup) GetNodes() []uint64 {
 	return nil
 }
 
-// LeaveGroup gives a group's buckets to the others with the fewest moves. The last group cannot leave.
+// LeaveGroup gives a group's buckets to the others with the fewest moves. The last group cannot leave. By an operator it
+// fixes the number of groups.
 type LeaveGroup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -848,7 +1214,7 @@ type LeaveGroup struct {
 
 func (x *LeaveGroup) Reset() {
 	*x = LeaveGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1226,7 @@ func (x *LeaveGroup) String() string {
 func (*LeaveGroup) ProtoMessage() {}
 
 func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1239,7 @@ func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroup.ProtoReflect.Descriptor instead.
 func (*LeaveGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LeaveGroup) GetGroup() uint64 {
@@ -883,7 +1249,7 @@ func (x *LeaveGroup) GetGroup() uint64 {
 	return 0
 }
 
-// MoveBuckets gives buckets first..last to a group.
+// MoveBuckets gives buckets first..last to a group, and pins them there until a Rebalance.
 type MoveBuckets struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
@@ -895,7 +1261,7 @@ type MoveBuckets struct {
 
 func (x *MoveBuckets) Reset() {
 	*x = MoveBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1273,7 @@ func (x *MoveBuckets) String() string {
 func (*MoveBuckets) ProtoMessage() {}
 
 func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1286,7 @@ func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveBuckets.ProtoReflect.Descriptor instead.
 func (*MoveBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MoveBuckets) GetFirst() uint32 {
@@ -944,7 +1310,7 @@ func (x *MoveBuckets) GetGroup() uint64 {
 	return 0
 }
 
-// Rebalance evens out the bucket counts with the fewest moves; with dry_run only the plan is answered (as a query).
+// Rebalance unpins all buckets and lets placement, if it is paused, run once.
 type Rebalance struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -953,7 +1319,7 @@ type Rebalance struct {
 
 func (x *Rebalance) Reset() {
 	*x = Rebalance{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1331,7 @@ func (x *Rebalance) String() string {
 func (*Rebalance) ProtoMessage() {}
 
 func (x *Rebalance) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,10 +1344,11 @@ func (x *Rebalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rebalance.ProtoReflect.Descriptor instead.
 func (*Rebalance) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
 }
 
-// SetReplicas says where a group's replicas should be. Sent by meta's own placement.
+// SetReplicas says where a group's replicas should be, the preferred leader first. None at all is possible for a group
+// that has left and owns nothing: it is over. Sent by placement.
 type SetReplicas struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -992,7 +1359,7 @@ type SetReplicas struct {
 
 func (x *SetReplicas) Reset() {
 	*x = SetReplicas{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1371,7 @@ func (x *SetReplicas) String() string {
 func (*SetReplicas) ProtoMessage() {}
 
 func (x *SetReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1384,7 @@ func (x *SetReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReplicas.ProtoReflect.Descriptor instead.
 func (*SetReplicas) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetReplicas) GetGroup() uint64 {
@@ -1046,7 +1413,7 @@ type Arrived struct {
 
 func (x *Arrived) Reset() {
 	*x = Arrived{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1425,7 @@ func (x *Arrived) String() string {
 func (*Arrived) ProtoMessage() {}
 
 func (x *Arrived) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1438,7 @@ func (x *Arrived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrived.ProtoReflect.Descriptor instead.
 func (*Arrived) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Arrived) GetGroup() uint64 {
@@ -1098,7 +1465,7 @@ type Arrival struct {
 
 func (x *Arrival) Reset() {
 	*x = Arrival{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1477,7 @@ func (x *Arrival) String() string {
 func (*Arrival) ProtoMessage() {}
 
 func (x *Arrival) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1490,7 @@ func (x *Arrival) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrival.ProtoReflect.Descriptor instead.
 func (*Arrival) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Arrival) GetBucket() uint32 {
@@ -1147,7 +1514,6 @@ type MetaQuery struct {
 	//
 	//	*MetaQuery_Show
 	//	*MetaQuery_Log
-	//	*MetaQuery_Rebalance
 	Op            isMetaQuery_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1155,7 +1521,7 @@ type MetaQuery struct {
 
 func (x *MetaQuery) Reset() {
 	*x = MetaQuery{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1533,7 @@ func (x *MetaQuery) String() string {
 func (*MetaQuery) ProtoMessage() {}
 
 func (x *MetaQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1546,7 @@ func (x *MetaQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaQuery.ProtoReflect.Descriptor instead.
 func (*MetaQuery) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MetaQuery) GetOp() isMetaQuery_Op {
@@ -1208,15 +1574,6 @@ func (x *MetaQuery) GetLog() *ConfigLog {
 	return nil
 }
 
-func (x *MetaQuery) GetRebalance() bool {
-	if x != nil {
-		if x, ok := x.Op.(*MetaQuery_Rebalance); ok {
-			return x.Rebalance
-		}
-	}
-	return false
-}
-
 type isMetaQuery_Op interface {
 	isMetaQuery_Op()
 }
@@ -1229,15 +1586,9 @@ type MetaQuery_Log struct {
 	Log *ConfigLog `protobuf:"bytes,2,opt,name=log,proto3,oneof"`
 }
 
-type MetaQuery_Rebalance struct {
-	Rebalance bool `protobuf:"varint,3,opt,name=rebalance,proto3,oneof"` // what a rebalance would move
-}
-
 func (*MetaQuery_Show) isMetaQuery_Op() {}
 
 func (*MetaQuery_Log) isMetaQuery_Op() {}
-
-func (*MetaQuery_Rebalance) isMetaQuery_Op() {}
 
 // ConfigLog asks for versions from..to (0: the newest), at most 1000 of them.
 type ConfigLog struct {
@@ -1250,7 +1601,7 @@ type ConfigLog struct {
 
 func (x *ConfigLog) Reset() {
 	*x = ConfigLog{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1613,7 @@ func (x *ConfigLog) String() string {
 func (*ConfigLog) ProtoMessage() {}
 
 func (x *ConfigLog) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1626,7 @@ func (x *ConfigLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigLog.ProtoReflect.Descriptor instead.
 func (*ConfigLog) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConfigLog) GetFrom() uint64 {
@@ -1297,14 +1648,13 @@ type MetaReply struct {
 	Config        *Config                `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`   // show, or the config a command made
 	Configs       []*Config              `protobuf:"bytes,2,rep,name=configs,proto3" json:"configs,omitempty"` // log: without owners, nodes and groups
 	Node          uint64                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`      // AddNode: the id given
-	Moves         []*BucketMove          `protobuf:"bytes,4,rep,name=moves,proto3" json:"moves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MetaReply) Reset() {
 	*x = MetaReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1666,7 @@ func (x *MetaReply) String() string {
 func (*MetaReply) ProtoMessage() {}
 
 func (x *MetaReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1679,7 @@ func (x *MetaReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaReply.ProtoReflect.Descriptor instead.
 func (*MetaReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MetaReply) GetConfig() *Config {
@@ -1353,13 +1703,6 @@ func (x *MetaReply) GetNode() uint64 {
 	return 0
 }
 
-func (x *MetaReply) GetMoves() []*BucketMove {
-	if x != nil {
-		return x.Moves
-	}
-	return nil
-}
-
 type BucketMove struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
@@ -1371,7 +1714,7 @@ type BucketMove struct {
 
 func (x *BucketMove) Reset() {
 	*x = BucketMove{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1726,7 @@ func (x *BucketMove) String() string {
 func (*BucketMove) ProtoMessage() {}
 
 func (x *BucketMove) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1739,7 @@ func (x *BucketMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketMove.ProtoReflect.Descriptor instead.
 func (*BucketMove) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BucketMove) GetBucket() uint32 {
@@ -1435,7 +1778,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1790,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1803,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Hello) GetAddress() string {
@@ -1521,7 +1864,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1876,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1889,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HelloReply) GetAddress() string {
@@ -1617,7 +1960,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1972,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1985,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -1675,7 +2018,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +2030,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +2043,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -1723,7 +2066,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +2078,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +2091,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -1791,7 +2134,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +2146,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +2159,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -1859,7 +2202,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2214,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2227,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -1913,14 +2256,15 @@ type NodeStatus struct {
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
 	Replicas      []*ReplicaStatus       `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
-	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"` // the node's /api/v1/status document
+	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
+	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2276,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2289,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -1976,6 +2320,135 @@ func (x *NodeStatus) GetJson() []byte {
 	return nil
 }
 
+func (x *NodeStatus) GetPlacement() *PlacementStatus {
+	if x != nil {
+		return x.Placement
+	}
+	return nil
+}
+
+// PlacementStatus is what placement has in mind.
+type PlacementStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
+	Steps         []*PlanStep            `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"` // what a rebalance would do from here on, in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementStatus) Reset() {
+	*x = PlacementStatus{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementStatus) ProtoMessage() {}
+
+func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
+func (*PlacementStatus) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PlacementStatus) GetConfigVersion() uint64 {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return 0
+}
+
+func (x *PlacementStatus) GetSteps() []*PlanStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+// PlanStep is a step of placement, for people.
+type PlanStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	What          string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"` // "bucket 3-5", "replica of group 2", "leader of group 2", "group 4", "node 3"
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanStep) Reset() {
+	*x = PlanStep{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanStep) ProtoMessage() {}
+
+func (x *PlanStep) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
+func (*PlanStep) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PlanStep) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *PlanStep) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *PlanStep) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *PlanStep) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 type ReplicaStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -1993,7 +2466,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2478,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2491,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -2088,7 +2561,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xfa\x02\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xc2\x03\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -2104,7 +2577,9 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	" \x01(\rR\fgroupsWanted\x12\x1a\n" +
 	"\bprevious\x18\v \x03(\x04R\bprevious\x12\x14\n" +
 	"\x05moved\x18\f \x03(\x04R\x05moved\x12\x1a\n" +
-	"\barriving\x18\r \x03(\rR\barriving\"\xb2\x01\n" +
+	"\barriving\x18\r \x03(\rR\barriving\x12.\n" +
+	"\tplacement\x18\x0e \x01(\x0e2\x10.eraft.PlacementR\tplacement\x12\x16\n" +
+	"\x06pinned\x18\x0f \x03(\rR\x06pinned\"\x9f\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2113,13 +2588,21 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\aremoved\x18\x05 \x01(\bR\aremoved\x12\x12\n" +
 	"\x04resp\x18\x06 \x01(\tR\x04resp\x12\x12\n" +
 	"\x04http\x18\a \x01(\tR\x04http\x12\x14\n" +
-	"\x05token\x18\b \x01(\x04R\x05token\"[\n" +
+	"\x05token\x18\b \x01(\x04R\x05token\x12\x16\n" +
+	"\x06labels\x18\t \x03(\tR\x06labels\x12&\n" +
+	"\x05state\x18\n" +
+	" \x01(\x0e2\x10.eraft.NodeStateR\x05state\x12\x19\n" +
+	"\bsince_ms\x18\v \x01(\x04R\asinceMs\x12\x10\n" +
+	"\x03had\x18\f \x01(\rR\x03had\"[\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +
 	"\ainitial\x18\x03 \x03(\x04R\ainitial\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\xb1\x03\n" +
-	"\vMetaCommand\x12$\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\xf8\x04\n" +
+	"\vMetaCommand\x12\x1d\n" +
+	"\n" +
+	"if_version\x18\x1e \x01(\x04R\tifVersion\x12\x10\n" +
+	"\x03why\x18\x1f \x01(\tR\x03why\x12$\n" +
 	"\x05birth\x18\x01 \x01(\v2\f.eraft.BirthH\x00R\x05birth\x12+\n" +
 	"\badd_node\x18\x02 \x01(\v2\x0e.eraft.AddNodeH\x00R\aaddNode\x124\n" +
 	"\vremove_node\x18\x03 \x01(\v2\x11.eraft.RemoveNodeH\x00R\n" +
@@ -2129,7 +2612,11 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04move\x18\x06 \x01(\v2\x12.eraft.MoveBucketsH\x00R\x04move\x120\n" +
 	"\trebalance\x18\a \x01(\v2\x10.eraft.RebalanceH\x00R\trebalance\x127\n" +
 	"\fset_replicas\x18\b \x01(\v2\x12.eraft.SetReplicasH\x00R\vsetReplicas\x12*\n" +
-	"\aarrived\x18\t \x01(\v2\x0e.eraft.ArrivedH\x00R\aarrivedB\x04\n" +
+	"\aarrived\x18\t \x01(\v2\x0e.eraft.ArrivedH\x00R\aarrived\x12+\n" +
+	"\bset_node\x18\n" +
+	" \x01(\v2\x0e.eraft.SetNodeH\x00R\asetNode\x12:\n" +
+	"\rset_placement\x18\v \x01(\v2\x13.eraft.SetPlacementH\x00R\fsetPlacement\x12+\n" +
+	"\x05place\x18\f \x01(\v2\x13.eraft.PlaceBucketsH\x00R\x05placeB\x04\n" +
 	"\x02op\"\xb0\x01\n" +
 	"\x05Birth\x12\x1d\n" +
 	"\n" +
@@ -2138,17 +2625,25 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\rR\breplicas\x12\x16\n" +
 	"\x06expect\x18\x05 \x01(\rR\x06expect\x12\"\n" +
-	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\x8b\x01\n" +
+	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xa3\x01\n" +
 	"\aAddNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05token\x18\x03 \x01(\x04R\x05token\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04resp\x18\x05 \x01(\tR\x04resp\x12\x12\n" +
-	"\x04http\x18\x06 \x01(\tR\x04http\" \n" +
+	"\x04http\x18\x06 \x01(\tR\x04http\x12\x16\n" +
+	"\x06labels\x18\a \x03(\tR\x06labels\" \n" +
 	"\n" +
 	"RemoveNode\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\x04R\x04node\"5\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\"E\n" +
+	"\aSetNode\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\x12&\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x10.eraft.NodeStateR\x05state\">\n" +
+	"\fSetPlacement\x12.\n" +
+	"\tplacement\x18\x01 \x01(\x0e2\x10.eraft.PlacementR\tplacement\"7\n" +
+	"\fPlaceBuckets\x12'\n" +
+	"\x05moves\x18\x01 \x03(\v2\x11.eraft.BucketMoveR\x05moves\"5\n" +
 	"\n" +
 	"JoinGroups\x12'\n" +
 	"\x06groups\x18\x01 \x03(\v2\x0f.eraft.NewGroupR\x06groups\"6\n" +
@@ -2171,20 +2666,18 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\abuckets\x18\x02 \x03(\v2\x0e.eraft.ArrivalR\abuckets\"H\n" +
 	"\aArrival\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"m\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"M\n" +
 	"\tMetaQuery\x12\x14\n" +
 	"\x04show\x18\x01 \x01(\x04H\x00R\x04show\x12$\n" +
-	"\x03log\x18\x02 \x01(\v2\x10.eraft.ConfigLogH\x00R\x03log\x12\x1e\n" +
-	"\trebalance\x18\x03 \x01(\bH\x00R\trebalanceB\x04\n" +
+	"\x03log\x18\x02 \x01(\v2\x10.eraft.ConfigLogH\x00R\x03logB\x04\n" +
 	"\x02op\"/\n" +
 	"\tConfigLog\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\x04R\x02to\"\x98\x01\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\"o\n" +
 	"\tMetaReply\x12%\n" +
 	"\x06config\x18\x01 \x01(\v2\r.eraft.ConfigR\x06config\x12'\n" +
 	"\aconfigs\x18\x02 \x03(\v2\r.eraft.ConfigR\aconfigs\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node\x12'\n" +
-	"\x05moves\x18\x04 \x03(\v2\x11.eraft.BucketMoveR\x05moves\"H\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node\"H\n" +
 	"\n" +
 	"BucketMove\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x12\n" +
@@ -2232,13 +2725,22 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"StatusPull\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
-	"\breply_id\x18\x03 \x01(\tR\areplyId\"x\n" +
+	"\breply_id\x18\x03 \x01(\tR\areplyId\"\xae\x01\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x120\n" +
 	"\breplicas\x18\x03 \x03(\v2\x14.eraft.ReplicaStatusR\breplicas\x12\x12\n" +
-	"\x04json\x18\x04 \x01(\fR\x04json\"\xe7\x01\n" +
+	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
+	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\"_\n" +
+	"\x0fPlacementStatus\x12%\n" +
+	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12%\n" +
+	"\x05steps\x18\x02 \x03(\v2\x0f.eraft.PlanStepR\x05steps\"T\n" +
+	"\bPlanStep\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xe7\x01\n" +
 	"\rReplicaStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2248,7 +2750,17 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x14\n" +
 	"\x05first\x18\a \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\b \x01(\x04R\x04last\x12$\n" +
-	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04confB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf*0\n" +
+	"\tPlacement\x12\r\n" +
+	"\tAUTOMATIC\x10\x00\x12\n" +
+	"\n" +
+	"\x06PAUSED\x10\x01\x12\b\n" +
+	"\x04ONCE\x10\x02*/\n" +
+	"\tNodeState\x12\n" +
+	"\n" +
+	"\x06ACTIVE\x10\x00\x12\f\n" +
+	"\bDRAINING\x10\x01\x12\b\n" +
+	"\x04LOST\x10\x02B$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_meta_proto_rawDescOnce sync.Once
@@ -2262,68 +2774,85 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 	return file_eraft_messages_meta_proto_rawDescData
 }
 
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_eraft_messages_meta_proto_goTypes = []any{
-	(*Config)(nil),        // 0: eraft.Config
-	(*Node)(nil),          // 1: eraft.Node
-	(*Group)(nil),         // 2: eraft.Group
-	(*MetaCommand)(nil),   // 3: eraft.MetaCommand
-	(*Birth)(nil),         // 4: eraft.Birth
-	(*AddNode)(nil),       // 5: eraft.AddNode
-	(*RemoveNode)(nil),    // 6: eraft.RemoveNode
-	(*JoinGroups)(nil),    // 7: eraft.JoinGroups
-	(*NewGroup)(nil),      // 8: eraft.NewGroup
-	(*LeaveGroup)(nil),    // 9: eraft.LeaveGroup
-	(*MoveBuckets)(nil),   // 10: eraft.MoveBuckets
-	(*Rebalance)(nil),     // 11: eraft.Rebalance
-	(*SetReplicas)(nil),   // 12: eraft.SetReplicas
-	(*Arrived)(nil),       // 13: eraft.Arrived
-	(*Arrival)(nil),       // 14: eraft.Arrival
-	(*MetaQuery)(nil),     // 15: eraft.MetaQuery
-	(*ConfigLog)(nil),     // 16: eraft.ConfigLog
-	(*MetaReply)(nil),     // 17: eraft.MetaReply
-	(*BucketMove)(nil),    // 18: eraft.BucketMove
-	(*Hello)(nil),         // 19: eraft.Hello
-	(*HelloReply)(nil),    // 20: eraft.HelloReply
-	(*ConfigPull)(nil),    // 21: eraft.ConfigPull
-	(*ConfigPush)(nil),    // 22: eraft.ConfigPush
-	(*Join)(nil),          // 23: eraft.Join
-	(*JoinReply)(nil),     // 24: eraft.JoinReply
-	(*StatusPull)(nil),    // 25: eraft.StatusPull
-	(*NodeStatus)(nil),    // 26: eraft.NodeStatus
-	(*ReplicaStatus)(nil), // 27: eraft.ReplicaStatus
-	(*ConfState)(nil),     // 28: eraft.ConfState
+	(Placement)(0),          // 0: eraft.Placement
+	(NodeState)(0),          // 1: eraft.NodeState
+	(*Config)(nil),          // 2: eraft.Config
+	(*Node)(nil),            // 3: eraft.Node
+	(*Group)(nil),           // 4: eraft.Group
+	(*MetaCommand)(nil),     // 5: eraft.MetaCommand
+	(*Birth)(nil),           // 6: eraft.Birth
+	(*AddNode)(nil),         // 7: eraft.AddNode
+	(*RemoveNode)(nil),      // 8: eraft.RemoveNode
+	(*SetNode)(nil),         // 9: eraft.SetNode
+	(*SetPlacement)(nil),    // 10: eraft.SetPlacement
+	(*PlaceBuckets)(nil),    // 11: eraft.PlaceBuckets
+	(*JoinGroups)(nil),      // 12: eraft.JoinGroups
+	(*NewGroup)(nil),        // 13: eraft.NewGroup
+	(*LeaveGroup)(nil),      // 14: eraft.LeaveGroup
+	(*MoveBuckets)(nil),     // 15: eraft.MoveBuckets
+	(*Rebalance)(nil),       // 16: eraft.Rebalance
+	(*SetReplicas)(nil),     // 17: eraft.SetReplicas
+	(*Arrived)(nil),         // 18: eraft.Arrived
+	(*Arrival)(nil),         // 19: eraft.Arrival
+	(*MetaQuery)(nil),       // 20: eraft.MetaQuery
+	(*ConfigLog)(nil),       // 21: eraft.ConfigLog
+	(*MetaReply)(nil),       // 22: eraft.MetaReply
+	(*BucketMove)(nil),      // 23: eraft.BucketMove
+	(*Hello)(nil),           // 24: eraft.Hello
+	(*HelloReply)(nil),      // 25: eraft.HelloReply
+	(*ConfigPull)(nil),      // 26: eraft.ConfigPull
+	(*ConfigPush)(nil),      // 27: eraft.ConfigPush
+	(*Join)(nil),            // 28: eraft.Join
+	(*JoinReply)(nil),       // 29: eraft.JoinReply
+	(*StatusPull)(nil),      // 30: eraft.StatusPull
+	(*NodeStatus)(nil),      // 31: eraft.NodeStatus
+	(*PlacementStatus)(nil), // 32: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 33: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 34: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 35: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
-	1,  // 0: eraft.Config.nodes:type_name -> eraft.Node
-	2,  // 1: eraft.Config.groups:type_name -> eraft.Group
-	4,  // 2: eraft.MetaCommand.birth:type_name -> eraft.Birth
-	5,  // 3: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
-	6,  // 4: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
-	7,  // 5: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
-	9,  // 6: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
-	10, // 7: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
-	11, // 8: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
-	12, // 9: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
-	13, // 10: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
-	5,  // 11: eraft.Birth.node:type_name -> eraft.AddNode
-	8,  // 12: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
-	14, // 13: eraft.Arrived.buckets:type_name -> eraft.Arrival
-	16, // 14: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
-	0,  // 15: eraft.MetaReply.config:type_name -> eraft.Config
-	0,  // 16: eraft.MetaReply.configs:type_name -> eraft.Config
-	18, // 17: eraft.MetaReply.moves:type_name -> eraft.BucketMove
-	0,  // 18: eraft.HelloReply.config:type_name -> eraft.Config
-	0,  // 19: eraft.ConfigPush.config:type_name -> eraft.Config
-	5,  // 20: eraft.Join.node:type_name -> eraft.AddNode
-	0,  // 21: eraft.JoinReply.config:type_name -> eraft.Config
-	27, // 22: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	28, // 23: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	3,  // 0: eraft.Config.nodes:type_name -> eraft.Node
+	4,  // 1: eraft.Config.groups:type_name -> eraft.Group
+	0,  // 2: eraft.Config.placement:type_name -> eraft.Placement
+	1,  // 3: eraft.Node.state:type_name -> eraft.NodeState
+	6,  // 4: eraft.MetaCommand.birth:type_name -> eraft.Birth
+	7,  // 5: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
+	8,  // 6: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
+	12, // 7: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
+	14, // 8: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
+	15, // 9: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
+	16, // 10: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
+	17, // 11: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
+	18, // 12: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
+	9,  // 13: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
+	10, // 14: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
+	11, // 15: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
+	7,  // 16: eraft.Birth.node:type_name -> eraft.AddNode
+	1,  // 17: eraft.SetNode.state:type_name -> eraft.NodeState
+	0,  // 18: eraft.SetPlacement.placement:type_name -> eraft.Placement
+	23, // 19: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
+	13, // 20: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
+	19, // 21: eraft.Arrived.buckets:type_name -> eraft.Arrival
+	21, // 22: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
+	2,  // 23: eraft.MetaReply.config:type_name -> eraft.Config
+	2,  // 24: eraft.MetaReply.configs:type_name -> eraft.Config
+	2,  // 25: eraft.HelloReply.config:type_name -> eraft.Config
+	2,  // 26: eraft.ConfigPush.config:type_name -> eraft.Config
+	7,  // 27: eraft.Join.node:type_name -> eraft.AddNode
+	2,  // 28: eraft.JoinReply.config:type_name -> eraft.Config
+	34, // 29: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	32, // 30: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	33, // 31: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	35, // 32: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -2342,24 +2871,27 @@ func file_eraft_messages_meta_proto_init() {
 		(*MetaCommand_Rebalance)(nil),
 		(*MetaCommand_SetReplicas)(nil),
 		(*MetaCommand_Arrived)(nil),
+		(*MetaCommand_SetNode)(nil),
+		(*MetaCommand_SetPlacement)(nil),
+		(*MetaCommand_Place)(nil),
 	}
-	file_eraft_messages_meta_proto_msgTypes[15].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[18].OneofWrappers = []any{
 		(*MetaQuery_Show)(nil),
 		(*MetaQuery_Log)(nil),
-		(*MetaQuery_Rebalance)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   28,
+			NumEnums:      2,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_eraft_messages_meta_proto_goTypes,
 		DependencyIndexes: file_eraft_messages_meta_proto_depIdxs,
+		EnumInfos:         file_eraft_messages_meta_proto_enumTypes,
 		MessageInfos:      file_eraft_messages_meta_proto_msgTypes,
 	}.Build()
 	File_eraft_messages_meta_proto = out.File

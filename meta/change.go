@@ -1,7 +1,9 @@
 package meta
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,39 +20,36 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 	}
 	next := proto.Clone(config).(*messages.Config)
 	next.Change = ""
+	byHand := command.Why == ""
 	switch op := command.Op.(type) {
 	case *messages.MetaCommand_AddNode:
 		addNode(next, op.AddNode)
 	case *messages.MetaCommand_RemoveNode:
 		if n := findNode(next, op.RemoveNode.Node); !n.Removed {
 			n.Removed = true
-			next.Change = fmt.Sprintf("remove node %d (%s)", n.Id, n.Name)
+			next.Change = "remove " + title(n)
 		}
+	case *messages.MetaCommand_SetNode:
+		setNode(next, op.SetNode)
 	case *messages.MetaCommand_Join:
-		for _, g := range op.Join.Groups {
-			next.Groups = append(next.Groups, &messages.Group{Id: g.Group, Nodes: g.Nodes, Initial: slices.Clone(g.Nodes)})
-			next.Change += fmt.Sprintf("join %d on %v; ", g.Group, g.Nodes)
-		}
-		slices.SortFunc(next.Groups, func(a, b *messages.Group) int { return int(int64(a.Id - b.Id)) })
-		next.Change = next.Change[:len(next.Change)-2]
-		next.Owners = Balance(next.Owners, active(next), next.Arriving)
+		join(next, op.Join, byHand)
 	case *messages.MetaCommand_Leave:
-		find(next, op.Leave.Group).Left = true
-		next.Change = fmt.Sprintf("leave %d", op.Leave.Group)
-		next.Owners = Balance(next.Owners, active(next), next.Arriving)
+		leave(next, op.Leave.Group, byHand)
 	case *messages.MetaCommand_Move:
 		move(next, op.Move)
+	case *messages.MetaCommand_Place:
+		place(next, op.Place)
 	case *messages.MetaCommand_Rebalance:
-		if balanced := Balance(next.Owners, active(next), next.Arriving); !slices.Equal(balanced, next.Owners) {
-			next.Owners, next.Change = balanced, "rebalance"
-		}
+		rebalance(next)
+	case *messages.MetaCommand_SetPlacement:
+		setPlacement(next, op.SetPlacement.Placement)
 	case *messages.MetaCommand_Arrived:
 		arrived(next, op.Arrived)
 	case *messages.MetaCommand_SetReplicas:
-		if g := find(next, op.SetReplicas.Group); !slices.Equal(g.Nodes, op.SetReplicas.Nodes) {
-			g.Nodes = op.SetReplicas.Nodes
-			next.Change = fmt.Sprintf("replicas of group %d on %v", g.Id, g.Nodes)
-		}
+		setReplicas(next, op.SetReplicas)
+	}
+	if next.Change != "" && !byHand {
+		next.Change += ": " + command.Why
 	}
 	return next
 }
@@ -66,8 +65,13 @@ func birth(b *messages.Birth) *messages.Config {
 }
 
 func nodeOf(id uint64, a *messages.AddNode) *messages.Node {
-	return &messages.Node{Id: id, Name: a.Name, Address: a.Address, Epoch: a.Epoch, Resp: a.Resp, Http: a.Http, Token: a.Token}
+	return &messages.Node{
+		Id: id, Name: a.Name, Address: a.Address, Epoch: a.Epoch, Resp: a.Resp, Http: a.Http, Token: a.Token, Labels: a.Labels,
+	}
 }
+
+// title names a node for people.
+func title(n *messages.Node) string { return fmt.Sprintf("node %d (%s)", n.Id, n.Name) }
 
 func byToken(config *messages.Config, token uint64) *messages.Node {
 	for _, n := range config.Nodes {
@@ -78,29 +82,159 @@ func byToken(config *messages.Config, token uint64) *messages.Node {
 	return nil
 }
 
+// addNode admits a node, or takes what is new on the card of one that is in. Who comes with the name of another one has
+// lost that one's disk: an id without its disk does not vote again.
 func addNode(next *messages.Config, a *messages.AddNode) {
-	old := byToken(next, a.Token)
-	if old == nil {
-		id := uint64(len(next.Nodes) + 1) // removed nodes stay in the list: an id is never given twice
-		next.Nodes = append(next.Nodes, nodeOf(id, a))
-		next.Change = fmt.Sprintf("add node %d (%s)", id, a.Name)
+	if old := byToken(next, a.Token); old != nil {
+		card := nodeOf(old.Id, a)
+		card.Epoch, card.State, card.SinceMs, card.Had = old.Epoch, old.State, old.SinceMs, old.Had
+		if !proto.Equal(card, old) {
+			card.Epoch = a.Epoch
+			next.Nodes[slices.Index(next.Nodes, old)] = card
+			next.Change = fmt.Sprintf("%s is at %s", title(card), card.Address)
+		}
 		return
 	}
-	card := nodeOf(old.Id, a)
-	card.Epoch = old.Epoch
-	if !proto.Equal(card, old) {
-		card.Epoch = a.Epoch
-		next.Nodes[slices.Index(next.Nodes, old)] = card
-		next.Change = fmt.Sprintf("node %d (%s) is at %s", card.Id, card.Name, card.Address)
+	id := uint64(len(next.Nodes) + 1) // removed nodes stay in the list: an id is never given twice
+	instead := ""
+	for _, n := range next.Nodes {
+		if !n.Removed && n.Name == a.Name {
+			n.Removed = true
+			instead = fmt.Sprintf(" in place of node %d", n.Id)
+		}
+	}
+	next.Nodes = append(next.Nodes, nodeOf(id, a))
+	next.Change = fmt.Sprintf("add node %d (%s)%s", id, a.Name, instead)
+}
+
+func setNode(next *messages.Config, s *messages.SetNode) {
+	n := findNode(next, s.Node)
+	if n.State == s.State {
+		return
+	}
+	switch {
+	case s.State == messages.NodeState_DRAINING:
+		n.Had = uint32(len(groupsOn(next, n.Id)))
+		next.Change = "drain " + title(n)
+	case s.State == messages.NodeState_LOST:
+		next.Change = title(n) + " is lost"
+	case n.State == messages.NodeState_LOST:
+		next.Change = title(n) + " is back"
+	default:
+		next.Change = "undrain " + title(n)
+	}
+	n.State = s.State
+}
+
+// groupsOn are the groups that should have a replica on a node.
+func groupsOn(config *messages.Config, node uint64) (all []*messages.Group) {
+	for _, g := range config.Groups {
+		if slices.Contains(g.Nodes, node) {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+func join(next *messages.Config, j *messages.JoinGroups, byHand bool) {
+	var names []string
+	for _, g := range j.Groups {
+		next.Groups = append(next.Groups, &messages.Group{Id: g.Group, Nodes: g.Nodes, Initial: slices.Clone(g.Nodes)})
+		names = append(names, fmt.Sprintf("join %d on %v", g.Group, g.Nodes))
+	}
+	slices.SortFunc(next.Groups, func(a, b *messages.Group) int { return cmp.Compare(a.Id, b.Id) })
+	next.Change = strings.Join(names, "; ")
+	fixed := next.Arriving
+	if byHand {
+		next.GroupsWanted = uint32(len(active(next)))
+	} else {
+		fixed = owned(next)
+	}
+	next.Owners = Balance(next.Owners, active(next), Limits{Fixed: fixed})
+}
+
+// owned are the buckets that have an owner, ascending.
+func owned(config *messages.Config) (all []uint32) {
+	for b, owner := range config.Owners {
+		if owner != 0 {
+			all = append(all, uint32(b))
+		}
+	}
+	return all
+}
+
+func leave(next *messages.Config, id uint64, byHand bool) {
+	find(next, id).Left = true
+	next.Change = fmt.Sprintf("leave %d", id)
+	if byHand {
+		next.GroupsWanted = uint32(len(active(next)))
+	}
+	next.Owners = Balance(next.Owners, active(next), Limits{Fixed: next.Arriving})
+}
+
+func setReplicas(next *messages.Config, s *messages.SetReplicas) {
+	g := find(next, s.Group)
+	if slices.Equal(g.Nodes, s.Nodes) {
+		return
+	}
+	g.Nodes = s.Nodes
+	next.Change = fmt.Sprintf("replicas of group %d on %v", g.Id, g.Nodes)
+	if len(g.Nodes) == 0 {
+		next.Change = fmt.Sprintf("group %d is over", g.Id)
 	}
 }
 
+// move gives buckets to a group by hand: they are pinned there.
 func move(next *messages.Config, m *messages.MoveBuckets) {
 	for b := m.First; b <= m.Last; b++ {
 		if next.Owners[b] != m.Group {
 			next.Owners[b] = m.Group
 			next.Change = fmt.Sprintf("move %s to %d", Span(m.First, m.Last), m.Group)
 		}
+	}
+	if next.Change == "" {
+		return
+	}
+	for b := m.First; b <= m.Last; b++ {
+		if i, pinned := slices.BinarySearch(next.Pinned, b); !pinned {
+			next.Pinned = slices.Insert(next.Pinned, i, b)
+		}
+	}
+}
+
+func place(next *messages.Config, p *messages.PlaceBuckets) {
+	moved := map[uint64][]uint32{}
+	for _, m := range p.Moves {
+		if next.Owners[m.Bucket] != m.To {
+			next.Owners[m.Bucket] = m.To
+			moved[m.To] = append(moved[m.To], m.Bucket)
+		}
+	}
+	var parts []string
+	for _, to := range slices.Sorted(maps.Keys(moved)) {
+		parts = append(parts, fmt.Sprintf("move %s to %d", spans(moved[to]), to))
+	}
+	next.Change = strings.Join(parts, "; ")
+}
+
+func rebalance(next *messages.Config) {
+	if len(next.Pinned) > 0 || next.Placement == messages.Placement_PAUSED {
+		next.Change = "rebalance"
+	}
+	next.Pinned = nil
+	if next.Placement == messages.Placement_PAUSED {
+		next.Placement = messages.Placement_ONCE
+	}
+}
+
+func setPlacement(next *messages.Config, p messages.Placement) {
+	if next.Placement == p {
+		return
+	}
+	next.Placement = p
+	next.Change = "resume placement"
+	if p == messages.Placement_PAUSED {
+		next.Change = "pause placement"
 	}
 }
 
@@ -117,69 +251,4 @@ func arrived(next *messages.Config, a *messages.Arrived) {
 	if len(over) > 0 {
 		next.Change = fmt.Sprintf("%s arrived at %d", spans(over), a.Group)
 	}
-}
-
-// maxSpans is how many ranges a text names.
-const maxSpans = 8
-
-// spans writes buckets as ranges: "1-3, 7", or how many they are where that says more.
-func spans(buckets []uint32) string {
-	slices.Sort(buckets)
-	var all []string
-	for i := 0; i < len(buckets); {
-		j := i
-		for j+1 < len(buckets) && buckets[j+1] <= buckets[j]+1 {
-			j++
-		}
-		all = append(all, Span(buckets[i], buckets[j]))
-		i = j + 1
-	}
-	if len(all) > maxSpans {
-		return fmt.Sprintf("%d buckets", len(buckets))
-	}
-	return strings.Join(all, ", ")
-}
-
-// Span writes a range of buckets for people: "3" or "3-5".
-func Span(first, last uint32) string {
-	if first == last {
-		return fmt.Sprint(first)
-	}
-	return fmt.Sprintf("%d-%d", first, last)
-}
-
-// Diff says in lines what differs between two configs, for people.
-func Diff(a, b *messages.Config) []string {
-	var lines []string
-	for _, n := range b.Nodes {
-		switch old := findNode(a, n.Id); {
-		case old == nil:
-			lines = append(lines, fmt.Sprintf("+ node %d %s %s", n.Id, n.Name, n.Address))
-		case n.Removed && !old.Removed:
-			lines = append(lines, fmt.Sprintf("- node %d %s", n.Id, n.Name))
-		case !proto.Equal(old, n):
-			lines = append(lines, fmt.Sprintf("~ node %d %s %s -> %s", n.Id, n.Name, old.Address, n.Address))
-		}
-	}
-	for _, g := range b.Groups {
-		switch old := find(a, g.Id); {
-		case old == nil:
-			lines = append(lines, fmt.Sprintf("+ group %d on nodes %v", g.Id, g.Nodes))
-		case g.Left && !old.Left:
-			lines = append(lines, fmt.Sprintf("- group %d", g.Id))
-		case !slices.Equal(old.Nodes, g.Nodes):
-			lines = append(lines, fmt.Sprintf("~ group %d on nodes %v -> %v", g.Id, old.Nodes, g.Nodes))
-		}
-	}
-	for i := 0; i < len(b.Owners) && i < len(a.Owners); {
-		from, to, j := a.Owners[i], b.Owners[i], i
-		for j < len(b.Owners) && a.Owners[j] == from && b.Owners[j] == to {
-			j++
-		}
-		if from != to {
-			lines = append(lines, fmt.Sprintf("~ bucket %s: group %d -> %d", Span(uint32(i), uint32(j-1)), from, to))
-		}
-		i = j
-	}
-	return lines
 }

@@ -27,6 +27,9 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 	if config == nil {
 		return messages.Errorf(messages.Code_UNAVAILABLE, "the cluster is not born yet")
 	}
+	if v := command.GetIfVersion(); v != 0 && v != config.Version {
+		return messages.Errorf(messages.Code_CONFLICT, "the config is at version %d by now, not at %d: look again at what you want to change", config.Version, v)
+	}
 	switch op := command.GetOp().(type) {
 	case *messages.MetaCommand_AddNode:
 		return checkAddNode(config, op.AddNode)
@@ -38,6 +41,15 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 		return checkLeave(config, op.Leave.GetGroup())
 	case *messages.MetaCommand_Move:
 		return checkMove(config, op.Move)
+	case *messages.MetaCommand_SetNode:
+		return checkSetNode(config, op.SetNode, command.Why != "")
+	case *messages.MetaCommand_Place:
+		return checkPlace(config, op.Place)
+	case *messages.MetaCommand_SetPlacement:
+		if p := op.SetPlacement.GetPlacement(); p != messages.Placement_AUTOMATIC && p != messages.Placement_PAUSED {
+			return invalid("placement is automatic or paused, not %v", p)
+		}
+		return nil
 	case *messages.MetaCommand_Rebalance:
 		if len(active(config)) == 0 {
 			return invalid("there is no shard group to balance over")
@@ -63,8 +75,8 @@ func checkBirth(config *messages.Config, b *messages.Birth) *messages.Error {
 		return invalid("a birth needs a cluster id and its first node")
 	case b.Buckets == 0 || b.Buckets > messages.Slots:
 		return invalid("%d buckets: 1 to %d are possible", b.Buckets, messages.Slots)
-	case b.Groups == 0 || b.Groups > b.Buckets || b.Replicas == 0:
-		return invalid("%d groups of %d replicas: at least one of each, and no more groups than buckets", b.Groups, b.Replicas)
+	case b.Groups > b.Buckets || b.Replicas == 0:
+		return invalid("%d groups of %d replicas: at least one replica, and no more groups than buckets", b.Groups, b.Replicas)
 	}
 	return nil
 }
@@ -73,43 +85,116 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 	if a.GetName() == "" || a.GetAddress() == "" || a.GetToken() == 0 {
 		return invalid("a node needs a name, an address and a token")
 	}
+	if err := CheckLabels(a.Labels); err != nil {
+		return invalid("%v", err)
+	}
 	for _, n := range config.Nodes {
-		if n.Token == a.Token {
-			if n.Removed {
-				return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) was removed: start it with an empty data directory to join as a new node", n.Id, n.Name)
+		if n.Token == a.Token && n.Removed {
+			return messages.Errorf(messages.Code_CONFLICT, "%s was removed: start it with an empty data directory to join as a new node", title(n))
+		}
+		if n.Token == a.Token || n.Removed {
+			continue
+		}
+		if byToken(config, a.Token) != nil && (n.Name == a.Name || n.Address == a.Address) {
+			return messages.Errorf(messages.Code_CONFLICT, "%s at %s has that name or address: choose another, or remove that node first", title(n), n.Address)
+		}
+		if n.Name == a.Name {
+			if why := checkLoss(config, n); why != nil {
+				return why
 			}
 			continue
 		}
-		if !n.Removed && n.Name == a.Name {
-			return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s: choose another name, or remove that node first", a.Name, n.Id, n.Address)
-		}
-		if !n.Removed && n.Address == a.Address {
-			return messages.Errorf(messages.Code_CONFLICT, "address %s belongs to node %d (%s): remove that node first", a.Address, n.Id, n.Name)
+		if n.Address == a.Address {
+			return messages.Errorf(messages.Code_CONFLICT, "address %s belongs to %s: remove that node first", a.Address, title(n))
 		}
 	}
+	return checkZone(config, a)
+}
+
+// checkZone refuses a node without a zone where all others have one: it could not be told whether it shares one's fate.
+func checkZone(config *messages.Config, a *messages.AddNode) *messages.Error {
+	others := false
+	for _, n := range config.Nodes {
+		if n.Removed || n.Token == a.Token || n.Name == a.Name {
+			continue
+		}
+		if zone(n.Labels) == "" {
+			return nil
+		}
+		others = true
+	}
+	if others && zone(a.Labels) == "" {
+		return invalid("all other nodes say in which zone they are, and replicas are spread over zones: start it with --labels zone=…")
+	}
 	return nil
+}
+
+func checkSetNode(config *messages.Config, s *messages.SetNode, byPlacement bool) *messages.Error {
+	n := findNode(config, s.GetNode())
+	if n == nil || n.Removed {
+		return noNode(config, s.GetNode())
+	}
+	switch {
+	case s.State == messages.NodeState_LOST && !byPlacement:
+		return invalid("a node is lost when it is silent, not by command: drain or remove it")
+	case s.State == messages.NodeState_DRAINING && n.State != s.State && last(config, n):
+		return messages.Errorf(messages.Code_CONFLICT, "%s is the last one that can have data: let another node join first", title(n))
+	case s.State > messages.NodeState_LOST:
+		return invalid("unknown node state %d", s.State)
+	}
+	return nil
+}
+
+// takes tells whether a node may get replicas.
+func takes(n *messages.Node) bool { return !n.Removed && n.State == messages.NodeState_ACTIVE }
+
+// last tells whether no other node may get replicas.
+func last(config *messages.Config, n *messages.Node) bool {
+	return !slices.ContainsFunc(config.Nodes, func(other *messages.Node) bool { return other != n && takes(other) })
+}
+
+func noNode(config *messages.Config, id uint64) *messages.Error {
+	var there []uint64
+	for _, n := range config.Nodes {
+		if !n.Removed {
+			there = append(there, n.Id)
+		}
+	}
+	return invalid("node %d does not exist: the nodes are %v", id, there)
 }
 
 func checkRemoveNode(config *messages.Config, id uint64) *messages.Error {
 	n := findNode(config, id)
 	if n == nil {
-		return invalid("node %d does not exist", id)
+		return noNode(config, id)
 	}
-	for _, g := range config.Groups {
-		if slices.Contains(g.Nodes, id) && !n.Removed {
-			return messages.Errorf(messages.Code_CONFLICT, "node %d still has a replica of group %d", id, g.Id)
+	if n.Removed {
+		return nil
+	}
+	if last(config, n) {
+		return messages.Errorf(messages.Code_CONFLICT, "%s is the last one that can have data: let another node join, or undrain one", title(n))
+	}
+	return checkLoss(config, n)
+}
+
+// checkLoss refuses to forget a node that alone has some group's data.
+func checkLoss(config *messages.Config, n *messages.Node) *messages.Error {
+	for _, g := range groupsOn(config, n.Id) {
+		if !slices.ContainsFunc(g.Nodes, func(other uint64) bool { return other != n.Id && !findNode(config, other).Removed }) {
+			return messages.Errorf(messages.Code_CONFLICT, "%s is the only one with group %d, whose data would be lost: bring it back", title(n), g.Id)
 		}
 	}
 	return nil
 }
 
-func checkNodes(config *messages.Config, nodes []uint64) *messages.Error {
+// checkNodes refuses nodes on which a group cannot be. Those that it has may be gone already.
+func checkNodes(config *messages.Config, nodes, has []uint64) *messages.Error {
 	if len(nodes) == 0 {
 		return invalid("a group needs at least one node")
 	}
 	for i, id := range nodes {
-		if n := findNode(config, id); n == nil || n.Removed {
-			return invalid("node %d does not exist", id)
+		if n := findNode(config, id); n == nil || n.Removed && !slices.Contains(has, id) {
+			return noNode(config, id)
 		}
 		if slices.Contains(nodes[:i], id) {
 			return invalid("node %d is named twice", id)
@@ -128,7 +213,7 @@ func checkJoin(config *messages.Config, j *messages.JoinGroups) *messages.Error 
 			return invalid("group %d exists already: choose a new number above 0", g.Group)
 		}
 		seen[g.Group] = true
-		if why := checkNodes(config, g.Nodes); why != nil {
+		if why := checkNodes(config, g.Nodes, nil); why != nil {
 			return why
 		}
 	}
@@ -186,9 +271,35 @@ func checkMove(config *messages.Config, m *messages.MoveBuckets) *messages.Error
 	return nil
 }
 
+func checkPlace(config *messages.Config, p *messages.PlaceBuckets) *messages.Error {
+	if len(p.GetMoves()) == 0 {
+		return invalid("no bucket is named")
+	}
+	for i, m := range p.Moves {
+		if slices.ContainsFunc(p.Moves[:i], func(other *messages.BucketMove) bool { return other.Bucket == m.Bucket }) {
+			return invalid("bucket %d is named twice", m.Bucket)
+		}
+		if why := checkMove(config, &messages.MoveBuckets{First: m.Bucket, Last: m.Bucket, Group: m.To}); why != nil {
+			return why
+		}
+	}
+	return nil
+}
+
 func checkSetReplicas(config *messages.Config, s *messages.SetReplicas) *messages.Error {
-	if find(config, s.GetGroup()) == nil {
+	g := find(config, s.GetGroup())
+	if g == nil {
 		return invalid("group %d does not exist", s.GetGroup())
 	}
-	return checkNodes(config, s.Nodes)
+	if len(s.Nodes) == 0 && over(config, g) {
+		return nil
+	}
+	return checkNodes(config, s.Nodes, g.Nodes)
+}
+
+// over tells whether nobody needs anything of a group any more: it has left, and what it had has arrived elsewhere.
+func over(config *messages.Config, g *messages.Group) bool {
+	return g.Left && !slices.Contains(config.Owners, g.Id) && !slices.ContainsFunc(config.Arriving, func(b uint32) bool {
+		return config.Previous[b] == g.Id
+	})
 }

@@ -102,6 +102,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if next.Change != "" {
 		next.Version, next.TimeMs = m.config.GetVersion()+1, at.TimeMs
 		stampMoves(m.config, next)
+		stampNodes(m.config, next)
 		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(next)
 		if err != nil {
 			return nil, fmt.Errorf("encode config %d: %w", next.Version, err)
@@ -151,6 +152,15 @@ func stampMoves(before, next *messages.Config) {
 	}
 }
 
+// stampNodes notes since when nodes are in the state they are in.
+func stampNodes(before, next *messages.Config) {
+	for _, n := range next.Nodes {
+		if old := findNode(before, n.Id); old == nil || old.State != n.State || old.Removed != n.Removed {
+			n.SinceMs = next.TimeMs
+		}
+	}
+}
+
 // maxLog is how many versions one query lists.
 const maxLog = 1000
 
@@ -171,12 +181,6 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 		err = m.show(store, op.Show, reply)
 	case *messages.MetaQuery_Log:
 		err = m.list(store, op.Log, reply)
-	case *messages.MetaQuery_Rebalance:
-		for b, to := range Balance(m.config.Owners, active(m.config), m.config.Arriving) {
-			if from := m.config.Owners[b]; from != to {
-				reply.Meta.Moves = append(reply.Meta.Moves, &messages.BucketMove{Bucket: uint32(b), From: from, To: to})
-			}
-		}
 	default:
 		reply.Code, reply.Text = messages.Code_INVALID, "group 0 answers config queries only"
 	}

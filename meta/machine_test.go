@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
-	"pgregory.net/rapid"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
@@ -84,6 +83,19 @@ func move(first, last uint32, group uint64) *messages.MetaCommand {
 	return &messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: group}}}
 }
 
+func remove(node uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_RemoveNode{RemoveNode: &messages.RemoveNode{Node: node}}}
+}
+func state(node uint64, s messages.NodeState) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: node, State: s}}}
+}
+func replicas(group uint64, nodes ...uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: group, Nodes: nodes}}}
+}
+func place(bucket uint32, group uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{Moves: []*messages.BucketMove{{Bucket: bucket, To: group}}}}}
+}
+
 // arrived tells meta that everything is where the newest config wants it.
 func (r *replica) arrived() *messages.MetaCommand {
 	a := new(messages.Arrived)
@@ -123,9 +135,17 @@ func TestRefusals(t *testing.T) {
 		{join(5, 1, 1), messages.Code_INVALID, "named twice"},
 		{join(5, 77), messages.Code_INVALID, "node 77 does not exist"},
 		{leave(7), messages.Code_INVALID, "no shard group"},
-		{add(&messages.AddNode{Name: "n1", Address: "x:1", Token: 5}), messages.Code_CONFLICT, "taken by node 1"},
 		{add(&messages.AddNode{Name: "new", Address: "h:2", Token: 5}), messages.Code_CONFLICT, "belongs to node 2"},
-		{&messages.MetaCommand{Op: &messages.MetaCommand_RemoveNode{RemoveNode: &messages.RemoveNode{Node: 2}}}, messages.Code_CONFLICT, "still has a replica"},
+		{remove(9), messages.Code_INVALID, "the nodes are [1 2 3]"},
+		{state(9, messages.NodeState_DRAINING), messages.Code_INVALID, "the nodes are [1 2 3]"},
+		{state(2, messages.NodeState_LOST), messages.Code_INVALID, "not by command"},
+		{&messages.MetaCommand{IfVersion: 2, Op: leave(2).Op}, messages.Code_CONFLICT, fmt.Sprintf("at version %d by now, not at 2", before)},
+		{replicas(1), messages.Code_INVALID, "at least one node"},
+		{place(3, 9), messages.Code_INVALID, "group 9 is no shard group"},
+		{place(99, 1), messages.Code_INVALID, "buckets are 0-15"},
+		{&messages.MetaCommand{Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{}}}, messages.Code_INVALID, "no bucket"},
+		{&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: 7}}}, messages.Code_INVALID, "automatic or paused"},
+		{add(&messages.AddNode{Name: "n4", Address: "h:4", Token: 5, Labels: []string{"zone"}}), messages.Code_INVALID, "say key=value"},
 		{&messages.MetaCommand{}, messages.Code_INVALID, "unknown config command"},
 	} {
 		reply := r.do(c.command)
@@ -196,66 +216,6 @@ func TestOneMoveAtATime(t *testing.T) {
 	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
 	require.Empty(t, r.config().Arriving)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 1)).Code)
-}
-
-func TestPlan(t *testing.T) {
-	r := newReplica(t)
-	alive := func(uint64) bool { return true }
-	r.do(birth())
-	require.Empty(t, meta.Plan(r.config(), alive))
-	r.do(add(card(2)))
-	r.do(add(card(3)))
-	for steps := 0; len(meta.Plan(r.config(), alive)) > 0; steps++ {
-		require.Less(t, steps, 5)
-		require.Equal(t, messages.Code_OK, r.do(meta.Plan(r.config(), alive)[0]).Code)
-	}
-	require.Equal(t, []uint64{1, 2, 3}, r.config().Groups[0].Nodes)
-	require.Len(t, r.config().Groups, 3)
-	require.Empty(t, meta.Orphans(r.config()))
-	require.Equal(t, []uint64{2, 3, 1}, r.config().Groups[2].Nodes, "preferred leaders are spread")
-}
-
-func TestBalance(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		owners := rapid.SliceOfN(rapid.Uint64Range(0, 6), 1, 64).Draw(t, "owners")
-		groups := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 6), 1, 5, rapid.ID[uint64]).Draw(t, "groups")
-		next := meta.Balance(owners, groups, nil)
-		count := map[uint64]int{}
-		for _, g := range groups {
-			count[g] = 0
-		}
-		moved := 0
-		for b, g := range next {
-			if _, ok := count[g]; !ok {
-				t.Fatalf("bucket %d went to %d", b, g)
-			}
-			count[g]++
-			if g != owners[b] {
-				moved++
-			}
-		}
-		low, high, least := len(owners), 0, 0
-		have := map[uint64]int{}
-		for _, g := range owners {
-			have[g]++
-		}
-		for g, n := range count {
-			low, high = min(low, n), max(high, n)
-			least += max(0, n-have[g])
-		}
-		if high-low > 1 {
-			t.Fatalf("unbalanced: %v", count)
-		}
-		if moved != least {
-			t.Fatalf("%d moves where %d would do", moved, least)
-		}
-		again := meta.Balance(next, groups, nil)
-		for b := range next {
-			if again[b] != next[b] {
-				t.Fatalf("a balanced table was changed")
-			}
-		}
-	})
 }
 
 func TestDiff(t *testing.T) {

@@ -2,124 +2,281 @@ package meta
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Balance evens out how many buckets each group owns, with the fewest moves: no group then has two more than
-// another, buckets without a living owner are placed first, and a balanced table is left alone. Buckets of fixed
-// (ascending) stay where they are, even if that leaves the table uneven. It is deterministic.
-func Balance(owners, groups []uint64, fixed []uint32) []uint64 {
-	next := slices.Clone(owners)
-	if len(groups) == 0 {
-		return next
+// Seen is what the meta leader sees of nodes and groups right now. It never enters the log: it only tells which steps are
+// worth a try, and none of them is unsafe if it is wrong.
+type Seen struct {
+	Alive   func(node uint64) bool  // heard of lately: who is not gets nothing new
+	Lost    func(node uint64) bool  // silent for so long that others shall get what it has; nil: nobody
+	Settled func(group uint64) bool // its members are those that the config wants; nil: all are
+	Bytes   []uint64                // of each bucket, roughly; nil: not known
+}
+
+// At once there are at most so many groups with members on the way, and so many buckets.
+const (
+	maxGroupsMoving  = 2
+	maxBucketsMoving = 16
+)
+
+// plan is one look at a config. Its rules are asked in an order in which no rule undoes what an earlier one has done, and
+// each takes something that only it makes smaller: so a plan comes to an end.
+type plan struct {
+	config *messages.Config
+	seen   Seen
+}
+
+// Plan is what placement wants next, as commands to propose one after the other; empty when all is as it should be, or
+// placement is paused, or what is under way must end first.
+func Plan(config *messages.Config, seen Seen) []*messages.MetaCommand {
+	if config.Placement == messages.Placement_PAUSED {
+		return nil
 	}
-	groups = slices.Sorted(slices.Values(groups))
-	count := map[uint64]int{}
-	var homeless []int
-	for b, owner := range next {
-		if slices.Contains(groups, owner) {
-			count[owner]++
-		} else {
-			homeless = append(homeless, b)
-		}
+	if seen.Lost == nil {
+		seen.Lost = func(uint64) bool { return false }
 	}
-	least := func() uint64 {
-		return slices.MinFunc(groups, func(a, b uint64) int { return cmp.Or(cmp.Compare(count[a], count[b]), cmp.Compare(a, b)) })
+	if seen.Settled == nil {
+		seen.Settled = func(uint64) bool { return true }
 	}
-	for _, b := range homeless {
-		g := least()
-		next[b] = g
-		count[g]++
-	}
-	givers := slices.Clone(groups)
-	for {
-		low := least()
-		high := slices.MinFunc(givers, func(a, b uint64) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
-		if count[high]-count[low] < 2 {
-			return next
-		}
-		b := lastOf(next, high, fixed)
-		if b < 0 {
-			if givers = slices.DeleteFunc(givers, func(g uint64) bool { return g == high }); len(givers) == 0 {
-				return next // the rest is on its way; a later rebalance goes on
+	p := &plan{config: config, seen: seen}
+	for _, rule := range []func() []*messages.MetaCommand{
+		p.states, p.repairMeta, p.firstGroups, p.repair, p.end, p.groups, p.zones, p.spread, p.leaders, p.buckets, p.pause,
+	} {
+		if steps := rule(); len(steps) > 0 {
+			for _, s := range steps {
+				s.IfVersion = config.Version
 			}
-			continue
+			return steps
 		}
-		next[b] = low
-		count[high]--
-		count[low]++
 	}
+	return nil
 }
 
-func lastOf(owners []uint64, group uint64, fixed []uint32) int {
-	for b := len(owners) - 1; b >= 0; b-- {
-		if _, stays := slices.BinarySearch(fixed, uint32(b)); owners[b] == group && !stays {
-			return b
+// Whole is everything that a rebalance would do from a config on, step by step, as if each step ended at once. most
+// bounds how many steps.
+func Whole(config *messages.Config, seen Seen, most int) (steps []*messages.PlanStep) {
+	config = proto.Clone(config).(*messages.Config)
+	config.Pinned, config.Arriving, config.Placement = nil, nil, messages.Placement_AUTOMATIC
+	seen.Settled = nil
+	for len(steps) < most {
+		plan := Plan(config, seen)
+		if len(plan) == 0 || Check(config, plan[0]) != nil {
+			break
 		}
+		next := change(config, plan[0])
+		next.Version++
+		steps = append(steps, describe(config, plan[0])...)
+		config = next
 	}
-	return -1
+	return steps[:min(len(steps), most)]
 }
 
-// metaReplicas is how many replicas meta wants with that many nodes.
-func metaReplicas(nodes int) int {
-	switch {
-	case nodes >= 7:
-		return 5
-	case nodes >= 3:
-		return 3
+// describe says for people what a step does.
+func describe(config *messages.Config, c *messages.MetaCommand) []*messages.PlanStep {
+	step := func(what, from, to string) []*messages.PlanStep {
+		return []*messages.PlanStep{{What: what, From: from, To: to, Why: c.Why}}
 	}
-	return 1
+	switch op := c.Op.(type) {
+	case *messages.MetaCommand_SetReplicas:
+		g := find(config, op.SetReplicas.Group)
+		what := fmt.Sprintf("replicas of group %d", g.Id)
+		if sameNodes(g.Nodes, op.SetReplicas.Nodes) {
+			what = fmt.Sprintf("leader of group %d", g.Id)
+		}
+		return step(what, fmt.Sprint(g.Nodes), fmt.Sprint(op.SetReplicas.Nodes))
+	case *messages.MetaCommand_Join:
+		var all []*messages.PlanStep
+		for _, g := range op.Join.Groups {
+			all = append(all, step(fmt.Sprintf("group %d", g.Group), "", fmt.Sprint(g.Nodes))...)
+		}
+		return all
+	case *messages.MetaCommand_Leave:
+		return step(fmt.Sprintf("group %d", op.Leave.Group), fmt.Sprint(find(config, op.Leave.Group).Nodes), "")
+	case *messages.MetaCommand_SetNode:
+		n := findNode(config, op.SetNode.Node)
+		return step(title(n), n.State.String(), op.SetNode.State.String())
+	case *messages.MetaCommand_Place:
+		return describeMoves(op.Place.Moves, c.Why)
+	}
+	return nil
 }
 
-// Plan is what placement wants next, as commands to propose one after the other; empty when all is as it should be.
-// alive is a hint: who is not gets nothing new.
-func Plan(config *messages.Config, alive func(node uint64) bool) []*messages.MetaCommand {
-	var nodes []uint64
-	for _, n := range config.Nodes {
-		if !n.Removed && alive(n.Id) {
-			nodes = append(nodes, n.Id)
+func describeMoves(moves []*messages.BucketMove, why string) (all []*messages.PlanStep) {
+	type way struct{ from, to uint64 }
+	buckets := map[way][]uint32{}
+	var order []way
+	for _, m := range moves {
+		w := way{m.From, m.To}
+		if buckets[w] == nil {
+			order = append(order, w)
 		}
+		buckets[w] = append(buckets[w], m.Bucket)
 	}
-	var plan []*messages.MetaCommand
-	if g := find(config, uint64(messages.Meta)); g != nil {
-		if grown := grow(g.Nodes, nodes, metaReplicas(len(nodes))); len(grown) > len(g.Nodes) {
-			plan = append(plan, &messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{
-				SetReplicas: &messages.SetReplicas{Group: g.Id, Nodes: grown},
-			}})
-		}
+	for _, w := range order {
+		all = append(all, &messages.PlanStep{
+			What: "buckets " + spans(buckets[w]), From: fmt.Sprintf("group %d", w.from), To: fmt.Sprintf("group %d", w.to), Why: why,
+		})
 	}
-	if len(config.Groups) == 1 && len(nodes) >= int(config.Expect) && len(nodes) > 0 {
-		plan = append(plan, &messages.MetaCommand{Op: &messages.MetaCommand_Join{
-			Join: &messages.JoinGroups{Groups: firstGroups(int(config.GroupsWanted), int(config.Replicas), nodes)},
+	return all
+}
+
+// states notes which nodes are lost, and which are back.
+func (p *plan) states() (steps []*messages.MetaCommand) {
+	set := func(n *messages.Node, state messages.NodeState, why string) {
+		steps = append(steps, &messages.MetaCommand{Why: why, Op: &messages.MetaCommand_SetNode{
+			SetNode: &messages.SetNode{Node: n.Id, State: state},
 		}})
 	}
-	return plan
-}
-
-func grow(have, nodes []uint64, want int) []uint64 {
-	grown := slices.Clone(have)
-	for _, n := range nodes {
-		if len(grown) < want && !slices.Contains(grown, n) {
-			grown = append(grown, n)
+	for _, n := range p.config.Nodes {
+		switch {
+		case n.Removed:
+		case n.State == messages.NodeState_ACTIVE && p.seen.Lost(n.Id):
+			set(n, messages.NodeState_LOST, "it is silent for too long")
+		case n.State == messages.NodeState_LOST && p.seen.Alive(n.Id):
+			set(n, messages.NodeState_ACTIVE, "it is heard again")
 		}
 	}
-	return grown
+	return steps
 }
 
-// firstGroups spreads groups and their preferred leaders over nodes, round robin.
-func firstGroups(groups, replicas int, nodes []uint64) []*messages.NewGroup {
-	replicas = min(replicas, len(nodes))
-	var all []*messages.NewGroup
-	for g := range groups {
+// firstGroups makes all groups at once, when the nodes that were awaited at birth are in.
+func (p *plan) firstGroups() []*messages.MetaCommand {
+	nodes := p.takers()
+	if len(p.config.Groups) > 1 || len(nodes) < int(p.config.Expect) || len(nodes) == 0 {
+		return nil
+	}
+	j := new(messages.JoinGroups)
+	replicas := min(int(p.config.Replicas), len(nodes))
+	for g := range p.groupsWanted() {
 		n := &messages.NewGroup{Group: uint64(g + 1)}
 		for r := range replicas {
 			n.Nodes = append(n.Nodes, nodes[(g+r)%len(nodes)])
 		}
-		all = append(all, n)
+		j.Groups = append(j.Groups, n)
+	}
+	return []*messages.MetaCommand{{Why: "all awaited nodes are in", Op: &messages.MetaCommand_Join{Join: j}}}
+}
+
+// groupsWanted is how many shard groups there should be.
+func (p *plan) groupsWanted() int {
+	if p.config.GroupsWanted != 0 {
+		return int(p.config.GroupsWanted)
+	}
+	return max(1, min(p.members(), len(p.config.Owners)))
+}
+
+// members counts the nodes that are meant to stay: lost ones may come back.
+func (p *plan) members() (count int) {
+	for _, n := range p.config.Nodes {
+		if !n.Removed && n.State != messages.NodeState_DRAINING {
+			count++
+		}
+	}
+	return count
+}
+
+// takers are the nodes that may get something new, by id.
+func (p *plan) takers() (all []uint64) {
+	for _, n := range p.config.Nodes {
+		if takes(n) && p.seen.Alive(n.Id) {
+			all = append(all, n.Id)
+		}
 	}
 	return all
+}
+
+// groups makes a group that is missing, or ends one that is too much and has no bucket any more.
+func (p *plan) groups() []*messages.MetaCommand {
+	have, wanted := active(p.config), p.groupsWanted()
+	why := fmt.Sprintf("%d groups for %d nodes", wanted, p.members())
+	switch {
+	case len(have) == 0:
+	case len(have) < wanted:
+		nodes := p.newGroup()
+		if len(nodes) == 0 {
+			return nil
+		}
+		id := p.config.Groups[len(p.config.Groups)-1].Id + 1
+		return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Join{
+			Join: &messages.JoinGroups{Groups: []*messages.NewGroup{{Group: id, Nodes: nodes}}},
+		}}}
+	case len(have) > wanted:
+		for _, g := range have[wanted:] {
+			if !slices.Contains(p.config.Owners, g) {
+				return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: g}}}}
+			}
+		}
+	}
+	return nil
+}
+
+// end takes the nodes from groups that nobody needs any more.
+func (p *plan) end() []*messages.MetaCommand {
+	for _, g := range p.config.Groups {
+		if len(g.Nodes) > 0 && over(p.config, g) {
+			return []*messages.MetaCommand{setNodes(g, nil, "its buckets have arrived elsewhere")}
+		}
+	}
+	return nil
+}
+
+// buckets moves buckets off groups that are too much, evens out how many each group has, and then how many bytes.
+func (p *plan) buckets() []*messages.MetaCommand {
+	have := active(p.config)
+	keep := slices.DeleteFunc(slices.Clone(have[:min(len(have), p.groupsWanted())]), func(id uint64) bool { return !p.works(find(p.config, id)) })
+	most := maxBucketsMoving - len(p.config.Arriving)
+	if len(keep) == 0 || most <= 0 {
+		return nil
+	}
+	stuck := p.stuck(have)
+	fixed := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.config.Arriving, p.pinned(keep), stuck))))
+	l := Limits{Fixed: fixed, Bytes: p.seen.Bytes, Most: most}
+	next, why := Balance(p.config.Owners, keep, l), "groups have unequal numbers of buckets"
+	if slices.Equal(next, p.config.Owners) && len(p.config.Arriving) == 0 {
+		next, why = Swap(p.config.Owners, keep, l), "groups have unequal numbers of bytes"
+	}
+	var moves []*messages.BucketMove
+	for b, to := range next {
+		if from := p.config.Owners[b]; from != to {
+			moves = append(moves, &messages.BucketMove{Bucket: uint32(b), From: from, To: to})
+		}
+	}
+	if len(moves) == 0 {
+		return nil
+	}
+	return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{Moves: moves}}}}
+}
+
+// pinned are the buckets that stay where an operator put them, as long as that group stays.
+func (p *plan) pinned(keep []uint64) []uint32 {
+	return slices.DeleteFunc(slices.Clone(p.config.Pinned), func(b uint32) bool { return !slices.Contains(keep, p.config.Owners[b]) })
+}
+
+// stuck are the buckets of groups that cannot give them away now, because most of their replicas are dead.
+func (p *plan) stuck(have []uint64) (all []uint32) {
+	for b, owner := range p.config.Owners {
+		if slices.Contains(have, owner) && !p.works(find(p.config, owner)) {
+			all = append(all, uint32(b))
+		}
+	}
+	return all
+}
+
+// pause ends a single run of placement when nothing is left to do.
+func (p *plan) pause() []*messages.MetaCommand {
+	if p.config.Placement != messages.Placement_ONCE || len(p.config.Arriving) > 0 ||
+		slices.ContainsFunc(p.config.Groups, func(g *messages.Group) bool { return len(g.Nodes) > 0 && !p.seen.Settled(g.Id) }) {
+		return nil
+	}
+	return []*messages.MetaCommand{{Why: "nothing is left to do", Op: &messages.MetaCommand_SetPlacement{
+		SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED},
+	}}}
 }
 
 // Orphans are the buckets without owner.
@@ -151,7 +308,17 @@ func findNode(config *messages.Config, id uint64) *messages.Node {
 	return nil
 }
 
-// active are the shard groups that may own buckets.
+func sameNodes(a, b []uint64) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func setNodes(g *messages.Group, nodes []uint64, why string) *messages.MetaCommand {
+	return &messages.MetaCommand{Why: why, Op: &messages.MetaCommand_SetReplicas{
+		SetReplicas: &messages.SetReplicas{Group: g.Id, Nodes: nodes},
+	}}
+}
+
+// active are the shard groups that may own buckets, by id.
 func active(config *messages.Config) []uint64 {
 	var all []uint64
 	for _, g := range config.Groups {
@@ -159,5 +326,6 @@ func active(config *messages.Config) []uint64 {
 			all = append(all, g.Id)
 		}
 	}
+	slices.SortFunc(all, cmp.Compare[uint64])
 	return all
 }

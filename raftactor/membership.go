@@ -12,18 +12,20 @@ import (
 type Desire struct {
 	Nodes []uint64
 	Birth bool // the group was just made: its preferred leader campaigns at once
+	Yield bool // this replica should not lead: it hands over as soon as the preferred leader is up to date
 }
 
 type desire struct {
 	nodes []uint64
 	birth bool
+	yield bool
 	ticks int // since this replica leads without being the preferred leader while that one is up to date
 }
 
 // preferTicks is how long a preferred leader must have been up to date before it gets the leadership back: 10 s.
 const preferTicks = 200
 
-func (d *desire) want(nodes []uint64, birth bool) { d.nodes, d.birth = nodes, d.birth || birth }
+func (d *desire) want(m Desire) { d.nodes, d.birth, d.yield = m.Nodes, d.birth || m.Birth, m.Yield }
 
 // tidy is what a replica does between requests: membership, preferred leader, compaction.
 func (p *Peer) tidy() {
@@ -88,7 +90,7 @@ func (p *Peer) reconcile() bool {
 		p.desire.ticks = 0
 		return true
 	}
-	if p.desire.ticks++; p.desire.ticks >= preferTicks {
+	if p.desire.ticks++; p.desire.ticks >= preferTicks || p.desire.yield {
 		p.desire.ticks = 0
 		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
 	}

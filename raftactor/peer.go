@@ -134,7 +134,7 @@ func (p *Peer) on(message any) {
 	case staged:
 		p.onStaged(m)
 	case Desire:
-		p.desire.want(m.Nodes, m.Birth)
+		p.desire.want(m)
 		if p.core.Soft().Role == raft.Leader {
 			p.core.Stir()
 		}

@@ -179,6 +179,8 @@ func TestConfigChainIsTheSameEverywhere(t *testing.T) {
 	}}})
 	change(&messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: 3}}})
 	change(move(4, 7, 9))
+	s.RunUntil(func() bool { return false }, 5*time.Second) // placement takes the nodes off group 3, and evens out the rest
+	settled(t, s)
 	newest := status(t, s.Members[0]).ConfigVersion
 	chain := func() (all []*messages.Config) {
 		for v := uint64(1); v <= newest; v++ {
@@ -404,6 +406,10 @@ func TestClusterOfOne(t *testing.T) {
 func TestMembersChangeUnderLoad(t *testing.T) {
 	s := born(t, 171, clustertest.Options{Nodes: 5, Groups: 1})
 	admin := s.Client("admin")
+	_, err := admin.Do(&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{
+		SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED},
+	}})
+	require.NoError(t, err)
 	work := s.Work(4, s.Now()+30*time.Second, 50*time.Millisecond)
 	for _, nodes := range [][]uint64{{1, 2}, {1, 2, 3}, {5, 4, 3, 2, 1}, {4, 5, 1}} {
 		_, err := admin.Do(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: 1, Nodes: nodes}}})

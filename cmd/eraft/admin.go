@@ -19,25 +19,30 @@ import (
 )
 
 func adminCommands() []*cobra.Command {
-	dry := false
-	rebalance := data("rebalance", "Even out buckets over groups with the fewest moves", exactly(0, 0, "no arguments"),
-		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
-			if !dry {
-				return r.changed(cl.Rebalance(c.Context()))
-			}
-			moves, err := cl.Plan(c.Context())
-			if err != nil {
-				return err
-			}
-			return r.moves(moves)
-		})
-	rebalance.Flags().BoolVar(&dry, "dry-run", false, "only print what would move")
 	return []*cobra.Command{
-		data("move BUCKET[-BUCKET] GROUP", "Give buckets to a group", exactly(2, 2, "BUCKET[-BUCKET] GROUP"), move),
-		data("join GROUP NODE[,NODE…]", "Add a group and give it its share of buckets", exactly(2, 2, "GROUP NODES"), join),
-		data("leave GROUP", "Give a group's buckets to the others", exactly(1, 1, "GROUP"), leave),
-		rebalance,
+		change("move BUCKET[-BUCKET] GROUP", "Give buckets to a group, where they stay until a rebalance", exactly(2, 2, "BUCKET[-BUCKET] GROUP"), move),
+		change("join GROUP NODE[,NODE…]", "Add a group and give it its share of buckets", exactly(2, 2, "GROUP NODES"), join),
+		change("leave GROUP", "Give a group's buckets to the others", exactly(1, 1, "GROUP"), leave),
+		drainCommand(),
+		change("undrain NODE", "Take a drain back", exactly(1, 1, "NODE"), setNode(messages.NodeState_ACTIVE)),
+		change("remove NODE", "Forget a node that is dead; others get what it had", exactly(1, 1, "NODE"), remove),
+		rebalanceCommand(),
 	}
+}
+
+// change makes a command that has one config command committed.
+func change(use, short string, args cobra.PositionalArgs, make func(*cobra.Command, *client.Client, []string) (*messages.MetaCommand, error)) *cobra.Command {
+	version := uint64(0)
+	c := data(use, short, args, func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+		command, err := make(c, cl, args)
+		if err != nil {
+			return err
+		}
+		command.IfVersion = version
+		return r.changed(cl.Change(c.Context(), command))
+	})
+	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: somebody else was quicker")
+	return c
 }
 
 func number(what, text string, bits int) (uint64, error) {
@@ -48,48 +53,44 @@ func number(what, text string, bits int) (uint64, error) {
 	return n, nil
 }
 
-func move(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+func move(_ *cobra.Command, _ *client.Client, args []string) (*messages.MetaCommand, error) {
 	low, high, ranged := strings.Cut(args[0], "-")
 	if !ranged {
 		high = low
 	}
 	first, err := number("bucket", low, 32)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last, err := number("bucket", high, 32)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	group, err := number("group", args[1], 64)
-	if err != nil {
-		return err
-	}
-	return r.changed(cl.Move(c.Context(), uint32(first), uint32(last), group))
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Move{
+		Move: &messages.MoveBuckets{First: uint32(first), Last: uint32(last), Group: group},
+	}}, err
 }
 
-func join(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+func join(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaCommand, error) {
 	group, err := number("group", args[0], 64)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var nodes []uint64
+	g := &messages.NewGroup{Group: group}
 	for _, text := range strings.Split(args[1], ",") {
-		node, err := number("node", text, 64)
+		id, err := node(c, cl, text)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		nodes = append(nodes, node)
+		g.Nodes = append(g.Nodes, id)
 	}
-	return r.changed(cl.JoinGroup(c.Context(), group, nodes))
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Join{Join: &messages.JoinGroups{Groups: []*messages.NewGroup{g}}}}, nil
 }
 
-func leave(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+func leave(_ *cobra.Command, _ *client.Client, args []string) (*messages.MetaCommand, error) {
 	group, err := number("group", args[0], 64)
-	if err != nil {
-		return err
-	}
-	return r.changed(cl.LeaveGroup(c.Context(), group))
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: group}}}, err
 }
 
 func (r *remote) changed(config *messages.Config, err error) error {
@@ -101,23 +102,6 @@ func (r *remote) changed(config *messages.Config, err error) error {
 	}
 	fmt.Printf("config %d\n", config.GetVersion())
 	return nil
-}
-
-func (r *remote) moves(moves []*messages.BucketMove) error {
-	if r.output == "json" {
-		if moves == nil {
-			moves = []*messages.BucketMove{}
-		}
-		return json.NewEncoder(os.Stdout).Encode(moves)
-	}
-	if len(moves) == 0 {
-		fmt.Println("nothing to move")
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	for _, m := range moves {
-		fmt.Fprintf(w, "bucket %d\tgroup %d\t-> %d\n", m.Bucket, m.From, m.To)
-	}
-	return w.Flush()
 }
 
 func printConfig(config *messages.Config) error {
@@ -205,63 +189,4 @@ func configDiff(c *cobra.Command, cl *client.Client, r *remote, args []string) e
 		fmt.Println(line)
 	}
 	return nil
-}
-
-// document is the part of /api/v1/status that is printed as tables.
-type document struct {
-	Node          string   `json:"node"`
-	ConfigVersion uint64   `json:"config_version"`
-	Ready         bool     `json:"ready"`
-	Waiting       []string `json:"waiting_for"`
-	Nodes         []struct {
-		ID                uint64
-		Name, Addr, State string
-	} `json:"nodes"`
-	Groups []struct {
-		ID, Leader, Term, Commit, Applied uint64
-		Replicas                          []uint64
-	} `json:"groups"`
-	Buckets struct {
-		Count  int
-		Moving []uint32
-	} `json:"buckets"`
-}
-
-func statusCommand() *cobra.Command {
-	return data("status", "Show how the cluster is", exactly(0, 0, "no arguments"),
-		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
-			var body []byte
-			var err error
-			for _, seed := range r.seeds {
-				if body, err = status(c, cl, seed); err == nil {
-					break
-				}
-			}
-			if err != nil {
-				return err
-			}
-			if r.output == "json" {
-				_, err := os.Stdout.Write(body)
-				return err
-			}
-			return printStatus(body)
-		})
-}
-
-func printStatus(body []byte) error {
-	var d document
-	if err := json.Unmarshal(body, &d); err != nil {
-		return fmt.Errorf("status cannot be read: %w", err)
-	}
-	fmt.Printf("seen by %s: config %d, ready %v, %d buckets, %d moving\n", d.Node, d.ConfigVersion, d.Ready, d.Buckets.Count, len(d.Buckets.Moving))
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tNAME\tADDRESS\tSTATE")
-	for _, n := range d.Nodes {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", n.ID, n.Name, n.Addr, n.State)
-	}
-	fmt.Fprintln(w, "GROUP\tLEADER\tTERM\tCOMMIT\tAPPLIED\tREPLICAS")
-	for _, g := range d.Groups {
-		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%v\n", g.ID, g.Leader, g.Term, g.Commit, g.Applied, g.Replicas)
-	}
-	return w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
@@ -36,7 +37,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{`bucket "x" is not a number`, append([]string{"move", "x", "1"}, nobody...)},
 		{`group "y" is not a number`, append([]string{"move", "1-2", "y"}, nobody...)},
-		{`node "z" is not a number`, append([]string{"join", "1", "2,z"}, nobody...)},
+		{`group "z" is not a number`, append([]string{"join", "z", "2"}, nobody...)},
 		{`version "v" is not a number`, append([]string{"config", "show", "v"}, nobody...)},
 		{`"w" is not an integer`, append([]string{"incr", "k", "w"}, nobody...)},
 		{"needs log, show or diff", []string{"config", "nonsense"}},
@@ -76,7 +77,7 @@ func TestServerConfig(t *testing.T) {
 	c, err := parse(t, "--groups", "4")
 	require.NoError(t, err)
 	require.Equal(t, cluster.Config{
-		Name: "environment", Listen: "127.0.0.1:7400", Seeds: []string{"a:1", "b:2"}, Buckets: 8, Groups: 4, Insecure: true,
+		Name: "environment", Listen: "127.0.0.1:7400", Seeds: []string{"a:1", "b:2"}, Buckets: 8, Groups: 4, Insecure: true, ReplaceAfter: 10 * time.Minute,
 	}, c)
 	t.Setenv("ERAFT_SEEDS", "c:3,d:4")
 	c, err = parse(t)
@@ -101,6 +102,7 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 	values := map[string]string{
 		"name": "n", "data": "d", "listen": "h:1", "advertise": "h:2", "seeds": "s:1", "expect": "2", "resp": "r:1",
 		"http": "h:3", "buckets": "4", "groups": "3", "replicas": "5", "insecure": "true", "log-format": "json",
+		"labels": "zone=a,rack=b", "replace-after": "1m",
 	}
 	flags := serverCommand().Flags()
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -115,7 +117,7 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 	require.Equal(t, "json", format)
 	require.Equal(t, cluster.Config{
 		Name: "n", Dir: "d", Listen: "h:1", Advertise: "h:2", Seeds: []string{"s:1"}, Expect: 2, RESP: "r:1", HTTP: "h:3",
-		Buckets: 4, Groups: 3, Replicas: 5, Insecure: true,
+		Buckets: 4, Groups: 3, Replicas: 5, Insecure: true, Labels: []string{"zone=a", "rack=b"}, ReplaceAfter: time.Minute,
 	}, config)
 }
 

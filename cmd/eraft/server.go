@@ -39,8 +39,10 @@ func serverCommand() *cobra.Command {
 	f.String("resp", "", "host:port for Redis clients")
 	f.String("http", "", "host:port for health, metrics and status")
 	f.Int("buckets", 0, "buckets of a new cluster, fixed for ever (default 256)")
-	f.Int("groups", 0, "shard groups of a new cluster (default: --expect)")
+	f.Int("groups", 0, "shard groups of a new cluster (default: as many as nodes)")
 	f.Int("replicas", 0, "replicas per group of a new cluster (default 3)")
+	f.StringSlice("labels", nil, "key=value,… of this node; replicas are spread over the values of zone")
+	f.Duration("replace-after", 10*time.Minute, "replace a node that is silent for so long")
 	f.Bool("insecure", false, "allow listening beyond loopback without TLS")
 	f.String("config", "", "YAML file with any of these")
 	f.String("log-format", "text", "text or json")
@@ -82,7 +84,7 @@ func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
 	}
 	environment := env.Provider(".", env.Opt{Prefix: "ERAFT_", TransformFunc: func(key, value string) (string, any) {
 		key = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, "ERAFT_")), "_", "-")
-		if key == "seeds" {
+		if key == "seeds" || key == "labels" {
 			return key, strings.Split(value, ",")
 		}
 		return key, value
@@ -122,13 +124,19 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 		return cluster.Config{}, "", fmt.Errorf("log-format is text or json, not %q", format)
 	}
 	seeds, seedsErr := flags.GetStringSlice("seeds")
+	labels, labelsErr := flags.GetStringSlice("labels")
+	replaceAfter, replaceErr := flags.GetDuration("replace-after")
+	if len(labels) == 0 {
+		labels = nil
+	}
 	insecure, insecureErr := flags.GetBool("insecure")
 	c = cluster.Config{
 		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
 		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), HTTP: text("http"),
 		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
+		Labels: labels, ReplaceAfter: replaceAfter,
 	}
-	return c, format, errors.Join(err, seedsErr, insecureErr)
+	return c, format, errors.Join(err, seedsErr, insecureErr, labelsErr, replaceErr)
 }
 
 // closeTimeout bounds a graceful stop.

@@ -2,12 +2,140 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eraft-io/eraft/client"
 )
+
+// document is the part of /api/v1/status that is printed as tables.
+type document struct {
+	Node          string   `json:"node"`
+	ConfigVersion uint64   `json:"config_version"`
+	Ready         bool     `json:"ready"`
+	Waiting       []string `json:"waiting_for"`
+	Nodes         []struct {
+		ID                uint64
+		Name, Addr, State string
+		Labels            []string
+		Drain             *struct {
+			Percent    int
+			ETASeconds int64 `json:"eta_seconds"`
+		}
+	} `json:"nodes"`
+	Groups []struct {
+		ID, Leader, Term, Commit, Applied uint64
+		Replicas                          []uint64
+	} `json:"groups"`
+	Buckets struct {
+		Count  int
+		Moving []uint32
+		Owners []uint64
+	} `json:"buckets"`
+	Placement struct {
+		Mode   string
+		Known  bool
+		Pinned []uint32
+		Steps  []step
+	} `json:"placement"`
+}
+
+func statusCommand() *cobra.Command {
+	return data("status", "Show how the cluster is", exactly(0, 0, "no arguments"),
+		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
+			body, err := r.status(c, cl)
+			if err != nil {
+				return err
+			}
+			if r.output == "json" {
+				_, err := os.Stdout.Write(body)
+				return err
+			}
+			return printStatus(body)
+		})
+}
+
+func printStatus(body []byte) error {
+	var d document
+	if err := json.Unmarshal(body, &d); err != nil {
+		return fmt.Errorf("status cannot be read: %w", err)
+	}
+	fmt.Printf("seen by %s: config %d, ready %v, %d buckets, %d moving\n", d.Node, d.ConfigVersion, d.Ready, d.Buckets.Count, len(d.Buckets.Moving))
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tNAME\tADDRESS\tSTATE\tLABELS")
+	for i, n := range d.Nodes {
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s%s\t%s\n", n.ID, n.Name, n.Addr, n.State, d.drained(i), strings.Join(n.Labels, ","))
+	}
+	owned := map[uint64]int{}
+	for _, owner := range d.Buckets.Owners {
+		owned[owner]++
+	}
+	fmt.Fprintln(w, "GROUP\tLEADER\tTERM\tCOMMIT\tAPPLIED\tREPLICAS\tBUCKETS")
+	for _, g := range d.Groups {
+		if len(g.Replicas) > 0 {
+			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%v\t%d\n", g.ID, g.Leader, g.Term, g.Commit, g.Applied, g.Replicas, owned[g.ID])
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return d.printPlacement()
+}
+
+// drained says how far a drain is.
+func (d *document) drained(i int) string {
+	drain := d.Nodes[i].Drain
+	switch {
+	case drain == nil:
+		return ""
+	case drain.Percent == 100:
+		return " 100 %, can be stopped"
+	case drain.ETASeconds < 0:
+		return fmt.Sprintf(" %d %%", drain.Percent)
+	}
+	return fmt.Sprintf(" %d %%, about %v to go", drain.Percent, time.Duration(drain.ETASeconds)*time.Second)
+}
+
+func (d *document) printPlacement() error {
+	text := d.Placement.Mode
+	if n := len(d.Placement.Pinned); n > 0 {
+		text += fmt.Sprintf(", %d buckets pinned by hand", n)
+	}
+	switch {
+	case !d.Placement.Known:
+		text += ", no word from meta's leader"
+	case len(d.Placement.Steps) == 0:
+		text += ", all is where it should be"
+	}
+	fmt.Println("placement:", text)
+	return printSteps(d.Placement.Steps)
+}
+
+// step is one of placement's.
+type step struct {
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
+	Why  string `json:"why"`
+}
+
+func printSteps(steps []step) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "WHAT\tFROM\tTO\tWHY")
+	for _, s := range steps {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.What, s.From, s.To, s.Why)
+	}
+	return w.Flush()
+}
 
 // statusPatience is how long one node is asked before the next one is.
 const statusPatience = 2 * time.Second
@@ -16,4 +144,27 @@ func status(c *cobra.Command, cl *client.Client, address string) ([]byte, error)
 	ctx, cancel := context.WithTimeout(c.Context(), statusPatience)
 	defer cancel()
 	return cl.Status(ctx, address)
+}
+
+// status asks one seed after the other.
+func (r *remote) status(c *cobra.Command, cl *client.Client) (body []byte, err error) {
+	for _, seed := range r.seeds {
+		if body, err = status(c, cl, seed); err == nil {
+			return body, nil
+		}
+	}
+	return nil, err
+}
+
+// look reads the status.
+func (r *remote) look(c *cobra.Command, cl *client.Client) (*document, error) {
+	body, err := r.status(c, cl)
+	if err != nil {
+		return nil, err
+	}
+	d := new(document)
+	if err := json.Unmarshal(body, d); err != nil {
+		return nil, fmt.Errorf("status cannot be read: %w", err)
+	}
+	return d, nil
 }

@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
+)
+
+// ErrRemoved is why a node stops that the cluster has removed.
+var ErrRemoved = errors.New("the cluster has removed this node: to use it again, start it with an empty data directory, and it joins as a new one")
+
+// placement is what a Member remembers of placing while it is at meta's leader.
+type placement struct {
+	busy  bool          // a step is on its way into the log
+	since time.Duration // when this node was first seen to lead meta; 0: it does not
+}
+
+// maxForeseen is how many steps of placement are told to people.
+const maxForeseen = 200
+
+// place proposes the next step of meta.Plan, one at a time, where meta is led.
+func (m *Member) place() {
+	if !m.n.board.leads(messages.Meta) {
+		m.placement.since = 0
+		return
+	}
+	if m.placement.since == 0 {
+		m.placement.since = m.n.system.Clock.Now()
+	}
+	if m.placement.busy {
+		return
+	}
+	if m.config == nil {
+		// Only the node that wrote the birth record can lead meta before there is a config.
+		m.bear()
+		return
+	}
+	if plan := meta.Plan(m.config, m.seen()); len(plan) > 0 {
+		m.propose(plan[0])
+	}
+}
+
+// seen is what this node can tell placement about the others.
+func (m *Member) seen() meta.Seen {
+	s := m.n.board.snapshot()
+	return meta.Seen{
+		Alive: func(id uint64) bool { return s.alive(messages.NodeID(id)) },
+		Lost: func(id uint64) bool {
+			return m.n.board.silent(messages.NodeID(id), m.placement.since) > m.n.c.ReplaceAfter
+		},
+		Settled: func(id uint64) bool { return s.settled(messages.GroupID(id)) },
+	}
+}
+
+// foresee tells people what placement would do, where meta is led.
+func (m *Member) foresee() {
+	if m.config == nil || !m.n.board.leads(messages.Meta) {
+		m.n.board.setPlan(nil)
+		return
+	}
+	m.n.board.setPlan(&messages.PlacementStatus{
+		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, m.seen(), maxForeseen),
+	})
+}
+
+// bear proposes the Birth to this node's own replica of meta: there is no config yet that a session could follow.
+// Once is enough for the chain; it is said again until the config is there.
+func (m *Member) bear() {
+	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
+		Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()},
+	}}})
+	if err == nil && m.beats%5 == 0 {
+		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{encoded}}}})
+	}
+}
+
+func (m *Member) propose(command *messages.MetaCommand) {
+	m.placement.busy = true
+	m.stir()
+	m.n.ask(command, func(r *messages.Reply) { m.n.send(m.self, placed{r}) })
+}
+
+func (m *Member) onPlaced(p placed) {
+	m.placement.busy = false
+	if config := p.reply.GetMeta().GetConfig(); p.reply.GetCode() == messages.Code_OK {
+		m.adopt(config, true)
+	}
+}
+
+// checkMeta refuses, where meta is led and before the log, what meta.Check cannot know to be wrong: it depends on who
+// lives. It is called on the Peer's goroutine.
+func (n *node) checkMeta(view any, command []byte) *messages.Error {
+	if why := meta.Checker(view, command); why != nil {
+		return why
+	}
+	c := new(messages.Command)
+	config, known := view.(*messages.Config)
+	if !known || proto.Unmarshal(command, c) != nil {
+		return nil
+	}
+	switch op := c.GetMeta().GetOp().(type) {
+	case *messages.MetaCommand_RemoveNode:
+		return n.checkRemoval(config, findNode(config, messages.NodeID(op.RemoveNode.Node)))
+	case *messages.MetaCommand_AddNode:
+		for _, other := range config.Nodes {
+			if !other.Removed && other.Name == op.AddNode.Name && other.Token != op.AddNode.Token && n.board.maybeAlive(messages.NodeID(other.Id)) {
+				return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s, which is alive: choose another name", other.Name, other.Id, other.Address)
+			}
+		}
+	}
+	return nil
+}
+
+func (n *node) checkRemoval(config *messages.Config, gone *messages.Node) *messages.Error {
+	if n.board.maybeAlive(messages.NodeID(gone.Id)) {
+		return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) is alive, or was so a moment ago: drain it, stop it, and ask again", gone.Id, gone.Name)
+	}
+	s := n.board.snapshot()
+	for _, g := range config.Groups {
+		if leader, _ := s.leader(messages.GroupID(g.Id)); leader == 0 && len(g.Nodes) > 0 {
+			return messages.Errorf(messages.Code_CONFLICT, "group %d has no leader now and may need what node %d (%s) has: bring nodes back first", g.Id, gone.Id, gone.Name)
+		}
+	}
+	return nil
+}
+
+func findNode(config *messages.Config, id messages.NodeID) *messages.Node {
+	i := slices.IndexFunc(config.GetNodes(), func(n *messages.Node) bool { return n.Id == uint64(id) })
+	if i < 0 {
+		return nil
+	}
+	return config.Nodes[i]
+}

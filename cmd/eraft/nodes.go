@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eraft-io/eraft/client"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// node finds a node by its name or number.
+func node(c *cobra.Command, cl *client.Client, text string) (uint64, error) {
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err == nil {
+		return id, nil
+	}
+	config, err := cl.Config(c.Context(), 0)
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range config.Nodes {
+		if !n.Removed && n.Name == text {
+			return n.Id, nil
+		}
+	}
+	return 0, fmt.Errorf("no node has the name %q: eraft status lists them", text)
+}
+
+func setNode(state messages.NodeState) func(*cobra.Command, *client.Client, []string) (*messages.MetaCommand, error) {
+	return func(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaCommand, error) {
+		id, err := node(c, cl, args[0])
+		return &messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: id, State: state}}}, err
+	}
+}
+
+func remove(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaCommand, error) {
+	id, err := node(c, cl, args[0])
+	return &messages.MetaCommand{Op: &messages.MetaCommand_RemoveNode{RemoveNode: &messages.RemoveNode{Node: id}}}, err
+}
+
+func drainCommand() *cobra.Command {
+	version, wait := uint64(0), time.Duration(0)
+	c := data("drain NODE", "Take leaders, replicas and buckets off a node, so that it can be stopped for good", exactly(1, 1, "NODE"),
+		func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+			command, err := setNode(messages.NodeState_DRAINING)(c, cl, args)
+			if err != nil {
+				return err
+			}
+			command.IfVersion = version
+			config, err := cl.Change(c.Context(), command)
+			if err != nil || wait == 0 {
+				return r.changed(config, err)
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), wait)
+			defer cancel()
+			return r.drained(ctx, c, cl, command.GetSetNode().Node)
+		})
+	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: somebody else was quicker")
+	c.Flags().DurationVar(&wait, "wait", 0, "tell how far it is until it is over, at most so long")
+	return c
+}
+
+// drained tells how far a drain is until it is over.
+func (r *remote) drained(ctx context.Context, c *cobra.Command, cl *client.Client, id uint64) error {
+	said := ""
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		d, err := r.look(c, cl)
+		if err != nil {
+			return err
+		}
+		for i, n := range d.Nodes {
+			if n.ID != id || n.Drain == nil {
+				continue
+			}
+			if text := d.drained(i); text != said {
+				said = text
+				fmt.Printf("node %d (%s):%s\n", n.ID, n.Name, text)
+			}
+			if n.Drain.Percent == 100 {
+				return nil
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("node %d is not drained yet; that goes on: eraft status tells how far it is", id)
+		}
+	}
+}
+
+func rebalanceCommand() *cobra.Command {
+	dry, pause, resume := false, false, false
+	c := data("rebalance", "Move again what was moved by hand, and run placement once if it is paused", exactly(0, 0, "no arguments"),
+		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
+			switch {
+			case dry && pause || dry && resume || pause && resume:
+				return usageError{errors.New("--dry-run, --pause and --resume exclude one another")}
+			case dry:
+				return r.plan(c, cl)
+			case pause:
+				return r.changed(cl.PausePlacement(c.Context()))
+			case resume:
+				return r.changed(cl.ResumePlacement(c.Context()))
+			}
+			return r.changed(cl.Rebalance(c.Context()))
+		})
+	c.Flags().BoolVar(&dry, "dry-run", false, "only print what it would do")
+	c.Flags().BoolVar(&pause, "pause", false, "pause automatic placement: nothing is moved, made anew or drained")
+	c.Flags().BoolVar(&resume, "resume", false, "end the pause")
+	return c
+}
+
+// plan prints what a rebalance would do, as meta's leader tells.
+func (r *remote) plan(c *cobra.Command, cl *client.Client) error {
+	d, err := r.look(c, cl)
+	if err != nil {
+		return err
+	}
+	if !d.Placement.Known {
+		return fmt.Errorf("node %s has not heard meta's leader, who makes the plan: try again", d.Node)
+	}
+	if r.output == "json" {
+		return json.NewEncoder(os.Stdout).Encode(append([]step{}, d.Placement.Steps...))
+	}
+	if len(d.Placement.Steps) == 0 {
+		fmt.Println("nothing to do")
+	}
+	return printSteps(d.Placement.Steps)
+}

@@ -1,0 +1,435 @@
+package meta_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
+)
+
+// cloud is a cluster as placement sees it: a config chain, and nodes that live or not.
+type cloud struct {
+	*replica
+	dead, lost map[uint64]bool
+	moved      int // buckets, since the last look
+	placed     int // replicas
+}
+
+func newCloud(t *testing.T, nodes int, b *messages.Birth) *cloud {
+	c := &cloud{replica: newReplica(t), dead: map[uint64]bool{}, lost: map[uint64]bool{}}
+	b.ClusterId, b.Node = 1, card(1)
+	require.Equal(t, messages.Code_OK, c.do(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: b}}).Code)
+	for n := 2; n <= nodes; n++ {
+		require.Equal(t, messages.Code_OK, c.do(add(card(uint64(n)))).Code)
+	}
+	return c
+}
+
+func (c *cloud) alive(id uint64) bool { return !c.dead[id] }
+
+func (c *cloud) seen() meta.Seen {
+	return meta.Seen{Alive: c.alive, Lost: func(id uint64) bool { return c.lost[id] }}
+}
+
+func (c *cloud) node(id uint64) *messages.Node { return c.config().Nodes[id-1] }
+
+func (c *cloud) takes(id uint64) bool {
+	return !c.node(id).Removed && c.node(id).State == messages.NodeState_ACTIVE
+}
+
+func (c *cloud) works(g *messages.Group) bool {
+	living := 0
+	for _, n := range g.Nodes {
+		if c.alive(n) && !c.node(n).Removed {
+			living++
+		}
+	}
+	return 2*living > len(g.Nodes)
+}
+
+// spares tells whether every group works.
+func (c *cloud) spares() bool {
+	return !slices.ContainsFunc(c.config().Groups, func(g *messages.Group) bool { return len(g.Nodes) > 0 && !c.works(g) })
+}
+
+// settle takes all steps of placement until there is none, and checks each.
+func (c *cloud) settle(fatal func(string, ...any)) {
+	bound := 100 + 4*len(c.config().Owners) + 20*len(c.config().Groups)
+	for steps := 0; ; steps++ {
+		if steps > bound {
+			fatal("no fixed point after %d steps: %s", steps, c.config().Change)
+			return
+		}
+		before := c.config()
+		plan := meta.Plan(before, c.seen())
+		if len(plan) == 0 {
+			if len(before.Arriving) == 0 {
+				return
+			}
+			c.do(c.replica.arrived())
+			continue
+		}
+		if r := c.do(plan[0]); r.Code != messages.Code_OK {
+			fatal("%v is refused: %s", plan[0], r.Text)
+			return
+		}
+		c.check(before, c.config(), fatal)
+	}
+}
+
+// check is what no step of placement may do.
+func (c *cloud) check(before, after *messages.Config, fatal func(string, ...any)) {
+	if after.Version != before.Version+1 {
+		fatal("a step that changes nothing")
+	}
+	for _, g := range after.Groups {
+		i := slices.IndexFunc(before.Groups, func(old *messages.Group) bool { return old.Id == g.Id })
+		if i < 0 {
+			continue
+		}
+		old := before.Groups[i]
+		if c.works(old) && len(g.Nodes) > 0 && !c.works(g) {
+			fatal("group %d goes from %v to %v, without a quorum", g.Id, old.Nodes, g.Nodes)
+		}
+		for j, n := range g.Nodes {
+			if slices.Contains(g.Nodes[:j], n) {
+				fatal("group %d is on %v", g.Id, g.Nodes)
+			}
+			if !slices.Contains(old.Nodes, n) {
+				c.placed++
+				if !c.takes(n) || !c.alive(n) {
+					fatal("group %d gets node %d", g.Id, n)
+				}
+			}
+		}
+	}
+	for b, owner := range after.Owners {
+		if owner != before.Owners[b] && before.Owners[b] != 0 {
+			c.moved++
+		}
+		if i := slices.IndexFunc(after.Groups, func(g *messages.Group) bool { return g.Id == owner }); owner != 0 && len(after.Groups[i].Nodes) == 0 {
+			fatal("bucket %d is in group %d, which has no replicas", b, owner)
+		}
+	}
+}
+
+// fixed is what must hold when placement has nothing to do and all nodes live.
+func (c *cloud) fixed(fatal func(string, ...any)) {
+	config, members := c.config(), 0
+	for _, n := range config.Nodes {
+		if c.takes(n.Id) {
+			members++
+		}
+	}
+	load, leads, count := map[uint64]int{}, map[uint64]int{}, map[uint64]int{}
+	groups := 0
+	for _, g := range config.Groups {
+		for _, n := range g.Nodes {
+			if load[n]++; !c.takes(n) {
+				fatal("group %d is on node %d, which goes", g.Id, n)
+			}
+		}
+		if g.Id == 0 || g.Left {
+			continue
+		}
+		groups++
+		leads[g.Nodes[0]]++
+		if len(g.Nodes) != min(members, int(config.Replicas)) {
+			fatal("group %d is on %v of %d nodes", g.Id, g.Nodes, members)
+		}
+	}
+	for _, owner := range config.Owners {
+		count[owner]++
+	}
+	if want := min(members, len(config.Owners)); groups != want {
+		fatal("%d groups for %d nodes", groups, members)
+	}
+	uneven := func(of map[uint64]int, keys []uint64) bool {
+		low, high := 1<<30, 0
+		for _, k := range keys {
+			low, high = min(low, of[k]), max(high, of[k])
+		}
+		return high-low > 1
+	}
+	var nodes, ids []uint64
+	for _, n := range config.Nodes {
+		if c.takes(n.Id) {
+			nodes = append(nodes, n.Id)
+		}
+	}
+	for _, g := range config.Groups {
+		if g.Id != 0 && !g.Left {
+			ids = append(ids, g.Id)
+		}
+	}
+	if uneven(load, nodes) || uneven(count, ids) {
+		fatal("uneven: replicas %v, buckets %v", load, count)
+	}
+	for _, g := range config.Groups {
+		for _, n := range g.Nodes {
+			if g.Id != 0 && !g.Left && leads[g.Nodes[0]] > leads[n]+1 {
+				fatal("group %d should be led by %d: %v", g.Id, n, leads)
+			}
+		}
+	}
+}
+
+// From whatever operators and accidents make of a cluster, placement comes to an end, breaks nothing on the way, and all
+// is even then. A node that restarts makes it do nothing.
+func TestPlacementFindsItsEnd(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newCloud(t, 3, &messages.Birth{
+			Buckets: rapid.Uint32Range(1, 40).Draw(rt, "buckets"), Replicas: rapid.Uint32Range(1, 5).Draw(rt, "replicas"), Expect: 3,
+		})
+		c.settle(rt.Fatalf)
+		for range rapid.IntRange(1, 12).Draw(rt, "events") {
+			id := rapid.Uint64Range(1, uint64(len(c.config().Nodes))).Draw(rt, "node")
+			switch rapid.IntRange(0, 7).Draw(rt, "event") {
+			case 0, 1:
+				c.do(add(card(uint64(len(c.config().Nodes) + 1))))
+			case 2:
+				c.do(state(id, messages.NodeState_DRAINING))
+			case 3:
+				c.do(state(id, messages.NodeState_ACTIVE))
+			case 4:
+				c.dead[id] = true
+			case 5:
+				c.dead[id], c.lost[id] = false, false
+			case 6:
+				c.lost[id] = c.dead[id]
+			case 7:
+				if c.dead[id] && c.spares() { // a node's leader refuses it otherwise
+					c.do(remove(id))
+				}
+			}
+			if rapid.Bool().Draw(rt, "in peace") {
+				c.settle(rt.Fatalf)
+			}
+		}
+		c.dead, c.lost = map[uint64]bool{}, map[uint64]bool{}
+		c.settle(rt.Fatalf)
+		c.fixed(rt.Fatalf)
+		for _, n := range c.config().Nodes {
+			c.dead = map[uint64]bool{n.Id: true}
+			if plan := meta.Plan(c.config(), c.seen()); len(plan) > 0 {
+				rt.Fatalf("node %d restarts, and placement wants %v", n.Id, plan[0])
+			}
+		}
+	})
+}
+
+func TestBirth(t *testing.T) {
+	c := newCloud(t, 1, &messages.Birth{Buckets: 16, Groups: 2, Replicas: 3, Expect: 3})
+	require.Empty(t, meta.Plan(c.config(), c.seen()))
+	c.do(add(card(2)))
+	c.do(add(card(3)))
+	c.settle(t.Fatalf)
+	require.Equal(t, []uint64{1, 2, 3}, c.config().Groups[0].Nodes)
+	require.Len(t, c.config().Groups, 3)
+	require.Empty(t, meta.Orphans(c.config()))
+	require.Equal(t, []uint64{2, 3, 1}, c.config().Groups[2].Nodes, "preferred leaders are spread")
+	require.Contains(t, c.config().Change, "arrived")
+}
+
+// A fourth node gets its share with the fewest moves, and gives it back the same way.
+func TestJoinAndDrainMoveTheMinimum(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 256, Replicas: 3, Expect: 3})
+	c.settle(t.Fatalf)
+	require.Zero(t, c.moved)
+	c.placed = 0
+	c.do(add(card(4)))
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	require.Equal(t, 64, c.moved, "a quarter")
+	require.Equal(t, 2, c.placed, "beside the three of the new group")
+	c.moved, c.placed = 0, 0
+	c.do(state(4, messages.NodeState_DRAINING))
+	require.Equal(t, "drain node 4 (n4)", c.config().Change)
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	require.Equal(t, 64, c.moved)
+	require.Equal(t, 3, c.placed, "those that were on it")
+	c.do(state(4, messages.NodeState_ACTIVE))
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+}
+
+// Steps come a few at a time, and say why.
+func TestStepsAreFewAndSayWhy(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 256, Replicas: 3, Expect: 3})
+	c.settle(t.Fatalf)
+	c.do(add(card(4)))
+	for range 100 {
+		plan := meta.Plan(c.config(), c.seen())
+		if len(plan) == 0 {
+			break
+		}
+		c.do(plan[0])
+		require.Contains(t, c.config().Change, ": "+plan[0].Why)
+		require.LessOrEqual(t, len(c.config().Arriving), 16)
+	}
+	require.NotEmpty(t, c.config().Arriving)
+	unsettled := c.seen()
+	unsettled.Settled = func(uint64) bool { return false }
+	c.do(state(1, messages.NodeState_DRAINING))
+	for range 20 {
+		for _, step := range meta.Plan(c.config(), unsettled) {
+			c.do(step)
+		}
+	}
+	for _, g := range c.config().Groups[1:] {
+		require.NotEqual(t, uint64(1), g.Nodes[0], "leaders move at once")
+	}
+	steps := meta.Whole(c.config(), c.seen(), 1000)
+	require.NotEmpty(t, steps)
+	for _, s := range steps {
+		require.NotEmpty(t, s.Why, "%v", s)
+		require.NotEmpty(t, s.What)
+	}
+	require.Len(t, meta.Whole(c.config(), c.seen(), 2), 2)
+}
+
+// Paused it does nothing; a rebalance then runs it once.
+func TestPausedPlacement(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 30, Replicas: 3, Expect: 3})
+	c.settle(t.Fatalf)
+	pause := func(p messages.Placement) *messages.MetaCommand {
+		return &messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: p}}}
+	}
+	rebalance := &messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}
+	c.do(pause(messages.Placement_PAUSED))
+	c.do(add(card(4)))
+	require.Empty(t, meta.Plan(c.config(), c.seen()))
+	require.NotEmpty(t, meta.Whole(c.config(), c.seen(), 1000), "a plan can be had all the same")
+	c.do(rebalance)
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	require.Equal(t, messages.Placement_PAUSED, c.config().Placement)
+	c.do(pause(messages.Placement_AUTOMATIC))
+	require.Equal(t, "resume placement", c.config().Change)
+	before := c.config().Version
+	c.do(rebalance)
+	require.Equal(t, before, c.config().Version, "nothing to do makes no version")
+}
+
+// What an operator moved stays until a rebalance; the number of groups that he made stays as well.
+func TestPlacementRespectsOperators(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 30, Replicas: 3, Expect: 3})
+	c.settle(t.Fatalf)
+	c.do(move(0, 29, 2))
+	c.settle(t.Fatalf)
+	require.NotContains(t, c.config().Owners, uint64(1))
+	c.do(&messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}})
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	c.do(join(7, 1, 2, 3))
+	c.do(c.replica.arrived())
+	c.do(add(card(4)))
+	c.settle(t.Fatalf)
+	require.Len(t, c.config().Groups, 5)
+	c.do(leave(7))
+	c.settle(t.Fatalf)
+	require.Equal(t, messages.Code_OK, c.do(leave(1)).Code)
+	c.settle(t.Fatalf)
+	for _, g := range c.config().Groups {
+		require.Equal(t, g.Id == 7 || g.Id == 1, len(g.Nodes) == 0, "group %d on %v", g.Id, g.Nodes)
+	}
+}
+
+// A dead node's replicas go elsewhere when it is removed or lost, and stay where they are as long as there is no elsewhere.
+func TestDeadNodesAreReplaced(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 12, Replicas: 3, Expect: 3})
+	c.settle(t.Fatalf)
+	c.dead[3], c.lost[3] = true, true
+	c.settle(t.Fatalf)
+	require.Equal(t, messages.NodeState_LOST, c.node(3).State)
+	for _, g := range c.config().Groups {
+		require.Contains(t, g.Nodes, uint64(3), "group %d", g.Id)
+	}
+	c.do(add(card(4)))
+	c.settle(t.Fatalf)
+	for _, g := range c.config().Groups {
+		require.NotContains(t, g.Nodes, uint64(3), "group %d", g.Id)
+		if g.Id <= 3 {
+			require.Len(t, g.Nodes, 3)
+		}
+	}
+	c.dead[3], c.lost[3] = false, false
+	c.settle(t.Fatalf)
+	require.Equal(t, messages.NodeState_ACTIVE, c.node(3).State)
+	c.fixed(t.Fatalf)
+
+	again := card(3)
+	again.Token = 77
+	require.Equal(t, messages.Code_OK, c.do(add(again)).Code)
+	require.Equal(t, "add node 5 (n3) in place of node 3", c.config().Change)
+	require.Equal(t, messages.Code_CONFLICT, c.do(add(card(3))).Code, "its old disk is of no use any more")
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+}
+
+func TestMetaGrowsAndShrinks(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 12, Replicas: 3, Expect: 3})
+	for n, want := range map[uint64]int{3: 3, 6: 3, 7: 5, 9: 5} {
+		for uint64(len(c.config().Nodes)) < n {
+			c.do(add(card(uint64(len(c.config().Nodes) + 1))))
+		}
+		for _, node := range c.config().Nodes {
+			s := messages.NodeState_ACTIVE
+			if node.Id > n {
+				s = messages.NodeState_DRAINING
+			}
+			c.do(state(node.Id, s))
+		}
+		c.settle(t.Fatalf)
+		require.Len(t, c.config().Groups[0].Nodes, want, "%d nodes", n)
+	}
+	require.Equal(t, messages.Code_OK, c.do(state(2, messages.NodeState_DRAINING)).Code)
+}
+
+func TestLastNodesStay(t *testing.T) {
+	c := newCloud(t, 2, &messages.Birth{Buckets: 12, Replicas: 1, Expect: 2})
+	c.settle(t.Fatalf)
+	require.Equal(t, messages.Code_CONFLICT, c.do(remove(2)).Code, "group 2 is only there")
+	require.Equal(t, messages.Code_OK, c.do(state(1, messages.NodeState_DRAINING)).Code)
+	refused := c.do(state(2, messages.NodeState_DRAINING))
+	require.Equal(t, messages.Code_CONFLICT, refused.Code)
+	require.Contains(t, refused.Text, "let another node join first")
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	require.Equal(t, messages.Code_OK, c.do(remove(1)).Code)
+}
+
+// Replicas of a group are spread over zones, as soon as there are enough.
+func TestZones(t *testing.T) {
+	c := newCloud(t, 1, &messages.Birth{Buckets: 12, Replicas: 3, Expect: 6})
+	labels := func(n uint64, zone string) *messages.AddNode {
+		a := card(n)
+		a.Labels = []string{"rack=7", "zone=" + zone}
+		return a
+	}
+	c.do(add(labels(1, "a")))
+	for n := uint64(2); n <= 6; n++ {
+		require.Equal(t, messages.Code_OK, c.do(add(labels(n, string('a'+rune(n-1)/2)))).Code)
+	}
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	for _, g := range c.config().Groups {
+		zones := map[uint64]bool{}
+		for _, n := range g.Nodes {
+			zones[(n-1)/2] = true
+		}
+		require.Len(t, zones, 3, "group %d on %v", g.Id, g.Nodes)
+	}
+	r := c.do(add(card(7)))
+	require.Equal(t, messages.Code_INVALID, r.Code)
+	require.Contains(t, r.Text, "--labels zone=")
+	for _, bad := range [][]string{{"zone"}, {"zone=a b"}, {"zone=a", "zone=b"}, {"b=1", "a=1"}, {fmt.Sprintf("%0200d=1", 1)}, make([]string, 20)} {
+		require.Error(t, meta.CheckLabels(bad), "%v", bad)
+	}
+}

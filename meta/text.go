@@ -1,0 +1,81 @@
+package meta
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// maxSpans is how many ranges a text names.
+const maxSpans = 8
+
+// spans writes buckets as ranges: "1-3, 7", or how many they are where that says more.
+func spans(buckets []uint32) string {
+	slices.Sort(buckets)
+	var all []string
+	for i := 0; i < len(buckets); {
+		j := i
+		for j+1 < len(buckets) && buckets[j+1] <= buckets[j]+1 {
+			j++
+		}
+		all = append(all, Span(buckets[i], buckets[j]))
+		i = j + 1
+	}
+	if len(all) > maxSpans {
+		return fmt.Sprintf("%d buckets", len(buckets))
+	}
+	return strings.Join(all, ", ")
+}
+
+// Span writes a range of buckets for people: "3" or "3-5".
+func Span(first, last uint32) string {
+	if first == last {
+		return fmt.Sprint(first)
+	}
+	return fmt.Sprintf("%d-%d", first, last)
+}
+
+// Diff says in lines what differs between two configs, for people.
+func Diff(a, b *messages.Config) []string {
+	var lines []string
+	for _, n := range b.Nodes {
+		switch old := findNode(a, n.Id); {
+		case old == nil:
+			lines = append(lines, fmt.Sprintf("+ node %d %s %s", n.Id, n.Name, n.Address))
+		case n.Removed && !old.Removed:
+			lines = append(lines, fmt.Sprintf("- node %d %s", n.Id, n.Name))
+		case n.State != old.State:
+			lines = append(lines, fmt.Sprintf("~ node %d %s %v -> %v", n.Id, n.Name, old.State, n.State))
+		case !proto.Equal(old, n):
+			lines = append(lines, fmt.Sprintf("~ node %d %s %s %v -> %s %v", n.Id, n.Name, old.Address, old.Labels, n.Address, n.Labels))
+		}
+	}
+	for _, g := range b.Groups {
+		switch old := find(a, g.Id); {
+		case old == nil:
+			lines = append(lines, fmt.Sprintf("+ group %d on nodes %v", g.Id, g.Nodes))
+		case g.Left && !old.Left || len(g.Nodes) == 0 && len(old.Nodes) > 0:
+			lines = append(lines, fmt.Sprintf("- group %d", g.Id))
+		case !slices.Equal(old.Nodes, g.Nodes):
+			lines = append(lines, fmt.Sprintf("~ group %d on nodes %v -> %v", g.Id, old.Nodes, g.Nodes))
+		}
+	}
+	if a.Placement != b.Placement {
+		lines = append(lines, fmt.Sprintf("~ placement %v -> %v", a.Placement, b.Placement))
+	}
+	for i := 0; i < len(b.Owners) && i < len(a.Owners); {
+		from, to, j := a.Owners[i], b.Owners[i], i
+		for j < len(b.Owners) && a.Owners[j] == from && b.Owners[j] == to {
+			j++
+		}
+		if from != to {
+			lines = append(lines, fmt.Sprintf("~ bucket %s: group %d -> %d", Span(uint32(i), uint32(j-1)), from, to))
+		}
+		i = j
+	}
+	return lines
+}
