@@ -37,6 +37,11 @@ type Config struct {
 	// 10 minutes. It comes back into its own when it is heard again.
 	ReplaceAfter time.Duration
 
+	// LeaseReads lets leaders answer reads without asking a quorum while they hold a lease: linearizable as long as no
+	// node's clock runs more than ClockRatio (default 1.25) times as fast as another's.
+	LeaseReads bool
+	ClockRatio float64
+
 	Logger *slog.Logger       // optional
 	Events func(actors.Event) // optional; hears every event, beside the log and the metrics; must not block
 	Limits raftactor.Limits
@@ -83,6 +88,8 @@ func (c *Config) fill() error {
 	if c.ReplaceAfter == 0 {
 		c.ReplaceAfter = 10 * time.Minute
 	}
+	c.Limits.LeaseReads = c.Limits.LeaseReads || c.LeaseReads
+	c.Limits.ClockRatio = max(c.Limits.ClockRatio, c.ClockRatio)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -102,6 +109,9 @@ func (c *Config) validate() error {
 		if n.value < n.low || n.value > n.high {
 			return fmt.Errorf("%s is %d, but must be %d to %d", n.name, n.value, n.low, n.high)
 		}
+	}
+	if r := c.Limits.ClockRatio; r != 0 && (r < 1.01 || r > 3) {
+		return fmt.Errorf("clock-ratio is %v, but must be 1.01 to 3: by so much the clocks of two nodes may differ in speed", r)
 	}
 	if len(c.Seeds) == 0 && c.Expect > 1 {
 		return fmt.Errorf("expect is %d, but there are no seeds: name at least one node that all others can ask", c.Expect)

@@ -51,6 +51,7 @@ func TestConfigRefusesNonsense(t *testing.T) {
 		"say key=value":     {Dir: "x", Labels: []string{"zone"}},
 		"is there twice":    {Dir: "x", Labels: []string{"zone=a", "zone=b"}},
 		"replace-after":     {Dir: "x", ReplaceAfter: time.Second},
+		"clock-ratio":       {Dir: "x", ClockRatio: 4},
 	} {
 		require.ErrorContains(t, c.fill(), says)
 	}

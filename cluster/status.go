@@ -68,6 +68,7 @@ type groupStatus struct {
 	LogFirst uint64   `json:"log_first"`
 	LogLast  uint64   `json:"log_last"`
 	Replicas []uint64 `json:"replicas"`
+	Leased   bool     `json:"leased,omitempty"` // its leader answers reads without asking a quorum
 }
 
 type bucketStatus struct {
@@ -161,8 +162,10 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 	leader, term := s.leader(messages.GroupID(g.Id))
 	doc := groupStatus{ID: g.Id, Leader: leader, Term: term, Replicas: g.Nodes}
 	best := s.replicas[messages.GroupID(g.Id)]
+	doc.Leased = best.GetLeased()
 	for _, other := range s.others {
 		for _, r := range other.Replicas {
+			doc.Leased = doc.Leased || r.Group == g.Id && r.Leased
 			if best == nil && r.Group == g.Id {
 				best = r
 			}

@@ -2460,6 +2460,7 @@ type ReplicaStatus struct {
 	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
 	Last          uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
 	Conf          *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
+	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"` // a leader that may answer reads without asking a quorum now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2555,6 +2556,13 @@ func (x *ReplicaStatus) GetConf() *ConfState {
 		return x.Conf
 	}
 	return nil
+}
+
+func (x *ReplicaStatus) GetLeased() bool {
+	if x != nil {
+		return x.Leased
+	}
+	return false
 }
 
 var File_eraft_messages_meta_proto protoreflect.FileDescriptor
@@ -2740,7 +2748,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\xe7\x01\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xff\x01\n" +
 	"\rReplicaStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2750,7 +2758,9 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x14\n" +
 	"\x05first\x18\a \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\b \x01(\x04R\x04last\x12$\n" +
-	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf*0\n" +
+	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x16\n" +
+	"\x06leased\x18\n" +
+	" \x01(\bR\x06leased*0\n" +
 	"\tPlacement\x12\r\n" +
 	"\tAUTOMATIC\x10\x00\x12\n" +
 	"\n" +

@@ -531,22 +531,25 @@ func (x *SnapshotMeta) GetTimeMs() uint64 {
 
 // RaftMessage is one message between two replicas of a group. Field use is documented at the raft package.
 type RaftMessage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          RaftKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=eraft.RaftKind" json:"kind,omitempty"`
-	Group         uint64                 `protobuf:"varint,2,opt,name=group,proto3" json:"group,omitempty"`
-	From          uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // node ids: a node holds at most one replica of a group
-	To            uint64                 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
-	Term          uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
-	Index         uint64                 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
-	LogTerm       uint64                 `protobuf:"varint,7,opt,name=log_term,json=logTerm,proto3" json:"log_term,omitempty"`
-	Commit        uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
-	Entries       []*Entry               `protobuf:"bytes,9,rep,name=entries,proto3" json:"entries,omitempty"`
-	Reject        bool                   `protobuf:"varint,10,opt,name=reject,proto3" json:"reject,omitempty"`
-	HintIndex     uint64                 `protobuf:"varint,11,opt,name=hint_index,json=hintIndex,proto3" json:"hint_index,omitempty"`
-	HintTerm      uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
-	ReadSeq       uint64                 `protobuf:"varint,13,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	Transfer      bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"` // a vote asked for by TIMEOUT_NOW: leader stickiness does not apply
-	Quiet         bool                   `protobuf:"varint,15,opt,name=quiet,proto3" json:"quiet,omitempty"`       // a heartbeat's: nothing is under way, rest until somebody speaks
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      RaftKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=eraft.RaftKind" json:"kind,omitempty"`
+	Group     uint64                 `protobuf:"varint,2,opt,name=group,proto3" json:"group,omitempty"`
+	From      uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // node ids: a node holds at most one replica of a group
+	To        uint64                 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	Term      uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
+	Index     uint64                 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
+	LogTerm   uint64                 `protobuf:"varint,7,opt,name=log_term,json=logTerm,proto3" json:"log_term,omitempty"`
+	Commit    uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
+	Entries   []*Entry               `protobuf:"bytes,9,rep,name=entries,proto3" json:"entries,omitempty"`
+	Reject    bool                   `protobuf:"varint,10,opt,name=reject,proto3" json:"reject,omitempty"`
+	HintIndex uint64                 `protobuf:"varint,11,opt,name=hint_index,json=hintIndex,proto3" json:"hint_index,omitempty"`
+	HintTerm  uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
+	ReadSeq   uint64                 `protobuf:"varint,13,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	Transfer  bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"`              // a vote asked for by TIMEOUT_NOW: leader stickiness does not apply
+	Quiet     bool                   `protobuf:"varint,15,opt,name=quiet,proto3" json:"quiet,omitempty"`                    // a heartbeat's: nothing is under way, rest until somebody speaks
+	LeaseAt   uint64                 `protobuf:"varint,16,opt,name=lease_at,json=leaseAt,proto3" json:"lease_at,omitempty"` // a heartbeat's: when it was sent, by the leader's clock; 0: no lease is asked for. Its reply
+	// says it again if the follower helps nobody to replace the leader for `promise` from then on
+	Promise       uint64 `protobuf:"varint,17,opt,name=promise,proto3" json:"promise,omitempty"` // a heartbeat's: how long, in ns of the follower's clock
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -684,6 +687,20 @@ func (x *RaftMessage) GetQuiet() bool {
 		return x.Quiet
 	}
 	return false
+}
+
+func (x *RaftMessage) GetLeaseAt() uint64 {
+	if x != nil {
+		return x.LeaseAt
+	}
+	return 0
+}
+
+func (x *RaftMessage) GetPromise() uint64 {
+	if x != nil {
+		return x.Promise
+	}
+	return 0
 }
 
 // RaftMessages is what one peer has for one other peer in one turn.
@@ -1075,7 +1092,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\x92\x03\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xc7\x03\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1093,7 +1110,9 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\thint_term\x18\f \x01(\x04R\bhintTerm\x12\x19\n" +
 	"\bread_seq\x18\r \x01(\x04R\areadSeq\x12\x1a\n" +
 	"\btransfer\x18\x0e \x01(\bR\btransfer\x12\x14\n" +
-	"\x05quiet\x18\x0f \x01(\bR\x05quiet\">\n" +
+	"\x05quiet\x18\x0f \x01(\bR\x05quiet\x12\x19\n" +
+	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x18\n" +
+	"\apromise\x18\x11 \x01(\x04R\apromise\">\n" +
 	"\fRaftMessages\x12.\n" +
 	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +
 	"\x05Alive\x12\x12\n" +

@@ -47,6 +47,7 @@ func (p *Peer) rest() {
 	if p.core.Quiet() == p.resting {
 		return
 	}
+	p.report()
 	if p.resting = p.core.Quiet(); !p.resting {
 		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
 		return

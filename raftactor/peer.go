@@ -98,6 +98,7 @@ func (p *Peer) Receive(ctx actor.Context) {
 		if p.failed {
 			return
 		}
+		p.core.At(raft.Nanos(p.o.System.Clock.Now())) // later than all of m came
 		for _, element := range m {
 			message, _ := actors.Unwrap(element)
 			p.on(message)
@@ -203,15 +204,19 @@ func (p *Peer) report() {
 	}
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
-		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() {
+		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
+		p.state.Leased == p.leased(s) {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
-		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf,
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s),
 	}
 	p.o.OnState(p.state)
 }
+
+// leased tells of a lease that is kept alive: a group at rest lets it run out.
+func (p *Peer) leased(s raft.Status) bool { return s.Lease > 0 && !p.core.Quiet() }
 
 // logTime stamps entries. It follows the leader's monotonic clock from the last stamp in the log, and catches up
 // with the time of day at no more than double speed: a clock that jumps cannot expire sessions.

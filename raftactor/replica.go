@@ -3,6 +3,7 @@ package raftactor
 import (
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -34,7 +35,7 @@ type Options struct {
 // Observer sees what a replica does with its log: a command, where it stands, and what the Machine said to it.
 type Observer func(node messages.NodeID, at Position, command []byte, reply *messages.Reply)
 
-// Limits bound memory and message sizes. The zero value of a field means its default.
+// Limits bound memory, message sizes and times. The zero value of a field means its default.
 type Limits struct {
 	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
@@ -47,6 +48,12 @@ type Limits struct {
 	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
 	RetainBytes      int // applied log kept for followers that lag; twice as much triggers a compaction. Default 8 MiB
 	Mailbox          int // messages queued at the Peer; above, requests are OVERLOADED. Default 16384
+
+	// LeaseReads lets a leader answer reads without asking a quorum while it holds a lease. They are linearizable only
+	// as long as no node's clock runs more than ClockRatio times as fast as another's; that of a machine that is
+	// suspended, or moved to another host while it runs, may not run at all meanwhile.
+	LeaseReads bool
+	ClockRatio float64 // at least 1.01. Default 1.25: a lease of 320 ms
 }
 
 func (l Limits) withDefaults() Limits {
@@ -65,7 +72,25 @@ func (l Limits) withDefaults() Limits {
 	if l.RestTicks == 0 {
 		l.RestTicks = 20
 	}
+	if l.ClockRatio == 0 {
+		l.ClockRatio = 1.25
+	}
+	l.ClockRatio = max(l.ClockRatio, minClockRatio)
 	return l
+}
+
+// minClockRatio is by how much clocks are always taken to differ.
+const minClockRatio = 1.01
+
+// promise is how long a replica that hears its leader keeps to it.
+func (l Limits) promise() time.Duration { return time.Duration(l.ElectionTicks) * TickInterval }
+
+// lease is how long a leader counts on that; 0: not at all.
+func (l Limits) lease() time.Duration {
+	if !l.LeaseReads {
+		return 0
+	}
+	return time.Duration(float64(l.promise()) / l.ClockRatio)
 }
 
 // PeerPath is the path of a group's Peer on every node that has a replica.
@@ -89,11 +114,14 @@ func Start(o Options) error {
 	core, err := raft.New(raft.Config{
 		ID: uint64(o.Node), Group: uint64(o.Group),
 		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks, RestTicks: o.Limits.RestTicks,
+		Promise: raft.Nanos(o.Limits.promise()), Lease: raft.Nanos(o.Limits.lease()),
 		MaxAppendBytes:      o.Limits.AppendBytes,
 		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
 		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes,
 		Rand: o.System.Rand("raft/" + o.Group.String()),
-	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Applied: at.Index})
+	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Applied: at.Index,
+		Now: raft.Nanos(o.System.Clock.Now()),
+	})
 	if err != nil {
 		return fmt.Errorf("start group %d: %w", o.Group, err)
 	}

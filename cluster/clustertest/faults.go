@@ -135,7 +135,7 @@ func (w *Swarm) isolate() {
 			w.s.Network().Cut(other.at.Address(), m.at.Address())
 		}
 	}
-	m.at.Clock().Skew(0.4 + 0.6*w.rng.Float64())
+	m.at.Clock().Skew(slowestClock + (1-slowestClock)*w.rng.Float64())
 	w.passing(2*time.Second, func() {
 		w.s.Network().Heal()
 		m.at.Clock().Skew(1)
@@ -212,9 +212,15 @@ func (w *Swarm) failSync() {
 	})
 }
 
+// How fast clocks get, against real ones.
+const (
+	fastestClock = 1.2
+	slowestClock = 0.4
+)
+
 func (w *Swarm) skew() {
 	m := w.any()
-	m.at.Clock().Skew(0.8 + 0.4*w.rng.Float64())
+	m.at.Clock().Skew(0.8 + (fastestClock-0.8)*w.rng.Float64())
 	w.passing(5*time.Second, func() { m.at.Clock().Skew(1) })
 }
 

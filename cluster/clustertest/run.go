@@ -89,6 +89,9 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	return r
 }
 
+// clockRatio is how many times faster one clock may run than another, given what faults do to them.
+const clockRatio = fastestClock / slowestClock
+
 // drawLimits makes most runs small: logs are compacted all the time, so that who was away needs a snapshot, data goes to
 // the disk often, and entries and messages are cut where a production cluster's hardly ever are.
 func drawLimits(seed uint64) (l raftactor.Limits) {
@@ -100,6 +103,9 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(4) > 0 {
 			*f.field = f.low + rng.IntN(n-f.low+1) // more often near the low end
 		}
+	}
+	if rng.IntN(2) == 0 {
+		l.LeaseReads, l.ClockRatio = true, clockRatio
 	}
 	return l
 }

@@ -43,6 +43,8 @@ func serverCommand() *cobra.Command {
 	f.Int("replicas", 0, "replicas per group of a new cluster (default 3)")
 	f.StringSlice("labels", nil, "key=value,… of this node; replicas are spread over the values of zone")
 	f.Duration("replace-after", 10*time.Minute, "replace a node that is silent for so long")
+	f.Bool("lease-reads", false, "leaders answer reads without asking a quorum; needs clocks of bounded drift, see --clock-ratio")
+	f.Float64("clock-ratio", 0, "with --lease-reads: how many times faster one node's clock may run than another's (default 1.25)")
 	f.Bool("insecure", false, "allow listening beyond loopback without TLS")
 	f.String("config", "", "YAML file with any of these")
 	f.String("log-format", "text", "text or json")
@@ -130,13 +132,16 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 		labels = nil
 	}
 	insecure, insecureErr := flags.GetBool("insecure")
+	leases, leasesErr := flags.GetBool("lease-reads")
+	ratio, ratioErr := flags.GetFloat64("clock-ratio")
 	c = cluster.Config{
 		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
 		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), HTTP: text("http"),
 		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
 		Labels: labels, ReplaceAfter: replaceAfter,
+		LeaseReads: leases, ClockRatio: ratio,
 	}
-	return c, format, errors.Join(err, seedsErr, insecureErr, labelsErr, replaceErr)
+	return c, format, errors.Join(err, seedsErr, insecureErr, labelsErr, replaceErr, leasesErr, ratioErr)
 }
 
 // closeTimeout bounds a graceful stop.

@@ -27,6 +27,8 @@ type Config struct {
 	ElectionTicks       int        // election timeouts are random in [ElectionTicks, 2*ElectionTicks)
 	HeartbeatTicks      int        // below ElectionTicks
 	RestTicks           int        // without anything to do until a group comes to rest; 0: never. Who sets it must call Lost
+	Promise             Nanos      // how long a follower that hears its leader helps nobody to replace it; 0: leases are unknown
+	Lease               Nanos      // how long a leader counts on that; below Promise by more than clocks may differ. 0: it asks a quorum for every read
 	MaxAppendBytes      int        // entries of one append; one entry above it still travels
 	MaxInflightMessages int        // appends on the way to one follower
 	MaxInflightBytes    int        // likewise
@@ -44,18 +46,22 @@ func (c Config) Validate() error {
 		return errors.New("raft: Rand is nil")
 	case c.HeartbeatTicks <= 0 || c.ElectionTicks <= c.HeartbeatTicks:
 		return fmt.Errorf("raft: need 0 < HeartbeatTicks (%d) < ElectionTicks (%d)", c.HeartbeatTicks, c.ElectionTicks)
+	case c.Lease < 0 || c.Lease > 0 && c.Lease >= c.Promise:
+		return fmt.Errorf("raft: need 0 <= Lease (%v) < Promise (%v)", c.Lease, c.Promise)
 	case min(c.MaxAppendBytes, c.MaxInflightMessages, c.MaxInflightBytes, c.MaxUncommittedBytes, c.MaxApplyBytes) <= 0:
 		return errors.New("raft: every limit must be positive")
 	}
 	return nil
 }
 
-// Boot is what a replica remembers. Snapshot is the state before the first entry; Applied is what the data is at.
+// Boot is what a replica remembers. Snapshot is the state before the first entry; Applied is what the data is at; Now
+// is the time, as in At.
 type Boot struct {
 	HardState *messages.HardState
 	Snapshot  *messages.SnapshotMeta
 	Entries   []*messages.Entry
 	Applied   uint64
+	Now       Nanos
 }
 
 // Role of a replica.
@@ -94,6 +100,10 @@ type Core struct {
 	rested  int // ticks since something was to be done
 	quiet   bool
 
+	now       Nanos // as last told
+	bindsTo   Nanos // until then this replica helps nobody to replace a leader
+	leaseOver bool  // leadership was offered to somebody in this term
+
 	transfer      uint64 // who is to lead, 0: nobody
 	transferTicks int
 	confPending   uint64 // no membership change before this index is emitted
@@ -113,7 +123,7 @@ func New(cfg Config, boot Boot) (*Core, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Core{cfg: cfg}
+	c := &Core{cfg: cfg, now: boot.Now}
 	if err := c.log.open(boot.Snapshot, boot.Entries); err != nil {
 		return nil, err
 	}
@@ -139,6 +149,8 @@ func New(cfg Config, boot Boot) (*Core, error) {
 		c.conf = conf
 	}
 	c.out.saved = messages.HardState{Term: hard.GetTerm(), Vote: hard.GetVote()}
+	c.out.durableTerm = hard.GetTerm()
+	c.bindRestarted()
 	c.become(Follower, c.term, 0)
 	c.out.leader = nil
 	return c, nil
@@ -165,7 +177,7 @@ func (c *Core) become(role Role, term, lead uint64) {
 		c.term, c.vote = term, 0
 	}
 	c.role, c.lead = role, lead
-	c.elapsed, c.beat, c.transfer = 0, 0, 0
+	c.elapsed, c.beat, c.transfer, c.leaseOver = 0, 0, 0, false
 	c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
 	c.votes = c.votes[:0]
 	c.Stir()
@@ -185,7 +197,7 @@ func (c *Core) Tick() {
 	}
 	c.elapsed++
 	if c.role != Leader {
-		if c.elapsed >= c.timeout {
+		if c.elapsed >= c.timeout && !c.bound() {
 			c.elapsed = 0
 			c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
 			c.campaign(PreCandidate, false)
@@ -245,6 +257,7 @@ func (c *Core) Step(m *messages.RaftMessage) error {
 			c.become(Follower, m.Term, m.From)
 		}
 		c.elapsed = 0
+		c.promise()
 		if m.Kind == messages.RaftKind_APPEND {
 			c.onAppend(m)
 		} else {
@@ -283,7 +296,7 @@ func (c *Core) newer(m *messages.RaftMessage) error {
 }
 
 func (c *Core) hearsLeader() bool {
-	return c.role == Leader || c.lead != 0 && c.elapsed < c.cfg.ElectionTicks
+	return c.role == Leader || c.bound() || c.lead != 0 && c.elapsed < c.cfg.ElectionTicks
 }
 
 // older answers what an outdated replica must know: a leader of an older term that somebody newer exists, and a

@@ -12,7 +12,7 @@ func (c *Core) Campaign() { c.campaign(PreCandidate, false) }
 // campaign asks for votes (thesis 3.4), as PreCandidate first without raising the term (thesis 9.6), so that a
 // replica that cannot win does not depose a leader that works.
 func (c *Core) campaign(role Role, transfer bool) {
-	if c.role == Leader || !c.voter(c.cfg.ID) || c.confUnapplied() || c.out.restoring {
+	if c.role == Leader || !c.voter(c.cfg.ID) || c.confUnapplied() || c.out.restoring || !transfer && c.bound() {
 		return
 	}
 	if role == PreCandidate {
@@ -58,6 +58,9 @@ func (c *Core) askVotes(kind messages.RaftKind, term uint64, transfer bool) {
 // this one (thesis 3.6.1). A learner votes too: it may have been promoted without knowing it yet.
 func (c *Core) onVote(m *messages.RaftMessage) error {
 	c.learnCommit(m)
+	if !m.Transfer && c.bound() {
+		return ErrSticky
+	}
 	pre := m.Kind == messages.RaftKind_PRE_VOTE
 	kind := messages.RaftKind_VOTE_REPLY
 	if pre {
@@ -153,6 +156,7 @@ func (c *Core) Transfer(to uint64) error {
 
 func (c *Core) pushTransfer() {
 	if p := c.peer(c.transfer); p != nil && p.match == c.log.last() {
+		c.leaseOver = true
 		c.out.now(c.message(messages.RaftKind_TIMEOUT_NOW, p.id, nil))
 	}
 }

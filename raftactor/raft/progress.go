@@ -14,6 +14,7 @@ type progress struct {
 	silent  int    // ticks since it was heard
 	readSeq uint64 // newest read round it confirmed
 	asked   bool   // Ready.Snapshots has named it
+	leaseAt uint64 // when the newest heartbeat was sent that it answered with its promise
 }
 
 // flight is one append on the way.

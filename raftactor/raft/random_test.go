@@ -51,18 +51,23 @@ type world struct {
 	mild      int               // one in so many faults happens
 	reads     map[uint64]uint64 // token -> confirmed when it was asked
 	token     uint64
+	now       Nanos // of clocks that are right
+	pace      Nanos // how much of it passes with a step
+	lease     Nanos
 }
 
 type simNode struct {
-	id   uint64
-	core *Core
-	disk disk   // what a power loss keeps
-	page []disk // and what it may lose, newest last
-	todo []*Persist
-	data *messages.SnapshotMeta // applied state, as durable as the process
-	base *messages.SnapshotMeta // applied state that a power loss keeps
-	down bool
-	mine map[uint64]uint64 // index -> term of proposals that wait
+	id    uint64
+	core  *Core
+	disk  disk   // what a power loss keeps
+	page  []disk // and what it may lose, newest last
+	todo  []*Persist
+	data  *messages.SnapshotMeta // applied state, as durable as the process
+	base  *messages.SnapshotMeta // applied state that a power loss keeps
+	down  bool
+	still bool              // it does not tick
+	rate  Nanos             // of its clock, in percent
+	mine  map[uint64]uint64 // index -> term of proposals that wait
 }
 
 type disk struct {
@@ -82,6 +87,10 @@ func newWorld(t *testing.T, seed uint64, n int) *world {
 			voters = append(voters, id)
 		}
 	}
+	if w.rng.IntN(2) == 0 {
+		w.lease = promise * 80 / 120
+	}
+	w.pace = []Nanos{2, 10, 50}[w.rng.IntN(3)]
 	birth := &messages.SnapshotMeta{Index: 1, Term: 1, Conf: &messages.ConfState{Voters: voters}}
 	for id := uint64(1); id <= uint64(n); id++ {
 		s := &simNode{id: id, disk: disk{hard: &messages.HardState{}, start: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}}
@@ -89,7 +98,7 @@ func newWorld(t *testing.T, seed uint64, n int) *world {
 		if id <= 3 {
 			s.disk.hard, s.disk.start, s.data = &messages.HardState{Term: 1, Commit: 1}, birth, birth
 		}
-		s.base = s.data
+		s.base, s.rate = s.data, []Nanos{80, 100, 120}[w.rng.IntN(3)]
 		w.nodes = append(w.nodes, s)
 		w.boot(s)
 	}
@@ -101,11 +110,24 @@ func (w *world) fail(format string, args ...any) {
 	w.t.Fatalf("seed %d: %s", w.seed, fmt.Sprintf(format, args...))
 }
 
+// promise lasts from a few ticks to more than elections take; two thirds of it on clocks that are wrong by up to a fifth.
+const promise = 3000
+
+// clock is the time at a node. Clocks and ticks have little to do with one another here, as with processes that are
+// stopped now and then.
+func (w *world) clock(s *simNode) Nanos { return w.now * s.rate / 100 }
+
+// input tells a core the time, as must be done before anything else is told.
+func (w *world) input(s *simNode) *Core {
+	s.core.At(w.clock(s))
+	return s.core
+}
+
 func (w *world) boot(s *simNode) {
 	core, err := New(Config{
-		ID: s.id, Group: 9, ElectionTicks: 10, HeartbeatTicks: 2, RestTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
+		ID: s.id, Group: 9, Promise: promise, Lease: w.lease, ElectionTicks: 10, HeartbeatTicks: 2, RestTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
 		MaxInflightBytes: 900, MaxUncommittedBytes: 3000, MaxApplyBytes: 500, Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
-	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.entries, Applied: s.data.Index})
+	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.entries, Applied: s.data.Index, Now: w.clock(s)})
 	if err != nil {
 		w.fail("boot %d: %v", s.id, err)
 	}
@@ -157,6 +179,7 @@ func (d disk) after(p *Persist) disk {
 }
 
 func (w *world) step() {
+	w.now += w.pace
 	s := w.nodes[w.rng.IntN(len(w.nodes))]
 	k := w.rng.IntN(1000)
 	if k >= 930 && k < 975 && w.rng.IntN(w.mild) > 0 {
@@ -180,7 +203,7 @@ func (w *world) step() {
 	case k < 965:
 		w.cut[[2]uint64{s.id, w.nodes[w.rng.IntN(len(w.nodes))].id}] = true
 	case k < 975:
-		clear(w.cut)
+		w.mend()
 	case k < 982 && !s.down:
 		w.compact(s)
 	case k < 988 && !s.down:
@@ -191,12 +214,34 @@ func (w *world) step() {
 		}
 	case k < 995:
 		w.lost(s.id) // it was only slow
+	default:
+		w.strand()
+	}
+}
+
+// strand cuts leaders off and lets them tick no more: they go on believing that they lead.
+func (w *world) strand() {
+	for _, s := range w.nodes {
+		if s.down || s.core.role != Leader {
+			continue
+		}
+		s.still = true
+		for _, other := range w.nodes {
+			w.cut[[2]uint64{s.id, other.id}], w.cut[[2]uint64{other.id, s.id}] = true, true
+		}
+	}
+}
+
+func (w *world) mend() {
+	clear(w.cut)
+	for _, s := range w.nodes {
+		s.still = false
 	}
 }
 
 func (w *world) tick(s *simNode) {
-	if !s.down {
-		s.core.Tick()
+	if !s.down && !s.still {
+		w.input(s).Tick()
 		w.carry(s)
 	}
 }
@@ -213,7 +258,7 @@ func (w *world) deliver(i int) {
 	if s.down || w.cut[[2]uint64{m.From, m.To}] || w.rng.IntN(15) == 0 {
 		return
 	}
-	_ = s.core.Step(proto.Clone(m).(*messages.RaftMessage))
+	_ = w.input(s).Step(proto.Clone(m).(*messages.RaftMessage))
 	w.carry(s)
 }
 
@@ -232,7 +277,7 @@ func (w *world) sync(s *simNode, n int) {
 			s.core.Applied(p.Snapshot.Index)
 		}
 	}
-	s.core.Persisted(done[n-1].Seq)
+	w.input(s).Persisted(done[n-1].Seq)
 	w.carry(s)
 }
 
@@ -241,7 +286,7 @@ func (w *world) propose(s *simNode) {
 		return
 	}
 	w.proposed++
-	if i, term, err := s.core.Propose([][]byte{fmt.Appendf(nil, "p%d-%0*d", w.proposed, w.rng.IntN(100), 0)}, 0); err == nil {
+	if i, term, err := w.input(s).Propose([][]byte{fmt.Appendf(nil, "p%d-%0*d", w.proposed, w.rng.IntN(100), 0)}, 0); err == nil {
 		s.mine[i] = term
 		w.carry(s)
 	}
@@ -252,8 +297,10 @@ func (w *world) read(s *simNode) {
 		return
 	}
 	w.token++
-	if s.core.ReadIndex(w.token) == nil {
-		w.reads[w.token] = w.confirmed
+	w.reads[w.token] = w.confirmed
+	if w.input(s).ReadIndex(w.token) != nil {
+		delete(w.reads, w.token)
+	} else {
 		w.carry(s)
 	}
 }
@@ -397,7 +444,7 @@ func (w *world) snapshot(s *simNode, to uint64) {
 
 // heal removes all faults; then the group must elect, commit, answer a read, and bring every member level.
 func (w *world) heal() {
-	clear(w.cut)
+	w.mend()
 	for _, s := range w.nodes {
 		if s.down {
 			w.boot(s)
@@ -447,6 +494,7 @@ func (w *world) rouse(leader *simNode) {
 // calm lets time pass without faults.
 func (w *world) calm(rounds int) {
 	for range rounds {
+		w.now += promise / 10
 		for _, s := range w.nodes {
 			w.tick(s)
 			w.sync(s, len(s.todo))
@@ -456,7 +504,7 @@ func (w *world) calm(rounds int) {
 			w.wire = nil
 			for _, m := range now {
 				if s := w.nodes[m.To-1]; !s.down {
-					_ = s.core.Step(proto.Clone(m).(*messages.RaftMessage))
+					_ = w.input(s).Step(proto.Clone(m).(*messages.RaftMessage))
 					w.carry(s)
 				}
 			}

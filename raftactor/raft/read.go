@@ -36,6 +36,7 @@ func (c *Core) ReadIndex(token uint64) error {
 // startReads opens a round for what waits, if the commit index is known to be the newest: the leader has committed
 // an entry of its own term.
 func (c *Core) startReads() {
+	c.readByLease()
 	r := &c.reads
 	if c.role != Leader || len(r.waiting) == 0 || len(r.rounds) >= maxRounds || c.log.term(c.commit) != c.term {
 		return

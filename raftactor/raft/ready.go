@@ -50,12 +50,15 @@ type outputs struct {
 	ownVote   uint64 // term in which this replica votes for itself with the next step
 	seq       uint64
 	flight    []step // not yet Persisted
+
+	durableTerm uint64
 }
 
 // step is what becomes true when a Persist is durable.
 type step struct {
 	seq     uint64
 	last    uint64 // log durable up to here
+	term    uint64
 	ownVote uint64
 }
 
@@ -116,7 +119,7 @@ func (c *Core) persist() *Persist {
 		o.saved.Term, o.saved.Vote, o.saved.Commit = c.term, c.vote, c.commit
 	}
 	c.log.handed = c.log.last()
-	o.flight = append(o.flight, step{o.seq, c.log.last(), o.ownVote})
+	o.flight = append(o.flight, step{o.seq, c.log.last(), o.saved.Term, o.ownVote})
 	o.after, o.truncate, o.compact, o.ownVote = nil, 0, nil, 0
 	return p
 }
@@ -126,6 +129,7 @@ func (c *Core) Persisted(seq uint64) {
 	for len(c.out.flight) > 0 && c.out.flight[0].seq <= seq {
 		s := c.out.flight[0]
 		c.out.flight = c.out.flight[1:]
+		c.out.durableTerm = s.term
 		c.log.durable = max(c.log.durable, min(s.last, c.log.last()))
 		if s.ownVote != 0 && s.ownVote == c.term && c.role == Candidate && c.poll(c.cfg.ID, true) == won {
 			c.takeOffice()

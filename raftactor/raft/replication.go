@@ -69,6 +69,7 @@ func (c *Core) heartbeat() {
 	for _, p := range c.peers {
 		m := c.message(messages.RaftKind_HEARTBEAT, p.id, nil)
 		m.Commit, m.ReadSeq, m.Quiet = min(p.match, c.commit), c.reads.seq, c.quiet
+		c.askLease(m)
 		c.out.now(m)
 	}
 }
@@ -125,6 +126,7 @@ func (c *Core) onHeartbeat(m *messages.RaftMessage) {
 	c.followToRest(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
 	reply.ReadSeq = m.ReadSeq
+	c.grantLease(m, reply)
 	c.out.now(reply)
 }
 
@@ -182,6 +184,9 @@ const stallBeats = 4
 
 func (c *Core) onHeartbeatReply(p *progress, m *messages.RaftMessage) {
 	p.paused = false
+	if m.LeaseAt <= uint64(c.now) {
+		p.leaseAt = max(p.leaseAt, m.LeaseAt)
+	}
 	if p.state == replicating && len(p.flight) > 0 {
 		if p.stalled++; p.stalled >= stallBeats {
 			p.probe(p.match + 1)

@@ -22,6 +22,7 @@ type member struct {
 	data   *messages.SnapshotMeta // applied state, in memory
 	base   *messages.SnapshotMeta // applied state, on disk
 
+	clock               Nanos // a tick is 1 ns of it: the core does not care
 	slowDisk, slowApply bool
 	applying            []*messages.Entry // handed out, not yet applied
 	seen                view              // as last told in the trace
@@ -55,7 +56,7 @@ func (m *member) note(format string, args ...any) {
 func (m *member) retime() { m.core.timeout = m.cfg.ElectionTicks + m.jitter.ticks }
 
 func (s *scene) boot(m *member) {
-	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.entries, Applied: m.data.Index})
+	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.entries, Applied: m.data.Index, Now: m.clock})
 	if err != nil {
 		s.t.Fatalf("boot %d: %v", m.id, err)
 	}
@@ -169,13 +170,26 @@ func (s *scene) check() {
 	}
 }
 
+// pass lets the replica's time pass without a tick, as it does while a process is stopped.
+func (m *member) pass(time Nanos) {
+	m.clock += time
+	if m.core != nil {
+		m.core.At(m.clock)
+	}
+}
+
+func (m *member) tick() {
+	m.pass(1)
+	m.core.Tick()
+}
+
 func (s *scene) tick(l line, m *member) {
 	n := 1
 	if len(l.words()) > 1 {
 		n = int(l.at(1))
 	}
 	for range n {
-		m.core.Tick()
+		m.tick()
 		s.carry(m)
 	}
 }

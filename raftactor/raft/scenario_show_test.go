@@ -37,12 +37,13 @@ func show(m *messages.RaftMessage) string {
 		return fmt.Sprintf("%s: has %d", head, m.Index)
 	case messages.RaftKind_HEARTBEAT:
 		text := fmt.Sprintf("%s: commit %d%s", head, m.Commit, ifNot(m.ReadSeq, ", read round %d"))
+		text += ifNot(m.LeaseAt, ", lease from %d")
 		if m.Quiet {
 			text += ", rest"
 		}
 		return text
 	case messages.RaftKind_HEARTBEAT_REPLY:
-		return head + ifNot(m.ReadSeq, ": read round %d")
+		return head + ifNot(m.ReadSeq, ": read round %d") + ifNot(m.LeaseAt, ": lease from %d")
 	case messages.RaftKind_PRE_VOTE, messages.RaftKind_VOTE:
 		text := fmt.Sprintf("%s: log to %d/%d%s", head, m.Index, m.LogTerm, ifNot(m.Commit, ", commit %d"))
 		if m.Transfer {
@@ -247,6 +248,9 @@ func (s *scene) status(l line) {
 		st := m.core.Status()
 		s.say("%d %s, term %d vote %d leader %d, log %s", st.ID, st.Role, st.Term, m.core.vote, st.Leader, showLog(m.core))
 		s.say("  durable %d commit %d applied %d, %s", st.Durable, st.Commit, st.Applied, showConf(st.Conf))
+		if st.Lease > 0 {
+			s.say("  lease for %d ticks", st.Lease)
+		}
 		for _, f := range st.Followers {
 			s.say("  %d: %s, match %d next %d, %d on the way", f.ID, f.State, f.Match, f.Next, f.Inflight)
 		}

@@ -127,6 +127,7 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"timeout":     func(_ *scene, l line, m *member) { m.jitter.ticks = int(l.at(1)) - m.cfg.ElectionTicks; m.retime() },
 	"campaign":    func(_ *scene, _ line, m *member) { m.core.Campaign() },
 	"tick":        (*scene).tick,
+	"stopped":     func(_ *scene, l line, m *member) { m.pass(Nanos(l.at(1))) },
 	"slow-disk":   func(_ *scene, _ line, m *member) { m.slowDisk = true },
 	"persist":     (*scene).persist,
 	"slow-apply":  func(_ *scene, _ line, m *member) { m.slowApply = true },
@@ -225,6 +226,7 @@ func (s *scene) nodes(l line) {
 		MaxAppendBytes: l.value("append-bytes", 1000), MaxInflightMessages: l.value("inflight", 8),
 		MaxInflightBytes: l.value("inflight-bytes", 10000), MaxUncommittedBytes: l.value("uncommitted", 10000),
 		MaxApplyBytes: l.value("apply-bytes", 10000), RestTicks: l.value("rest", 0),
+		Promise: Nanos(l.value("promise", 0)), Lease: Nanos(l.value("lease", 0)),
 	})
 }
 

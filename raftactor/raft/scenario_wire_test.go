@@ -98,7 +98,7 @@ func (s *scene) lead(l line) {
 	s.carry(m)
 	s.settle()
 	for range m.cfg.HeartbeatTicks {
-		m.core.Tick()
+		m.tick()
 	}
 	s.carry(m)
 	s.settle()
@@ -115,6 +115,7 @@ func (s *scene) inject(l line) {
 	m := &messages.RaftMessage{
 		Kind: messages.RaftKind(kind), Group: 1, From: uint64(l.value("from", 0)), To: uint64(l.value("to", 0)),
 		Term: uint64(l.value("term", 0)), Reject: l.has("reject"), Transfer: l.has("forced"), ReadSeq: uint64(l.value("read", 0)),
+		LeaseAt: uint64(l.value("lease", 0)),
 	}
 	m.Index, m.LogTerm = s.place(l.text("at"))
 	m.HintIndex, m.HintTerm = s.place(l.text("hint"))

@@ -11,6 +11,7 @@ type Status struct {
 	Conf                 *messages.ConfState
 	Followers            []FollowerStatus // on leaders, by id
 	Transferring         uint64
+	Lease                Nanos // how long this leader may answer reads without asking a quorum; 0: it may not
 }
 
 // FollowerStatus is a leader's view of one follower.
@@ -36,6 +37,7 @@ func (c *Core) Status() Status {
 	s := Status{
 		ID: c.cfg.ID, Term: c.term, Leader: c.lead, Role: c.role, Commit: c.commit, Applied: c.applied,
 		First: c.log.first(), Last: c.log.last(), Durable: c.log.durable, Conf: c.conf, Transferring: c.transfer,
+		Lease: c.leaseLeft(),
 	}
 	for _, p := range c.peers {
 		s.Followers = append(s.Followers, FollowerStatus{
