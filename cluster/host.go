@@ -201,7 +201,8 @@ func sameNodes(a, b []uint64) bool {
 
 // --- what the node keeps on disk beside its groups ---
 
-// configKey holds the newest config this node has seen, so that a restart knows addresses without asking.
+// configKey holds the newest config this node has seen, so that a restart knows addresses without asking. It is in the
+// log engine, where a small synced write is cheap.
 var configKey = []byte("c/config")
 
 func (n *node) saveConfig(config *messages.Config) error {
@@ -211,12 +212,12 @@ func (n *node) saveConfig(config *messages.Config) error {
 	}
 	batch := new(persistence.Batch)
 	batch.Put(configKey, value)
-	return n.stateEngine.Write(batch, true)
+	return n.logEngine.Write(batch, true)
 }
 
 // loadConfig reads it back. It is only a cache: one that cannot be read is as good as none.
 func (n *node) loadConfig() error {
-	value, found, err := n.stateEngine.Get(configKey)
+	value, found, err := n.logEngine.Get(configKey)
 	if err != nil || !found {
 		return err
 	}

@@ -3,6 +3,8 @@ package persistence
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 )
 
 // Batch is writes that take effect together. Its bytes are RocksDB's own WriteBatch format (8 bytes sequence, 4 bytes
@@ -33,6 +35,25 @@ func (b *Batch) record(tag byte, parts ...[]byte) {
 
 // Put sets key to value.
 func (b *Batch) Put(key, value []byte) { b.record(tagPut, key, value) }
+
+// PutInPlace sets key to the size bytes that fill appends to what it is given: a large value is not copied twice.
+// If fill fails, or appends another number of bytes, the batch is as before.
+func (b *Batch) PutInPlace(key []byte, size int, fill func(to []byte) ([]byte, error)) error {
+	before := len(b.data)
+	b.record(tagPut, key)
+	b.data = slices.Grow(binary.AppendUvarint(b.data, uint64(size)), size)
+	filled, err := fill(b.data)
+	if err == nil && len(filled) != len(b.data)+size {
+		err = fmt.Errorf("a value of %d bytes became %d bytes long", size, len(filled)-len(b.data))
+	}
+	if err != nil {
+		b.data = b.data[:max(before, batchHeader)]
+		binary.LittleEndian.PutUint32(b.data[8:], uint32(b.Len()-1))
+		return err
+	}
+	b.data = filled
+	return nil
+}
 
 // Delete removes key; an absent one is fine.
 func (b *Batch) Delete(key []byte) { b.record(tagDelete, key) }

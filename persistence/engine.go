@@ -16,9 +16,9 @@ type Reader interface {
 type Engine interface {
 	Reader
 	// Write applies all of the batch or nothing. Writes take effect in call order. With sync it returns only
-	// when this write and every write before it survive a power loss; without, they survive the death of the
-	// process, and after a power loss a prefix of the unsynced writes is there. A batch may be empty: with
-	// sync that makes everything before it durable.
+	// when this write and every write before it survive a power loss; without, a prefix of the unsynced writes is
+	// there after a power loss or the death of the process. A batch may be empty: with sync that makes everything
+	// before it durable.
 	Write(batch *Batch, sync bool) error
 	// Snapshot is a view of now that later writes do not change. The caller must Close it.
 	Snapshot() (Snapshot, error)

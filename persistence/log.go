@@ -40,12 +40,17 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // putRecord writes a message with its checksum.
 func putRecord(batch *Batch, key []byte, m proto.Message) error {
-	value, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, 0, proto.Size(m)+4), m)
+	err := batch.PutInPlace(key, proto.Size(m)+4, func(to []byte) ([]byte, error) {
+		out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(to, m)
+		if err != nil {
+			return nil, err
+		}
+		sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, out[len(to):])
+		return binary.BigEndian.AppendUint32(out, sum), nil
+	})
 	if err != nil {
 		return fmt.Errorf("encode record %q: %w", key[:1], err)
 	}
-	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
-	batch.Put(key, binary.BigEndian.AppendUint32(value, sum))
 	return nil
 }
 

@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -10,14 +11,15 @@ import (
 // who waits for an answer wait off the Appliers.
 //
 //	receives  from      does
-//	*Store    Appliers  writes the batch, then answers *Stored
+//	*Store    Appliers  writes the batch, then answers Stored; if that was synced, tells all others who wrote: Synced
 //
 // Batches are written in the order they come, and synced only if one asks for it: the logs are durable, and repeat
 // what the engine forgets in a crash. It is spawned batching and durable. A write that fails stops the node.
 type StateWriter struct {
-	engine Engine
-	fatal  func(error)
-	failed bool
+	engine   Engine
+	fatal    func(error)
+	unsynced []*actor.PID // who wrote since the last sync
+	failed   bool
 }
 
 // Store asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
@@ -29,6 +31,9 @@ type Store struct {
 
 // Stored answers one Store and gives its batch back.
 type Stored struct{ *Store }
+
+// Synced tells who wrote that everything is durable for which it has Stored: a sync serves all groups.
+type Synced struct{}
 
 // NewStateWriter makes a StateWriter; the node spawns it once.
 func NewStateWriter(engine Engine, fatal func(error)) *StateWriter {
@@ -54,5 +59,21 @@ func (w *StateWriter) Receive(ctx actor.Context) {
 			return
 		}
 		ctx.Send(s.ReplyTo, Stored{s})
+		w.wrote(ctx, s)
 	}
+}
+
+func (w *StateWriter) wrote(ctx actor.Context, s *Store) {
+	if !slices.ContainsFunc(w.unsynced, s.ReplyTo.Equal) {
+		w.unsynced = append(w.unsynced, s.ReplyTo)
+	}
+	if !s.Sync {
+		return
+	}
+	for _, to := range w.unsynced {
+		if !to.Equal(s.ReplyTo) {
+			ctx.Send(to, Synced{})
+		}
+	}
+	w.unsynced = w.unsynced[:0]
 }

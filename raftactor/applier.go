@@ -22,6 +22,7 @@ import (
 //	restore             Peer         replaces the data by the staged snapshot
 //	flush               Peer         makes everything applied durable and says up to where
 //	persistence.Stored  StateWriter  the turn that was handed over is in the engine
+//	persistence.Synced  StateWriter  every turn that is in the engine is durable, since another group asked for it
 //
 // A turn lasts until it is large, so a record that changes often is written once; while the StateWriter writes one
 // turn the next one collects. Neither this delay nor that a turn is not synced costs anything but some replay: the
@@ -36,6 +37,7 @@ type Applier struct {
 	work     *turn
 	writing  *turn  // with the StateWriter; nil: none
 	writes   uint64 // the index that the data in the engine will be at then
+	stored   uint64 // and is at now
 	spare    *turn
 	batch    *persistence.Batch
 	flushing bool
@@ -65,7 +67,7 @@ type (
 
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
 	return &Applier{
-		o: o, store: s, at: at, writes: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
+		o: o, store: s, at: at, writes: at.Index, stored: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
 		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o),
 	}
 }
@@ -103,8 +105,12 @@ func (a *Applier) on(message any) {
 	if a.failed {
 		return
 	}
-	if done, ok := message.(persistence.Stored); ok {
-		a.stored(done)
+	switch m := message.(type) {
+	case persistence.Stored:
+		a.onStored(m)
+		return
+	case persistence.Synced:
+		a.o.System.Root.Send(a.peer, flushed{a.stored})
 		return
 	}
 	if a.mustWait(message) {
@@ -228,10 +234,10 @@ func (a *Applier) endTurn() bool {
 	return !a.failed
 }
 
-// stored goes on where messages had to wait.
-func (a *Applier) stored(done persistence.Stored) {
-	if done.Sync {
-		a.o.System.Root.Send(a.peer, flushed{a.writes})
+// onStored goes on where messages had to wait.
+func (a *Applier) onStored(done persistence.Stored) {
+	if a.stored = a.writes; done.Sync {
+		a.o.System.Root.Send(a.peer, flushed{a.stored})
 	}
 	a.batch, a.spare, a.writing = done.Batch, a.writing, nil
 	if a.batch.Bytes() > 2*fullTurnBytes {
@@ -288,7 +294,7 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 			a.fail(err)
 			return
 		}
-		a.at, a.writes = meta, meta.Index
+		a.at, a.writes, a.stored = meta, meta.Index, meta.Index
 		a.work.reset()
 		a.o.System.Events(SnapshotInstalled{Group: a.o.Group, Index: meta.Index})
 		a.open()

@@ -183,9 +183,13 @@ func (p *Peer) compact() {
 }
 
 // onFlushed compacts what is durable, but for a tail that lets lagging followers catch up without a snapshot. A
-// follower that is being served from the log keeps it a while: up to eight times the tail.
+// follower that is being served from the log keeps it a while: up to eight times the tail. It also comes when another
+// group has asked: a log that is half way takes part, so that groups that grow alike share their flushes.
 func (p *Peer) onFlushed(m flushed) {
 	p.flushing = false
+	if 2*p.core.LogBytes() < 3*p.o.Limits.RetainBytes {
+		return
+	}
 	cut := min(m.index, p.core.TailStart(p.o.Limits.RetainBytes))
 	if p.core.LogBytes() < 8*p.o.Limits.RetainBytes {
 		for _, f := range p.core.Status().Followers {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/eraft-io/eraft/persistence"
 )
@@ -12,9 +13,9 @@ import (
 // them into one batch. The store of a turn may be the turn before it.
 type turn struct {
 	store    persistence.Reader
-	writes   map[string]write
+	writes   map[string]*write
 	prefixes [][]byte // deleted before any of writes
-	bytes    int      // about what the engine write will hold, overwritten values included
+	bytes    int      // about what the engine write will hold: a key that is written again counts once
 }
 
 type write struct {
@@ -23,7 +24,7 @@ type write struct {
 }
 
 func newTurn(store persistence.Reader) *turn {
-	return &turn{store: store, writes: map[string]write{}}
+	return &turn{store: store, writes: map[string]*write{}}
 }
 
 // reset empties the turn and keeps its memory for the next, which will be as large.
@@ -42,21 +43,27 @@ func (t *turn) Get(key []byte) ([]byte, bool, error) {
 	return t.store.Get(key)
 }
 
-func (t *turn) Put(key, value []byte) {
-	t.writes[string(key)] = write{value: value}
-	t.bytes += len(key) + len(value)
-}
+func (t *turn) Put(key, value []byte) { t.write(key, write{value: value}) }
 
-func (t *turn) Delete(key []byte) {
-	t.writes[string(key)] = write{deleted: true}
-	t.bytes += len(key)
+func (t *turn) Delete(key []byte) { t.write(key, write{deleted: true}) }
+
+func (t *turn) write(key []byte, now write) {
+	w := t.writes[string(key)]
+	if w == nil {
+		w = new(write)
+		t.writes[string(key)] = w
+		t.bytes += len(key)
+	}
+	t.bytes += len(now.value) - len(w.value)
+	*w = now
 }
 
 func (t *turn) DeletePrefix(prefix []byte) {
 	t.bytes += len(prefix)
-	for key := range t.writes {
-		if bytes.HasPrefix([]byte(key), prefix) {
+	for key, w := range t.writes {
+		if strings.HasPrefix(key, string(prefix)) {
 			delete(t.writes, key)
+			t.bytes -= len(key) + len(w.value)
 		}
 	}
 	t.prefixes = append(t.prefixes, prefix)

@@ -24,6 +24,7 @@ type Machine struct {
 	index    uint64 // log index of the last command, and its place among the entry's commands
 	place    uint64
 	touched  []uint32 // buckets whose record must be written at the end of the turn
+	decoder  messages.CommandDecoder
 }
 
 // New makes the Machine of a group in a cluster of that many buckets. Open gives it its state.
@@ -67,8 +68,9 @@ func (m *Machine) Open(store persistence.Reader) error {
 // Checker refuses what can be known to be wrong before it enters the log: bytes that are no command of this
 // machine, and sizes. It costs one decoding on the leader.
 func Checker(_ any, command []byte) *messages.Error {
-	c := new(messages.Command)
-	if proto.Unmarshal(command, c) != nil {
+	var d messages.CommandDecoder
+	c, err := d.Decode(command)
+	if err != nil {
 		return messages.Errorf(messages.Code_INVALID, "command cannot be read")
 	}
 	if c.GetShard() != nil {
@@ -90,8 +92,8 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 		m.index, m.place = at.Index, 0
 	}
 	m.place++
-	c := new(messages.Command)
-	if err := proto.Unmarshal(command, c); err != nil {
+	c, err := m.decoder.Decode(command)
+	if err != nil {
 		return nil, fmt.Errorf("command cannot be read: %w", err)
 	}
 	if c.GetShard() != nil {
@@ -119,11 +121,13 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	if b == nil || b.state != Serving {
 		return m.wrongGroup(b), nil
 	}
+	var s *session
 	if c.Session != 0 {
-		if known := m.sessions.find(id, c); known != nil {
+		s = m.sessions.all[sessionID{id, c.Session}]
+		if known := s.answer(c.Seq); known != nil {
 			return known, nil
 		}
-		if !m.sessions.admit(tx, id, c.Session, at.TimeMs) {
+		if !m.sessions.admit(tx, s, at.TimeMs) {
 			return refusal(messages.Errorf(messages.Code_OVERLOADED, "group %d knows too many sessions", m.group)), nil
 		}
 	}
@@ -132,7 +136,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 		return reply, err
 	}
 	reply.Session, reply.Seq = c.Session, c.Seq
-	m.sessions.record(id, c, reply, at.TimeMs, m.index<<20|m.place)
+	m.sessions.record(s, id, c, reply, at.TimeMs, m.index<<20|m.place)
 	return reply, nil
 }
 

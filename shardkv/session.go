@@ -43,16 +43,16 @@ func newSessions() *sessions {
 	return &sessions{all: map[sessionID]*session{}, order: list.New(), max: MaxSessions}
 }
 
-// find gives the answer a command had before: nil if it is new. A seq that was acknowledged is too old to be asked.
-func (t *sessions) find(bucket uint32, c *messages.Command) *messages.Reply {
-	s := t.all[sessionID{bucket, c.Session}]
+// answer is the answer a command had before: nil if it is new. A seq that was acknowledged is too old to be asked.
+// A nil session has answered nothing.
+func (s *session) answer(seq uint64) *messages.Reply {
 	if s == nil {
 		return nil
 	}
-	if c.Seq < s.acked {
+	if seq < s.acked {
 		return &messages.Reply{Code: messages.Code_INVALID, Text: "this request was answered already"}
 	}
-	i, found := slices.BinarySearchFunc(s.results, c.Seq, bySeq)
+	i, found := slices.BinarySearchFunc(s.results, seq, bySeq)
 	if !found {
 		return nil
 	}
@@ -69,8 +69,9 @@ func bySeq(r *messages.Reply, seq uint64) int {
 	return 0
 }
 
-// admit makes room for a session that has no record in the bucket. False: the table is full of busy sessions.
-func (t *sessions) admit(tx persistence.Tx, bucket uint32, id, nowMs uint64) bool {
+// admit forgets who is idle, and tells whether there is room for a session: known, or nil if it has no record in the
+// bucket. False: the table is full of busy sessions.
+func (t *sessions) admit(tx persistence.Tx, known *session, nowMs uint64) bool {
 	for e := t.order.Front(); e != nil; e = t.order.Front() {
 		s := e.Value.(*session)
 		idle := nowMs - min(nowMs, s.usedMs)
@@ -79,7 +80,7 @@ func (t *sessions) admit(tx persistence.Tx, bucket uint32, id, nowMs uint64) boo
 		}
 		t.forget(tx, s)
 	}
-	return t.all[sessionID{bucket, id}] != nil || len(t.all) < t.max
+	return known != nil && known.place != nil || len(t.all) < t.max
 }
 
 func (t *sessions) forget(tx persistence.Tx, s *session) {
@@ -89,11 +90,10 @@ func (t *sessions) forget(tx persistence.Tx, s *session) {
 	tx.Delete(sessionKey(s.bucket, s.id))
 }
 
-// record keeps the answer of a command. Its record is written once, at the end of the turn.
-func (t *sessions) record(bucket uint32, c *messages.Command, r *messages.Reply, nowMs, used uint64) {
-	key := sessionID{bucket, c.Session}
-	s := t.all[key]
-	if s == nil {
+// record keeps the answer of a command of a session that was admitted. Its record is written once, at the end of the
+// turn.
+func (t *sessions) record(s *session, bucket uint32, c *messages.Command, r *messages.Reply, nowMs, used uint64) {
+	if s == nil || s.place == nil {
 		s = &session{bucket: bucket, id: c.Session}
 		t.insert(s)
 	}
@@ -102,7 +102,7 @@ func (t *sessions) record(bucket uint32, c *messages.Command, r *messages.Reply,
 	if c.Acked > s.acked {
 		s.acked = c.Acked
 		i, _ := slices.BinarySearchFunc(s.results, s.acked, bySeq)
-		s.results = append(s.results[:0:0], s.results[i:]...)
+		s.results = slices.Delete(s.results, 0, i)
 	}
 	i, _ := slices.BinarySearchFunc(s.results, c.Seq, bySeq)
 	s.results = slices.Insert(s.results, i, r)

@@ -144,8 +144,16 @@ func (m *Member) Crash() {
 	m.end(func(e *memory.Engine) *memory.Engine { return e.Crash(m.s.Rand()) })
 }
 
-// Kill is the death of the process: the node is gone, and its disks have all that it wrote.
-func (m *Member) Kill() { m.end((*memory.Engine).Kill) }
+// Kill is the death of the process: the node is gone. The log has all that was written to it; of the state, which has no
+// log of its own, stays what was synced and a random part of the rest.
+func (m *Member) Kill() {
+	m.end(func(e *memory.Engine) *memory.Engine {
+		if e == m.disks[1] {
+			return e.Crash(m.s.Rand())
+		}
+		return e.Kill()
+	})
+}
 
 func (m *Member) end(left func(*memory.Engine) *memory.Engine) {
 	if m.Node == nil {

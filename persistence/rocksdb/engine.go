@@ -15,6 +15,7 @@ import (
 // Engine is a persistence.Engine on RocksDB.
 type Engine struct {
 	dir     string
+	kind    Kind
 	options *options
 	read    *grocksdb.ReadOptions
 	relaxed *grocksdb.WriteOptions
@@ -33,12 +34,15 @@ func Open(dir string, kind Kind) (*Engine, error) {
 		return nil, explain(dir, err)
 	}
 	e := &Engine{
-		dir: dir, options: o, db: db,
+		dir: dir, kind: kind, options: o, db: db,
 		read:    grocksdb.NewDefaultReadOptions(),
 		relaxed: grocksdb.NewDefaultWriteOptions(),
 		synced:  grocksdb.NewDefaultWriteOptions(),
 	}
 	e.read.SetVerifyChecksums(true) // a bit that flipped on disk is an error, never an answer
+	if kind == State {
+		e.relaxed.DisableWAL(true) // the Raft logs are its log
+	}
 	e.synced.SetSync(true)
 	return e, nil
 }
@@ -119,32 +123,44 @@ func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, v
 	return nil
 }
 
-// Write implements persistence.Engine: one call into RocksDB, one fsync if asked for.
+// Write implements persistence.Engine. For a log it is one call into RocksDB, with one fsync if asked for.
 func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if e.db == nil {
 		return persistence.ErrClosed
 	}
-	if batch.Len() == 0 {
-		if !sync {
-			return nil
-		}
-		if err := e.db.FlushWAL(true); err != nil {
+	if batch.Len() > 0 {
+		if err := e.write(batch, sync && e.kind == Log); err != nil {
 			return explain(e.dir, err)
 		}
-		return nil
 	}
-	wb := grocksdb.WriteBatchFrom(batch.Encoded())
-	defer wb.Destroy()
-	o := e.relaxed
-	if sync {
-		o = e.synced
-	}
-	if err := e.db.Write(o, wb); err != nil {
-		return explain(e.dir, err)
+	if sync && (e.kind == State || batch.Len() == 0) {
+		if err := e.flush(); err != nil {
+			return explain(e.dir, err)
+		}
 	}
 	return nil
+}
+
+func (e *Engine) write(batch *persistence.Batch, sync bool) error {
+	wb := grocksdb.WriteBatchFrom(batch.Encoded())
+	defer wb.Destroy()
+	if sync {
+		return e.db.Write(e.synced, wb)
+	}
+	return e.db.Write(e.relaxed, wb)
+}
+
+// flush makes everything written so far durable.
+func (e *Engine) flush() error {
+	if e.kind == Log {
+		return e.db.FlushWAL(true)
+	}
+	o := grocksdb.NewDefaultFlushOptions()
+	defer o.Destroy()
+	o.SetWait(true)
+	return e.db.Flush(o)
 }
 
 // Snapshot implements persistence.Engine.
@@ -168,7 +184,7 @@ func (e *Engine) Close() error {
 	if e.db == nil {
 		return nil
 	}
-	err := e.db.FlushWAL(true)
+	err := e.flush()
 	e.db.Close()
 	e.db = nil
 	e.read.Destroy()

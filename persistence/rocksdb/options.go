@@ -8,7 +8,8 @@ type Kind int
 const (
 	// Log is written in order, synced often, read at start, and cut at the front.
 	Log Kind = iota
-	// State is written unsynced, read at random, and as big as the user's data.
+	// State is written without a log of its own, read at random, and as big as the user's data. To sync it writes a
+	// table file, so that is for rare moments.
 	State
 )
 

@@ -71,8 +71,8 @@ var inStore = []mutant{
 	{
 		fault: "what was not written yet stays on top of a snapshot",
 		file:  "raftactor/applier.go",
-		old:   "a.at, a.writes = meta, meta.Index\n\t\ta.work.reset()",
-		new:   "a.at, a.writes = meta, meta.Index",
+		old:   "a.at, a.writes, a.stored = meta, meta.Index, meta.Index\n\t\ta.work.reset()",
+		new:   "a.at, a.writes, a.stored = meta, meta.Index, meta.Index",
 	},
 	{
 		fault: "a machine keeps its memory over a snapshot",
