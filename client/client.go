@@ -36,6 +36,9 @@ type Config struct {
 	Timeout time.Duration // of a call whose context has no deadline; default 5 s, at most 30 s
 	// InFlight bounds unanswered calls; above: ErrOverloaded. Default 4096.
 	InFlight int
+	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
+	// as linearizable, take a hop more, and spread the work over all nodes.
+	ReplicaReads bool
 	// Listen is host:port for answers; default: a free port of the address that reaches the first seed.
 	Listen string
 	// System is a Proto.Actor system of the caller's: PID is then an actor in it, and its actors can send to it.
@@ -50,6 +53,7 @@ type Client struct {
 	pid     *actor.PID
 	foreign *actor.ActorSystem // where pid is, if not in system
 	timeout time.Duration
+	from    messages.ReadFrom
 	network *remoting.Network // nil: the system belongs to somebody else
 }
 
@@ -93,6 +97,9 @@ func Dial(c Config) (*Client, error) {
 	}
 	cl := Over(system, session)
 	cl.network = network
+	if c.ReplicaReads {
+		cl.from = messages.ReadFrom_REPLICA
+	}
 	if c.Timeout > 0 {
 		cl.timeout = min(c.Timeout, router.MaxTimeout)
 	}

@@ -16,7 +16,7 @@ type Value struct {
 
 // Get reads a key, linearizably. found is false, without error, when the key is absent.
 func (c *Client) Get(ctx context.Context, key []byte) (value Value, found bool, err error) {
-	r, err := c.Do(ctx, &messages.Get{Key: key})
+	r, err := c.Do(ctx, &messages.Get{Key: key, From: c.from})
 	if err != nil {
 		return Value{}, false, err
 	}

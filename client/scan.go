@@ -62,6 +62,7 @@ func (c *Client) pages(ctx context.Context, w *router.Walk, asks []*messages.Sca
 	replies, problems := make([]*messages.Reply, len(asks)), make([]error, len(asks))
 	var wg sync.WaitGroup
 	for i, ask := range asks {
+		ask.From = c.from
 		wg.Go(func() {
 			if replies[i], problems[i] = c.Do(ctx, ask); replies[i] == nil {
 				replies[i] = &messages.Reply{Code: messages.Code_UNAVAILABLE, Text: "no answer before the context ended"}

@@ -21,6 +21,53 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ReadFrom says who may answer a read. It is linearizable either way.
+type ReadFrom int32
+
+const (
+	ReadFrom_LEADER  ReadFrom = 0
+	ReadFrom_REPLICA ReadFrom = 1 // any replica of the group: it asks its leader for an index, which is small, and answers from its own data
+)
+
+// Enum value maps for ReadFrom.
+var (
+	ReadFrom_name = map[int32]string{
+		0: "LEADER",
+		1: "REPLICA",
+	}
+	ReadFrom_value = map[string]int32{
+		"LEADER":  0,
+		"REPLICA": 1,
+	}
+)
+
+func (x ReadFrom) Enum() *ReadFrom {
+	p := new(ReadFrom)
+	*p = x
+	return p
+}
+
+func (x ReadFrom) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReadFrom) Descriptor() protoreflect.EnumDescriptor {
+	return file_eraft_messages_kv_proto_enumTypes[0].Descriptor()
+}
+
+func (ReadFrom) Type() protoreflect.EnumType {
+	return &file_eraft_messages_kv_proto_enumTypes[0]
+}
+
+func (x ReadFrom) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReadFrom.Descriptor instead.
+func (ReadFrom) EnumDescriptor() ([]byte, []int) {
+	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{0}
+}
+
 type Put_Mode int32
 
 const (
@@ -54,11 +101,11 @@ func (x Put_Mode) String() string {
 }
 
 func (Put_Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_eraft_messages_kv_proto_enumTypes[0].Descriptor()
+	return file_eraft_messages_kv_proto_enumTypes[1].Descriptor()
 }
 
 func (Put_Mode) Type() protoreflect.EnumType {
-	return &file_eraft_messages_kv_proto_enumTypes[0]
+	return &file_eraft_messages_kv_proto_enumTypes[1]
 }
 
 func (x Put_Mode) Number() protoreflect.EnumNumber {
@@ -103,11 +150,11 @@ func (x Scan_Want) String() string {
 }
 
 func (Scan_Want) Descriptor() protoreflect.EnumDescriptor {
-	return file_eraft_messages_kv_proto_enumTypes[1].Descriptor()
+	return file_eraft_messages_kv_proto_enumTypes[2].Descriptor()
 }
 
 func (Scan_Want) Type() protoreflect.EnumType {
-	return &file_eraft_messages_kv_proto_enumTypes[1]
+	return &file_eraft_messages_kv_proto_enumTypes[2]
 }
 
 func (x Scan_Want) Number() protoreflect.EnumNumber {
@@ -123,6 +170,7 @@ type Get struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	MetaOnly      bool                   `protobuf:"varint,2,opt,name=meta_only,json=metaOnly,proto3" json:"meta_only,omitempty"` // answer found, version and length (in number) without the value
+	From          ReadFrom               `protobuf:"varint,3,opt,name=from,proto3,enum=eraft.ReadFrom" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +217,13 @@ func (x *Get) GetMetaOnly() bool {
 		return x.MetaOnly
 	}
 	return false
+}
+
+func (x *Get) GetFrom() ReadFrom {
+	if x != nil {
+		return x.From
+	}
+	return ReadFrom_LEADER
 }
 
 type Put struct {
@@ -743,6 +798,7 @@ type Scan struct {
 	Count         uint32                 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`  // look at no more keys than this; 0: 1000, at most 10000
 	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`  // stop after about so many bytes of keys and values were looked at; 0: 256 KiB, at most 1 MiB
 	Want          Scan_Want              `protobuf:"varint,7,opt,name=want,proto3,enum=eraft.Scan_Want" json:"want,omitempty"`
+	From          ReadFrom               `protobuf:"varint,8,opt,name=from,proto3,enum=eraft.ReadFrom" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -824,6 +880,13 @@ func (x *Scan) GetWant() Scan_Want {
 		return x.Want
 	}
 	return Scan_PAIRS
+}
+
+func (x *Scan) GetFrom() ReadFrom {
+	if x != nil {
+		return x.From
+	}
+	return ReadFrom_LEADER
 }
 
 // Page is what a Scan found. Keys that are looked at and do not match are left out, so a page may be empty before the
@@ -1489,13 +1552,14 @@ func (x *Reply) GetPage() *Page {
 
 // Asker is one session in a Requests message, with what it asks. Commands and queries stay encoded until applied.
 type Asker struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // the session's PID
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Commands      [][]byte               `protobuf:"bytes,3,rep,name=commands,proto3" json:"commands,omitempty"`
-	Queries       [][]byte               `protobuf:"bytes,4,rep,name=queries,proto3" json:"queries,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Address        string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // the session's PID
+	Id             string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Commands       [][]byte               `protobuf:"bytes,3,rep,name=commands,proto3" json:"commands,omitempty"`
+	Queries        [][]byte               `protobuf:"bytes,4,rep,name=queries,proto3" json:"queries,omitempty"`
+	ReplicaQueries [][]byte               `protobuf:"bytes,5,rep,name=replica_queries,json=replicaQueries,proto3" json:"replica_queries,omitempty"` // that may be answered by any replica
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Asker) Reset() {
@@ -1552,6 +1616,13 @@ func (x *Asker) GetCommands() [][]byte {
 func (x *Asker) GetQueries() [][]byte {
 	if x != nil {
 		return x.Queries
+	}
+	return nil
+}
+
+func (x *Asker) GetReplicaQueries() [][]byte {
+	if x != nil {
+		return x.ReplicaQueries
 	}
 	return nil
 }
@@ -1674,10 +1745,11 @@ var File_eraft_messages_kv_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
-	"\x17eraft/messages/kv.proto\x12\x05eraft\x1a\x1beraft/messages/errors.proto\x1a\x19eraft/messages/meta.proto\x1a\x1aeraft/messages/shard.proto\"4\n" +
+	"\x17eraft/messages/kv.proto\x12\x05eraft\x1a\x1beraft/messages/errors.proto\x1a\x19eraft/messages/meta.proto\x1a\x1aeraft/messages/shard.proto\"Y\n" +
 	"\x03Get\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
-	"\tmeta_only\x18\x02 \x01(\bR\bmetaOnly\"\xa1\x01\n" +
+	"\tmeta_only\x18\x02 \x01(\bR\bmetaOnly\x12#\n" +
+	"\x04from\x18\x03 \x01(\x0e2\x0f.eraft.ReadFromR\x04from\"\xa1\x01\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12#\n" +
@@ -1719,7 +1791,7 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x10.eraft.ConditionR\n" +
 	"conditions\x12$\n" +
-	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\xdc\x01\n" +
+	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\x81\x02\n" +
 	"\x04Scan\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x16\n" +
@@ -1727,7 +1799,8 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x05match\x18\x04 \x01(\fR\x05match\x12\x14\n" +
 	"\x05count\x18\x05 \x01(\rR\x05count\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12$\n" +
-	"\x04want\x18\a \x01(\x0e2\x10.eraft.Scan.WantR\x04want\"&\n" +
+	"\x04want\x18\a \x01(\x0e2\x10.eraft.Scan.WantR\x04want\x12#\n" +
+	"\x04from\x18\b \x01(\x0e2\x0f.eraft.ReadFromR\x04from\"&\n" +
 	"\x04Want\x12\t\n" +
 	"\x05PAIRS\x10\x00\x12\b\n" +
 	"\x04KEYS\x10\x01\x12\t\n" +
@@ -1786,12 +1859,13 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	" \x03(\v2\f.eraft.ReplyR\x05parts\x12(\n" +
 	"\x05chunk\x18\x14 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\x12$\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\x12\x1f\n" +
-	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\"g\n" +
+	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\"\x90\x01\n" +
 	"\x05Asker\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcommands\x18\x03 \x03(\fR\bcommands\x12\x18\n" +
-	"\aqueries\x18\x04 \x03(\fR\aqueries\"F\n" +
+	"\aqueries\x18\x04 \x03(\fR\aqueries\x12'\n" +
+	"\x0freplica_queries\x18\x05 \x03(\fR\x0ereplicaQueries\"F\n" +
 	"\bRequests\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12$\n" +
 	"\x06askers\x18\x02 \x03(\v2\f.eraft.AskerR\x06askers\"m\n" +
@@ -1799,7 +1873,11 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
 	"from_group\x18\x01 \x01(\x04R\tfromGroup\x12\x1b\n" +
 	"\tfrom_node\x18\x02 \x01(\x04R\bfromNode\x12&\n" +
-	"\areplies\x18\x03 \x03(\v2\f.eraft.ReplyR\arepliesB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\areplies\x18\x03 \x03(\v2\f.eraft.ReplyR\areplies*#\n" +
+	"\bReadFrom\x12\n" +
+	"\n" +
+	"\x06LEADER\x10\x00\x12\v\n" +
+	"\aREPLICA\x10\x01B$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_kv_proto_rawDescOnce sync.Once
@@ -1813,74 +1891,77 @@ func file_eraft_messages_kv_proto_rawDescGZIP() []byte {
 	return file_eraft_messages_kv_proto_rawDescData
 }
 
-var file_eraft_messages_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_eraft_messages_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_eraft_messages_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_eraft_messages_kv_proto_goTypes = []any{
-	(Put_Mode)(0),          // 0: eraft.Put.Mode
-	(Scan_Want)(0),         // 1: eraft.Scan.Want
-	(*Get)(nil),            // 2: eraft.Get
-	(*Put)(nil),            // 3: eraft.Put
-	(*Delete)(nil),         // 4: eraft.Delete
-	(*Append)(nil),         // 5: eraft.Append
-	(*Incr)(nil),           // 6: eraft.Incr
-	(*Condition)(nil),      // 7: eraft.Condition
-	(*CompareAndSwap)(nil), // 8: eraft.CompareAndSwap
-	(*Write)(nil),          // 9: eraft.Write
-	(*Batch)(nil),          // 10: eraft.Batch
-	(*Scan)(nil),           // 11: eraft.Scan
-	(*Page)(nil),           // 12: eraft.Page
-	(*Item)(nil),           // 13: eraft.Item
-	(*Command)(nil),        // 14: eraft.Command
-	(*Query)(nil),          // 15: eraft.Query
-	(*Reply)(nil),          // 16: eraft.Reply
-	(*Asker)(nil),          // 17: eraft.Asker
-	(*Requests)(nil),       // 18: eraft.Requests
-	(*Replies)(nil),        // 19: eraft.Replies
-	(*ShardCommand)(nil),   // 20: eraft.ShardCommand
-	(*MetaCommand)(nil),    // 21: eraft.MetaCommand
-	(*BucketPull)(nil),     // 22: eraft.BucketPull
-	(*MetaQuery)(nil),      // 23: eraft.MetaQuery
-	(Code)(0),              // 24: eraft.Code
-	(*Hint)(nil),           // 25: eraft.Hint
-	(*BucketChunk)(nil),    // 26: eraft.BucketChunk
-	(*MetaReply)(nil),      // 27: eraft.MetaReply
+	(ReadFrom)(0),          // 0: eraft.ReadFrom
+	(Put_Mode)(0),          // 1: eraft.Put.Mode
+	(Scan_Want)(0),         // 2: eraft.Scan.Want
+	(*Get)(nil),            // 3: eraft.Get
+	(*Put)(nil),            // 4: eraft.Put
+	(*Delete)(nil),         // 5: eraft.Delete
+	(*Append)(nil),         // 6: eraft.Append
+	(*Incr)(nil),           // 7: eraft.Incr
+	(*Condition)(nil),      // 8: eraft.Condition
+	(*CompareAndSwap)(nil), // 9: eraft.CompareAndSwap
+	(*Write)(nil),          // 10: eraft.Write
+	(*Batch)(nil),          // 11: eraft.Batch
+	(*Scan)(nil),           // 12: eraft.Scan
+	(*Page)(nil),           // 13: eraft.Page
+	(*Item)(nil),           // 14: eraft.Item
+	(*Command)(nil),        // 15: eraft.Command
+	(*Query)(nil),          // 16: eraft.Query
+	(*Reply)(nil),          // 17: eraft.Reply
+	(*Asker)(nil),          // 18: eraft.Asker
+	(*Requests)(nil),       // 19: eraft.Requests
+	(*Replies)(nil),        // 20: eraft.Replies
+	(*ShardCommand)(nil),   // 21: eraft.ShardCommand
+	(*MetaCommand)(nil),    // 22: eraft.MetaCommand
+	(*BucketPull)(nil),     // 23: eraft.BucketPull
+	(*MetaQuery)(nil),      // 24: eraft.MetaQuery
+	(Code)(0),              // 25: eraft.Code
+	(*Hint)(nil),           // 26: eraft.Hint
+	(*BucketChunk)(nil),    // 27: eraft.BucketChunk
+	(*MetaReply)(nil),      // 28: eraft.MetaReply
 }
 var file_eraft_messages_kv_proto_depIdxs = []int32{
-	0,  // 0: eraft.Put.mode:type_name -> eraft.Put.Mode
-	7,  // 1: eraft.CompareAndSwap.expect:type_name -> eraft.Condition
-	3,  // 2: eraft.Write.put:type_name -> eraft.Put
-	4,  // 3: eraft.Write.delete:type_name -> eraft.Delete
-	5,  // 4: eraft.Write.append:type_name -> eraft.Append
-	6,  // 5: eraft.Write.incr:type_name -> eraft.Incr
-	7,  // 6: eraft.Batch.conditions:type_name -> eraft.Condition
-	9,  // 7: eraft.Batch.writes:type_name -> eraft.Write
-	1,  // 8: eraft.Scan.want:type_name -> eraft.Scan.Want
-	13, // 9: eraft.Page.items:type_name -> eraft.Item
-	3,  // 10: eraft.Command.put:type_name -> eraft.Put
-	4,  // 11: eraft.Command.delete:type_name -> eraft.Delete
-	5,  // 12: eraft.Command.append:type_name -> eraft.Append
-	6,  // 13: eraft.Command.incr:type_name -> eraft.Incr
-	8,  // 14: eraft.Command.cas:type_name -> eraft.CompareAndSwap
-	10, // 15: eraft.Command.batch:type_name -> eraft.Batch
-	20, // 16: eraft.Command.shard:type_name -> eraft.ShardCommand
-	21, // 17: eraft.Command.meta:type_name -> eraft.MetaCommand
-	2,  // 18: eraft.Query.get:type_name -> eraft.Get
-	11, // 19: eraft.Query.scan:type_name -> eraft.Scan
-	22, // 20: eraft.Query.bucket_pull:type_name -> eraft.BucketPull
-	23, // 21: eraft.Query.meta:type_name -> eraft.MetaQuery
-	24, // 22: eraft.Reply.code:type_name -> eraft.Code
-	25, // 23: eraft.Reply.hint:type_name -> eraft.Hint
-	16, // 24: eraft.Reply.parts:type_name -> eraft.Reply
-	26, // 25: eraft.Reply.chunk:type_name -> eraft.BucketChunk
-	27, // 26: eraft.Reply.meta:type_name -> eraft.MetaReply
-	12, // 27: eraft.Reply.page:type_name -> eraft.Page
-	17, // 28: eraft.Requests.askers:type_name -> eraft.Asker
-	16, // 29: eraft.Replies.replies:type_name -> eraft.Reply
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	0,  // 0: eraft.Get.from:type_name -> eraft.ReadFrom
+	1,  // 1: eraft.Put.mode:type_name -> eraft.Put.Mode
+	8,  // 2: eraft.CompareAndSwap.expect:type_name -> eraft.Condition
+	4,  // 3: eraft.Write.put:type_name -> eraft.Put
+	5,  // 4: eraft.Write.delete:type_name -> eraft.Delete
+	6,  // 5: eraft.Write.append:type_name -> eraft.Append
+	7,  // 6: eraft.Write.incr:type_name -> eraft.Incr
+	8,  // 7: eraft.Batch.conditions:type_name -> eraft.Condition
+	10, // 8: eraft.Batch.writes:type_name -> eraft.Write
+	2,  // 9: eraft.Scan.want:type_name -> eraft.Scan.Want
+	0,  // 10: eraft.Scan.from:type_name -> eraft.ReadFrom
+	14, // 11: eraft.Page.items:type_name -> eraft.Item
+	4,  // 12: eraft.Command.put:type_name -> eraft.Put
+	5,  // 13: eraft.Command.delete:type_name -> eraft.Delete
+	6,  // 14: eraft.Command.append:type_name -> eraft.Append
+	7,  // 15: eraft.Command.incr:type_name -> eraft.Incr
+	9,  // 16: eraft.Command.cas:type_name -> eraft.CompareAndSwap
+	11, // 17: eraft.Command.batch:type_name -> eraft.Batch
+	21, // 18: eraft.Command.shard:type_name -> eraft.ShardCommand
+	22, // 19: eraft.Command.meta:type_name -> eraft.MetaCommand
+	3,  // 20: eraft.Query.get:type_name -> eraft.Get
+	12, // 21: eraft.Query.scan:type_name -> eraft.Scan
+	23, // 22: eraft.Query.bucket_pull:type_name -> eraft.BucketPull
+	24, // 23: eraft.Query.meta:type_name -> eraft.MetaQuery
+	25, // 24: eraft.Reply.code:type_name -> eraft.Code
+	26, // 25: eraft.Reply.hint:type_name -> eraft.Hint
+	17, // 26: eraft.Reply.parts:type_name -> eraft.Reply
+	27, // 27: eraft.Reply.chunk:type_name -> eraft.BucketChunk
+	28, // 28: eraft.Reply.meta:type_name -> eraft.MetaReply
+	13, // 29: eraft.Reply.page:type_name -> eraft.Page
+	18, // 30: eraft.Requests.askers:type_name -> eraft.Asker
+	17, // 31: eraft.Replies.replies:type_name -> eraft.Reply
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_kv_proto_init() }
@@ -1925,7 +2006,7 @@ func file_eraft_messages_kv_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_kv_proto_rawDesc), len(file_eraft_messages_kv_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -70,40 +70,46 @@ func (EntryKind) EnumDescriptor() ([]byte, []int) {
 type RaftKind int32
 
 const (
-	RaftKind_APPEND          RaftKind = 0 // leader: entries after (index, log_term)
-	RaftKind_APPEND_REPLY    RaftKind = 1
-	RaftKind_HEARTBEAT       RaftKind = 2 // leader: commit, read_seq
-	RaftKind_HEARTBEAT_REPLY RaftKind = 3
-	RaftKind_PRE_VOTE        RaftKind = 4 // term is the term the candidate would use
-	RaftKind_PRE_VOTE_REPLY  RaftKind = 5
-	RaftKind_VOTE            RaftKind = 6
-	RaftKind_VOTE_REPLY      RaftKind = 7
-	RaftKind_TIMEOUT_NOW     RaftKind = 8 // leader: campaign at once, leadership is handed to you
+	RaftKind_APPEND           RaftKind = 0 // leader: entries after (index, log_term)
+	RaftKind_APPEND_REPLY     RaftKind = 1
+	RaftKind_HEARTBEAT        RaftKind = 2 // leader: commit, read_seq
+	RaftKind_HEARTBEAT_REPLY  RaftKind = 3
+	RaftKind_PRE_VOTE         RaftKind = 4 // term is the term the candidate would use
+	RaftKind_PRE_VOTE_REPLY   RaftKind = 5
+	RaftKind_VOTE             RaftKind = 6
+	RaftKind_VOTE_REPLY       RaftKind = 7
+	RaftKind_TIMEOUT_NOW      RaftKind = 8  // leader: campaign at once, leadership is handed to you
+	RaftKind_READ_INDEX       RaftKind = 9  // follower: at which index is a read linearizable? read_seq names the question
+	RaftKind_READ_INDEX_REPLY RaftKind = 10 // leader: at index
 )
 
 // Enum value maps for RaftKind.
 var (
 	RaftKind_name = map[int32]string{
-		0: "APPEND",
-		1: "APPEND_REPLY",
-		2: "HEARTBEAT",
-		3: "HEARTBEAT_REPLY",
-		4: "PRE_VOTE",
-		5: "PRE_VOTE_REPLY",
-		6: "VOTE",
-		7: "VOTE_REPLY",
-		8: "TIMEOUT_NOW",
+		0:  "APPEND",
+		1:  "APPEND_REPLY",
+		2:  "HEARTBEAT",
+		3:  "HEARTBEAT_REPLY",
+		4:  "PRE_VOTE",
+		5:  "PRE_VOTE_REPLY",
+		6:  "VOTE",
+		7:  "VOTE_REPLY",
+		8:  "TIMEOUT_NOW",
+		9:  "READ_INDEX",
+		10: "READ_INDEX_REPLY",
 	}
 	RaftKind_value = map[string]int32{
-		"APPEND":          0,
-		"APPEND_REPLY":    1,
-		"HEARTBEAT":       2,
-		"HEARTBEAT_REPLY": 3,
-		"PRE_VOTE":        4,
-		"PRE_VOTE_REPLY":  5,
-		"VOTE":            6,
-		"VOTE_REPLY":      7,
-		"TIMEOUT_NOW":     8,
+		"APPEND":           0,
+		"APPEND_REPLY":     1,
+		"HEARTBEAT":        2,
+		"HEARTBEAT_REPLY":  3,
+		"PRE_VOTE":         4,
+		"PRE_VOTE_REPLY":   5,
+		"VOTE":             6,
+		"VOTE_REPLY":       7,
+		"TIMEOUT_NOW":      8,
+		"READ_INDEX":       9,
+		"READ_INDEX_REPLY": 10,
 	}
 )
 
@@ -1142,7 +1148,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\arefused\x18\x06 \x01(\bR\arefused**\n" +
 	"\tEntryKind\x12\f\n" +
 	"\bCOMMANDS\x10\x00\x12\x0f\n" +
-	"\vCONF_CHANGE\x10\x01*\x99\x01\n" +
+	"\vCONF_CHANGE\x10\x01*\xbf\x01\n" +
 	"\bRaftKind\x12\n" +
 	"\n" +
 	"\x06APPEND\x10\x00\x12\x10\n" +
@@ -1154,7 +1160,11 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x04VOTE\x10\x06\x12\x0e\n" +
 	"\n" +
 	"VOTE_REPLY\x10\a\x12\x0f\n" +
-	"\vTIMEOUT_NOW\x10\bB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\vTIMEOUT_NOW\x10\b\x12\x0e\n" +
+	"\n" +
+	"READ_INDEX\x10\t\x12\x14\n" +
+	"\x10READ_INDEX_REPLY\x10\n" +
+	"B$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_raft_proto_rawDescOnce sync.Once

@@ -18,6 +18,7 @@ import (
 //	receives                 from       does
 //	*messages.RaftMessages   Peers      steps messages of other replicas
 //	*messages.Requests       Routers    commands become one log entry, queries one ReadIndex; or a refusal with a hint
+//	                                    to who asked a replica what only the leader answers
 //	Tick                     Ticker     lets raft's time pass
 //	Lost                     Ticker     a node that a group at rest relies on may be gone
 //	*persistence.Persisted   Writer     what waited for the disk may go on
@@ -76,7 +77,7 @@ type Transfer struct{ To messages.NodeID }
 
 func newPeer(o *Options, s store, core *raft.Core) *Peer {
 	self := o.System.Address()
-	return &Peer{
+	p := &Peer{
 		o: o, store: s, core: core,
 		self:    actor.NewPID(self, PeerPath(o.Group)),
 		apply:   actor.NewPID(self, ApplierPath(o.Group)),
@@ -85,6 +86,8 @@ func newPeer(o *Options, s store, core *raft.Core) *Peer {
 		sending: map[uint64]bool{},
 		draws:   o.System.Rand("snapshot/" + o.Group.String()).Uint64,
 	}
+	p.token = p.draws()
+	return p
 }
 
 func (p *Peer) Receive(ctx actor.Context) {

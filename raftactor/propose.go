@@ -10,17 +10,16 @@ import (
 
 func (p *Peer) onRequests(m *messages.Requests) {
 	status := p.core.Soft()
-	if status.Role != raft.Leader {
-		refuseAll(p.answers, m, p.notLeader(status.Leader))
-		return
-	}
 	for _, asker := range m.Askers {
+		p.onQueries(asker, asker.ReplicaQueries)
+		if status.Role != raft.Leader {
+			refuseAsker(p.answers, asker, p.notLeader(status.Leader))
+			continue
+		}
+		p.onQueries(asker, asker.Queries)
 		to := askerOf(asker)
 		for _, command := range asker.Commands {
 			p.onCommand(to, command)
-		}
-		if len(asker.Queries) > 0 {
-			p.onQueries(to, asker)
 		}
 	}
 }
@@ -88,19 +87,24 @@ func (p *Peer) waitFor(wait time.Duration) {
 	p.o.System.Clock.After(wait, func() { p.o.System.Root.Send(self, pause{}) })
 }
 
-func (p *Peer) onQueries(to recipient, asker *messages.Asker) {
+// onQueries gathers reads. Those that only a leader may answer are not given here on another replica.
+func (p *Peer) onQueries(from *messages.Asker, queries [][]byte) {
+	if len(queries) == 0 {
+		return
+	}
 	if p.askedNow >= p.o.Limits.PendingReads {
 		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads waiting for a quorum", p.o.Group, p.askedNow)
-		for _, query := range asker.Queries {
-			p.answers.refuse(to, query, why)
+		for _, query := range queries {
+			p.answers.refuse(askerOf(from), query, why)
 		}
 		return
 	}
-	p.reads = append(p.reads, asker)
-	p.askedNow += len(asker.Queries)
+	p.reads = append(p.reads, &messages.Asker{Address: from.Address, Id: from.Id, Queries: queries})
+	p.askedNow += len(queries)
 }
 
-// read asks the core for one index for all reads of the drain.
+// read asks the core for one index for all reads of the drain. No token is used again, not even by a later life of the
+// replica: it begins somewhere else.
 func (p *Peer) read() {
 	if len(p.reads) == 0 {
 		return

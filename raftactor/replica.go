@@ -175,12 +175,20 @@ func shed(o *Options) func(any) bool {
 
 func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {
 	for _, asker := range m.Askers {
-		for _, encoded := range asker.Commands {
+		refuseAsker(answers, asker, why)
+		for _, encoded := range asker.ReplicaQueries {
 			answers.refuse(askerOf(asker), encoded, why)
 		}
-		for _, encoded := range asker.Queries {
-			answers.refuse(askerOf(asker), encoded, why)
-		}
+	}
+}
+
+// refuseAsker refuses what is meant for a leader.
+func refuseAsker(answers *outbox, asker *messages.Asker, why *messages.Error) {
+	for _, encoded := range asker.Commands {
+		answers.refuse(askerOf(asker), encoded, why)
+	}
+	for _, encoded := range asker.Queries {
+		answers.refuse(askerOf(asker), encoded, why)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	switch q := op.(type) {
 	case *messages.Get:
-		p.key = bytes.Clone(q.GetKey())
+		p.key, p.replica = bytes.Clone(q.GetKey()), q.GetFrom() == messages.ReadFrom_REPLICA
 		return p.query(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
 	case *messages.Scan:
-		p.byBucket, p.bucket = true, q.GetBucket()
+		p.byBucket, p.bucket, p.replica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
 		return p.query(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
 	case *messages.MetaQuery:
 		p.meta = true

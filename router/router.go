@@ -19,7 +19,8 @@ const Path = "router"
 // MemberPath is where a node answers ConfigPull.
 const MemberPath = "member"
 
-// Router turns key -> slot -> bucket -> group -> leader. Everything it drains for one group leaves as one message.
+// Router turns key -> slot -> bucket -> group -> leader, or another replica for reads that any may answer. Everything it
+// drains for one replica leaves as one message.
 //
 //	receives             from      does
 //	*forward             Sessions  sends requests to the leaders of their groups; tells the Session to whom
@@ -32,8 +33,9 @@ type Router struct {
 	system   *actors.System
 	contacts []string
 	table    *Table
-	groups   map[uint64]*messages.Requests
-	order    []uint64
+	out      map[receiver]*messages.Requests
+	order    []receiver
+	turn     int // which replica answers the next reads that any may answer
 	pulls    int
 	stale    bool // a newer config is wanted
 	pulling  bool // and asked for
@@ -51,8 +53,11 @@ type (
 		target
 		seq     uint64
 		command bool
+		replica bool // a read that any replica may answer
 		encoded []byte
 	}
+	// receiver is the replica that gets a request. Node 0: there is none.
+	receiver struct{ group, node uint64 }
 	// target is where a request wants to go: to group 0, to a bucket, or to the bucket of a key.
 	target struct {
 		meta     bool
@@ -135,48 +140,61 @@ func (r *Router) outdated() {
 }
 
 func (r *Router) onForward(f *forward) {
-	byGroup := map[uint64]*messages.Asker{}
-	var order []uint64
-	told := map[uint64]*sent{}
+	askers := map[receiver]*messages.Asker{}
+	var order []receiver
+	told := map[receiver]*sent{}
+	r.turn++
 	for _, q := range f.requests {
 		if r.nowhere(f.session, q) {
 			continue
 		}
-		group, ok := r.groupOf(q)
-		node, address := uint64(0), ""
-		if ok {
-			node, address = r.table.Leader(group)
+		to := r.receiver(q)
+		if told[to] == nil {
+			told[to] = &sent{node: to.node, to: to.group}
+			order = append(order, to)
 		}
-		key := group
-		if address == "" {
-			key, node = ^uint64(0), 0
-			r.outdated()
-		}
-		if told[key] == nil {
-			told[key] = &sent{node: node, to: group}
-			order = append(order, key)
-		}
-		told[key].seqs = append(told[key].seqs, q.seq)
-		if node == 0 {
+		told[to].seqs = append(told[to].seqs, q.seq)
+		if to.node == 0 {
 			continue
 		}
-		a := byGroup[group]
+		a := askers[to]
 		if a == nil {
 			a = &messages.Asker{Address: f.session.Address, Id: f.session.Id}
-			byGroup[group] = a
+			askers[to] = a
 		}
-		if q.command {
+		switch {
+		case q.command:
 			a.Commands = append(a.Commands, q.encoded)
-		} else {
+		case q.replica:
+			a.ReplicaQueries = append(a.ReplicaQueries, q.encoded)
+		default:
 			a.Queries = append(a.Queries, q.encoded)
 		}
 	}
-	for _, key := range order {
-		r.system.Root.Send(f.session, told[key])
-		if a := byGroup[key]; a != nil {
-			r.gather(key, a)
+	for _, to := range order {
+		r.system.Root.Send(f.session, told[to])
+		if a := askers[to]; a != nil {
+			r.gather(to, a)
 		}
 	}
+}
+
+// receiver is where a request goes now. Without one a newer config is asked for.
+func (r *Router) receiver(q routed) receiver {
+	group, ok := r.groupOf(q)
+	if !ok {
+		r.outdated()
+		return receiver{}
+	}
+	node, address := r.table.Leader(group)
+	if q.replica {
+		node, address = r.table.Replica(group, r.system.Address(), r.turn)
+	}
+	if address == "" {
+		r.outdated()
+		return receiver{}
+	}
+	return receiver{group, node}
 }
 
 func (r *Router) groupOf(q routed) (uint64, bool) {
@@ -211,24 +229,22 @@ func (r *Router) nowhere(to *actor.PID, q routed) bool {
 	return true
 }
 
-func (r *Router) gather(group uint64, a *messages.Asker) {
-	if r.groups[group] == nil {
-		r.groups[group] = &messages.Requests{Group: group}
-		r.order = append(r.order, group)
+func (r *Router) gather(to receiver, a *messages.Asker) {
+	if r.out[to] == nil {
+		r.out[to] = &messages.Requests{Group: to.group}
+		r.order = append(r.order, to)
 	}
-	r.groups[group].Askers = append(r.groups[group].Askers, a)
+	r.out[to].Askers = append(r.out[to].Askers, a)
 }
 
 // send lets everything gathered leave, in messages of bounded size.
 func (r *Router) send() {
-	for _, group := range r.order {
-		m := r.groups[group]
-		_, address := r.table.Leader(group)
-		to := actor.NewPID(address, "raft/"+messages.GroupID(group).String())
-		for _, part := range split(m) {
-			r.system.Root.Send(to, part)
+	for _, to := range r.order {
+		pid := actor.NewPID(r.table.address(to.node), "raft/"+messages.GroupID(to.group).String())
+		for _, part := range split(r.out[to]) {
+			r.system.Root.Send(pid, part)
 		}
-		delete(r.groups, group)
+		delete(r.out, to)
 	}
 	r.order = r.order[:0]
 }
@@ -254,7 +270,7 @@ func split(m *messages.Requests) []*messages.Requests {
 			}
 			b.Commands = append(b.Commands, c)
 		}
-		b.Queries = append(b.Queries, a.Queries...)
+		b.Queries, b.ReplicaQueries = append(b.Queries, a.Queries...), append(b.ReplicaQueries, a.ReplicaQueries...)
 	}
 	return append(parts, now)
 }

@@ -97,7 +97,7 @@ type (
 
 // Start spawns a Router and a Session on a system, and gives the Session.
 func Start(system *actors.System, o Options) (*actor.PID, error) {
-	r := &Router{system: system, contacts: o.Contacts, table: NewTable(), groups: map[uint64]*messages.Requests{}}
+	r := &Router{system: system, contacts: o.Contacts, table: NewTable(), out: map[receiver]*messages.Requests{}}
 	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(0, nil)); err != nil {
 		return nil, err
 	}
@@ -194,6 +194,7 @@ func (s *Session) acked() uint64 {
 
 func (s *Session) try(p *pending) {
 	p.next = s.system.Clock.Now() + attemptTimeout<<min(p.patience(), 3)
+	p.replica = p.replica && p.tries == 0 // a replica that could not answer has sent it back: the leader can
 	p.tries++
 	p.heard = false
 	s.out = append(s.out, p.routed)

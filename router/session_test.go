@@ -42,6 +42,7 @@ type peer struct {
 	hint   *messages.Hint  // of a NOT_LEADER or WRONG_GROUP
 	seen   [][]byte
 	times  int // that each answer comes
+	spread int // of seen, that were for any replica
 }
 
 const silence = messages.Code(100)
@@ -54,7 +55,8 @@ func (p *peer) Receive(ctx actor.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range m.Askers {
-		for _, encoded := range append(a.Commands, a.Queries...) {
+		p.spread += len(a.ReplicaQueries)
+		for _, encoded := range slices.Concat(a.Commands, a.Queries, a.ReplicaQueries) {
 			p.seen = append(p.seen, encoded)
 			session, seq := messages.Ident(encoded)
 			r := &messages.Reply{Session: session, Seq: seq}
@@ -254,10 +256,38 @@ func TestTable(t *testing.T) {
 	require.EqualValues(t, 2, g, "not from an older one")
 }
 
+// Reads that any replica may answer go to the own node's, or else to those that were heard, one after the other.
+func TestReplicasTakeTurns(t *testing.T) {
+	table := NewTable()
+	node, address := table.Replica(2, "here", 0)
+	require.Zero(t, node)
+	require.Empty(t, address)
+	require.True(t, table.Update(config()))
+	replica := func(home string, turn int) uint64 { node, _ := table.Replica(2, home, turn); return node }
+	require.Equal(t, []uint64{1, 1, 1}, []uint64{replica("here", 0), replica("here", 1), replica("here", 2)})
+	require.Equal(t, []uint64{2, 1, 2}, []uint64{replica("else", 0), replica("else", 1), replica("else", 2)})
+	table.Silent(2, true)
+	require.Equal(t, []uint64{1, 1}, []uint64{replica("else", 0), replica("else", 1)})
+	table.Silent(1, true)
+	require.EqualValues(t, 2, replica("else", 1), "nobody was heard: then the leader")
+}
+
+// A replica that cannot answer is asked once; after that the leader is asked, by the same bytes.
+func TestReplicaReadsFallBackToTheLeader(t *testing.T) {
+	sys, session, p := start(t, 0, messages.Code_UNAVAILABLE, messages.Code_NOT_LEADER)
+	get := &messages.Get{Key: []byte("k"), From: messages.ReadFrom_REPLICA}
+	require.Equal(t, messages.Code_OK, ask(sys, session, get, 5*time.Second).Code)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Len(t, p.seen, 3)
+	require.Equal(t, p.seen[0], p.seen[2])
+	require.Equal(t, 1, p.spread)
+}
+
 func TestSplitKeepsEverything(t *testing.T) {
 	m := &messages.Requests{Group: 3}
 	for a := range 3 {
-		asker := &messages.Asker{Id: string(rune('a' + a)), Queries: [][]byte{{1}}}
+		asker := &messages.Asker{Id: string(rune('a' + a)), Queries: [][]byte{{1}}, ReplicaQueries: [][]byte{{2}}}
 		for range 5 {
 			asker.Commands = append(asker.Commands, make([]byte, requestBytes/3))
 		}
@@ -272,12 +302,12 @@ func TestSplitKeepsEverything(t *testing.T) {
 				size += len(c)
 			}
 			commands += len(a.Commands)
-			queries += len(a.Queries)
+			queries += len(a.Queries) + len(a.ReplicaQueries)
 		}
 		require.LessOrEqual(t, size, requestBytes)
 	}
 	require.Equal(t, 15, commands)
-	require.Equal(t, 3, queries)
+	require.Equal(t, 6, queries)
 }
 
 // A request that names a bucket goes to the bucket's group, and elsewhere after a hint; one that cannot exist is refused.

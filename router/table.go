@@ -60,6 +60,24 @@ func (t *Table) Leader(group uint64) (node uint64, address string) {
 	return node, t.address(node)
 }
 
+// Replica gives a node that has a replica of a group, and its address: that at home, if there is one, else those that
+// were heard take turns.
+func (t *Table) Replica(group uint64, home string, turn int) (node uint64, address string) {
+	nodes := t.replicas(group)
+	for i := range nodes {
+		next := nodes[(turn+i)%len(nodes)]
+		if at := t.address(next); at == home && at != "" {
+			return next, at
+		} else if address == "" && !t.silent[next] {
+			node, address = next, at
+		}
+	}
+	if address == "" {
+		return t.Leader(group)
+	}
+	return node, address
+}
+
 // Lead records who leads a group.
 func (t *Table) Lead(group, node uint64) {
 	if t.address(node) != "" {

@@ -144,5 +144,5 @@ func (w *Workload) draw() (step, proto.Message) {
 	if w.rng.IntN(4) == 0 {
 		at.key += "-count"
 	}
-	return at, &messages.Get{Key: []byte(at.key)}
+	return at, &messages.Get{Key: []byte(at.key), From: messages.ReadFrom(w.rng.IntN(2))}
 }

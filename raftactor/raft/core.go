@@ -18,6 +18,7 @@ var (
 	ErrStale        = errors.New("message of an older term")
 	ErrSticky       = errors.New("vote ignored: the leader was heard of recently")
 	ErrUnwanted     = errors.New("message does not fit this replica's role")
+	ErrNoAnswer     = errors.New("the leader did not answer")
 	ErrObsolete     = errors.New("snapshot is older than what is committed here")
 )
 
@@ -108,6 +109,7 @@ type Core struct {
 	transferTicks int
 	confPending   uint64 // no membership change before this index is emitted
 	reads         reads
+	questions     []question // that a follower has for its leader, oldest first
 
 	out outputs
 	err error
@@ -183,8 +185,9 @@ func (c *Core) become(role Role, term, lead uint64) {
 	c.Stir()
 	if role != Leader {
 		c.peers = nil
-		c.reads.fail(&c.out, ErrNotLeader)
+		c.failReads()
 	}
+	c.dropQuestions()
 	if now := (LeaderChange{lead, c.term, role}); now != was {
 		c.out.leader = &now
 	}
@@ -197,6 +200,7 @@ func (c *Core) Tick() {
 	}
 	c.elapsed++
 	if c.role != Leader {
+		c.ageQuestions()
 		if c.elapsed >= c.timeout && !c.bound() {
 			c.elapsed = 0
 			c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
@@ -268,6 +272,10 @@ func (c *Core) Step(m *messages.RaftMessage) error {
 		return c.onTimeoutNow()
 	case messages.RaftKind_APPEND_REPLY, messages.RaftKind_HEARTBEAT_REPLY:
 		return c.onReply(m)
+	case messages.RaftKind_READ_INDEX:
+		return c.onReadIndex(m)
+	case messages.RaftKind_READ_INDEX_REPLY:
+		return c.onReadIndexReply(m)
 	}
 	return ErrUnwanted // of a version yet to come
 }

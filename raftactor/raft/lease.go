@@ -77,8 +77,6 @@ func (c *Core) readByLease() {
 	if len(c.reads.waiting) == 0 || c.leaseLeft() == 0 {
 		return
 	}
-	for _, token := range c.reads.waiting {
-		c.out.reads = append(c.out.reads, ReadResult{Token: token, Index: c.commit})
-	}
+	c.answerReads(c.reads.waiting, c.commit)
 	c.reads.waiting = nil
 }

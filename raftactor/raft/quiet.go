@@ -62,6 +62,6 @@ func (c *Core) settled() bool {
 // followToRest lets a follower rest with its leader, if it has what the leader has.
 func (c *Core) followToRest(m *messages.RaftMessage) {
 	if m.Quiet {
-		c.quiet = c.commit == m.Commit && c.log.last() == m.Commit
+		c.quiet = c.commit == m.Commit && c.log.last() == m.Commit && len(c.questions) == 0
 	}
 }

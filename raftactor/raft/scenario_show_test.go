@@ -12,6 +12,7 @@ import (
 
 var kindNames = []string{
 	"append", "append-reply", "heartbeat", "heartbeat-reply", "pre-vote", "pre-vote-reply", "vote", "vote-reply", "timeout-now",
+	"read-index", "read-index-reply",
 }
 
 func kindName(kind messages.RaftKind) string {
@@ -44,6 +45,10 @@ func show(m *messages.RaftMessage) string {
 		return text
 	case messages.RaftKind_HEARTBEAT_REPLY:
 		return head + ifNot(m.ReadSeq, ": read round %d") + ifNot(m.LeaseAt, ": lease from %d")
+	case messages.RaftKind_READ_INDEX:
+		return fmt.Sprintf("%s: read %d", head, m.ReadSeq)
+	case messages.RaftKind_READ_INDEX_REPLY:
+		return fmt.Sprintf("%s: read %d at %d", head, m.ReadSeq, m.Index)
 	case messages.RaftKind_PRE_VOTE, messages.RaftKind_VOTE:
 		text := fmt.Sprintf("%s: log to %d/%d%s", head, m.Index, m.LogTerm, ifNot(m.Commit, ", commit %d"))
 		if m.Transfer {
