@@ -45,7 +45,9 @@ type Config struct {
 	Logger *slog.Logger       // optional
 	Events func(actors.Event) // optional; hears every event, beside the log and the metrics; must not block
 	Limits raftactor.Limits
-	Ground Ground
+
+	HandOver HandOverLimits
+	Ground   Ground
 }
 
 // Ground is what a node stands on. Simulations bring their own; a zero field is the real thing.
@@ -92,6 +94,9 @@ func (c *Config) fill() error {
 	c.Limits.ClockRatio = max(c.Limits.ClockRatio, c.ClockRatio)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := c.HandOver.fill(); err != nil {
+		return err
 	}
 	return c.validate()
 }

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -13,13 +12,13 @@ import (
 )
 
 // Mover carries out, where its group is led, the steps that shardkv.Follow derives from the newest config and what
-// the group has. It keeps nothing of its own: whoever leads next derives the same steps.
+// the group has. What it keeps of its own is only what it has asked and heard: whoever leads next asks again.
 //
 //	receives          from               does
 //	follow            Host               takes a newer config
 //	*shardkv.View     the group's Applier takes what the group has
-//	stroll            itself, the Peer   asks for the next steps, again until they are done; the Peer: it leads now
-//	*messages.Replies givers             chunks become Install commands in the own log
+//	stroll            itself, the Peer   takes the next steps, again until they are done; the Peer: it leads now
+//	*messages.Replies groups             chunks become Install commands in the own log
 //	told              meta               has answered; if it refused, the next stroll tells it again
 //
 // Its commands have no identity: they are idempotent, and asked again until the view shows their effect.
@@ -31,9 +30,11 @@ type Mover struct {
 	seq     uint64
 	config  *messages.Config
 	view    *shardkv.View
-	leaders map[uint64]int // group -> which replica to ask next
+	leaders map[uint64]uint64 // group -> node that is said to lead it
+	guesses map[uint64]int    // group -> which replica to ask next
+	errands map[uint32]errand // bucket -> its step that is under way
+	words   map[uint32]shardkv.Word
 	telling bool
-	arrived map[uint32]uint64 // bucket -> version of its move: served here and gone there; meta must hear of it
 	cancel  func()
 }
 
@@ -43,13 +44,27 @@ type (
 	told   struct{}
 )
 
+// errand is a step that was asked for. It is over when the view shows its effect: then the bucket's next step is another.
+type errand struct {
+	ask   shardkv.Ask
+	seq   uint64
+	until time.Duration // when it is taken for lost
+}
+
 func moverPath(group messages.GroupID) string { return "mover/" + group.String() }
 
-// strollEvery is when steps that have not shown their effect are taken again. With none to take nothing is timed.
-const strollEvery = 50 * time.Millisecond
+const (
+	// strollEvery is when the Mover looks after steps that have not shown their effect. With none to take nothing is timed.
+	strollEvery = 50 * time.Millisecond
+	// errandTime is when a step without an effect is taken again: a chunk must get through two logs in it.
+	errandTime = 400 * time.Millisecond
+)
 
 func newMover(n *node, group messages.GroupID) *Mover {
-	return &Mover{n: n, group: group, leaders: map[uint64]int{}, arrived: map[uint32]uint64{}, cancel: func() {}}
+	return &Mover{
+		n: n, group: group, leaders: map[uint64]uint64{}, guesses: map[uint64]int{}, errands: map[uint32]errand{},
+		words: map[uint32]shardkv.Word{}, cancel: func() {},
+	}
 }
 
 func (m *Mover) Receive(ctx actor.Context) {
@@ -71,7 +86,7 @@ func (m *Mover) Receive(ctx actor.Context) {
 		m.telling = false
 	case *messages.Replies:
 		for _, r := range msg.Replies {
-			m.onReply(messages.GroupID(msg.FromGroup), r)
+			m.onReply(msg.FromGroup, msg.FromNode, r)
 		}
 	}
 }
@@ -79,104 +94,144 @@ func (m *Mover) Receive(ctx actor.Context) {
 // walk takes the next steps.
 func (m *Mover) walk() {
 	if m.config == nil || m.view == nil || !m.n.board.leads(m.group) {
+		clear(m.errands)
 		return
 	}
-	steps := shardkv.Follow(m.group, m.config, m.view)
-	for _, command := range steps.Commands {
-		m.command(m.group, command)
-	}
-	for _, pull := range steps.Pulls {
-		m.ask(messages.GroupID(pull.From), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}})
-	}
-	if m.cancel(); m.release() || len(steps.Commands)+len(steps.Pulls) > 0 {
-		m.cancel = m.n.system.Clock.After(strollEvery, func() { m.n.send(m.self, stroll{}) })
-	}
-}
-
-// release ends moves: givers are told that buckets are served here, until their answer says that they are gone there,
-// and then meta is told that they have arrived, until the config says so.
-func (m *Mover) release() bool {
-	var over []*messages.Arrival
-	arriving := shardkv.Arriving(m.group, m.config, m.view)
-	for _, b := range arriving {
-		move := m.config.Moved[b]
-		if m.arrived[b] == move || m.config.Previous[b] == 0 {
-			over = append(over, &messages.Arrival{Bucket: b, ConfigVersion: move})
+	steps := shardkv.Follow(m.group, m.config, m.view, m.words, m.n.c.HandOver.pace())
+	m.forget(steps)
+	now, next := m.n.system.Clock.Now(), strollEvery
+	for _, ask := range steps.Asks {
+		if e := m.errands[ask.Bucket]; now < e.until && same(e.ask, ask) {
 			continue
 		}
-		giver, command := shardkv.Release(m.config, b)
-		m.command(messages.GroupID(giver), command)
-		m.ask(messages.GroupID(giver), &messages.Query{Op: &messages.Query_BucketPull{BucketPull: &messages.BucketPull{
-			Bucket: b, ConfigVersion: move,
-		}}})
+		if wait := m.n.flow.wait(now); copies(ask) && wait > 0 {
+			next = min(next, wait)
+			continue
+		}
+		m.run(ask)
 	}
-	if len(over) > 0 && !m.telling {
-		m.telling = true
-		op := &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{Group: uint64(m.group), Buckets: over}}}
-		m.n.ask(op, func(*messages.Reply) { m.n.send(m.self, told{}) })
+	m.tell(steps.Over)
+	if m.cancel(); len(steps.Asks)+len(steps.Over) > 0 {
+		m.cancel = m.n.system.Clock.After(next, func() { m.n.send(m.self, stroll{}) })
 	}
-	return len(arriving) > 0
 }
 
-func (m *Mover) command(group messages.GroupID, c *messages.ShardCommand) {
-	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: c}})
-	if err != nil {
-		return // asked again at the next stroll; nothing here can make it fail
+// forget drops what is known of buckets that have no step any more.
+func (m *Mover) forget(steps shardkv.Steps) {
+	if len(steps.Asks)+len(steps.Over) == 0 {
+		clear(m.errands)
+		clear(m.words)
 	}
-	m.send(group, &messages.Asker{Address: m.n.address(), Id: m.self.Id, Commands: [][]byte{encoded}})
 }
 
-func (m *Mover) ask(group messages.GroupID, q *messages.Query) {
+func same(a, b shardkv.Ask) bool {
+	return a.Group == b.Group && proto.Equal(a.Command, b.Command) && proto.Equal(a.Pull, b.Pull)
+}
+
+// copies tells whether a step waits for its turn: what has changed since, and what nobody serves meanwhile, does not.
+func copies(a shardkv.Ask) bool { return a.Pull != nil && !a.Pull.Copied }
+
+// run sends the step of a bucket to the leader that it is for.
+func (m *Mover) run(ask shardkv.Ask) {
 	m.seq++
-	q.Session, q.Seq = m.session, m.seq
-	encoded, err := proto.Marshal(q)
-	if err != nil {
+	m.errands[ask.Bucket] = errand{ask, m.seq, m.n.system.Clock.Now() + errandTime}
+	a := &messages.Asker{Address: m.n.address(), Id: m.self.Id}
+	var err error
+	if ask.Command != nil {
+		err = encode(&a.Commands, &messages.Command{Session: m.session, Seq: m.seq, Op: &messages.Command_Shard{Shard: ask.Command}})
+	} else {
+		err = encode(&a.Queries, &messages.Query{Session: m.session, Seq: m.seq, Op: &messages.Query_BucketPull{BucketPull: ask.Pull}})
+	}
+	if err == nil { // nothing here can make it fail
+		m.send(ask.Group, a)
+	}
+}
+
+func encode(to *[][]byte, m proto.Message) error {
+	encoded, err := proto.Marshal(m)
+	*to = append(*to, encoded)
+	return err
+}
+
+// tell says to meta which moves are over, until the config says so.
+func (m *Mover) tell(over []*messages.Arrival) {
+	if len(over) == 0 || m.telling {
 		return
 	}
-	m.send(group, &messages.Asker{Address: m.n.address(), Id: m.self.Id, Queries: [][]byte{encoded}})
+	m.telling = true
+	op := &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{Group: uint64(m.group), Buckets: over}}}
+	m.n.ask(op, func(*messages.Reply) { m.n.send(m.self, told{}) })
 }
 
 // send asks the leader of a group, or one replica after the other while none is known.
-func (m *Mover) send(group messages.GroupID, a *messages.Asker) {
+func (m *Mover) send(group uint64, a *messages.Asker) {
 	address := m.n.address()
-	if group != m.group {
-		leader, _ := m.n.board.snapshot().leader(group)
+	if group != uint64(m.group) {
+		leader := m.leaders[group]
+		if leader == 0 {
+			leader, _ = m.n.board.snapshot().leader(messages.GroupID(group))
+		}
 		if leader == 0 {
 			leader = m.guess(group)
 		}
 		address = m.n.board.address(messages.NodeID(leader))
 	}
 	if address != "" {
-		m.n.send(actor.NewPID(address, raftactor.PeerPath(group)), &messages.Requests{Group: uint64(group), Askers: []*messages.Asker{a}})
+		m.n.send(actor.NewPID(address, raftactor.PeerPath(messages.GroupID(group))), &messages.Requests{Group: group, Askers: []*messages.Asker{a}})
 	}
 }
 
-func (m *Mover) guess(group messages.GroupID) uint64 {
+func (m *Mover) guess(group uint64) uint64 {
 	for _, g := range m.config.Groups {
-		if g.Id == uint64(group) && len(g.Nodes) > 0 {
-			m.leaders[g.Id]++
-			return g.Nodes[m.leaders[g.Id]%len(g.Nodes)]
+		if g.Id == group && len(g.Nodes) > 0 {
+			m.guesses[group]++
+			return g.Nodes[m.guesses[group]%len(g.Nodes)]
 		}
 	}
 	return 0
 }
 
-func (m *Mover) onReply(from messages.GroupID, r *messages.Reply) {
+// onReply makes of an answer the next command of the own log, or notes what it says.
+func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
+	bucket, e, found := m.errand(r.Seq)
+	if !found || r.Session != m.session {
+		return // late
+	}
+	if r.Code != messages.Code_OK {
+		m.leaders[group] = r.GetHint().GetLeader()
+		e.until = 0 // the next stroll asks again
+		m.errands[bucket] = e
+		return
+	}
 	c := r.GetChunk()
-	if r.Code != messages.Code_OK || c == nil || m.view == nil {
+	if m.leaders[group] = node; c == nil || group == uint64(m.group) {
 		return
 	}
-	serving := slices.ContainsFunc(m.view.Buckets, func(b shardkv.BucketView) bool {
-		return b.Bucket == c.Bucket && b.State == shardkv.Serving
-	})
-	if c.Gone && serving {
-		m.arrived[c.Bucket] = c.ConfigVersion
-	}
-	if c.Gone || serving || c.NotReady || shardkv.Checksum(c.Pairs) != c.Checksum {
+	command, word := shardkv.Reply(group, c)
+	if word != nil {
+		m.words[bucket] = *word
+		m.walk()
 		return
 	}
-	m.command(m.group, &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{
-		ConfigVersion: c.ConfigVersion, Bucket: c.Bucket, From: uint64(from), Number: c.Number, Last: c.Last,
-		Pairs: c.Pairs, Checksum: c.Checksum,
-	}}})
+	delete(m.words, bucket)
+	now := m.n.system.Clock.Now()
+	if copies(e.ask) {
+		m.n.flow.spend(now, proto.Size(c))
+	}
+	e.until = now + errandTime
+	m.errands[bucket] = e
+	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: command}})
+	if err == nil {
+		m.send(uint64(m.group), &messages.Asker{Address: m.n.address(), Id: m.self.Id, Commands: [][]byte{encoded}})
+	}
+}
+
+// errand finds what was asked by its number.
+func (m *Mover) errand(seq uint64) (uint32, errand, bool) {
+	for bucket, e := range m.errands {
+		if e.seq == seq {
+			return bucket, e, true
+		}
+	}
+	return 0, errand{}, false
 }

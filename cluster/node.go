@@ -40,6 +40,7 @@ type node struct {
 	id          atomic.Pointer[persistence.Identity]
 	cached      *messages.Config // newest config on disk at start, or given at admission; Host writes, Member reads after a message
 	board       *board
+	flow        flow // of the buckets that come to this node
 	client      *client.Client
 	pids        struct{ writer, stateWriter, ticker, router, session, host, member *actor.PID }
 	edge        edge
@@ -108,7 +109,7 @@ func (n *node) connect() error {
 	if clock == nil {
 		clock = actors.NewWallClock()
 	}
-	n.board = newBoard(clock.Now)
+	n.board, n.flow.rate = newBoard(clock.Now), int64(n.c.HandOver.BytesPerSecond)
 	n.board.setIdentity(n.identity())
 	n.metrics = newMetrics(n)
 	toLog := logEvents(n.c.Logger)

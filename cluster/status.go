@@ -74,7 +74,9 @@ type groupStatus struct {
 type bucketStatus struct {
 	Count  int      `json:"count"`
 	Owners []uint64 `json:"owners"`
-	Moving []uint32 `json:"moving,omitempty"` // that a group of this node has frozen or installs
+	Moving []uint32 `json:"moving,omitempty"` // that are on their way to their owner
+	// HandOvers are what the groups of this node know about them.
+	HandOvers []HandOver `json:"hand_overs,omitempty"`
 }
 
 func (n *node) statusJSON(s snapshot) []byte {
@@ -92,7 +94,7 @@ func (n *node) statusJSON(s snapshot) []byte {
 	for _, g := range s.config.GetGroups() {
 		doc.Groups = append(doc.Groups, s.group(g))
 	}
-	doc.Buckets.Moving = s.config.GetArriving()
+	doc.Buckets.Moving, doc.Buckets.HandOvers = s.config.GetArriving(), s.handOvers()
 	doc.Placement = s.placement()
 	body, err := json.Marshal(doc)
 	if err != nil {

@@ -138,7 +138,8 @@ type Config struct {
 	Moved         []uint64               `protobuf:"varint,12,rep,packed,name=moved,proto3" json:"moved,omitempty"`                            // bucket -> version of its newest move
 	Arriving      []uint32               `protobuf:"varint,13,rep,packed,name=arriving,proto3" json:"arriving,omitempty"`                      // buckets whose newest move is under way, ascending: they move no further until it is over
 	Placement     Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
-	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"` // buckets that an operator moved, ascending: placement leaves them where they are
+	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`       // buckets that an operator moved, ascending: placement leaves them where they are
+	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"` // of arriving, those that were called back to the group that had them: not again; ascending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,6 +275,13 @@ func (x *Config) GetPlacement() Placement {
 func (x *Config) GetPinned() []uint32 {
 	if x != nil {
 		return x.Pinned
+	}
+	return nil
+}
+
+func (x *Config) GetReturning() []uint32 {
+	if x != nil {
+		return x.Returning
 	}
 	return nil
 }
@@ -2569,7 +2577,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xc2\x03\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xe0\x03\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -2587,7 +2595,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05moved\x18\f \x03(\x04R\x05moved\x12\x1a\n" +
 	"\barriving\x18\r \x03(\rR\barriving\x12.\n" +
 	"\tplacement\x18\x0e \x01(\x0e2\x10.eraft.PlacementR\tplacement\x12\x16\n" +
-	"\x06pinned\x18\x0f \x03(\rR\x06pinned\"\x9f\x02\n" +
+	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12\x1c\n" +
+	"\treturning\x18\x10 \x03(\rR\treturning\"\x9f\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +

@@ -21,15 +21,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ShardCommand is what a shard group's leader writes into its own log about bucket ownership. All are idempotent.
+// ShardCommand is what leaders of shard groups write into their own log, and into that of the group on the other side of
+// a hand-over, about the ownership of buckets. All are idempotent. docs/HANDOVER.md has the whole way of a bucket.
 type ShardCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Op:
 	//
 	//	*ShardCommand_Adopt
+	//	*ShardCommand_Give
 	//	*ShardCommand_Freeze
 	//	*ShardCommand_Install
 	//	*ShardCommand_Drop
+	//	*ShardCommand_Keep
 	Op            isShardCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -81,6 +84,15 @@ func (x *ShardCommand) GetAdopt() *Adopt {
 	return nil
 }
 
+func (x *ShardCommand) GetGive() *Give {
+	if x != nil {
+		if x, ok := x.Op.(*ShardCommand_Give); ok {
+			return x.Give
+		}
+	}
+	return nil
+}
+
 func (x *ShardCommand) GetFreeze() *Freeze {
 	if x != nil {
 		if x, ok := x.Op.(*ShardCommand_Freeze); ok {
@@ -108,6 +120,15 @@ func (x *ShardCommand) GetDrop() *Drop {
 	return nil
 }
 
+func (x *ShardCommand) GetKeep() *Keep {
+	if x != nil {
+		if x, ok := x.Op.(*ShardCommand_Keep); ok {
+			return x.Keep
+		}
+	}
+	return nil
+}
+
 type isShardCommand_Op interface {
 	isShardCommand_Op()
 }
@@ -116,25 +137,37 @@ type ShardCommand_Adopt struct {
 	Adopt *Adopt `protobuf:"bytes,1,opt,name=adopt,proto3,oneof"`
 }
 
+type ShardCommand_Give struct {
+	Give *Give `protobuf:"bytes,2,opt,name=give,proto3,oneof"`
+}
+
 type ShardCommand_Freeze struct {
-	Freeze *Freeze `protobuf:"bytes,2,opt,name=freeze,proto3,oneof"`
+	Freeze *Freeze `protobuf:"bytes,3,opt,name=freeze,proto3,oneof"`
 }
 
 type ShardCommand_Install struct {
-	Install *Install `protobuf:"bytes,3,opt,name=install,proto3,oneof"`
+	Install *Install `protobuf:"bytes,4,opt,name=install,proto3,oneof"`
 }
 
 type ShardCommand_Drop struct {
-	Drop *Drop `protobuf:"bytes,4,opt,name=drop,proto3,oneof"`
+	Drop *Drop `protobuf:"bytes,5,opt,name=drop,proto3,oneof"`
+}
+
+type ShardCommand_Keep struct {
+	Keep *Keep `protobuf:"bytes,6,opt,name=keep,proto3,oneof"`
 }
 
 func (*ShardCommand_Adopt) isShardCommand_Op() {}
+
+func (*ShardCommand_Give) isShardCommand_Op() {}
 
 func (*ShardCommand_Freeze) isShardCommand_Op() {}
 
 func (*ShardCommand_Install) isShardCommand_Op() {}
 
 func (*ShardCommand_Drop) isShardCommand_Op() {}
+
+func (*ShardCommand_Keep) isShardCommand_Op() {}
 
 // Adopt takes buckets that no group ever owned; they start empty and serve at once.
 type Adopt struct {
@@ -189,19 +222,88 @@ func (x *Adopt) GetBuckets() []uint32 {
 	return nil
 }
 
-// Freeze stops serving buckets that the config gives to another group. Their content is final from here on.
+// Give begins the hand-over of a bucket that a config gives to another group. It is served on, and what changes from
+// here on is noted in its tail. The reply's chunk is number 0 and has no pairs. A bucket that never served here is given
+// up instead, for good: the chunk says gone.
+type Give struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	TailBytes     uint64                 `protobuf:"varint,4,opt,name=tail_bytes,json=tailBytes,proto3" json:"tail_bytes,omitempty"` // when so much has changed the hand-over is off, and may be begun again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Give) Reset() {
+	*x = Give{}
+	mi := &file_eraft_messages_shard_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Give) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Give) ProtoMessage() {}
+
+func (x *Give) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_shard_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Give.ProtoReflect.Descriptor instead.
+func (*Give) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Give) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *Give) GetConfigVersion() uint64 {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return 0
+}
+
+func (x *Give) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Give) GetTailBytes() uint64 {
+	if x != nil {
+		return x.TailBytes
+	}
+	return 0
+}
+
+// Freeze stops serving a bucket that is given. Its content is final; the reply's chunk is what a pull would get now.
 type Freeze struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Buckets       []uint32               `protobuf:"varint,2,rep,packed,name=buckets,proto3" json:"buckets,omitempty"`
-	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	Pull          *BucketPull            `protobuf:"bytes,1,opt,name=pull,proto3" json:"pull,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_eraft_messages_shard_proto_msgTypes[2]
+	mi := &file_eraft_messages_shard_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -213,7 +315,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_shard_proto_msgTypes[2]
+	mi := &file_eraft_messages_shard_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -226,47 +328,28 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{2}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Freeze) GetConfigVersion() uint64 {
+func (x *Freeze) GetPull() *BucketPull {
 	if x != nil {
-		return x.ConfigVersion
-	}
-	return 0
-}
-
-func (x *Freeze) GetBuckets() []uint32 {
-	if x != nil {
-		return x.Buckets
+		return x.Pull
 	}
 	return nil
 }
 
-func (x *Freeze) GetTo() uint64 {
-	if x != nil {
-		return x.To
-	}
-	return 0
-}
-
-// Install takes one chunk of a frozen bucket's content; with the last one the bucket serves.
+// Install takes one chunk of a bucket's content; with the last one the bucket serves.
 type Install struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	From          uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
-	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"` // chunk, from 0, without gaps
-	Last          bool                   `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
-	Pairs         []*Pair                `protobuf:"bytes,6,rep,name=pairs,proto3" json:"pairs,omitempty"`
-	Checksum      uint32                 `protobuf:"varint,7,opt,name=checksum,proto3" json:"checksum,omitempty"` // CRC-32C over the pairs
+	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	Chunk         *BucketChunk           `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Install) Reset() {
 	*x = Install{}
-	mi := &file_eraft_messages_shard_proto_msgTypes[3]
+	mi := &file_eraft_messages_shard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -278,7 +361,7 @@ func (x *Install) String() string {
 func (*Install) ProtoMessage() {}
 
 func (x *Install) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_shard_proto_msgTypes[3]
+	mi := &file_eraft_messages_shard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -291,21 +374,7 @@ func (x *Install) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Install.ProtoReflect.Descriptor instead.
 func (*Install) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Install) GetConfigVersion() uint64 {
-	if x != nil {
-		return x.ConfigVersion
-	}
-	return 0
-}
-
-func (x *Install) GetBucket() uint32 {
-	if x != nil {
-		return x.Bucket
-	}
-	return 0
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Install) GetFrom() uint64 {
@@ -315,46 +384,25 @@ func (x *Install) GetFrom() uint64 {
 	return 0
 }
 
-func (x *Install) GetNumber() uint64 {
+func (x *Install) GetChunk() *BucketChunk {
 	if x != nil {
-		return x.Number
-	}
-	return 0
-}
-
-func (x *Install) GetLast() bool {
-	if x != nil {
-		return x.Last
-	}
-	return false
-}
-
-func (x *Install) GetPairs() []*Pair {
-	if x != nil {
-		return x.Pairs
+		return x.Chunk
 	}
 	return nil
 }
 
-func (x *Install) GetChecksum() uint32 {
-	if x != nil {
-		return x.Checksum
-	}
-	return 0
-}
-
-// Drop deletes a frozen bucket after the taker's word that it serves it.
+// Drop deletes a frozen bucket after the taker's word that it serves it. The reply's chunk says gone.
 type Drop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Drop) Reset() {
 	*x = Drop{}
-	mi := &file_eraft_messages_shard_proto_msgTypes[4]
+	mi := &file_eraft_messages_shard_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +414,7 @@ func (x *Drop) String() string {
 func (*Drop) ProtoMessage() {}
 
 func (x *Drop) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_shard_proto_msgTypes[4]
+	mi := &file_eraft_messages_shard_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,14 +427,7 @@ func (x *Drop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drop.ProtoReflect.Descriptor instead.
 func (*Drop) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Drop) GetConfigVersion() uint64 {
-	if x != nil {
-		return x.ConfigVersion
-	}
-	return 0
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Drop) GetBucket() uint32 {
@@ -396,20 +437,93 @@ func (x *Drop) GetBucket() uint32 {
 	return 0
 }
 
-// BucketPull asks the giver for a chunk of a frozen bucket. It is a Query: the taker's mover is the asker.
+func (x *Drop) GetConfigVersion() uint64 {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return 0
+}
+
+// Keep ends a hand-over that a newer config has called back: the bucket is served on, or again. A frozen one only if the
+// other group's log has given it up.
+type Keep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // that called it back
+	GivenUp       bool                   `protobuf:"varint,3,opt,name=given_up,json=givenUp,proto3" json:"given_up,omitempty"`                   // the answer of the other group to a Give was gone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Keep) Reset() {
+	*x = Keep{}
+	mi := &file_eraft_messages_shard_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Keep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Keep) ProtoMessage() {}
+
+func (x *Keep) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_shard_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Keep.ProtoReflect.Descriptor instead.
+func (*Keep) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Keep) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *Keep) GetConfigVersion() uint64 {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return 0
+}
+
+func (x *Keep) GetGivenUp() bool {
+	if x != nil {
+		return x.GivenUp
+	}
+	return false
+}
+
+// BucketPull asks the giver for the next chunk of a bucket. It is a Query: the taker's mover is the asker.
 type BucketPull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
-	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`                                    // chunk, from 0
-	After         []byte                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`                                       // cursor of the chunk before; empty for chunk 0
+	Base          uint64                 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`                                        // of chunk 0
+	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`                                    // of the chunk, from 1, without gaps
+	After         []byte                 `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`                                       // cursor of the chunk before; empty: from the beginning
+	Copied        bool                   `protobuf:"varint,6,opt,name=copied,proto3" json:"copied,omitempty"`                                    // all has been copied once: what is asked for is the tail
+	Tail          uint64                 `protobuf:"varint,7,opt,name=tail,proto3" json:"tail,omitempty"`                                        // position in it of the chunk before
+	Bytes         uint32                 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`                                      // of the pairs, about; 0: 256 KiB, at most 1 MiB
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BucketPull) Reset() {
 	*x = BucketPull{}
-	mi := &file_eraft_messages_shard_proto_msgTypes[5]
+	mi := &file_eraft_messages_shard_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +535,7 @@ func (x *BucketPull) String() string {
 func (*BucketPull) ProtoMessage() {}
 
 func (x *BucketPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_shard_proto_msgTypes[5]
+	mi := &file_eraft_messages_shard_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +548,7 @@ func (x *BucketPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketPull.ProtoReflect.Descriptor instead.
 func (*BucketPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{5}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BucketPull) GetBucket() uint32 {
@@ -447,6 +561,13 @@ func (x *BucketPull) GetBucket() uint32 {
 func (x *BucketPull) GetConfigVersion() uint64 {
 	if x != nil {
 		return x.ConfigVersion
+	}
+	return 0
+}
+
+func (x *BucketPull) GetBase() uint64 {
+	if x != nil {
+		return x.Base
 	}
 	return 0
 }
@@ -465,24 +586,52 @@ func (x *BucketPull) GetAfter() []byte {
 	return nil
 }
 
+func (x *BucketPull) GetCopied() bool {
+	if x != nil {
+		return x.Copied
+	}
+	return false
+}
+
+func (x *BucketPull) GetTail() uint64 {
+	if x != nil {
+		return x.Tail
+	}
+	return 0
+}
+
+func (x *BucketPull) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// BucketChunk is a part of a bucket. Keys of its pairs are kind and name: 'd' and a key, or 's' and a session. In a chunk
+// of the tail an empty value says that there is no such record any more.
 type BucketChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
-	Last          bool                   `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Base          uint64                 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"` // tail position at which the giving began; each new beginning has a higher one
+	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
 	Pairs         []*Pair                `protobuf:"bytes,5,rep,name=pairs,proto3" json:"pairs,omitempty"`
-	Checksum      uint32                 `protobuf:"varint,6,opt,name=checksum,proto3" json:"checksum,omitempty"`
-	Cursor        []byte                 `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`                      // `after` of the next pull
-	NotReady      bool                   `protobuf:"varint,8,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"` // not frozen yet
-	Gone          bool                   `protobuf:"varint,9,opt,name=gone,proto3" json:"gone,omitempty"`                         // dropped, or never here
+	Cursor        []byte                 `protobuf:"bytes,6,opt,name=cursor,proto3" json:"cursor,omitempty"`                       // `after` of the next pull
+	Copied        bool                   `protobuf:"varint,7,opt,name=copied,proto3" json:"copied,omitempty"`                      // `copied` of the next pull
+	Tail          uint64                 `protobuf:"varint,8,opt,name=tail,proto3" json:"tail,omitempty"`                          // `tail` of the next pull
+	Behind        uint64                 `protobuf:"varint,9,opt,name=behind,proto3" json:"behind,omitempty"`                      // bytes that have changed behind that position
+	Counter       uint64                 `protobuf:"varint,10,opt,name=counter,proto3" json:"counter,omitempty"`                   // newest version given to a key
+	Last          bool                   `protobuf:"varint,11,opt,name=last,proto3" json:"last,omitempty"`                         // the bucket is frozen and this is the end of its tail
+	NotReady      bool                   `protobuf:"varint,12,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"` // not given, or no longer: Give it (again)
+	Gone          bool                   `protobuf:"varint,13,opt,name=gone,proto3" json:"gone,omitempty"`                         // this group has nothing to give, and never will have for this move
+	Checksum      uint32                 `protobuf:"varint,14,opt,name=checksum,proto3" json:"checksum,omitempty"`                 // CRC-32C over the chunk without it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BucketChunk) Reset() {
 	*x = BucketChunk{}
-	mi := &file_eraft_messages_shard_proto_msgTypes[6]
+	mi := &file_eraft_messages_shard_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +643,7 @@ func (x *BucketChunk) String() string {
 func (*BucketChunk) ProtoMessage() {}
 
 func (x *BucketChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_shard_proto_msgTypes[6]
+	mi := &file_eraft_messages_shard_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +656,7 @@ func (x *BucketChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketChunk.ProtoReflect.Descriptor instead.
 func (*BucketChunk) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{6}
+	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BucketChunk) GetBucket() uint32 {
@@ -524,18 +673,18 @@ func (x *BucketChunk) GetConfigVersion() uint64 {
 	return 0
 }
 
+func (x *BucketChunk) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
 func (x *BucketChunk) GetNumber() uint64 {
 	if x != nil {
 		return x.Number
 	}
 	return 0
-}
-
-func (x *BucketChunk) GetLast() bool {
-	if x != nil {
-		return x.Last
-	}
-	return false
 }
 
 func (x *BucketChunk) GetPairs() []*Pair {
@@ -545,18 +694,46 @@ func (x *BucketChunk) GetPairs() []*Pair {
 	return nil
 }
 
-func (x *BucketChunk) GetChecksum() uint32 {
-	if x != nil {
-		return x.Checksum
-	}
-	return 0
-}
-
 func (x *BucketChunk) GetCursor() []byte {
 	if x != nil {
 		return x.Cursor
 	}
 	return nil
+}
+
+func (x *BucketChunk) GetCopied() bool {
+	if x != nil {
+		return x.Copied
+	}
+	return false
+}
+
+func (x *BucketChunk) GetTail() uint64 {
+	if x != nil {
+		return x.Tail
+	}
+	return 0
+}
+
+func (x *BucketChunk) GetBehind() uint64 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
+}
+
+func (x *BucketChunk) GetCounter() uint64 {
+	if x != nil {
+		return x.Counter
+	}
+	return 0
+}
+
+func (x *BucketChunk) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 func (x *BucketChunk) GetNotReady() bool {
@@ -573,51 +750,73 @@ func (x *BucketChunk) GetGone() bool {
 	return false
 }
 
+func (x *BucketChunk) GetChecksum() uint32 {
+	if x != nil {
+		return x.Checksum
+	}
+	return 0
+}
+
 var File_eraft_messages_shard_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\n" +
-	"\x1aeraft/messages/shard.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xb2\x01\n" +
+	"\x1aeraft/messages/shard.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xf8\x01\n" +
 	"\fShardCommand\x12$\n" +
-	"\x05adopt\x18\x01 \x01(\v2\f.eraft.AdoptH\x00R\x05adopt\x12'\n" +
-	"\x06freeze\x18\x02 \x01(\v2\r.eraft.FreezeH\x00R\x06freeze\x12*\n" +
-	"\ainstall\x18\x03 \x01(\v2\x0e.eraft.InstallH\x00R\ainstall\x12!\n" +
-	"\x04drop\x18\x04 \x01(\v2\v.eraft.DropH\x00R\x04dropB\x04\n" +
+	"\x05adopt\x18\x01 \x01(\v2\f.eraft.AdoptH\x00R\x05adopt\x12!\n" +
+	"\x04give\x18\x02 \x01(\v2\v.eraft.GiveH\x00R\x04give\x12'\n" +
+	"\x06freeze\x18\x03 \x01(\v2\r.eraft.FreezeH\x00R\x06freeze\x12*\n" +
+	"\ainstall\x18\x04 \x01(\v2\x0e.eraft.InstallH\x00R\ainstall\x12!\n" +
+	"\x04drop\x18\x05 \x01(\v2\v.eraft.DropH\x00R\x04drop\x12!\n" +
+	"\x04keep\x18\x06 \x01(\v2\v.eraft.KeepH\x00R\x04keepB\x04\n" +
 	"\x02op\"H\n" +
 	"\x05Adopt\x12%\n" +
 	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12\x18\n" +
-	"\abuckets\x18\x02 \x03(\rR\abuckets\"Y\n" +
+	"\abuckets\x18\x02 \x03(\rR\abuckets\"t\n" +
+	"\x04Give\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\x12\x1d\n" +
+	"\n" +
+	"tail_bytes\x18\x04 \x01(\x04R\ttailBytes\"/\n" +
 	"\x06Freeze\x12%\n" +
-	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12\x18\n" +
-	"\abuckets\x18\x02 \x03(\rR\abuckets\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x04R\x02to\"\xc7\x01\n" +
-	"\aInstall\x12%\n" +
-	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x12\n" +
-	"\x04from\x18\x03 \x01(\x04R\x04from\x12\x16\n" +
-	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x12\n" +
-	"\x04last\x18\x05 \x01(\bR\x04last\x12!\n" +
-	"\x05pairs\x18\x06 \x03(\v2\v.eraft.PairR\x05pairs\x12\x1a\n" +
-	"\bchecksum\x18\a \x01(\rR\bchecksum\"E\n" +
-	"\x04Drop\x12%\n" +
-	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\"y\n" +
+	"\x04pull\x18\x01 \x01(\v2\x11.eraft.BucketPullR\x04pull\"G\n" +
+	"\aInstall\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12(\n" +
+	"\x05chunk\x18\x02 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\"E\n" +
+	"\x04Drop\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"`\n" +
+	"\x04Keep\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x19\n" +
+	"\bgiven_up\x18\x03 \x01(\bR\agivenUp\"\xcf\x01\n" +
 	"\n" +
 	"BucketPull\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\fR\x05after\"\x80\x02\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x12\n" +
+	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\fR\x05after\x12\x16\n" +
+	"\x06copied\x18\x06 \x01(\bR\x06copied\x12\x12\n" +
+	"\x04tail\x18\a \x01(\x04R\x04tail\x12\x14\n" +
+	"\x05bytes\x18\b \x01(\rR\x05bytes\"\xf2\x02\n" +
 	"\vBucketChunk\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x12\n" +
-	"\x04last\x18\x04 \x01(\bR\x04last\x12!\n" +
-	"\x05pairs\x18\x05 \x03(\v2\v.eraft.PairR\x05pairs\x12\x1a\n" +
-	"\bchecksum\x18\x06 \x01(\rR\bchecksum\x12\x16\n" +
-	"\x06cursor\x18\a \x01(\fR\x06cursor\x12\x1b\n" +
-	"\tnot_ready\x18\b \x01(\bR\bnotReady\x12\x12\n" +
-	"\x04gone\x18\t \x01(\bR\x04goneB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x12\n" +
+	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\x12!\n" +
+	"\x05pairs\x18\x05 \x03(\v2\v.eraft.PairR\x05pairs\x12\x16\n" +
+	"\x06cursor\x18\x06 \x01(\fR\x06cursor\x12\x16\n" +
+	"\x06copied\x18\a \x01(\bR\x06copied\x12\x12\n" +
+	"\x04tail\x18\b \x01(\x04R\x04tail\x12\x16\n" +
+	"\x06behind\x18\t \x01(\x04R\x06behind\x12\x18\n" +
+	"\acounter\x18\n" +
+	" \x01(\x04R\acounter\x12\x12\n" +
+	"\x04last\x18\v \x01(\bR\x04last\x12\x1b\n" +
+	"\tnot_ready\x18\f \x01(\bR\bnotReady\x12\x12\n" +
+	"\x04gone\x18\r \x01(\bR\x04gone\x12\x1a\n" +
+	"\bchecksum\x18\x0e \x01(\rR\bchecksumB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_shard_proto_rawDescOnce sync.Once
@@ -631,29 +830,34 @@ func file_eraft_messages_shard_proto_rawDescGZIP() []byte {
 	return file_eraft_messages_shard_proto_rawDescData
 }
 
-var file_eraft_messages_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_eraft_messages_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_eraft_messages_shard_proto_goTypes = []any{
 	(*ShardCommand)(nil), // 0: eraft.ShardCommand
 	(*Adopt)(nil),        // 1: eraft.Adopt
-	(*Freeze)(nil),       // 2: eraft.Freeze
-	(*Install)(nil),      // 3: eraft.Install
-	(*Drop)(nil),         // 4: eraft.Drop
-	(*BucketPull)(nil),   // 5: eraft.BucketPull
-	(*BucketChunk)(nil),  // 6: eraft.BucketChunk
-	(*Pair)(nil),         // 7: eraft.Pair
+	(*Give)(nil),         // 2: eraft.Give
+	(*Freeze)(nil),       // 3: eraft.Freeze
+	(*Install)(nil),      // 4: eraft.Install
+	(*Drop)(nil),         // 5: eraft.Drop
+	(*Keep)(nil),         // 6: eraft.Keep
+	(*BucketPull)(nil),   // 7: eraft.BucketPull
+	(*BucketChunk)(nil),  // 8: eraft.BucketChunk
+	(*Pair)(nil),         // 9: eraft.Pair
 }
 var file_eraft_messages_shard_proto_depIdxs = []int32{
 	1, // 0: eraft.ShardCommand.adopt:type_name -> eraft.Adopt
-	2, // 1: eraft.ShardCommand.freeze:type_name -> eraft.Freeze
-	3, // 2: eraft.ShardCommand.install:type_name -> eraft.Install
-	4, // 3: eraft.ShardCommand.drop:type_name -> eraft.Drop
-	7, // 4: eraft.Install.pairs:type_name -> eraft.Pair
-	7, // 5: eraft.BucketChunk.pairs:type_name -> eraft.Pair
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	2, // 1: eraft.ShardCommand.give:type_name -> eraft.Give
+	3, // 2: eraft.ShardCommand.freeze:type_name -> eraft.Freeze
+	4, // 3: eraft.ShardCommand.install:type_name -> eraft.Install
+	5, // 4: eraft.ShardCommand.drop:type_name -> eraft.Drop
+	6, // 5: eraft.ShardCommand.keep:type_name -> eraft.Keep
+	7, // 6: eraft.Freeze.pull:type_name -> eraft.BucketPull
+	8, // 7: eraft.Install.chunk:type_name -> eraft.BucketChunk
+	9, // 8: eraft.BucketChunk.pairs:type_name -> eraft.Pair
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_shard_proto_init() }
@@ -664,9 +868,11 @@ func file_eraft_messages_shard_proto_init() {
 	file_eraft_messages_raft_proto_init()
 	file_eraft_messages_shard_proto_msgTypes[0].OneofWrappers = []any{
 		(*ShardCommand_Adopt)(nil),
+		(*ShardCommand_Give)(nil),
 		(*ShardCommand_Freeze)(nil),
 		(*ShardCommand_Install)(nil),
 		(*ShardCommand_Drop)(nil),
+		(*ShardCommand_Keep)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -674,7 +880,7 @@ func file_eraft_messages_shard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_shard_proto_rawDesc), len(file_eraft_messages_shard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -245,6 +245,9 @@ func arrived(next *messages.Config, a *messages.Arrived) {
 		i, moving := slices.BinarySearch(next.Arriving, b.Bucket)
 		if moving && next.Moved[b.Bucket] == b.ConfigVersion {
 			next.Arriving = slices.Delete(next.Arriving, i, i+1)
+			if j, back := slices.BinarySearch(next.Returning, b.Bucket); back {
+				next.Returning = slices.Delete(next.Returning, j, j+1)
+			}
 			over = append(over, b.Bucket)
 		}
 	}

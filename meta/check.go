@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -239,10 +240,20 @@ func checkLeave(config *messages.Config, id uint64) *messages.Error {
 	return nil
 }
 
-// onItsWay refuses to move a bucket twice at once: where its data is would no longer be a matter of one config.
+// onItsWay refuses to move a bucket that is on its way any further: where its data is would be a matter of many configs.
 func onItsWay(config *messages.Config, b uint32) *messages.Error {
-	return messages.Errorf(messages.Code_CONFLICT, "bucket %d is on its way to group %d since config %d: try again when it has arrived",
-		b, config.Owners[b], config.Moved[b])
+	way := fmt.Sprintf("bucket %d is on its way to group %d since config %d: try again when it has arrived", b, config.Owners[b], config.Moved[b])
+	if giver := config.Previous[b]; giver != 0 && mayReturn(config, b, giver) {
+		way += fmt.Sprintf(", or call it back to group %d", giver)
+	}
+	return messages.Errorf(messages.Code_CONFLICT, "%s", way)
+}
+
+// mayReturn tells whether a move can be called back: to the group that has the data if the other one has not, and only
+// once, so that the data is in one of the same two groups.
+func mayReturn(config *messages.Config, b uint32, group uint64) bool {
+	_, back := slices.BinarySearch(config.Returning, b)
+	return !back && config.Previous[b] == group
 }
 
 func checkArrived(config *messages.Config, a *messages.Arrived) *messages.Error {
@@ -264,7 +275,7 @@ func checkMove(config *messages.Config, m *messages.MoveBuckets) *messages.Error
 		return invalid("group %d is no shard group of this cluster: they are %v", m.Group, active(config))
 	}
 	for _, b := range config.Arriving {
-		if m.First <= b && b <= m.Last && config.Owners[b] != m.Group {
+		if m.First <= b && b <= m.Last && config.Owners[b] != m.Group && !mayReturn(config, b, m.Group) {
 			return onItsWay(config, b)
 		}
 	}

@@ -137,7 +137,8 @@ func (m *Machine) remember(tx persistence.Tx, at persistence.Position, reply *me
 	return nil
 }
 
-// stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought.
+// stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;
+// or, if it was on its way already, that it was called back.
 func stampMoves(before, next *messages.Config) {
 	if len(next.Previous) != len(next.Owners) {
 		next.Previous, next.Moved = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
@@ -145,9 +146,13 @@ func stampMoves(before, next *messages.Config) {
 	for b := range next.Owners {
 		if before != nil && before.Owners[b] != next.Owners[b] {
 			next.Previous[b], next.Moved[b] = before.Owners[b], next.Version
-			if i, moving := slices.BinarySearch(next.Arriving, uint32(b)); !moving {
+			i, moving := slices.BinarySearch(next.Arriving, uint32(b))
+			if !moving {
 				next.Arriving = slices.Insert(next.Arriving, i, uint32(b))
+				continue
 			}
+			j, _ := slices.BinarySearch(next.Returning, uint32(b))
+			next.Returning = slices.Insert(next.Returning, j, uint32(b))
 		}
 	}
 }

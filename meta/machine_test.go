@@ -186,13 +186,53 @@ func TestRestartsDoNotReplayHistory(t *testing.T) {
 	require.Contains(t, reply.Meta.Config.Change, "join 1")
 }
 
-// A bucket that is on its way goes nowhere else before it has arrived, whatever is asked.
+// A bucket that is on its way goes nowhere else before it has arrived, but back, once.
+func TestMovesAreCalledBackOnce(t *testing.T) {
+	r := grown(t)
+	require.Equal(t, messages.Code_OK, r.do(join(3, 3, 1, 2)).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	was := r.config().Owners[0]
+	to := was%3 + 1
+	other := to%3 + 1
+	require.Equal(t, messages.Code_OK, r.do(move(0, 0, to)).Code)
+	require.Equal(t, was, r.config().Server(0), "its giver serves it on")
+	refused := r.do(move(0, 0, other))
+	require.Equal(t, messages.Code_CONFLICT, refused.Code)
+	require.Contains(t, refused.Text, fmt.Sprintf("or call it back to group %d", was))
+	require.Equal(t, messages.Code_OK, r.do(move(0, 0, was)).Code)
+	c := r.config()
+	require.Equal(t, []uint32{0}, c.Arriving)
+	require.Equal(t, []uint32{0}, c.Returning)
+	require.Equal(t, []uint64{was, to, c.Version, was}, []uint64{c.Owners[0], c.Previous[0], c.Moved[0], c.Server(0)})
+	for _, group := range []uint64{to, other} {
+		refused := r.do(move(0, 0, group))
+		require.Equal(t, messages.Code_CONFLICT, refused.Code)
+		require.NotContains(t, refused.Text, "call it back")
+	}
+	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Empty(t, r.config().Returning)
+	require.Equal(t, messages.Code_OK, r.do(move(0, 0, to)).Code)
+
+	first := newReplica(t)
+	first.do(birth())
+	first.do(add(card(2)))
+	first.do(join(1, 1, 2))
+	first.do(join(2, 2, 1))
+	refused = first.do(move(0, 15, 2))
+	require.Equal(t, messages.Code_CONFLICT, refused.Code, "what nobody ever had cannot go back")
+}
+
+// Moves that are on their way are not disturbed, whatever is asked.
 func TestOneMoveAtATime(t *testing.T) {
 	r := grown(t)
+	require.Equal(t, messages.Code_OK, r.do(join(4, 1, 2, 3)).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 1)).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 2)).Code)
 	since := r.config().Version
 	require.Equal(t, []uint32{0, 1}, r.config().Arriving)
-	for _, c := range []*messages.MetaCommand{move(1, 1, 1), move(0, 7, 1), leave(2)} {
+	for _, c := range []*messages.MetaCommand{move(1, 1, 4), move(0, 7, 4), leave(2)} {
 		refused := r.do(c)
 		require.Equal(t, messages.Code_CONFLICT, refused.Code)
 		require.Contains(t, refused.Text, fmt.Sprintf("is on its way to group 2 since config %d", since))

@@ -281,7 +281,9 @@ func (r *Router) onHealed(h healed) {
 		if n := r.table.Buckets(); n > 0 {
 			r.table.Move(h.target.in(n), h.hint)
 		}
-		r.outdated()
+		if h.hint.GetGroup() == 0 || h.hint.ConfigVersion > r.table.Version() {
+			r.outdated()
+		}
 	case h.heard:
 		r.table.Silent(h.node, false)
 	case h.leader != 0:

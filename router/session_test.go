@@ -284,6 +284,50 @@ func TestReplicaReadsFallBackToTheLeader(t *testing.T) {
 	require.Equal(t, 1, p.spread)
 }
 
+// While a bucket is on its way its giver is asked, until one of the two groups says that it has changed hands.
+func TestTableFollowsABucketOnItsWay(t *testing.T) {
+	on := func(version, owner, previous, moved uint64, returning ...uint32) *messages.Config {
+		return &messages.Config{
+			Version: version, Owners: []uint64{owner}, Previous: []uint64{previous}, Moved: []uint64{moved}, Arriving: []uint32{0}, Returning: returning,
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		config *messages.Config
+		hints  [][2]uint64 // group, version
+		want   uint64
+	}{
+		{"its giver serves it", on(5, 2, 1, 5), nil, 1},
+		{"its giver has frozen it", on(5, 2, 1, 5), [][2]uint64{{2, 5}}, 2},
+		{"long after the move began", on(9, 2, 1, 5), [][2]uint64{{2, 5}}, 2},
+		{"its taker is asked too soon", on(5, 2, 1, 5), [][2]uint64{{2, 5}, {1, 4}}, 2},
+		{"somebody remembers an older move", on(5, 2, 1, 5), [][2]uint64{{3, 4}}, 1},
+		{"called back", on(6, 1, 2, 6, 0), nil, 1},
+		{"called back too late", on(6, 1, 2, 6, 0), [][2]uint64{{2, 5}}, 2},
+		{"and come back", on(6, 1, 2, 6, 0), [][2]uint64{{2, 5}, {1, 6}}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table := NewTable()
+			table.Update(c.config)
+			for _, h := range c.hints {
+				table.Move(0, &messages.Hint{Group: h[0], ConfigVersion: h[1]})
+			}
+			g, ok := table.Group(0)
+			require.True(t, ok)
+			require.Equal(t, c.want, g)
+		})
+	}
+	table := NewTable()
+	table.Update(on(5, 2, 1, 5))
+	table.Move(0, &messages.Hint{Group: 2, ConfigVersion: 5})
+	table.Update(on(6, 2, 1, 5))
+	g, _ := table.Group(0)
+	require.EqualValues(t, 2, g, "another bucket's move does not matter")
+	table.Update(on(8, 3, 2, 8))
+	g, _ = table.Group(0)
+	require.EqualValues(t, 2, g, "the next giver")
+}
+
 func TestSplitKeepsEverything(t *testing.T) {
 	m := &messages.Requests{Group: 3}
 	for a := range 3 {

@@ -9,14 +9,14 @@ import (
 // Table knows the way from a key to the replica that most likely leads its group. It is pure; the Router owns it.
 type Table struct {
 	config  *messages.Config
-	leaders map[uint64]uint64 // group -> node believed to lead
-	silent  map[uint64]bool   // nodes that let an attempt go unanswered and have not been heard since
-	moved   map[uint32]uint64 // bucket -> group, from hints newer than the config
+	leaders map[uint64]uint64         // group -> node believed to lead
+	silent  map[uint64]bool           // nodes that let an attempt go unanswered and have not been heard since
+	moved   map[uint32]*messages.Hint // bucket -> who has it, from hints that know more than the config
 }
 
 // NewTable makes a table that knows nothing.
 func NewTable() *Table {
-	return &Table{leaders: map[uint64]uint64{}, silent: map[uint64]bool{}, moved: map[uint32]uint64{}}
+	return &Table{leaders: map[uint64]uint64{}, silent: map[uint64]bool{}, moved: map[uint32]*messages.Hint{}}
 }
 
 // Update takes a config if it is newer.
@@ -25,7 +25,11 @@ func (t *Table) Update(config *messages.Config) bool {
 		return false
 	}
 	t.config = config
-	clear(t.moved)
+	for bucket, hint := range t.moved {
+		if !config.OnItsWay(bucket) || hint.ConfigVersion < config.Moved[bucket] {
+			delete(t.moved, bucket)
+		}
+	}
 	return true
 }
 
@@ -37,13 +41,10 @@ func (t *Table) Buckets() int { return len(t.config.GetOwners()) }
 
 // Group that owns a bucket; false if none is known.
 func (t *Table) Group(bucket uint32) (uint64, bool) {
-	if g, ok := t.moved[bucket]; ok {
-		return g, true
+	if hint := t.moved[bucket]; hint != nil {
+		return hint.Group, true
 	}
-	if int(bucket) >= t.Buckets() {
-		return 0, false
-	}
-	g := t.config.Owners[bucket]
+	g := t.config.Server(bucket)
 	return g, g != 0
 }
 
@@ -116,10 +117,17 @@ func (t *Table) Failed(group, node uint64) {
 	}
 }
 
-// Move records that a bucket is in another group since a config that this table does not have yet.
+// Move records a hint that a bucket is in another group since a config. It is believed if it is newer than the hint
+// before, and than the config. While the bucket is on its way the config does not say when it changes hands: then either
+// of the two groups may know better.
 func (t *Table) Move(bucket uint32, hint *messages.Hint) {
-	if hint.GetGroup() != 0 && hint.ConfigVersion > t.Version() {
-		t.moved[bucket] = hint.Group
+	group := hint.GetGroup()
+	if group == 0 || t.moved[bucket] != nil && hint.ConfigVersion <= t.moved[bucket].ConfigVersion {
+		return
+	}
+	between := t.config.OnItsWay(bucket) && (group == t.config.Owners[bucket] || group == t.config.Previous[bucket])
+	if between || hint.ConfigVersion > t.Version() {
+		t.moved[bucket] = hint
 	}
 }
 

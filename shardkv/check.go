@@ -97,24 +97,27 @@ func batchKey(b *messages.Batch) ([]byte, *messages.Error) {
 
 // checkInstall refuses a chunk that this machine could not take, or could not read later.
 func checkInstall(i *messages.Install) *messages.Error {
-	damaged := messages.Errorf(messages.Code_INVALID, "chunk %d of bucket %d is damaged", i.GetNumber(), i.GetBucket())
-	if Checksum(i.GetPairs()) != i.GetChecksum() {
+	c := i.GetChunk()
+	damaged := messages.Errorf(messages.Code_INVALID, "chunk %d of bucket %d is damaged", c.GetNumber(), c.GetBucket())
+	if c == nil || c.ConfigVersion == 0 || c.Gone || c.NotReady || Checksum(c) != c.Checksum {
 		return damaged
 	}
-	for _, p := range i.GetPairs() {
+	for _, p := range c.Pairs {
 		if len(p.GetKey()) == 0 {
 			return damaged
 		}
 		var err error
 		switch p.Key[0] {
 		case 'd':
-			_, _, err = decodeValue(p.Value)
-		case 'o':
-			_, err = decodeBucket(p.Value)
+			if len(p.Value) > 0 {
+				_, _, err = decodeValue(p.Value)
+			}
 		case 's':
 			if _, err = decodeSession(p.Value); err == nil && len(p.Key) != 9 {
 				err = errDamaged
 			}
+		default:
+			err = errDamaged
 		}
 		if err != nil {
 			return damaged

@@ -48,11 +48,13 @@ func (w *writing) next() uint64 {
 func (w *writing) write(key, value []byte) uint64 {
 	version := w.next()
 	w.tx.Put(dataKey(w.id, key), encodeValue(version, value))
+	w.machine.note(w.tx, w.id, w.bucket, 'd', key, len(value))
 	return version
 }
 
 func (w *writing) remove(key []byte) uint64 {
 	w.tx.Delete(dataKey(w.id, key))
+	w.machine.note(w.tx, w.id, w.bucket, 'd', key, 0)
 	return w.next()
 }
 
@@ -193,7 +195,7 @@ func (w *writing) batch(b *messages.Batch) (*messages.Reply, error) {
 	}
 	trial := &overlay{Tx: w.tx, writes: map[string][]byte{}}
 	inner := &writing{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
-	counter := w.bucket.counter
+	before := *w.bucket
 	reply := &messages.Reply{}
 	for i, op := range b.Writes {
 		part, err := inner.one(op)
@@ -201,7 +203,7 @@ func (w *writing) batch(b *messages.Batch) (*messages.Reply, error) {
 			return nil, err
 		}
 		if part.Code != messages.Code_OK {
-			w.bucket.counter = counter
+			*w.bucket = before
 			part.Text = fmt.Sprintf("write %d: %s", i, part.Text)
 			return part, nil
 		}

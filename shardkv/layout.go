@@ -15,6 +15,7 @@ import (
 //
 //	d<bucket><key>      version as a varint, then the value
 //	s<bucket><session>  what the session did in this bucket: see encodeSession
+//	t<bucket><seq>      what has changed while the bucket is given: see note
 //	o<bucket>           the bucket's state here: see encodeBucket
 func bucketKey(kind byte, bucket uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{kind}, bucket)
@@ -71,21 +72,30 @@ func appendBytes(to, part []byte) []byte {
 	return append(binary.AppendUvarint(to, uint64(len(part))), part...)
 }
 
-// encodeBucket: layout, state, config version, other group, next chunk, version counter, cursor.
+// encodeBucket: layout, state, copied, then the numbers in the order of the struct, then the cursor.
 func encodeBucket(b *bucket) []byte {
-	out := []byte{1, byte(b.state)}
-	for _, n := range []uint64{b.configVersion, b.other, b.nextChunk, b.counter} {
-		out = binary.AppendUvarint(out, n)
+	out := []byte{2, byte(b.state), flag(b.copied)}
+	for _, n := range b.numbers() {
+		out = binary.AppendUvarint(out, *n)
 	}
 	return appendBytes(out, b.cursor)
 }
 
+func (b *bucket) numbers() []*uint64 {
+	return []*uint64{
+		&b.configVersion, &b.other, &b.counter, &b.base, &b.tail, &b.move, &b.changed, &b.limit, &b.nextChunk, &b.rounds, &b.bytes, &b.behind,
+	}
+}
+
 func decodeBucket(stored []byte) (*bucket, error) {
-	if len(stored) < 2 || stored[0] != 1 {
+	if len(stored) < 3 || stored[0] != 2 || State(stored[1]) > Installing {
 		return nil, errDamaged
 	}
-	f := fields{rest: stored[2:]}
-	b := &bucket{state: State(stored[1]), configVersion: f.number(), other: f.number(), nextChunk: f.number(), counter: f.number()}
+	f := fields{rest: stored[3:]}
+	b := &bucket{state: State(stored[1]), copied: stored[2] == 1}
+	for _, n := range b.numbers() {
+		*n = f.number()
+	}
 	b.cursor = append([]byte(nil), f.bytes()...)
 	return b, f.err
 }

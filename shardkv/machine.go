@@ -19,8 +19,10 @@ type Machine struct {
 	count    int // buckets of the cluster
 	buckets  map[uint32]*bucket
 	sessions *sessions
+	transits map[uint32]bool // buckets that are given or installed
 	view     *View
 	stale    bool   // the view does not show the newest ownership
+	moved    bool   // nor how far hand-overs are
 	index    uint64 // log index of the last command, and its place among the entry's commands
 	place    uint64
 	touched  []uint32 // buckets whose record must be written at the end of the turn
@@ -32,12 +34,12 @@ func New(group messages.GroupID, buckets int) *Machine { return &Machine{group: 
 
 // Open implements raftactor.Machine.
 func (m *Machine) Open(store persistence.Reader) error {
-	*m = Machine{group: m.group, count: m.count, buckets: map[uint32]*bucket{}, sessions: newSessions(), stale: true}
+	*m = Machine{group: m.group, count: m.count, buckets: map[uint32]*bucket{}, transits: map[uint32]bool{}, sessions: newSessions(), stale: true}
 	var bad error
 	err := store.Scan([]byte{'o'}, []byte{'p'}, func(key, value []byte) bool {
 		b, err := decodeBucket(value)
 		if bad = err; bad == nil {
-			m.buckets[binary.BigEndian.Uint32(key[1:])] = b
+			m.know(binary.BigEndian.Uint32(key[1:]), b)
 		}
 		return bad == nil
 	})
@@ -79,6 +81,10 @@ func Checker(_ any, command []byte) *messages.Error {
 			return messages.Errorf(messages.Code_INVALID, "unknown shard command")
 		case *messages.ShardCommand_Install:
 			return checkInstall(op.Install)
+		case *messages.ShardCommand_Freeze:
+			if op.Freeze.GetPull() == nil {
+				return messages.Errorf(messages.Code_INVALID, "a freeze that does not say of what")
+			}
 		}
 		return nil
 	}
@@ -118,7 +124,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	}
 	id := uint32(messages.BucketOf(key, m.count))
 	b := m.buckets[id]
-	if b == nil || b.state != Serving {
+	if !b.serves() {
 		return m.wrongGroup(b), nil
 	}
 	var s *session
@@ -132,11 +138,15 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 		}
 	}
 	reply, err := m.execute(&writing{tx: tx, machine: m, bucket: b, id: id}, c)
-	if err != nil || c.Session == 0 {
-		return reply, err
+	if err != nil {
+		return nil, err
 	}
-	reply.Session, reply.Seq = c.Session, c.Seq
-	m.sessions.record(s, id, c, reply, at.TimeMs, m.index<<20|m.place)
+	if c.Session != 0 {
+		reply.Session, reply.Seq = c.Session, c.Seq
+		m.sessions.record(s, id, c, reply, at.TimeMs, m.index<<20|m.place)
+		m.note(tx, id, b, 's', binary.BigEndian.AppendUint64(nil, c.Session), len(reply.Value))
+	}
+	m.bound(tx, id, b)
 	return reply, nil
 }
 
@@ -146,7 +156,11 @@ func refusal(why *messages.Error) *messages.Reply {
 
 func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
 	r := refusal(messages.Errorf(messages.Code_WRONG_GROUP, "group %d does not serve this bucket", m.group))
-	if b != nil && (b.state == Frozen || b.state == None) {
+	switch {
+	case b == nil:
+	case b.state == Installing: // until the config before, it was there
+		r.Hint = &messages.Hint{Group: b.other, ConfigVersion: b.configVersion - 1}
+	default:
 		r.Hint = &messages.Hint{Group: b.other, ConfigVersion: b.configVersion}
 	}
 	return r
@@ -193,7 +207,7 @@ func (m *Machine) get(store persistence.Reader, g *messages.Get) (*messages.Repl
 		return refusal(why), nil
 	}
 	id := uint32(messages.BucketOf(g.Key, m.count))
-	if b := m.buckets[id]; b == nil || b.state != Serving {
+	if b := m.buckets[id]; !b.serves() {
 		return m.wrongGroup(b), nil
 	}
 	stored, found, err := store.Get(dataKey(id, g.Key))

@@ -210,61 +210,6 @@ func TestSessionTableIsBounded(t *testing.T) {
 	require.Greater(t, sessions, 500)
 }
 
-// Nobody serves a bucket twice, and nothing of it is lost: data, versions and sessions move along; the neighbour's stay.
-func TestHandOver(t *testing.T) {
-	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
-	for i := range 200 {
-		a.apply(put(fmt.Sprintf("{x}%d", i), strings.Repeat("v", 5000)))
-		a.apply(put(fmt.Sprintf("other%d", i), "stays"))
-	}
-	a.apply(appendTo(9, 1, "{x}log", "once"))
-	id := uint32(messages.BucketOf([]byte("{x}"), buckets))
-	config := &messages.Config{Version: 5, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets)}
-	for i := range config.Owners {
-		config.Owners[i] = 1
-	}
-	config.Owners[id], config.Previous[id], config.Moved[id] = 2, 1, 5
-
-	steps := func(r *replica) shardkv.Steps { return shardkv.Follow(r.group, config, r.m.View().(*shardkv.View)) }
-	pull := steps(b).Pulls[0]
-	require.True(t, a.query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}}).Chunk.NotReady)
-	freeze := steps(a).Commands[0]
-	a.shard(freeze)
-	refused := a.apply(put("{x}1", "too late"))
-	require.Equal(t, messages.Code_WRONG_GROUP, refused.Code)
-	require.EqualValues(t, 2, refused.Hint.Group)
-	require.Equal(t, messages.Code_WRONG_GROUP, b.apply(put("{x}1", "too early")).Code)
-	chunks := 0
-	for len(steps(b).Pulls) > 0 {
-		pull := steps(b).Pulls[0]
-		c := a.query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}}).Chunk
-		install := &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{
-			ConfigVersion: c.ConfigVersion, Bucket: c.Bucket, From: pull.From, Number: c.Number, Last: c.Last, Pairs: c.Pairs, Checksum: c.Checksum,
-		}}}
-		b.shard(install)
-		b.shard(install) // comes twice
-		if chunks++; chunks%2 == 0 {
-			b.restart()
-		}
-	}
-	require.Greater(t, chunks, 3)
-	_, drop := shardkv.Release(config, id)
-	a.shard(drop)
-	a.shard(drop)
-	require.True(t, a.query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: pull.Ask}}).Chunk.Gone)
-	for i := range 200 {
-		got, found := b.get(fmt.Sprintf("{x}%d", i))
-		require.True(t, found)
-		require.Len(t, got, 5000)
-		got, _ = a.get(fmt.Sprintf("other%d", i))
-		if messages.BucketOf(fmt.Appendf(nil, "other%d", i), buckets) != messages.BucketID(id) {
-			require.Equal(t, "stays", got)
-		}
-	}
-	require.EqualValues(t, 4, b.apply(appendTo(9, 1, "{x}log", "once")).Number, "the session moved along")
-	require.Greater(t, b.apply(put("{x}1", "new")).Version, uint64(200), "versions go on")
-}
-
 // The same log in other turns, and with restarts, gives the same store.
 func TestDeterminism(t *testing.T) {
 	a, b := newReplica(t, 1, true), newReplica(t, 1, true)
@@ -295,24 +240,4 @@ func FuzzApplyAndQuery(f *testing.F) {
 		_, err := r.m.Query(r.engine, bytes)
 		require.NoError(t, err)
 	})
-}
-
-// A chunk that came from nowhere good is refused, before the log and in it, whatever its checksum says.
-func TestDamagedChunksAreRefused(t *testing.T) {
-	for name, pair := range map[string]*messages.Pair{
-		"no key":                {},
-		"value without version": {Key: []byte("dk")},
-		"no bucket record":      {Key: []byte("o"), Value: []byte{9}},
-		"no session":            {Key: []byte("s12345678"), Value: []byte{7}},
-		"no session id":         {Key: []byte("s1"), Value: []byte{1, 0, 0, 0, 0}},
-	} {
-		i := &messages.Install{ConfigVersion: 1, Bucket: 3, From: 2, Pairs: []*messages.Pair{pair}, Checksum: shardkv.Checksum([]*messages.Pair{pair}), Last: true}
-		c := &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: i}}
-		encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: c}})
-		require.NoError(t, err)
-		require.Equal(t, messages.Code_INVALID, shardkv.Checker(nil, encoded).Code, name)
-		r := newReplica(t, 1, false)
-		require.Equal(t, messages.Code_INVALID, r.shard(c).Code, name)
-		require.Empty(t, r.dump(), name)
-	}
 }

@@ -40,7 +40,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	if why := m.checkScan(s); why != nil {
 		return refusal(why), nil
 	}
-	if b := m.buckets[s.GetBucket()]; b == nil || b.state != Serving {
+	if b := m.buckets[s.GetBucket()]; !b.serves() {
 		return m.wrongGroup(b), nil
 	}
 	keys, size := limit(s.Count, scanKeys, messages.MaxScanKeys), limit(s.Bytes, scanBytes, messages.MaxScanBytes)

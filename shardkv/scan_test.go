@@ -93,8 +93,9 @@ func TestScanRefusals(t *testing.T) {
 	require.Equal(t, messages.Code_TOO_LARGE, r.scan(&messages.Scan{Prefix: long}).Code)
 	require.Equal(t, messages.Code_TOO_LARGE, r.scan(&messages.Scan{Match: long}).Code)
 	require.Equal(t, messages.Code_INVALID, r.query(&messages.Query{}).Code)
-	freeze := &messages.Freeze{ConfigVersion: 5, Buckets: []uint32{3}, To: 2}
-	r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: freeze}})
+	r.shard(give(3, 5, 2))
+	require.Equal(t, messages.Code_OK, r.scan(&messages.Scan{Bucket: 3}).Code, "it is served until it is frozen")
+	r.shard(freeze(&messages.BucketPull{Bucket: 3, ConfigVersion: 5}))
 	moved := r.scan(&messages.Scan{Bucket: 3})
 	require.Equal(t, messages.Code_WRONG_GROUP, moved.Code)
 	require.EqualValues(t, 2, moved.Hint.Group)

@@ -109,8 +109,14 @@ func (t *sessions) record(s *session, bucket uint32, c *messages.Command, r *mes
 	t.mark(s)
 }
 
+// insert takes a record in, in the place of an older one.
 func (t *sessions) insert(s *session) {
-	t.all[sessionID{s.bucket, s.id}] = s
+	key := sessionID{s.bucket, s.id}
+	if old := t.all[key]; old != nil {
+		t.order.Remove(old.place)
+		old.place = nil
+	}
+	t.all[key] = s
 	s.place = t.order.PushBack(s)
 }
 

@@ -1,90 +1,171 @@
 package shardkv
 
 import (
-	"slices"
-
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Steps are what a group's leader should do next to follow a config: Commands for the own log, and Pulls to ask of
-// other groups, whose chunks become Install commands.
+// Steps are what a group's leader should do next to follow a config.
 type Steps struct {
-	Commands []*messages.ShardCommand
-	Pulls    []Pull
+	Asks []Ask
+	Over []*messages.Arrival // moves that meta may call over
 }
 
-// Pull is the next chunk that a bucket waits for.
-type Pull struct {
-	From uint64 // group
-	Ask  *messages.BucketPull
+// Ask is the next step of one bucket: a command for the log of a group, or a pull. What another group answers becomes an
+// Install, or a Word.
+type Ask struct {
+	Bucket  uint32
+	Group   uint64 // whose log, or whose content; it may be the own
+	Command *messages.ShardCommand
+	Pull    *messages.BucketPull
+}
+
+// Word is what another group said about a move, beside chunks.
+type Word struct {
+	ConfigVersion uint64 // of the move
+	Gone          bool   // it has nothing of the bucket any more; or it has given up what it never served
+	NotReady      bool   // it must be asked to give, again
+}
+
+// Pace bounds a hand-over. A zero field means its default.
+type Pace struct {
+	ChunkBytes int // of a chunk, about. Default 256 KiB, at most 1 MiB
+	TailBytes  int // that may change at the giver while a bucket is copied; then the copying begins again. Default 1 GiB
 }
 
 // maxPulls is how many buckets come in at once from one group: one that does not answer holds up only its own.
 const maxPulls = 4
 
-// Follow derives the steps from the newest config and what the group has. It is pure: whoever leads next derives
-// the same.
-func Follow(group messages.GroupID, config *messages.Config, view *View) Steps {
-	known := map[uint32]BucketView{}
-	for _, b := range view.Buckets {
-		known[b.Bucket] = b
+// A bucket is frozen when so much or less has changed and not come. The number doubles every few rounds, so that it is
+// reached however fast the bucket is written to.
+const (
+	freezeBytes  = 64 << 10
+	freezeRounds = 4
+	freezeMax    = 10 // doublings
+)
+
+// follower derives steps. It is pure: whoever leads next derives the same.
+type follower struct {
+	group  uint64
+	config *messages.Config
+	view   *View
+	words  map[uint32]Word
+	pace   Pace
+	pulls  map[uint64]int // buckets that come in, by giver
+	steps  Steps
+}
+
+// Follow derives the steps from the newest config, what the group has, and what other groups said.
+func Follow(group messages.GroupID, config *messages.Config, view *View, words map[uint32]Word, pace Pace) Steps {
+	if pace.TailBytes <= 0 {
+		pace.TailBytes = 1 << 30
 	}
-	var s Steps
+	f := &follower{group: uint64(group), config: config, view: view, words: words, pace: pace, pulls: map[uint64]int{}}
+	for _, t := range view.Transits {
+		if int(t.Bucket) < len(config.Owners) && t.State == Installing {
+			f.installing(t)
+		}
+	}
 	adopt := &messages.Adopt{ConfigVersion: config.Version}
-	freeze := map[[2]uint64]*messages.Freeze{}
-	for i, owner := range config.Owners {
-		id := uint32(i)
-		b, mine := known[id], owner == uint64(group)
-		switch {
-		case b.State == None && mine && config.Previous[i] == 0:
+	for _, id := range config.Arriving {
+		if b := view.Find(id); config.Owners[id] != f.group {
+			continue
+		} else if b.State == None && config.Previous[id] == 0 {
 			adopt.Buckets = append(adopt.Buckets, id)
-		case b.State == None && mine && config.Previous[i] != uint64(group):
-			s.pull(config.Previous[i], &messages.BucketPull{Bucket: id, ConfigVersion: config.Moved[i]})
-		case b.State == Installing:
-			s.pull(b.Other, &messages.BucketPull{Bucket: id, ConfigVersion: b.ConfigVersion, Number: b.NextChunk, After: b.Cursor})
-		case b.State == Serving && !mine && owner != 0:
-			f := freeze[[2]uint64{config.Moved[i], owner}]
-			if f == nil {
-				f = &messages.Freeze{ConfigVersion: config.Moved[i], To: owner}
-				freeze[[2]uint64{config.Moved[i], owner}] = f
-				s.Commands = append(s.Commands, &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: f}})
-			}
-			f.Buckets = append(f.Buckets, id)
+		} else {
+			f.arriving(b)
 		}
 	}
 	if len(adopt.Buckets) > 0 {
-		s.Commands = append(s.Commands, &messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: adopt}})
+		f.command(adopt.Buckets[0], f.group, &messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: adopt}})
 	}
-	return s
+	return f.steps
 }
 
-func (s *Steps) pull(from uint64, ask *messages.BucketPull) {
-	under := 0
-	for _, p := range s.Pulls {
-		if p.From == from {
-			under++
-		}
+// arriving is the next step of a bucket that the config gives to this group, unless it is being installed for that.
+func (f *follower) arriving(b BucketView) {
+	id, move := b.Bucket, f.config.Moved[b.Bucket]
+	word := f.words[id]
+	if word.ConfigVersion != move {
+		word = Word{}
 	}
-	if under < maxPulls {
-		s.Pulls = append(s.Pulls, Pull{from, ask})
+	switch serves := b.State == Serving || b.State == Giving; {
+	case serves && b.ConfigVersion >= move:
+		f.arrived(b, word)
+	case serves, b.State == Frozen && b.ConfigVersion < move && word.Gone:
+		f.command(id, f.group, &messages.ShardCommand{Op: &messages.ShardCommand_Keep{
+			Keep: &messages.Keep{Bucket: id, ConfigVersion: move, GivenUp: b.State == Frozen},
+		}})
+	case b.ConfigVersion < move:
+		f.give(id, move)
 	}
 }
 
-// Arriving are the buckets that a group serves, but whose giver does not know yet, or meta.
-func Arriving(group messages.GroupID, config *messages.Config, view *View) []uint32 {
-	var all []uint32
-	for _, b := range view.Buckets {
-		_, arriving := slices.BinarySearch(config.Arriving, b.Bucket)
-		if arriving && b.State == Serving && config.Owners[b.Bucket] == uint64(group) && b.ConfigVersion >= config.Moved[b.Bucket] {
-			all = append(all, b.Bucket)
-		}
+// arrived ends a move: the giver deletes what it has, and then meta hears of it. What was kept, or never was elsewhere,
+// has nobody to tell.
+func (f *follower) arrived(b BucketView, word Word) {
+	move := f.config.Moved[b.Bucket]
+	switch {
+	case b.Other == 0, word.Gone:
+		f.steps.Over = append(f.steps.Over, &messages.Arrival{Bucket: b.Bucket, ConfigVersion: move})
+	case b.ConfigVersion > move: // the config lags behind
+	default:
+		f.command(b.Bucket, b.Other, &messages.ShardCommand{Op: &messages.ShardCommand_Drop{
+			Drop: &messages.Drop{Bucket: b.Bucket, ConfigVersion: move},
+		}})
 	}
-	return all
 }
 
-// Release is the command that lets the giver of a bucket delete it, once this group serves it.
-func Release(config *messages.Config, bucket uint32) (giver uint64, command *messages.ShardCommand) {
-	return config.Previous[bucket], &messages.ShardCommand{Op: &messages.ShardCommand_Drop{
-		Drop: &messages.Drop{Bucket: bucket, ConfigVersion: config.Moved[bucket]},
+// installing is the next step of a bucket that is on its way here.
+func (f *follower) installing(t Transit) {
+	id := t.Bucket
+	move, mine := f.config.Moved[id], f.config.Owners[id] == f.group
+	switch word := f.words[id]; {
+	case t.ConfigVersion > move, mine && t.ConfigVersion < move:
+		return // the config lags behind; or it is taken anew, see arriving
+	case !mine && t.ConfigVersion < move:
+		f.command(id, f.group, f.giving(id, move, f.config.Owners[id]))
+		return
+	case word.ConfigVersion == move && word.NotReady:
+		f.give(id, move)
+		return
+	}
+	pull := &messages.BucketPull{
+		Bucket: id, ConfigVersion: move, Base: t.Base, Number: t.NextChunk, After: t.Cursor, Copied: t.Copied, Tail: t.Tail,
+		Bytes: uint32(f.pace.ChunkBytes),
+	}
+	if t.Copied && t.Behind <= freezeBytes<<min(t.Rounds/freezeRounds, freezeMax) {
+		f.pulls[t.Other]++
+		f.command(id, t.Other, &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}})
+	} else if f.mayPull(t.Other) {
+		f.steps.Asks = append(f.steps.Asks, Ask{Bucket: id, Group: t.Other, Pull: pull})
+	}
+}
+
+func (f *follower) give(id uint32, move uint64) {
+	if giver := f.config.Previous[id]; giver != f.group && f.mayPull(giver) {
+		f.command(id, giver, f.giving(id, move, f.group))
+	}
+}
+
+func (f *follower) giving(id uint32, move, to uint64) *messages.ShardCommand {
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Give{
+		Give: &messages.Give{Bucket: id, ConfigVersion: move, To: to, TailBytes: uint64(f.pace.TailBytes)},
 	}}
+}
+
+func (f *follower) mayPull(giver uint64) bool {
+	f.pulls[giver]++
+	return f.pulls[giver] <= maxPulls
+}
+
+func (f *follower) command(id uint32, group uint64, c *messages.ShardCommand) {
+	f.steps.Asks = append(f.steps.Asks, Ask{Bucket: id, Group: group, Command: c})
+}
+
+// Reply makes of what another group answered about a bucket the command that takes it into the own log, or a word.
+func Reply(from uint64, c *messages.BucketChunk) (*messages.ShardCommand, *Word) {
+	if c.Gone || c.NotReady {
+		return nil, &Word{ConfigVersion: c.ConfigVersion, Gone: c.Gone, NotReady: c.NotReady}
+	}
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{From: from, Chunk: c}}}, nil
 }

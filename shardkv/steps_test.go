@@ -18,9 +18,12 @@ func TestPullsAreBoundedPerGiver(t *testing.T) {
 			config.Previous[b] = 3
 		}
 	}
+	for b := range uint32(buckets) {
+		config.Arriving = append(config.Arriving, b)
+	}
 	from := map[uint64]int{}
-	for _, pull := range shardkv.Follow(1, config, &shardkv.View{}).Pulls {
-		from[pull.From]++
+	for _, ask := range shardkv.Follow(1, config, &shardkv.View{}, nil, shardkv.Pace{}).Asks {
+		from[ask.Group]++
 	}
 	require.Equal(t, map[uint64]int{2: 4, 3: 4}, from)
 }

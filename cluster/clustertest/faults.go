@@ -43,6 +43,7 @@ var kinds = []kind{
 	{"blink", time.Second, (*Swarm).blink},
 	{"brown-out", 5 * time.Second, (*Swarm).brownOut},
 	{"lonely leader", 2 * time.Second, (*Swarm).isolate},
+	{"called-back bucket", 2 * time.Second, (*Swarm).callBack},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -230,15 +231,34 @@ func (w *Swarm) jump() {
 
 // move gives a bucket to another group while clients use it.
 func (w *Swarm) move() {
+	first := uint32(w.rng.IntN(w.s.o.Buckets))
+	last := min(first+uint32(w.rng.IntN(3)), uint32(w.s.o.Buckets)-1)
+	w.give(first, last, uint64(1+w.rng.IntN(w.s.o.Groups)), func(*messages.Reply) {})
+}
+
+// callBack moves a bucket, and a moment later, wherever it is then, back to the group that had it.
+func (w *Swarm) callBack() {
+	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
+	w.give(b, b, uint64(1+w.rng.IntN(w.s.o.Groups)), func(r *messages.Reply) {
+		c := r.GetMeta().GetConfig()
+		if r.Code != messages.Code_OK || !c.OnItsWay(b) || c.Previous[b] == 0 {
+			return
+		}
+		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(300*time.Millisecond))), func() {
+			w.give(b, b, c.Previous[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
+		})
+	})
+}
+
+func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply)) {
 	if w.s.admin == nil {
 		w.s.admin = w.s.Client("admin")
 	}
-	first := w.rng.IntN(w.s.o.Buckets)
-	last := min(first+w.rng.IntN(3), w.s.o.Buckets-1)
 	w.s.admin.Ask(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{
-		First: uint32(first), Last: uint32(last), Group: uint64(1 + w.rng.IntN(w.s.o.Groups)),
+		First: first, Last: last, Group: group,
 	}}}, 0, func(r *messages.Reply) {
 		w.Counts[fmt.Sprintf("move %v", r.Code)]++
+		done(r)
 	})
 }
 

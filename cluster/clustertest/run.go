@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eraft-io/eraft/actors/actortest"
+	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor"
 )
@@ -65,6 +66,9 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	if p.Limits == (raftactor.Limits{}) {
 		p.Limits = drawLimits(seed)
 	}
+	if p.HandOver == (cluster.HandOverLimits{}) {
+		p.HandOver = drawHandOver(seed)
+	}
 	p.World = append(slices.Clone(p.World), actortest.Schedule(drawStrategy(seed)))
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
@@ -106,6 +110,21 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	}
 	if rng.IntN(2) == 0 {
 		l.LeaseReads, l.ClockRatio = true, clockRatio
+	}
+	return l
+}
+
+// drawHandOver lets most buckets travel in several chunks, some of them so slowly that everything happens meanwhile, and
+// some copying begin again.
+func drawHandOver(seed uint64) (l cluster.HandOverLimits) {
+	rng := rand.New(rand.NewPCG(seed, 6))
+	for _, f := range []struct {
+		field     *int
+		low, high int
+	}{{&l.ChunkBytes, 1, 2 << 10}, {&l.BytesPerSecond, 256, 1 << 20}, {&l.TailBytes, 1 << 10, 64 << 10}} {
+		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(3) > 0 {
+			*f.field = f.low + rng.IntN(n-f.low+1)
+		}
 	}
 	return l
 }

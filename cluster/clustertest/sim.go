@@ -24,11 +24,12 @@ import (
 
 // Options of a simulated cluster. A zero field means its default.
 type Options struct {
-	Nodes   int // default 3
-	Groups  int // shard groups, default 4
-	Buckets int // default 16
-	Limits  raftactor.Limits
-	World   []actortest.Option // beside the seed
+	Nodes    int // default 3
+	Groups   int // shard groups, default 4
+	Buckets  int // default 16
+	Limits   raftactor.Limits
+	HandOver cluster.HandOverLimits
+	World    []actortest.Option // beside the seed
 }
 
 func (o Options) withDefaults() Options {
@@ -109,7 +110,7 @@ func (m *Member) Start() {
 	m.Failure, m.cursor = nil, map[messages.GroupID]cursor{}
 	node, err := cluster.Start(context.Background(), cluster.Config{
 		Name: fmt.Sprintf("n%d", m.number), Dir: "simulated", Listen: m.at.Address(), Seeds: m.s.seeds(), Expect: len(m.s.Members),
-		Groups: m.s.o.Groups, Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, Insecure: true,
+		Groups: m.s.o.Groups, Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, HandOver: m.s.o.HandOver, Insecure: true,
 		Events: func(e actors.Event) { m.s.Oracle.event(m, e) },
 		Ground: cluster.Ground{
 			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },

@@ -20,7 +20,7 @@ import (
 
 func adminCommands() []*cobra.Command {
 	return []*cobra.Command{
-		change("move BUCKET[-BUCKET] GROUP", "Give buckets to a group, where they stay until a rebalance", exactly(2, 2, "BUCKET[-BUCKET] GROUP"), move),
+		change("move BUCKET[-BUCKET] GROUP", "Give buckets to a group, where they stay until a rebalance; what is on its way may so be called back", exactly(2, 2, "BUCKET[-BUCKET] GROUP"), move),
 		change("join GROUP NODE[,NODE…]", "Add a group and give it its share of buckets", exactly(2, 2, "GROUP NODES"), join),
 		change("leave GROUP", "Give a group's buckets to the others", exactly(1, 1, "GROUP"), leave),
 		drainCommand(),

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eraft-io/eraft/client"
+	"github.com/eraft-io/eraft/cluster"
 )
 
 // document is the part of /api/v1/status that is printed as tables.
@@ -34,9 +35,10 @@ type document struct {
 		Replicas                          []uint64
 	} `json:"groups"`
 	Buckets struct {
-		Count  int
-		Moving []uint32
-		Owners []uint64
+		Count     int
+		Moving    []uint32
+		Owners    []uint64
+		HandOvers []cluster.HandOver `json:"hand_overs"`
 	} `json:"buckets"`
 	Placement struct {
 		Mode   string
@@ -81,6 +83,12 @@ func printStatus(body []byte) error {
 		if len(g.Replicas) > 0 {
 			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%v\t%d\n", g.ID, g.Leader, g.Term, g.Commit, g.Applied, g.Replicas, owned[g.ID])
 		}
+	}
+	if len(d.Buckets.HandOvers) > 0 {
+		fmt.Fprintln(w, "BUCKET\tGROUP\tIS\tWITH GROUP\tCHUNKS\tBYTES\tBEHIND")
+	}
+	for _, h := range d.Buckets.HandOvers {
+		fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%d\t%d\n", h.Bucket, h.Group, h.State, h.Other, h.Chunks, h.Bytes, h.Behind)
 	}
 	if err := w.Flush(); err != nil {
 		return err

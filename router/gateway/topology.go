@@ -81,10 +81,11 @@ func (t Topology) serving(group uint64, members map[uint64]member) []member {
 
 // slots are all slots that have an owner, ascending; neighbours of one group are one range.
 func (t Topology) slots() []slotRange {
-	members, owners := t.members(), t.Config.GetOwners()
+	members, buckets := t.members(), len(t.Config.GetOwners())
 	groups := map[uint64][]member{}
 	var all []slotRange
-	for b, owner := range owners {
+	for b := range buckets {
+		owner := t.Config.Server(uint32(b))
 		if owner == 0 {
 			continue
 		}
@@ -94,8 +95,8 @@ func (t Topology) slots() []slotRange {
 		if len(groups[owner]) == 0 {
 			continue
 		}
-		first := (b*messages.Slots + len(owners) - 1) / len(owners)
-		last := ((b+1)*messages.Slots+len(owners)-1)/len(owners) - 1
+		first := (b*messages.Slots + buckets - 1) / buckets
+		last := ((b+1)*messages.Slots+buckets-1)/buckets - 1
 		if n := len(all); n > 0 && all[n-1].group == owner && all[n-1].last == first-1 {
 			all[n-1].last = last
 			continue

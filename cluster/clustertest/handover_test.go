@@ -1,0 +1,173 @@
+package clustertest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/cluster"
+	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// travel is a bucket of group 1 that moves to group 2 in many chunks while a client appends to one of its keys.
+type travel struct {
+	t       *testing.T
+	s       *clustertest.Simulation
+	c       *clustertest.Client
+	leaders [3]*clustertest.Member // of meta and the groups, before anybody dies
+	bucket  uint32
+	log     string // what was acknowledged
+	next    int
+	over    bool
+	longest time.Duration // that one append took
+}
+
+func newTravel(t *testing.T, seed uint64) *travel {
+	x := &travel{t: t, s: born(t, seed, clustertest.Options{Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 300}})}
+	x.c = x.s.Client("c")
+	for group := range x.leaders {
+		x.leaders[group] = leader(t, x.s, uint64(group))
+	}
+	for tag := 0; ; tag++ {
+		if key := fmt.Sprintf("{%d}", tag); owner(t, x.s, key) == 1 {
+			x.bucket = uint32(messages.BucketOf([]byte(key), 16))
+			for i := range 20 {
+				_, err := x.c.Do(put(fmt.Sprint(key, i), strings.Repeat("v", 50)))
+				require.NoError(t, err)
+			}
+			x.write(key + "log")
+			return x
+		}
+	}
+}
+
+// write appends one number after the other for as long as the travel lasts.
+func (x *travel) write(key string) {
+	began, value := x.s.Now(), fmt.Sprint(x.next, ",")
+	x.next++
+	x.c.Ask(&messages.Append{Key: []byte(key), Value: []byte(value)}, 30*time.Second, func(r *messages.Reply) {
+		require.Equal(x.t, messages.Code_OK, r.Code, r.Text)
+		x.log += value
+		require.EqualValues(x.t, len(x.log), r.Number, "an append is lost, or was made twice")
+		x.longest = max(x.longest, x.s.Now()-began)
+		if !x.over {
+			x.s.At(x.s.Now()+2*time.Millisecond, func() { x.write(key) })
+		}
+	})
+}
+
+func (x *travel) move(to uint64) {
+	_, err := x.c.Do(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: x.bucket, Last: x.bucket, Group: to}}})
+	require.NoError(x.t, err)
+}
+
+// seen is how far the bucket is as the leader of a group sees it; the zero HandOver: not on its way there.
+func (x *travel) seen(group uint64) cluster.HandOver {
+	for _, h := range x.leaders[group].Node.HandOvers() {
+		if h.Bucket == x.bucket && h.Group == group {
+			return h
+		}
+	}
+	return cluster.HandOver{}
+}
+
+func (x *travel) arriving() bool { return len(x.leaders[2].Node.Moving()) > 0 }
+
+// stages of a hand-over, in order; each is reached when its condition holds.
+var stages = []struct {
+	name string
+	is   func(x *travel) bool
+}{
+	{"moved in the config", func(x *travel) bool { return x.arriving() }},
+	{"giving", func(x *travel) bool { return x.seen(1).State == "giving" }},
+	{"first chunk", func(x *travel) bool { return x.seen(2).Chunks == 1 }},
+	{"some chunks", func(x *travel) bool { return x.seen(2).Chunks == 4 }},
+	{"copied", func(x *travel) bool { return x.seen(2).Copied }},
+	{"frozen", func(x *travel) bool { return x.seen(1).State == "frozen" }},
+	{"installed", func(x *travel) bool { return x.seen(1).State == "frozen" && x.seen(2).State == "" }},
+	{"dropped", func(x *travel) bool { return x.arriving() && x.seen(1).State == "" && x.seen(2).State == "" }},
+}
+
+// reach runs until a stage, through all before it.
+func (x *travel) reach(stage int) {
+	for _, before := range stages[:stage+1] {
+		require.True(x.t, x.s.RunUntil(func() bool { return before.is(x) }, 10*time.Second), "never %s", before.name)
+	}
+}
+
+// end lets everything settle, and holds the bucket against what was acknowledged.
+func (x *travel) end(owner uint64) {
+	settled(x.t, x.s)
+	x.over = true
+	require.True(x.t, x.s.RunUntil(func() bool { return strings.Count(x.log, ",") == x.next }, time.Minute))
+	require.Empty(x.t, x.s.Oracle.Violations)
+	require.Equal(x.t, owner, status(x.t, x.s.Members[0]).Buckets.Owners[x.bucket])
+	require.True(x.t, x.s.RunUntil(func() bool {
+		return !slices.ContainsFunc(x.s.Members, func(m *clustertest.Member) bool { return len(m.Node.HandOvers()) > 0 })
+	}, 10*time.Second), "something is left of the hand-over")
+	for b := range uint32(16) {
+		r, err := x.c.Do(&messages.Scan{Bucket: b})
+		require.NoError(x.t, err)
+		want := 0
+		if b == x.bucket {
+			want = 21
+		}
+		require.Len(x.t, r.Page.Items, want)
+		for _, item := range r.Page.Items {
+			if strings.HasSuffix(string(item.Key), "log") {
+				require.Equal(x.t, x.log, string(item.Value))
+			}
+		}
+	}
+}
+
+// participants of a hand-over, who die.
+var participants = []struct {
+	name string
+	who  func(x *travel) []*clustertest.Member
+}{
+	{"nobody", func(*travel) []*clustertest.Member { return nil }},
+	{"the giver's leader", func(x *travel) []*clustertest.Member { return x.leaders[1:2] }},
+	{"the taker's leader", func(x *travel) []*clustertest.Member { return x.leaders[2:] }},
+	{"meta's leader", func(x *travel) []*clustertest.Member { return x.leaders[:1] }},
+	{"everybody", func(x *travel) []*clustertest.Member { return x.s.Members }},
+}
+
+// R15: a bucket gets through a hand-over, or back, whoever dies in whichever state of it.
+func TestHandOverSurvivesEveryCrash(t *testing.T) {
+	for i, stage := range stages {
+		for j, p := range participants {
+			for _, back := range []bool{false, true} {
+				e := ends[(i+j)%len(ends)]
+				t.Run(fmt.Sprintf("%s, %s: %s, back %v", stage.name, p.name, e.name, back), func(t *testing.T) {
+					x := newTravel(t, uint64(i*100+j+1))
+					x.move(2)
+					x.reach(i)
+					dead := p.who(x)
+					for _, m := range dead {
+						e.end(m)
+					}
+					x.s.At(x.s.Now()+500*time.Millisecond, func() {
+						for _, m := range dead {
+							m.Start()
+						}
+					})
+					if back {
+						x.move(1) // it may be too late for that: then the bucket moves once more
+						x.end(1)
+						return
+					}
+					x.end(2)
+					if dead == nil {
+						require.Less(t, x.longest, 20*time.Millisecond, "of virtual time: hardly a pause")
+					}
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// HandOverLimits bound what the copying of buckets may cost. A zero field means its default.
+type HandOverLimits struct {
+	BytesPerSecond int // that this node copies for all its groups together. Default 16 MiB
+	ChunkBytes     int // of one chunk, about: one log entry. Default 128 KiB, at most 1 MiB
+	TailBytes      int // that may change while a bucket is copied; then the copying begins again. Default 1 GiB
+}
+
+func (l *HandOverLimits) fill() error {
+	for _, f := range []struct {
+		name           string
+		field          *int
+		usual, highest int
+	}{
+		{"bytes per second", &l.BytesPerSecond, 16 << 20, 1 << 40},
+		{"chunk bytes", &l.ChunkBytes, 128 << 10, 1 << 20},
+		{"tail bytes", &l.TailBytes, 1 << 30, 1 << 40},
+	} {
+		if *f.field == 0 {
+			*f.field = f.usual
+		}
+		if *f.field < 1 || *f.field > f.highest {
+			return fmt.Errorf("hand-over: %s is %d, but must be 1 to %d", f.name, *f.field, f.highest)
+		}
+	}
+	return nil
+}
+
+func (l *HandOverLimits) pace() shardkv.Pace {
+	return shardkv.Pace{ChunkBytes: l.ChunkBytes, TailBytes: l.TailBytes}
+}
+
+// flow is a node's limit of bytes per second as a virtual clock: it stands at the time at which all that was spent would
+// be paid for. The Movers of a node share it.
+type flow struct {
+	rate int64 // bytes per second
+	paid atomic.Int64
+}
+
+// wait is how long until something may be spent again.
+func (f *flow) wait(now time.Duration) time.Duration {
+	return max(0, time.Duration(f.paid.Load())-now)
+}
+
+func (f *flow) spend(now time.Duration, bytes int) {
+	cost := int64(bytes) * int64(time.Second) / f.rate
+	for {
+		paid := f.paid.Load()
+		if f.paid.CompareAndSwap(paid, max(paid, int64(now))+cost) {
+			return
+		}
+	}
+}
+
+// HandOver is how far the hand-over of a bucket is, as one of its two groups sees it.
+type HandOver struct {
+	Bucket        uint32 `json:"bucket"`
+	Group         uint64 `json:"group"`
+	State         string `json:"state"` // giving, frozen: it goes to Other; installing: it comes from there
+	Other         uint64 `json:"other"`
+	ConfigVersion uint64 `json:"config_version"` // of the move
+	Chunks        uint64 `json:"chunks"`         // that have come
+	Copied        bool   `json:"copied"`         // all has come once; what changes comes after
+	Bytes         uint64 `json:"bytes"`          // that have come
+	Behind        uint64 `json:"behind"`         // bytes that have changed and not come; at the giver: since it gives
+}
+
+// handOvers are what the groups of this node know of buckets on their way, by bucket.
+func (s snapshot) handOvers() []HandOver {
+	var all []HandOver
+	for group, view := range s.views {
+		for _, t := range view.Transits {
+			all = append(all, HandOver{
+				Bucket: t.Bucket, Group: uint64(group), State: t.State.String(), Other: t.Other, ConfigVersion: t.ConfigVersion,
+				Chunks: t.NextChunk, Copied: t.Copied, Bytes: t.Bytes, Behind: t.Behind,
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b HandOver) int {
+		return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.Group, b.Group))
+	})
+	return all
+}
+
+// HandOvers are the hand-overs in which groups of this node take part, by bucket.
+func (n *Node) HandOvers() []HandOver { return n.n.board.snapshot().handOvers() }

@@ -1,0 +1,267 @@
+package shardkv_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+func give(bucket uint32, version, to uint64) *messages.ShardCommand {
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Give{Give: &messages.Give{Bucket: bucket, ConfigVersion: version, To: to, TailBytes: 1 << 30}}}
+}
+
+func freeze(pull *messages.BucketPull) *messages.ShardCommand {
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}}
+}
+
+func keep(bucket uint32, version uint64, givenUp bool) *messages.ShardCommand {
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Keep{Keep: &messages.Keep{Bucket: bucket, ConfigVersion: version, GivenUp: givenUp}}}
+}
+
+func drop(bucket uint32, version uint64) *messages.ShardCommand {
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{Bucket: bucket, ConfigVersion: version}}}
+}
+
+func install(from uint64, c *messages.BucketChunk) *messages.ShardCommand {
+	c.Checksum = shardkv.Checksum(c)
+	return &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{From: from, Chunk: c}}}
+}
+
+func (r *replica) pull(p *messages.BucketPull) *messages.BucketChunk {
+	return r.query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: p}}).Chunk
+}
+
+// moving is a config in which one bucket of group 1 is on its way to group 2.
+func moving(id uint32) *messages.Config {
+	c := &messages.Config{Version: 5, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets), Arriving: []uint32{id}}
+	for i := range c.Owners {
+		c.Owners[i] = 1
+	}
+	c.Owners[id], c.Previous[id], c.Moved[id] = 2, 1, 5
+	return c
+}
+
+// A bucket is served by its giver while it travels and by nobody while it is frozen, and all that was written arrives:
+// data, versions and sessions. The giver's other buckets stay. Every command comes twice, and the taker forgets at times.
+func TestHandOver(t *testing.T) {
+	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
+	for i := range 200 {
+		a.apply(put(fmt.Sprintf("{x}%d", i), strings.Repeat("v", 5000)))
+		a.apply(put(fmt.Sprintf("other%d", i), "stays"))
+	}
+	id := uint32(messages.BucketOf([]byte("{x}"), buckets))
+	config, log, writes, appends := moving(id), "", 0, uint64(0)
+	write := func() {
+		appends++
+		log += "+"
+		require.EqualValues(t, len(log), a.apply(appendTo(9, appends, "{x}log", "+")).Number)
+		a.apply(put(fmt.Sprintf("{x}%d", writes), "new"))
+		a.apply(&messages.Command{Op: &messages.Command_Delete{Delete: &messages.Delete{Key: fmt.Appendf(nil, "{x}%d", 199-writes)}}})
+		writes++
+	}
+	write()
+	seen := map[shardkv.State]int{}
+	for {
+		view := b.m.View().(*shardkv.View)
+		seen[a.m.View().(*shardkv.View).Find(id).State]++
+		steps := shardkv.Follow(2, config, view, nil, shardkv.Pace{ChunkBytes: 100 << 10})
+		require.Len(t, steps.Asks, 1)
+		require.Empty(t, steps.Over)
+		require.Equal(t, messages.Code_WRONG_GROUP, b.apply(put("{x}1", "too early")).Code)
+		var chunk *messages.BucketChunk
+		if c := steps.Asks[0].Command; c != nil {
+			chunk = a.shard(c).Chunk
+			require.True(t, proto.Equal(chunk, a.shard(c).Chunk), "asked twice, answered once")
+		} else {
+			chunk = a.pull(steps.Asks[0].Pull)
+			write() // after it was read
+		}
+		command, word := shardkv.Reply(1, chunk)
+		require.Nil(t, word)
+		b.shard(command)
+		b.shard(command)
+		if b.restart(); b.m.View().(*shardkv.View).Find(id).State == shardkv.Serving {
+			break
+		}
+	}
+	require.Greater(t, seen[shardkv.Giving], 5)
+	require.Equal(t, 1, seen[shardkv.Serving])
+	require.Zero(t, seen[shardkv.Frozen], "nothing was left to ask for when it was frozen")
+	refused := a.apply(put("{x}1", "too late"))
+	require.Equal(t, messages.Code_WRONG_GROUP, refused.Code)
+	require.EqualValues(t, 2, refused.Hint.Group)
+
+	steps := shardkv.Follow(2, config, b.m.View().(*shardkv.View), nil, shardkv.Pace{})
+	require.Len(t, steps.Asks, 1)
+	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Gone)
+	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Gone)
+	word := map[uint32]shardkv.Word{id: {ConfigVersion: 5, Gone: true}}
+	require.Len(t, shardkv.Follow(2, config, b.m.View().(*shardkv.View), word, shardkv.Pace{}).Over, 1)
+	for _, line := range a.dump() {
+		require.NotContains(t, line, "{x}")
+	}
+	for i := range 200 {
+		got, found := b.get(fmt.Sprintf("{x}%d", i))
+		require.Equal(t, i < 200-writes, found, i)
+		require.Equal(t, i < writes, got == "new", i)
+		if key := fmt.Sprintf("other%d", i); uint32(messages.BucketOf([]byte(key), buckets)) != id {
+			got, _ = a.get(key)
+			require.Equal(t, "stays", got)
+		}
+	}
+	require.EqualValues(t, len(log), b.apply(appendTo(9, appends, "{x}log", "+")).Number, "the session moved along")
+	require.Greater(t, b.apply(put("{x}1", "new")).Version, uint64(200), "versions go on")
+}
+
+// Every command about a hand-over in every state of a bucket: it takes the next step, or it changes nothing.
+func TestEveryCommandInEveryState(t *testing.T) {
+	chunk0 := func(version uint64) *messages.ShardCommand {
+		return install(2, &messages.BucketChunk{Bucket: 3, ConfigVersion: version})
+	}
+	last := install(2, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: 1, Copied: true, Last: true})
+	pull := func(version uint64) *messages.BucketPull {
+		return &messages.BucketPull{Bucket: 3, ConfigVersion: version, Copied: true}
+	}
+	adopt := &messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{ConfigVersion: 4, Buckets: []uint32{3}}}}
+	states := []struct {
+		name string
+		by   []*messages.ShardCommand
+	}{
+		{"unknown", nil},
+		{"serving since 4", []*messages.ShardCommand{adopt}},
+		{"giving for 5", []*messages.ShardCommand{adopt, give(3, 5, 2)}},
+		{"frozen for 5", []*messages.ShardCommand{adopt, give(3, 5, 2), freeze(pull(5))}},
+		{"gone since 5", []*messages.ShardCommand{adopt, give(3, 5, 2), freeze(pull(5)), drop(3, 5)}},
+		{"installing for 5", []*messages.ShardCommand{chunk0(5)}},
+		{"serving since 5", []*messages.ShardCommand{chunk0(5), last}},
+	}
+	for _, c := range []struct {
+		name    string
+		command *messages.ShardCommand
+		// what is in the states above afterwards, and what is said there: ready, not ready, gone
+		after [7]string
+		says  string
+	}{
+		{"give for 5", give(3, 5, 2), [7]string{"none 5", "giving 5", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "grrrgnn"},
+		{"give for 6", give(3, 6, 2), [7]string{"none 6", "giving 6", "giving 6", "frozen 5", "none 6", "none 6", "giving 6"}, "grrnggr"},
+		{"give for 4", give(3, 4, 2), [7]string{"none 4", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "gnnngnn"},
+		{"freeze for 5", freeze(pull(5)), [7]string{"none 0", "serving 4", "frozen 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "nnrrgnn"},
+		{"freeze for 6", freeze(pull(6)), [7]string{"none 0", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "nnnnnnn"},
+		{"drop for 5", drop(3, 5), [7]string{"none 0", "serving 4", "giving 5", "none 5", "none 5", "installing 5", "serving 5"}, "nnrggnn"},
+		{"keep for 6", keep(3, 6, false), [7]string{"none 0", "serving 6", "serving 6", "frozen 5", "none 5", "installing 5", "serving 6"}, ""},
+		{"keep for 6, given up", keep(3, 6, true), [7]string{"none 0", "serving 6", "serving 6", "serving 6", "none 5", "installing 5", "serving 6"}, ""},
+		{"keep for 5, given up", keep(3, 5, true), [7]string{"none 0", "serving 5", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, ""},
+		{"first chunk for 5", chunk0(5), [7]string{"installing 5", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, ""},
+		{"first chunk for 6", chunk0(6), [7]string{"installing 6", "serving 4", "giving 5", "installing 6", "installing 6", "installing 6", "serving 5"}, ""},
+		{"last chunk for 5", last, [7]string{"none 0", "serving 4", "giving 5", "frozen 5", "none 5", "serving 5", "serving 5"}, ""},
+		{"adopt by 4", adopt, [7]string{"serving 4", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, ""},
+	} {
+		for i, state := range states {
+			t.Run(c.name+", "+state.name, func(t *testing.T) {
+				r := newReplica(t, 1, false)
+				for _, command := range state.by {
+					r.shard(command)
+				}
+				for range 2 {
+					reply := r.shard(c.command)
+					view := r.m.View().(*shardkv.View)
+					now := view.Find(3)
+					if now.State == shardkv.Giving {
+						now.ConfigVersion = view.Transits[0].ConfigVersion
+					}
+					require.Equal(t, c.after[i], fmt.Sprintf("%v %d", now.State, now.ConfigVersion))
+					if c.says != "" {
+						require.Equal(t, c.says[i:i+1], said(reply.Chunk))
+					}
+					r.restart()
+				}
+			})
+		}
+	}
+}
+
+func said(c *messages.BucketChunk) string {
+	switch {
+	case c.Gone:
+		return "g"
+	case c.NotReady:
+		return "n"
+	}
+	return "r"
+}
+
+// When more has changed than the tail may hold, the hand-over is off; the copying begins again on what is there then.
+func TestTailIsBounded(t *testing.T) {
+	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
+	id := uint32(messages.BucketOf([]byte("k"), buckets))
+	begin := give(id, 5, 2)
+	begin.GetGive().TailBytes = 1000
+	b.shard(install(1, a.shard(begin).Chunk))
+	for i := range 80 {
+		a.apply(put("k", fmt.Sprint(i)))
+	}
+	require.Equal(t, shardkv.Serving, a.m.View().(*shardkv.View).Find(id).State)
+	for _, line := range a.dump() {
+		require.False(t, strings.HasPrefix(line, `"t`), "%s", line)
+	}
+	config, words := moving(id), map[uint32]shardkv.Word{}
+	ask := shardkv.Follow(2, config, b.m.View().(*shardkv.View), words, shardkv.Pace{}).Asks[0]
+	_, word := shardkv.Reply(1, a.pull(ask.Pull))
+	require.True(t, word.NotReady)
+	words[id] = *word
+	ask = shardkv.Follow(2, config, b.m.View().(*shardkv.View), words, shardkv.Pace{}).Asks[0]
+	again := a.shard(ask.Command).Chunk
+	require.Positive(t, again.Base)
+	b.shard(install(1, again))
+	require.Equal(t, again.Base, b.m.View().(*shardkv.View).Transits[0].Base)
+}
+
+// A bucket under constant writes is frozen in the end: the more rounds, the more may be missing.
+func TestFreezeComesNearer(t *testing.T) {
+	for _, c := range []struct {
+		behind, rounds uint64
+		freeze         bool
+	}{{64 << 10, 0, true}, {64<<10 + 1, 0, false}, {64<<10 + 1, 4, true}, {1 << 20, 15, false}, {1 << 20, 16, true}, {64 << 20, 1000, true}, {64<<20 + 1, 1000, false}} {
+		view := &shardkv.View{
+			Buckets:  []shardkv.BucketView{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1}},
+			Transits: []shardkv.Transit{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1, Copied: true, Behind: c.behind, Rounds: c.rounds}},
+		}
+		ask := shardkv.Follow(2, moving(3), view, nil, shardkv.Pace{}).Asks[0]
+		require.Equal(t, c.freeze, ask.Command.GetFreeze() != nil, "%+v", c)
+	}
+}
+
+// A chunk that came from nowhere good is refused, before the log and in it, whatever its checksum says.
+func TestDamagedChunksAreRefused(t *testing.T) {
+	for name, pair := range map[string]*messages.Pair{
+		"no key":                {},
+		"value without version": {Key: []byte("dk"), Value: []byte{0x80}},
+		"no kind of record":     {Key: []byte("o"), Value: []byte{9}},
+		"no session":            {Key: []byte("s12345678"), Value: []byte{7}},
+		"no session id":         {Key: []byte("s1"), Value: []byte{1, 0, 0, 0, 0}},
+	} {
+		c := install(2, &messages.BucketChunk{ConfigVersion: 1, Bucket: 3, Pairs: []*messages.Pair{pair}})
+		encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: c}})
+		require.NoError(t, err)
+		require.Equal(t, messages.Code_INVALID, shardkv.Checker(nil, encoded).Code, name)
+		r := newReplica(t, 1, false)
+		require.Equal(t, messages.Code_INVALID, r.shard(c).Code, name)
+		require.Empty(t, r.dump(), name)
+	}
+	good := install(2, &messages.BucketChunk{ConfigVersion: 1, Bucket: 3, Base: 7, Pairs: []*messages.Pair{{Key: []byte("dk"), Value: []byte{1, 'v'}}}})
+	for name, harm := range map[string]func(*messages.BucketChunk){
+		"a bit of a value": func(c *messages.BucketChunk) { c.Pairs[0].Value[1] ^= 1 },
+		"the end":          func(c *messages.BucketChunk) { c.Last = true },
+		"a number":         func(c *messages.BucketChunk) { c.Base++ },
+	} {
+		c := proto.CloneOf(good)
+		harm(c.GetInstall().Chunk)
+		require.Equal(t, messages.Code_INVALID, newReplica(t, 1, false).shard(c).Code, name)
+	}
+}
