@@ -19,13 +19,25 @@ type desire struct {
 	nodes []uint64
 	birth bool
 	yield bool
-	ticks int // since this replica leads without being the preferred leader while that one is up to date
+	first preference
 }
 
-// preferTicks is how long a preferred leader must have been up to date before it gets the leadership back: 10 s.
-const preferTicks = 200
+func (d *desire) want(m Desire) {
+	if d.preferred() != preferredOf(m.Nodes) {
+		d.first = preference{}
+	}
+	d.nodes, d.birth, d.yield = m.Nodes, d.birth || m.Birth, m.Yield
+}
 
-func (d *desire) want(m Desire) { d.nodes, d.birth, d.yield = m.Nodes, d.birth || m.Birth, m.Yield }
+// preferred is who should lead, 0 if nobody in particular.
+func (d *desire) preferred() uint64 { return preferredOf(d.nodes) }
+
+func preferredOf(nodes []uint64) uint64 {
+	if len(nodes) == 0 {
+		return 0
+	}
+	return nodes[0]
+}
 
 // tidy is what a replica does between requests: membership, preferred leader, compaction.
 func (p *Peer) tidy() {
@@ -86,16 +98,15 @@ func (p *Peer) reconcile() bool {
 		}
 		return false
 	}
-	preferred := p.desire.nodes[0]
-	if preferred == uint64(p.o.Node) || !upToDate(status, preferred) {
-		p.desire.ticks = 0
+	preferred := p.desire.preferred()
+	if preferred == status.ID {
 		return true
 	}
-	if p.desire.ticks++; p.desire.ticks >= preferTicks || p.desire.yield {
-		p.desire.ticks = 0
+	ready := upToDate(status, preferred)
+	if p.desire.first.ripe(p.o.System.Clock.Now(), ready) || ready && p.desire.yield {
 		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
 	}
-	return false
+	return !ready
 }
 
 // heir is the wanted voter to which a leader that is not wanted hands over, before anything else: who stays changes

@@ -107,6 +107,9 @@ func (p *Peer) leaderChanged(now raft.LeaderChange) {
 			w.refuse(p.answers, why)
 		}
 	}
+	if now.Leader != p.leader.Leader {
+		p.desire.first.observe(p.o.System.Clock.Now(), now.Leader != 0 && now.Leader == p.desire.preferred())
+	}
 	if now != p.leader {
 		p.o.System.Events(LeaderChanged{
 			Group: p.o.Group, Leader: messages.NodeID(now.Leader), Term: now.Term, Role: now.Role.String(),
