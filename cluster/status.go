@@ -68,7 +68,8 @@ type groupStatus struct {
 	LogFirst uint64   `json:"log_first"`
 	LogLast  uint64   `json:"log_last"`
 	Replicas []uint64 `json:"replicas"`
-	Leased   bool     `json:"leased,omitempty"` // its leader answers reads without asking a quorum
+	Stalled  []uint64 `json:"stalled,omitempty"` // nodes whose disk does not answer
+	Leased   bool     `json:"leased,omitempty"`  // its leader answers reads without asking a quorum
 }
 
 type bucketStatus struct {
@@ -164,15 +165,19 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 	leader, term := s.leader(messages.GroupID(g.Id))
 	doc := groupStatus{ID: g.Id, Leader: leader, Term: term, Replicas: g.Nodes}
 	best := s.replicas[messages.GroupID(g.Id)]
-	doc.Leased = best.GetLeased()
-	for _, other := range s.others {
+	doc.tell(s.identity.Node, best)
+	for node, other := range s.others {
 		for _, r := range other.Replicas {
-			doc.Leased = doc.Leased || r.Group == g.Id && r.Leased
-			if best == nil && r.Group == g.Id {
+			if r.Group != g.Id {
+				continue
+			}
+			doc.tell(node, r)
+			if best == nil {
 				best = r
 			}
 		}
 	}
+	slices.Sort(doc.Stalled)
 	if best != nil {
 		doc.Commit, doc.Applied, doc.LogFirst, doc.LogLast = best.Commit, best.Applied, best.First, best.Last
 		if len(best.Conf.GetVoters()) > 0 {
@@ -180,6 +185,14 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 		}
 	}
 	return doc
+}
+
+// tell notes what only one replica knows.
+func (doc *groupStatus) tell(node messages.NodeID, r *messages.ReplicaStatus) {
+	doc.Leased = doc.Leased || r.GetLeased()
+	if r.GetStalled() {
+		doc.Stalled = append(doc.Stalled, uint64(node))
+	}
 }
 
 // failing are the reasons why this node cannot serve, by name; none: it can.

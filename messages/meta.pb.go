@@ -2468,7 +2468,8 @@ type ReplicaStatus struct {
 	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
 	Last          uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
 	Conf          *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
-	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"` // a leader that may answer reads without asking a quorum now
+	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"`   // a leader that may answer reads without asking a quorum now
+	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"` // the disk of its log does not answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2569,6 +2570,13 @@ func (x *ReplicaStatus) GetConf() *ConfState {
 func (x *ReplicaStatus) GetLeased() bool {
 	if x != nil {
 		return x.Leased
+	}
+	return false
+}
+
+func (x *ReplicaStatus) GetStalled() bool {
+	if x != nil {
+		return x.Stalled
 	}
 	return false
 }
@@ -2757,7 +2765,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\xff\x01\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\x99\x02\n" +
 	"\rReplicaStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2769,7 +2777,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04last\x18\b \x01(\x04R\x04last\x12$\n" +
 	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x16\n" +
 	"\x06leased\x18\n" +
-	" \x01(\bR\x06leased*0\n" +
+	" \x01(\bR\x06leased\x12\x18\n" +
+	"\astalled\x18\v \x01(\bR\astalled*0\n" +
 	"\tPlacement\x12\r\n" +
 	"\tAUTOMATIC\x10\x00\x12\n" +
 	"\n" +

@@ -37,6 +37,14 @@ type MemberChanged struct {
 	Change string
 }
 
+// DiskStalled tells that the node's log disk has not answered for Limits.StallTicks, or that this is over. A leader gives
+// its leadership away meanwhile.
+type DiskStalled struct {
+	Group messages.GroupID
+	Over  bool
+}
+
+func (DiskStalled) EventName() string       { return "disk stalled" }
 func (LeaderChanged) EventName() string     { return "leader changed" }
 func (SnapshotSent) EventName() string      { return "snapshot sent" }
 func (SnapshotInstalled) EventName() string { return "snapshot installed" }

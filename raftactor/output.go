@@ -75,6 +75,7 @@ func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 	if len(step.After) > 0 || snapshot != nil {
 		p.held = append(p.held, held{seq: step.Seq, after: step.After, restore: snapshot})
 	}
+	p.stall.handed = step.Seq
 	if step.Compact != nil {
 		p.o.System.Events(LogCompacted{Group: p.o.Group, Index: step.Compact.Index})
 	}

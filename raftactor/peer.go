@@ -41,6 +41,8 @@ type Peer struct {
 	pace     pace
 	timer    bool // a pause is on its way
 	resting  bool // the Ticker has been told so
+	stall    stall
+	stalled  bool // the core has been told so
 	reads    []*messages.Asker
 	asked    map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
 	askedNow int
@@ -165,12 +167,14 @@ func (p *Peer) onRaft(m *messages.RaftMessages) {
 }
 
 func (p *Peer) onTick() {
+	p.watchDisk()
 	p.core.Tick()
 	p.tidy()
 	p.report()
 }
 
 func (p *Peer) onPersisted(m *persistence.Persisted) {
+	p.stall.done = m.Seq
 	p.core.Persisted(m.Seq)
 	for len(p.held) > 0 && p.held[0].seq <= m.Seq {
 		h := p.held[0]
@@ -208,12 +212,12 @@ func (p *Peer) report() {
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
-		p.state.Leased == p.leased(s) {
+		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
-		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s),
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled,
 	}
 	p.o.OnState(p.state)
 }

@@ -40,6 +40,7 @@ type Limits struct {
 	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
 	RestTicks        int // without anything to do until a group comes to rest. Default 20: 1 s; below 0: never
+	StallTicks       int // without an answer of the disk until a leader gives its leadership away. Default 20: 1 s
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB
 	InflightMessages int // appends on the way to one follower. Default 64
@@ -61,7 +62,7 @@ func (l Limits) withDefaults() Limits {
 		field *int
 		value int
 	}{
-		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
+		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.StallTicks, 20}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
 		{&l.InflightMessages, 64}, {&l.InflightBytes, 8 << 20}, {&l.PendingBytes, 32 << 20},
 		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.Mailbox, 1 << 14},
 	} {

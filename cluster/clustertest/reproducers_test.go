@@ -27,6 +27,7 @@ type group struct {
 	Applied  uint64   `json:"applied"`
 	LogFirst uint64   `json:"log_first"`
 	Replicas []uint64 `json:"replicas"`
+	Stalled  []uint64 `json:"stalled"`
 }
 
 type document struct {

@@ -200,19 +200,3 @@ func (c *Core) changeConf(entry *messages.Entry) {
 	c.advance() // a smaller quorum may already be there
 	c.confirmReads()
 }
-
-// retire ends the office of a leader that is no voter any more: it has served until its removal was committed, tells
-// the others that it is, and lets the one that is furthest follow it (thesis 4.2.2).
-func (c *Core) retire() {
-	c.heartbeat()
-	var heir *progress
-	for _, p := range c.peers {
-		if c.stays(p.id) && p.match > 0 && p.silent < c.cfg.ElectionTicks && (heir == nil || p.match > heir.match) {
-			heir = p
-		}
-	}
-	if heir != nil {
-		c.out.now(c.message(messages.RaftKind_TIMEOUT_NOW, heir.id, nil))
-	}
-	c.become(Follower, c.term, 0)
-}

@@ -104,6 +104,8 @@ type Core struct {
 	now       Nanos // as last told
 	bindsTo   Nanos // until then this replica helps nobody to replace a leader
 	leaseOver bool  // leadership was offered to somebody in this term
+	stalled   bool  // the disk does not answer
+	yielded   bool  // and leadership was offered for that
 
 	transfer      uint64 // who is to lead, 0: nobody
 	transferTicks int
@@ -179,7 +181,7 @@ func (c *Core) become(role Role, term, lead uint64) {
 		c.term, c.vote = term, 0
 	}
 	c.role, c.lead = role, lead
-	c.elapsed, c.beat, c.transfer, c.leaseOver = 0, 0, 0, false
+	c.elapsed, c.beat, c.transfer, c.leaseOver, c.yielded = 0, 0, 0, false, false
 	c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
 	c.votes = c.votes[:0]
 	c.Stir()
@@ -223,6 +225,9 @@ func (c *Core) Tick() {
 		if c.transferTicks++; c.transferTicks >= c.cfg.ElectionTicks {
 			c.transfer = 0
 		}
+	}
+	if c.yieldIfStalled(); c.role != Leader {
+		return
 	}
 	c.rested++
 	if c.beat++; c.beat >= c.cfg.HeartbeatTicks {

@@ -12,7 +12,7 @@ func (c *Core) Campaign() { c.campaign(PreCandidate, false) }
 // campaign asks for votes (thesis 3.4), as PreCandidate first without raising the term (thesis 9.6), so that a
 // replica that cannot win does not depose a leader that works.
 func (c *Core) campaign(role Role, transfer bool) {
-	if c.role == Leader || !c.voter(c.cfg.ID) || c.confUnapplied() || c.out.restoring || !transfer && c.bound() {
+	if c.role == Leader || !c.voter(c.cfg.ID) || c.confUnapplied() || c.out.restoring || c.stalled || !transfer && c.bound() {
 		return
 	}
 	if role == PreCandidate {

@@ -142,6 +142,7 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"joint":       (*scene).joint,
 	"compact":     (*scene).compact,
 	"snapshot":    (*scene).snapshot,
+	"stall":       func(_ *scene, l line, m *member) { m.core.Stalled(!l.has("over")) },
 	"lost":        func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
 	"unreachable": func(_ *scene, l line, m *member) { m.core.Unreachable(l.at(1)) },
 	"crash":       (*scene).crash,

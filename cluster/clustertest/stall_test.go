@@ -1,0 +1,102 @@
+package clustertest_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// A leader whose disk hangs still sends heartbeats. It must not keep its group to itself: clients go on after the time
+// that it takes to notice, whatever group they use, and nobody hears a lie.
+func TestLeaderWithAHungDiskGivesItsGroupsAway(t *testing.T) {
+	s := born(t, 3, clustertest.Options{Groups: 2})
+	sick := leader(t, s, 1)
+	sick.Host().Slow("persistence/log", func() time.Duration { return time.Hour })
+	c, began := s.Client("c"), s.Now()
+	for i := range 20 {
+		_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: []byte("1")})
+		require.NoError(t, err)
+	}
+	require.Less(t, s.Now()-began, 5*time.Second)
+	require.NotSame(t, sick, leader(t, s, 1))
+	require.Contains(t, groupOf(t, sick, 1).Stalled, status(t, sick).NodeID)
+	require.True(t, s.RunUntil(func() bool {
+		return slices.Contains(groupOf(t, leader(t, s, 1), 1).Stalled, status(t, sick).NodeID)
+	}, 5*time.Second), "everybody can see it")
+
+	// The node is started again on a disk that works, and takes part as before.
+	sick.Crash()
+	sick.Host().Slow("persistence/log", nil)
+	sick.Start()
+	settled(t, s)
+	require.True(t, s.RunUntil(func() bool { return len(groupOf(t, sick, 1).Stalled) == 0 }, 10*time.Second))
+	require.Empty(t, s.Oracle.Violations)
+}
+
+// stale lets clients read and write one key while its leader is cut off from all but the readers, with a clock that runs
+// at less than half the speed of the others. It tells whether a read missed a write that was acknowledged before.
+func stale(t *testing.T, seed uint64, ratio float64) bool {
+	s := born(t, seed, clustertest.Options{Groups: 1, Limits: raftactor.Limits{LeaseReads: true, ClockRatio: ratio}})
+	writer, reader := s.Client("writer"), s.Client("reader")
+	acknowledged := int64(0)
+	var write func()
+	write = func() {
+		writer.Ask(&messages.Incr{Key: []byte("k"), By: 1}, 5*time.Second, func(r *messages.Reply) {
+			if acknowledged = max(acknowledged, r.Number); r.Number < 2000 {
+				write()
+			}
+		})
+	}
+	write()
+	require.True(t, s.RunUntil(func() bool { return acknowledged > 5 }, time.Minute))
+	_, err := reader.Do(&messages.Get{Key: []byte("k")})
+	require.NoError(t, err)
+
+	old := leader(t, s, 1)
+	for _, m := range s.Members {
+		if m != old {
+			m.Host().Clock().Skew(1.2)
+			s.Network().Cut(old.Host().Address(), m.Host().Address())
+			s.Network().Cut(m.Host().Address(), old.Host().Address())
+		}
+	}
+	s.Network().Cut("writer:1", old.Host().Address())
+	old.Host().Clock().Skew(0.45)
+	missed, reads := false, 0
+	for until := s.Now() + 2*time.Second; s.Now() < until; {
+		before := acknowledged
+		var answer *messages.Reply
+		reader.Ask(&messages.Get{Key: []byte("k")}, 5*time.Second, func(r *messages.Reply) { answer = r })
+		require.True(t, s.RunUntil(func() bool { return answer != nil }, 10*time.Second))
+		if answer.Code == messages.Code_OK {
+			reads++
+			n, err := strconv.ParseInt(string(answer.Value), 10, 64)
+			require.NoError(t, err)
+			missed = missed || n < before
+		}
+	}
+	require.Greater(t, reads, 20)
+	require.Greater(t, acknowledged, int64(10), "the others have gone on")
+	return missed
+}
+
+// Leases count on clocks that differ by no more than they are told. When that is so no read is stale; and that this test
+// would see one shows when they are told too little.
+func TestLeasesHoldUnderSkew(t *testing.T) {
+	lies := 0
+	for seed := uint64(1); seed <= 4; seed++ {
+		require.False(t, stale(t, seed, 3), "seed %d", seed)
+		if stale(t, seed, 1.01) {
+			lies++
+		}
+	}
+	require.Positive(t, lies)
+}
