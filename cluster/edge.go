@@ -70,7 +70,8 @@ func (n *node) listen() (err error) {
 			return err
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
-			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Topology: n.topology, Event: n.metrics.Command,
+			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Loading: n.loading, Topology: n.topology,
+			Event: n.metrics.Command,
 		})
 		if err != nil {
 			return err
@@ -119,14 +120,27 @@ func (n *node) topology() gateway.Topology {
 	return t
 }
 
+// loading tells why no data can be reached through this node: it knows of no cluster. Later the answer of a command says
+// what is wrong.
+func (n *node) loading() string {
+	if s := n.board.snapshot(); s.config == nil {
+		return strings.Join(failing(s), "; ")
+	}
+	return ""
+}
+
 // info is the text of the RESP INFO command.
 func (n *node) info(section string) string {
-	s := n.board.snapshot()
+	s, loading := n.board.snapshot(), 0
+	if s.config == nil {
+		loading = 1
+	}
 	parts := map[string]string{
 		"server":  fmt.Sprintf("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\neraft_node:%s\r\ntcp_port:%s\r\n", n.c.Name, n.edge.respAddress()),
 		"clients": fmt.Sprintf("# Clients\r\nconnected_clients:%d\r\n", n.edge.resp.Connections()),
 		"eraft": fmt.Sprintf("# Eraft\r\ncluster_id:%016x\r\nnode_id:%d\r\nconfig_version:%d\r\ngroups:%d\r\n",
 			s.identity.Cluster, s.identity.Node, s.config.GetVersion(), len(s.config.GetGroups())),
+		"persistence": fmt.Sprintf("# Persistence\r\nloading:%d\r\n", loading),
 		"cluster":     "# Cluster\r\ncluster_enabled:1\r\n",
 		"replication": "# Replication\r\nrole:master\r\n",
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Timeout        time.Duration                 // of one command; default 5 s
 	MaxConnections int                           // default 10000
 	Info           func(section string) string   // the text of INFO
+	Loading        func() string                 // optional; why this node can reach no data yet, "" when it can
 	Topology       func() Topology               // optional; what CLUSTER tells
 	Event          func(command string, ok bool) // optional; after each command
 }
@@ -107,6 +108,7 @@ func (g *Gateway) serve(conn redcon.Conn, first redcon.Command) {
 	busy := map[string]*call{}
 	for _, command := range commands {
 		c := g.parse(conn, command.Args)
+		c.refuse(g.o.Loading)
 		for _, key := range c.keys {
 			if before := busy[key]; before != nil && (c.writes || before.writes) {
 				before.wait()
@@ -148,9 +150,20 @@ type call struct {
 	quit    bool
 	ops     []proto.Message
 	work    func() // instead of ops: asks in several steps; those before it are answered, those behind it wait
+	refused string   // an error to answer at once instead
 	answers []*messages.Reply
 	open    sync.WaitGroup
 	render  func(redcon.Conn, []*messages.Reply)
+}
+
+// refuse answers what needs data with LOADING as long as there is none to reach.
+func (c *call) refuse(loading func() string) {
+	if loading == nil || len(c.ops) == 0 && c.work == nil {
+		return
+	}
+	if why := loading(); why != "" {
+		c.refused, c.keys, c.ops, c.work = "LOADING "+why, nil, nil, nil
+	}
 }
 
 func (c *call) start(g *Gateway) {
@@ -174,6 +187,9 @@ func (c *call) failed() bool { return c.failure() != "" }
 // failure is the error to write for the first operation that failed; "" if none. A condition that did not hold is
 // an answer, not a failure.
 func (c *call) failure() string {
+	if c.refused != "" {
+		return c.refused
+	}
 	for _, r := range c.answers {
 		if r.Code != messages.Code_OK && r.Code != messages.Code_CONFLICT {
 			return ErrorText(r)
@@ -201,7 +217,8 @@ func ErrorText(r *messages.Reply) string {
 	return word(r.Code) + " " + text
 }
 
-// word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be.
+// word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be. LOADING,
+// which no code stands for, is not applied either: see call.refuse.
 func word(code messages.Code) string {
 	switch code {
 	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP:

@@ -233,6 +233,20 @@ func TestClientsPipelinesAndErrors(t *testing.T) {
 	}
 }
 
+func TestLoading(t *testing.T) {
+	loading := "cluster: this node belongs to none yet"
+	g, err := gateway.Start(gateway.Options{
+		Listen: "127.0.0.1:0", Asker: newOneNode(t), Info: func(string) string { return "" }, Loading: func() string { return loading },
+	})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, g.Close()) }()
+	no := "-LOADING " + loading + "\r\n"
+	require.Equal(t, []string{"+PONG\r\n", no, no, no},
+		talk(t, g.Address(), "PING", "SET k v", "GET k", "DBSIZE"))
+	loading = ""
+	require.Equal(t, []string{"+OK\r\n", ":1\r\n"}, talk(t, g.Address(), "SET k v", "EXISTS k"))
+}
+
 func TestGarbage(t *testing.T) {
 	address := start(t, newOneNode(t))
 	for _, garbage := range []string{"*1\r\n$-5\r\n", "*x\r\n", "*1\r\n:1\r\n", "*99999999999\r\n", "\x00\xff\r\n\r\n", "*2\r\n$3\r\nGET\r\n$99999999999\r\n"} {
