@@ -150,7 +150,7 @@ type call struct {
 	quit    bool
 	ops     []proto.Message
 	work    func() // instead of ops: asks in several steps; those before it are answered, those behind it wait
-	refused string   // an error to answer at once instead
+	refused string // an error to answer at once instead
 	answers []*messages.Reply
 	open    sync.WaitGroup
 	render  func(redcon.Conn, []*messages.Reply)
