@@ -1558,6 +1558,7 @@ type Asker struct {
 	Commands       [][]byte               `protobuf:"bytes,3,rep,name=commands,proto3" json:"commands,omitempty"`
 	Queries        [][]byte               `protobuf:"bytes,4,rep,name=queries,proto3" json:"queries,omitempty"`
 	ReplicaQueries [][]byte               `protobuf:"bytes,5,rep,name=replica_queries,json=replicaQueries,proto3" json:"replica_queries,omitempty"` // that may be answered by any replica
+	Again          [][]byte               `protobuf:"bytes,6,rep,name=again,proto3" json:"again,omitempty"`                                         // commands that were sent before and not answered: those that are on their way here are dropped
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1623,6 +1624,13 @@ func (x *Asker) GetQueries() [][]byte {
 func (x *Asker) GetReplicaQueries() [][]byte {
 	if x != nil {
 		return x.ReplicaQueries
+	}
+	return nil
+}
+
+func (x *Asker) GetAgain() [][]byte {
+	if x != nil {
+		return x.Again
 	}
 	return nil
 }
@@ -1859,13 +1867,14 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	" \x03(\v2\f.eraft.ReplyR\x05parts\x12(\n" +
 	"\x05chunk\x18\x14 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\x12$\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\x12\x1f\n" +
-	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\"\x90\x01\n" +
+	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\"\xa6\x01\n" +
 	"\x05Asker\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcommands\x18\x03 \x03(\fR\bcommands\x12\x18\n" +
 	"\aqueries\x18\x04 \x03(\fR\aqueries\x12'\n" +
-	"\x0freplica_queries\x18\x05 \x03(\fR\x0ereplicaQueries\"F\n" +
+	"\x0freplica_queries\x18\x05 \x03(\fR\x0ereplicaQueries\x12\x14\n" +
+	"\x05again\x18\x06 \x03(\fR\x05again\"F\n" +
 	"\bRequests\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12$\n" +
 	"\x06askers\x18\x02 \x03(\v2\f.eraft.AskerR\x06askers\"m\n" +

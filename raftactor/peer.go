@@ -37,7 +37,8 @@ type Peer struct {
 	apply *actor.PID
 
 	waiting  waiting
-	entry    *waiter // what is gathered for the next entry
+	entry    *waiter        // what is gathered for the next entry
+	names    map[named]bool // commands on their way, as of this turn; nil until somebody asks again
 	pace     pace
 	timer    bool // a pause is on its way
 	resting  bool // the Ticker has been told so
@@ -108,6 +109,7 @@ func (p *Peer) Receive(ctx actor.Context) {
 			message, _ := actors.Unwrap(element)
 			p.on(message)
 		}
+		p.names = nil
 		p.propose()
 		p.read()
 		p.output()

@@ -18,10 +18,25 @@ func (p *Peer) onRequests(m *messages.Requests) {
 		}
 		p.onQueries(asker, asker.Queries)
 		to := askerOf(asker)
+		for _, command := range asker.Again {
+			if !p.underWay(command) {
+				p.onCommand(to, command)
+			}
+		}
 		for _, command := range asker.Commands {
 			p.onCommand(to, command)
 		}
 	}
+}
+
+// underWay tells of a command that is asked again whether the leader has it already. Under load it would go through the
+// log once more, which makes the load worse.
+func (p *Peer) underWay(command []byte) bool {
+	if p.names == nil {
+		p.names = p.waiting.names(p.entry)
+	}
+	session, seq := messages.Ident(command)
+	return session != 0 && p.names[named{session, seq}]
 }
 
 func (p *Peer) onCommand(to recipient, command []byte) {

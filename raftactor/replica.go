@@ -3,6 +3,7 @@ package raftactor
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -44,7 +45,7 @@ type Limits struct {
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB
 	InflightMessages int // appends on the way to one follower. Default 64
-	InflightBytes    int // default 8 MiB
+	InflightBytes    int // and their size. Default 2 MiB: what waits on a connection delays the heartbeats of all groups
 	PendingBytes     int // proposed here and not yet applied here; above: OVERLOADED. Default 32 MiB
 	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
 	RetainBytes      int // applied log kept for followers that lag; twice as much triggers a compaction. Default 8 MiB
@@ -63,7 +64,7 @@ func (l Limits) withDefaults() Limits {
 		value int
 	}{
 		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.StallTicks, 20}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
-		{&l.InflightMessages, 64}, {&l.InflightBytes, 8 << 20}, {&l.PendingBytes, 32 << 20},
+		{&l.InflightMessages, 64}, {&l.InflightBytes, 2 << 20}, {&l.PendingBytes, 32 << 20},
 		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.Mailbox, 1 << 14},
 	} {
 		if *f.field <= 0 {
@@ -185,10 +186,7 @@ func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {
 
 // refuseAsker refuses what is meant for a leader.
 func refuseAsker(answers *outbox, asker *messages.Asker, why *messages.Error) {
-	for _, encoded := range asker.Commands {
-		answers.refuse(askerOf(asker), encoded, why)
-	}
-	for _, encoded := range asker.Queries {
+	for _, encoded := range slices.Concat(asker.Again, asker.Commands, asker.Queries) {
 		answers.refuse(askerOf(asker), encoded, why)
 	}
 }

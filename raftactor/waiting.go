@@ -1,6 +1,8 @@
 package raftactor
 
 import (
+	"slices"
+
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -53,18 +55,13 @@ func (w *waiter) refuse(answers *outbox, why *messages.Error) {
 // waiting is the leader's queue of waiters, in log order, and the bytes of what is proposed but not yet applied here.
 type waiting struct {
 	queue   []*waiter
-	pending []pending
+	pending []*waiter // proposed and not yet applied
 	bytes   int
-}
-
-type pending struct {
-	index uint64
-	bytes int
 }
 
 func (q *waiting) push(w *waiter) {
 	q.queue = append(q.queue, w)
-	q.pending = append(q.pending, pending{w.index, w.bytes})
+	q.pending = append(q.pending, w)
 	q.bytes += w.bytes
 }
 
@@ -74,6 +71,24 @@ func (q *waiting) applied(index uint64) {
 		q.bytes -= q.pending[0].bytes
 		q.pending = q.pending[1:]
 	}
+}
+
+// named is a command's name for ever.
+type named struct{ session, seq uint64 }
+
+// names are the commands on their way: whoever sends one of them again waits for its answer already.
+func (q *waiting) names(gathered *waiter) map[named]bool {
+	names := map[named]bool{}
+	for _, w := range append(slices.Clip(q.pending), gathered) {
+		if w == nil {
+			continue
+		}
+		for _, command := range w.commands {
+			session, seq := messages.Ident(command)
+			names[named{session, seq}] = true
+		}
+	}
+	return names
 }
 
 // take gives the waiters of committed entries, one per entry, nil where none waits. Waiters whose index was

@@ -53,6 +53,7 @@ type (
 		target
 		seq     uint64
 		command bool
+		again   bool // a command that was sent before
 		replica bool // a read that any replica may answer
 		encoded []byte
 	}
@@ -163,6 +164,8 @@ func (r *Router) onForward(f *forward) {
 			askers[to] = a
 		}
 		switch {
+		case q.command && q.again:
+			a.Again = append(a.Again, q.encoded)
 		case q.command:
 			a.Commands = append(a.Commands, q.encoded)
 		case q.replica:
@@ -263,11 +266,19 @@ func split(m *messages.Requests) []*messages.Requests {
 	for _, a := range m.Askers {
 		b := &messages.Asker{Address: a.Address, Id: a.Id}
 		now.Askers = append(now.Askers, b)
-		for _, c := range a.Commands {
+		fit := func(c []byte) *messages.Asker {
 			if size += len(c); size > requestBytes && size > len(c) {
 				b = cut(a)
 				size = len(c)
 			}
+			return b
+		}
+		for _, c := range a.Again {
+			b := fit(c)
+			b.Again = append(b.Again, c)
+		}
+		for _, c := range a.Commands {
+			b := fit(c)
 			b.Commands = append(b.Commands, c)
 		}
 		b.Queries, b.ReplicaQueries = append(b.Queries, a.Queries...), append(b.ReplicaQueries, a.ReplicaQueries...)

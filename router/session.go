@@ -40,6 +40,7 @@ type Session struct {
 	ticking  bool
 	refused  []uint64                 // seqs that wait for again
 	silent   map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
+	patience patience
 }
 
 // Ask is a request from Go code that is no actor. Op is a message that an actor could send to a Session, or a
@@ -54,16 +55,15 @@ const (
 	// DefaultTimeout is how long a request is tried when nobody says otherwise.
 	DefaultTimeout = 5 * time.Second
 	// MaxTimeout is how long an identity may be used: servers forget sessions that are silent for twice as long.
-	MaxTimeout     = 30 * time.Second
-	defaultFlight  = 4096
-	pulseEvery     = 25 * time.Millisecond
-	attemptTimeout = 250 * time.Millisecond // of the first attempt; doubles up to eight times that
-	backoffLow     = 10 * time.Millisecond
-	backoffHigh    = 100 * time.Millisecond
-	againLow       = 3 * time.Millisecond // a bucket that changes hands is served by nobody for milliseconds
-	againHigh      = 5 * time.Millisecond
-	againTries     = 100         // of one request; from then on its buckets' new group is taken for dead
-	distrust       = time.Second // of a node that was silent; others believe in a dead leader until they elect another
+	MaxTimeout    = 30 * time.Second
+	defaultFlight = 4096
+	pulseEvery    = 25 * time.Millisecond
+	backoffLow    = 10 * time.Millisecond
+	backoffHigh   = 100 * time.Millisecond
+	againLow      = 3 * time.Millisecond // a bucket that changes hands is served by nobody for milliseconds
+	againHigh     = 5 * time.Millisecond
+	againTries    = 100         // of one request; from then on its buckets' new group is taken for dead
+	distrust      = time.Second // of a node that was silent; others believe in a dead leader until they elect another
 )
 
 // pending is one request that is not answered.
@@ -73,6 +73,8 @@ type pending struct {
 	done     func(*messages.Reply)
 	deadline time.Duration
 	next     time.Duration // when to try again
+	since    time.Duration // when the attempts began that are not answered
+	sent     time.Duration // when the newest of them was made
 	node     uint64        // asked last, 0: nobody
 	group    uint64
 	tries    int
@@ -87,8 +89,8 @@ type pending struct {
 // asked is how many attempts may have reached a node, or still may.
 func (p *pending) asked() int { return p.tries - p.unsent }
 
-// patience grows with the attempts that nobody answered well. An answer that comes twice may count twice.
-func (p *pending) patience() int { return max(0, p.tries-p.moved) }
+// vain is how many attempts nobody answered well. An answer that comes twice may count twice.
+func (p *pending) vain() int { return max(0, p.tries-p.moved) }
 
 type (
 	pulse struct{}
@@ -114,7 +116,8 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
 		system: system, id: id, limit: limit, contacts: o.Contacts, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
-		router: actor.NewPID(system.Address(), Path),
+		patience: patience{map[uint64]*pulseOf{}},
+		router:   actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
 }
@@ -193,10 +196,15 @@ func (s *Session) acked() uint64 {
 }
 
 func (s *Session) try(p *pending) {
-	p.next = s.system.Clock.Now() + attemptTimeout<<min(p.patience(), 3)
+	now := s.system.Clock.Now()
+	p.next = now + s.patience.attempt(p.node, p.vain())
+	if p.heard || p.tries == 0 {
+		p.since = now
+	}
+	p.again = p.tries > 0
 	p.replica = p.replica && p.tries == 0 // a replica that could not answer has sent it back: the leader can
 	p.tries++
-	p.heard = false
+	p.heard, p.sent = false, now
 	s.out = append(s.out, p.routed)
 }
 
@@ -223,7 +231,7 @@ func (s *Session) onSent(m *sent) {
 
 // later tries again after a pause that grows with the attempts.
 func (s *Session) later(p *pending) {
-	pause := min(backoffLow<<min(p.patience(), 8), backoffHigh)
+	pause := min(backoffLow<<min(p.vain(), 8), backoffHigh)
 	p.next = s.system.Clock.Now() + pause/2 + time.Duration(s.rng.Int64N(int64(pause/2)))
 }
 
@@ -232,6 +240,7 @@ func (s *Session) onReply(r *messages.Reply) {
 	if p == nil || r.Session != uint64(s.id) {
 		return // late or twice
 	}
+	s.patience.answered(p.node, p.since, s.system.Clock.Now())
 	p.last, p.heard = r, true
 	if _, was := s.silent[p.node]; was {
 		delete(s.silent, p.node)
@@ -267,6 +276,10 @@ func (s *Session) onReply(r *messages.Reply) {
 	}
 }
 
+// aliveTries is how many attempts may get lost at a node that answers others, before it is taken for silent: its group
+// may be stuck there.
+const aliveTries = 2
+
 // quickTries is how many hints are followed at once before the session slows down.
 const quickTries = 3
 
@@ -289,7 +302,7 @@ func (s *Session) elsewhere(p *pending, hint *messages.Hint) {
 	case p.moved > againTries:
 		s.later(p)
 	default:
-		p.next = s.system.Clock.Now() + attemptTimeout
+		p.next = s.system.Clock.Now() + shortestAttempt
 		if s.refused = append(s.refused, p.seq); len(s.refused) == 1 {
 			pause := againLow + time.Duration(s.rng.Int64N(int64(againHigh-againLow)))
 			s.system.Clock.After(pause, func() { s.system.Root.Send(s.self, again{}) })
@@ -322,7 +335,7 @@ func (s *Session) onPulse() {
 		case now >= p.deadline:
 			s.finish(p, s.unanswered(p, "no answer in time"))
 		case now >= p.next:
-			if p.node != 0 && !p.heard {
+			if p.node != 0 && !p.heard && !(p.vain() <= aliveTries && s.patience.alive(p.node, p.sent)) {
 				s.silent[p.node] = now + distrust
 				s.tell(healed{group: p.group, node: p.node, silent: true})
 			}

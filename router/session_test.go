@@ -56,7 +56,7 @@ func (p *peer) Receive(ctx actor.Context) {
 	defer p.mu.Unlock()
 	for _, a := range m.Askers {
 		p.spread += len(a.ReplicaQueries)
-		for _, encoded := range slices.Concat(a.Commands, a.Queries, a.ReplicaQueries) {
+		for _, encoded := range slices.Concat(a.Again, a.Commands, a.Queries, a.ReplicaQueries) {
 			p.seen = append(p.seen, encoded)
 			session, seq := messages.Ident(encoded)
 			r := &messages.Reply{Session: session, Seq: seq}

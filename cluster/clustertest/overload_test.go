@@ -1,6 +1,7 @@
 package clustertest_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -31,5 +32,40 @@ func TestOverloadIsRefusedNotKept(t *testing.T) {
 	require.True(t, s.RunUntil(func() bool { return answers[messages.Code_OVERLOADED]+answers[messages.Code_OK] == asked }, time.Minute), "%v", answers)
 	require.LessOrEqual(t, answers[messages.Code_OK], 64+16, "what waited was bounded: %v", answers)
 	require.GreaterOrEqual(t, answers[messages.Code_OK], 48, "%v", answers)
+	require.Empty(t, s.Oracle.Violations)
+}
+
+// A leader that is slow is asked again and again, but each command goes through its log once: otherwise load would make
+// more load.
+func TestRetriesDoNotFillTheLog(t *testing.T) {
+	s := clustertest.Sim(t, 2, clustertest.Options{Groups: 1, Limits: raftactor.Limits{EntryBytes: 8 << 10}})
+	require.True(t, s.RunUntil(s.Ready, time.Minute))
+	commit := func() uint64 {
+		var status struct {
+			Groups []struct{ ID, Commit uint64 }
+		}
+		require.NoError(t, json.Unmarshal(s.Members[0].Node.Status(), &status))
+		for _, g := range status.Groups {
+			if g.ID == 1 {
+				return g.Commit
+			}
+		}
+		return 0
+	}
+	for _, m := range s.Members {
+		m.Host().Slow("persistence/log", func() time.Duration { return 2 * time.Second })
+	}
+	before, answered := commit(), 0
+	c := s.Client("c")
+	const asked, size = 200, 1 << 10
+	for i := range asked {
+		c.Ask(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, size)}, 30*time.Second, func(r *messages.Reply) {
+			require.Equal(t, messages.Code_OK, r.Code, r.Text)
+			answered++
+		})
+	}
+	require.True(t, s.RunUntil(func() bool { return answered == asked }, time.Minute), "%d answered", answered)
+	s.RunUntil(func() bool { return false }, 5*time.Second)
+	require.LessOrEqual(t, commit()-before, uint64(asked/7+5), "entries of 8 KiB")
 	require.Empty(t, s.Oracle.Violations)
 }
