@@ -3,6 +3,7 @@
 // A World runs the actors of any number of nodes. Nothing in it happens by itself: a test lets it run with Advance,
 // RunUntil or RunUntilIdle, and whichever of the waiting actors comes next, however long a message travels and whether
 // it arrives at all is drawn from the seed. The same seed gives the same run, step by step; another seed another one.
+// Actors that keep each other busy without letting time pass fail the test, too.
 // When a test fails the World prints the seed, the flag that replays it, and what the actors did as a sequence diagram.
 //
 //	w := actortest.NewWorld(t)
@@ -64,6 +65,7 @@ type World struct {
 	net     *Network
 	journal *Journal
 	steps   uint64
+	since   uint64 // steps when time last passed
 	home    home
 }
 
@@ -106,7 +108,9 @@ func (w *World) Journal() *Journal { return w.journal }
 // arrival. It reports whether there was anything to do.
 func (w *World) Step() bool {
 	if next, ok := w.ready.pop(); ok {
-		w.steps++
+		if w.steps++; w.steps-w.since > restless {
+			w.Fail("Time passes: %d steps without it, the last of %s/%s", restless, next.who.life.node.address, next.who.path)
+		}
 		w.home.enter()
 		next.run()
 		return true
@@ -114,13 +118,18 @@ func (w *World) Step() bool {
 	return w.fire(-1)
 }
 
+// restless is how many steps there may be at one moment: actors that go on for ever would never let time pass.
+const restless = 200_000
+
 // fire lets the next timer go off, unless it is later than limit; a limit below 0 is none.
 func (w *World) fire(limit time.Duration) bool {
 	next, ok := w.timers.pop(limit)
 	if !ok {
 		return false
 	}
-	w.now = max(w.now, next.at)
+	if next.at > w.now {
+		w.now, w.since = next.at, w.steps
+	}
 	if next.arrival {
 		w.net.flying--
 	}

@@ -234,6 +234,23 @@ func TestStraysAreNamed(t *testing.T) {
 
 func strayed(stop chan struct{}) { <-stop }
 
+// Two actors that answer each other for ever, on one node, would keep a World from ever coming to an end.
+func TestTimeMustPass(t *testing.T) {
+	r := &recording{T: t}
+	w := actortest.NewWorld(r, actortest.Seed(1))
+	a := w.Node("a")
+	bounce := actor.PropsFromFunc(func(ctx actor.Context) {
+		if _, ok := ctx.Message().(*wrapperspb.StringValue); ok {
+			ctx.Request(ctx.Sender(), ctx.Message())
+		}
+	})
+	left, right := a.Spawn(bounce, "left"), a.Spawn(bounce, "right")
+	a.System().Root.RequestWithCustomSender(left, text("x"), right)
+	require.PanicsWithValue(t, "failed", w.RunUntilIdle)
+	require.Len(t, r.errors, 1)
+	require.Regexp(t, "Time passes: .* steps without it, the last of a/(left|right)", r.errors[0])
+}
+
 func TestDiagram(t *testing.T) {
 	w := actortest.NewWorld(t)
 	p := w.Node("a").Probe("p<")
