@@ -59,6 +59,7 @@ type Ground struct {
 	Seed    uint64                                                      // of the node's random numbers: drawn. No two lives of a node may share one
 	Fatal   func(error)                                                 // ends a node that must not go on: Close without hand-over
 	OnApply raftactor.Observer                                          // sees everything that replicas apply: nobody
+	OnRead  raftactor.ReadObserver                                      // sees everything that replicas read: nobody
 }
 
 // ConfigError is what Start says of a Config that makes no sense. Nothing was touched.

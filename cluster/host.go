@@ -175,7 +175,7 @@ func (h *Host) start(group messages.GroupID) error {
 	o := raftactor.Options{
 		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
 		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
-		OnView: h.n.onView, OnApply: h.n.c.Ground.OnApply, Limits: h.n.c.Limits,
+		OnView: h.n.onView, OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
 	}
 	if group == messages.Meta {
 		o.Machine, o.Check = meta.New(), h.n.checkMeta

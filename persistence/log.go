@@ -125,11 +125,11 @@ func (l *Log) Add(batch *Batch, s Save) error {
 // Load reads a group's log and checks all of it. A group that was never saved has Snapshot.Index 0 and nothing else.
 func (l *Log) Load(group messages.GroupID) (Loaded, error) {
 	loaded := Loaded{HardState: &messages.HardState{}, Snapshot: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
-	hard, err := l.read(groupKey(kindHard, group), loaded.HardState)
+	hard, err := read(l.engine, groupKey(kindHard, group), loaded.HardState)
 	if err != nil {
 		return Loaded{}, err
 	}
-	start, err := l.read(groupKey(kindStart, group), loaded.Snapshot)
+	start, err := read(l.engine, groupKey(kindStart, group), loaded.Snapshot)
 	if err != nil {
 		return Loaded{}, err
 	}
@@ -144,12 +144,41 @@ func (l *Log) Load(group messages.GroupID) (Loaded, error) {
 	return loaded, nil
 }
 
-func (l *Log) read(key []byte, into proto.Message) (bool, error) {
-	value, found, err := l.engine.Get(key)
+func read(r Reader, key []byte, into proto.Message) (bool, error) {
+	value, found, err := r.Get(key)
 	if err != nil || !found {
 		return false, err
 	}
 	return true, openRecord(key, value, into)
+}
+
+// Glance reads single records of a group's log, wherever it is, without owning it: for those who judge it. Each
+// record is nil where there is none, or none that can be read.
+type Glance struct {
+	From  Reader
+	Group messages.GroupID
+}
+
+// HardState is the term, the vote and the commit index that are written there.
+func (g Glance) HardState() *messages.HardState {
+	return glance(g.From, groupKey(kindHard, g.Group), new(messages.HardState))
+}
+
+// Start is the state before the first entry.
+func (g Glance) Start() *messages.SnapshotMeta {
+	return glance(g.From, groupKey(kindStart, g.Group), new(messages.SnapshotMeta))
+}
+
+// Entry is the entry at an index.
+func (g Glance) Entry(index uint64) *messages.Entry {
+	return glance(g.From, entryKey(g.Group, index), new(messages.Entry))
+}
+
+func glance[M proto.Message](from Reader, key []byte, into M) (none M) {
+	if found, err := read(from, key, into); !found || err != nil {
+		return none
+	}
+	return into
 }
 
 func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*messages.Entry, error) {

@@ -281,6 +281,9 @@ func (a *Applier) query() {
 					a.fail(fmt.Errorf("query: %w", err))
 					return
 				}
+				if a.o.OnRead != nil {
+					a.o.OnRead(a.o.Node, a.o.Group, a.at.Index, encoded, reply)
+				}
 				a.answers.add(askerOf(asker), reply)
 			}
 		}

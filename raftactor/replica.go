@@ -30,11 +30,15 @@ type Options struct {
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
 	OnApply     Observer                      // optional; called on the Applier's goroutine after each command, must not block
+	OnRead      ReadObserver                  // optional; called on the Applier's goroutine after each query, must not block
 	Limits      Limits
 }
 
 // Observer sees what a replica does with its log: a command, where it stands, and what the Machine said to it.
 type Observer func(node messages.NodeID, at Position, command []byte, reply *messages.Reply)
+
+// ReadObserver sees what a replica answers to a query, and the index that its data was at.
+type ReadObserver func(node messages.NodeID, group messages.GroupID, index uint64, query []byte, reply *messages.Reply)
 
 // Limits bound memory, message sizes and times. The zero value of a field means its default.
 type Limits struct {

@@ -18,6 +18,7 @@ type Network struct {
 	rule     func(Envelope) Faults
 	isolated map[link]bool
 	gate     Gate
+	watch    func(Envelope)
 	flying   int
 }
 
@@ -68,6 +69,9 @@ func (n *Network) Link(from, to string, f *Faults) { n.state(link{from, to}).fau
 
 // Each asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
 func (n *Network) Each(rule func(Envelope) Faults) { n.rule = rule }
+
+// Watch lets f see every message that a node sends, before anything can happen to it: for oracles.
+func (n *Network) Watch(f func(Envelope)) { n.watch = f }
 
 // Through puts a Gate at every node.
 func (n *Network) Through(g Gate) { n.gate = g }
@@ -149,6 +153,9 @@ func copyPID(pid *actor.PID) *actor.PID {
 // dispatch decides what becomes of a message.
 func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 	n.w.journal.add(Entry{At: n.w.now, Kind: Sent, From: e.From, To: name(e.Target), Message: e.Message, content: encoded})
+	if n.watch != nil {
+		n.watch(e)
+	}
 	state := n.state(link{e.From, e.To})
 	f := n.usual
 	if state.faults != nil {

@@ -20,6 +20,8 @@ type Oracle struct {
 	newest     map[messages.GroupID]*Member  // who was elected last
 	changes    map[uint64]string             // config version -> change
 	expected   func(m *Member, err error) bool
+	promises   promises
+	custody    custody
 	Violations []string
 	Elections  int
 	Applied    int
@@ -29,7 +31,7 @@ type Oracle struct {
 func newOracle(s *Simulation) *Oracle {
 	return &Oracle{
 		s: s, leaders: map[[2]uint64]messages.NodeID{}, entries: map[entryAt][]uint64{}, changes: map[uint64]string{},
-		newest: map[messages.GroupID]*Member{},
+		newest: map[messages.GroupID]*Member{}, promises: newPromises(), custody: newCustody(s.o.Buckets),
 	}
 }
 
@@ -50,12 +52,16 @@ func (o *Oracle) failed(m *Member, err error) {
 func (o *Oracle) event(m *Member, e actors.Event) {
 	switch e := e.(type) {
 	case raftactor.LeaderChanged:
+		o.promises.roles[replicaOf{m.number, e.Group}] = roleIn{e.Role, e.Term}
 		if e.Role == "leader" {
 			o.leads(e)
+			o.elected(m, e.Group, e.Term)
 			o.newest[e.Group] = m
 		}
 	case raftactor.SnapshotInstalled:
 		o.Snapshots++
+	case cluster.Joined:
+		o.know(m)
 	case cluster.ConfigAdopted:
 		if was, ok := o.changes[e.Version]; ok && was != e.Change {
 			o.violated("Config chain is single", "version %d is %q and %q", e.Version, was, e.Change)
@@ -85,10 +91,12 @@ var polynomial = crc64.MakeTable(crc64.ECMA)
 // their Machines say the same to them.
 func (o *Oracle) applied(m *Member, at raftactor.Position, command []byte, reply *messages.Reply) {
 	o.Applied++
-	sum := crc64.Checksum(command, polynomial) ^ at.Term*0x9E3779B97F4A7C15
-	if said, err := (proto.MarshalOptions{Deterministic: true}).Marshal(reply); err == nil {
-		sum ^= crc64.Checksum(said, polynomial) << 1
+	said, err := proto.MarshalOptions{Deterministic: true}.Marshal(reply)
+	if err != nil {
+		o.violated("No actor fails", "n%d: an answer that cannot be encoded: %v", m.number, err)
 	}
+	answer := crc64.Checksum(said, polynomial)
+	sum := crc64.Checksum(command, polynomial) ^ at.Term*0x9E3779B97F4A7C15 ^ answer<<1
 	now := m.cursor[at.Group]
 	if now.index != at.Index {
 		now = cursor{index: at.Index}
@@ -97,6 +105,8 @@ func (o *Oracle) applied(m *Member, at raftactor.Position, command []byte, reply
 	switch sums := o.entries[entry]; {
 	case now.nth == len(sums):
 		o.entries[entry] = append(sums, sum)
+		o.committed(m, at.Group, at.Index, at.Term)
+		o.custody.applied(o, at.Group, command, reply, answer)
 	case sums[now.nth] != sum:
 		o.violated("State Machine Safety", "n%d applies or answers something else than others at index %d of group %d", m.number, at.Index, at.Group)
 	}

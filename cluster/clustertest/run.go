@@ -103,7 +103,10 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	for _, f := range []struct {
 		field     *int
 		low, high int
-	}{{&l.StallTicks, 3, 40}, {&l.RetainBytes, 512, 32 << 10}, {&l.EntryBytes, 64, 4 << 10}, {&l.AppendBytes, 256, 16 << 10}, {&l.InflightMessages, 1, 16}} {
+	}{
+		{&l.StallTicks, 3, 40}, {&l.RetainBytes, 512, 32 << 10}, {&l.EntryBytes, 64, 4 << 10}, {&l.AppendBytes, 256, 16 << 10},
+		{&l.InflightMessages, 1, 16}, {&l.PendingBytes, 128, 16 << 10},
+	} {
 		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(4) > 0 {
 			*f.field = f.low + rng.IntN(n-f.low+1) // more often near the low end
 		}

@@ -76,6 +76,7 @@ func Sim(t actortest.TB, seed uint64, o Options) *Simulation {
 	s.Oracle = newOracle(s)
 	s.wires = &wires{s: s, ends: map[string]*wireEnd{}}
 	s.Network().Through(s.wires)
+	s.Network().Watch(s.Oracle.sent)
 	for i := range o.Nodes {
 		m := &Member{s: s, number: i + 1, at: s.World.Node(fmt.Sprintf("n%d:1", i+1)), disks: [2]*memory.Engine{memory.New(), memory.New()}}
 		s.Members = append(s.Members, m)
@@ -108,6 +109,7 @@ func (m *Member) Start() {
 		return
 	}
 	m.Failure, m.cursor = nil, map[messages.GroupID]cursor{}
+	m.s.Oracle.know(m)
 	node, err := cluster.Start(context.Background(), cluster.Config{
 		Name: fmt.Sprintf("n%d", m.number), Dir: "simulated", Listen: m.at.Address(), Seeds: m.s.seeds(), Expect: len(m.s.Members),
 		Groups: m.s.o.Groups, Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, HandOver: m.s.o.HandOver, Insecure: true,
@@ -118,6 +120,9 @@ func (m *Member) Start() {
 			Clock:   m.at.Clock(), Props: m.at.Props, Seed: m.s.life(), Fatal: m.fail,
 			OnApply: func(_ messages.NodeID, at raftactor.Position, command []byte, reply *messages.Reply) {
 				m.s.Oracle.applied(m, at, command, reply)
+			},
+			OnRead: func(_ messages.NodeID, group messages.GroupID, index uint64, query []byte, reply *messages.Reply) {
+				m.s.Oracle.read(m, group, index, query, reply)
 			},
 		},
 	})

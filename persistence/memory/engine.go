@@ -69,6 +69,24 @@ func (e *Engine) Kill() *Engine {
 	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced}
 }
 
+// Synced reads what no loss of power can take any more.
+func (e *Engine) Synced() persistence.Reader { return synced{e} }
+
+type synced struct{ e *Engine }
+
+func (s synced) Get(key []byte) ([]byte, bool, error) {
+	s.e.mu.RLock()
+	defer s.e.mu.RUnlock()
+	return get(s.e.synced, key)
+}
+
+func (s synced) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+	s.e.mu.Lock()
+	view := &snapshot{data: s.e.synced.Copy()}
+	s.e.mu.Unlock()
+	return view.Scan(low, high, visit)
+}
+
 // Get implements persistence.Reader.
 func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 	e.mu.RLock()

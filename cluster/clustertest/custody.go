@@ -1,0 +1,124 @@
+package clustertest
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// custody is who may use which bucket, as the config chain says, and what requests have been carried out. Only what a
+// group's log brings for the first time is looked at: replicas repeat it, and State Machine Safety compares them.
+type custody struct {
+	owners map[uint32][]tenure // of a bucket, one after the other
+	now    map[uint32]int      // which of them was seen to use the bucket, or to have given it away
+	done   map[request]uint64  // sums of the answers
+	count  int                 // of buckets
+}
+
+type (
+	tenure  struct{ since, group uint64 }
+	request struct{ session, seq uint64 }
+)
+
+func newCustody(buckets int) custody {
+	return custody{owners: map[uint32][]tenure{}, now: map[uint32]int{}, done: map[request]uint64{}, count: buckets}
+}
+
+// chain takes the owners of buckets from a config that meta has made.
+func (c *custody) chain(config *messages.Config) {
+	for i, owner := range config.GetOwners() {
+		id := uint32(i)
+		all := c.owners[id]
+		if n := len(all); owner != 0 && (n == 0 || all[n-1].group != owner) {
+			c.owners[id] = append(all, tenure{config.Version, owner})
+		}
+	}
+}
+
+// applied sees a command that a group's log has at a place that nobody has applied before, and its answer.
+func (c *custody) applied(o *Oracle, group messages.GroupID, command []byte, reply *messages.Reply, sum uint64) {
+	if group == messages.Meta {
+		c.chain(reply.GetMeta().GetConfig())
+		return
+	}
+	m := new(messages.Command)
+	if proto.Unmarshal(command, m) != nil {
+		return
+	}
+	if freeze := m.GetShard().GetFreeze(); freeze != nil {
+		for _, id := range freeze.Buckets {
+			c.given(id, freeze.ConfigVersion)
+		}
+	}
+	key := keyOf(m)
+	if key == nil || reply.GetCode() != messages.Code_OK && reply.GetCode() != messages.Code_CONFLICT {
+		return
+	}
+	c.used(o, group, key, "writes")
+	if m.Session == 0 {
+		return
+	}
+	r := request{m.Session, m.Seq}
+	if was, ok := c.done[r]; ok && was != sum {
+		o.violated("Each request is carried out once", "group %d answers %x/%d in another way than the first time: %v", group, m.Session, m.Seq, reply)
+	}
+	c.done[r] = sum
+}
+
+// given notes that the group before the config of this version uses a bucket no more.
+func (c *custody) given(id uint32, version uint64) {
+	for c.now[id]+1 < len(c.owners[id]) && c.owners[id][c.now[id]].since < version {
+		c.now[id]++
+	}
+}
+
+// used checks that only one group at a time uses a bucket: once the next owner of the chain has, those before it must not.
+func (c *custody) used(o *Oracle, group messages.GroupID, key []byte, how string) {
+	id := uint32(messages.BucketOf(key, c.count))
+	all := c.owners[id]
+	for i := c.now[id]; i < len(all); i++ {
+		if all[i].group == uint64(group) {
+			c.now[id] = i
+			return
+		}
+	}
+	o.violated("One owner per bucket and config", "group %d %s bucket %d, whose owners are %v and which number %d of them has already", group, how, id, all, c.now[id])
+}
+
+// keyOf is a key that a client's command is about; nil: it is none of a client.
+func keyOf(m *messages.Command) []byte {
+	switch op := m.Op.(type) {
+	case *messages.Command_Put:
+		return op.Put.Key
+	case *messages.Command_Delete:
+		return op.Delete.Key
+	case *messages.Command_Append:
+		return op.Append.Key
+	case *messages.Command_Incr:
+		return op.Incr.Key
+	case *messages.Command_Cas:
+		return op.Cas.GetExpect().GetKey()
+	case *messages.Command_Batch:
+		for _, c := range op.Batch.Conditions {
+			return c.Key
+		}
+		for _, w := range op.Batch.Writes {
+			return keyOfWrite(w)
+		}
+	}
+	return nil
+}
+
+func keyOfWrite(w *messages.Write) []byte {
+	switch op := w.Op.(type) {
+	case *messages.Write_Put:
+		return op.Put.Key
+	case *messages.Write_Delete:
+		return op.Delete.Key
+	case *messages.Write_Append:
+		return op.Append.Key
+	case *messages.Write_Incr:
+		return op.Incr.Key
+	}
+	return nil
+}

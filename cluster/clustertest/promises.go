@@ -1,0 +1,300 @@
+package clustertest
+
+import (
+	"hash/crc64"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors/actortest"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor/raft"
+)
+
+// promises are what replicas have told each other. Each is held against the disks at the moment it is sent, so that a
+// promise which a loss of power would take back is a violation whether or not power is lost.
+type promises struct {
+	nodes     map[uint64]*Member          // who has a node id now
+	roles     map[replicaOf]roleIn        // as the replicas themselves last said
+	groups    map[messages.GroupID]*proof // of each group's log
+	lines     map[lineAt]line             // of all logs: what an entry is, and what is before it
+	questions map[question]uint64         // what was committed when a read was first asked
+}
+
+type (
+	replicaOf struct {
+		member int
+		group  messages.GroupID
+	}
+	roleIn struct {
+		role string
+		term uint64
+	}
+	lineAt   struct{ group, index, term uint64 }
+	line     struct{ before, sum uint64 }
+	question struct{ group, session, seq uint64 }
+)
+
+// proof is what is known to be committed in a group, and who decides there.
+type proof struct {
+	index uint64
+	terms map[uint64]uint64 // index -> term of what was said to be committed
+	conf  *messages.ConfState
+	upTo  uint64 // conf is the membership at this index
+}
+
+// birth is where logs start: behind a state that no quorum has to write, since the config says it.
+const birth = 1
+
+func newPromises() promises {
+	return promises{
+		nodes: map[uint64]*Member{}, roles: map[replicaOf]roleIn{}, groups: map[messages.GroupID]*proof{},
+		lines: map[lineAt]line{}, questions: map[question]uint64{},
+	}
+}
+
+func (p *promises) group(id messages.GroupID) *proof {
+	if p.groups[id] == nil {
+		p.groups[id] = &proof{index: birth, terms: map[uint64]uint64{birth: 1}}
+	}
+	return p.groups[id]
+}
+
+// sent sees every message that leaves a node or a client.
+func (o *Oracle) sent(e actortest.Envelope) {
+	switch m := e.Message.(type) {
+	case *messages.RaftMessages:
+		for _, r := range m.Messages {
+			if from := o.s.memberAt(e.From); from != nil {
+				o.promises.nodes[r.From] = from
+				o.promised(from, r)
+			}
+		}
+	case *messages.Requests:
+		o.asked(m)
+	}
+}
+
+func (s *Simulation) memberAt(address string) *Member {
+	for _, m := range s.Members {
+		if m.at.Address() == address {
+			return m
+		}
+	}
+	return nil
+}
+
+// promised holds a message against the disk of its sender, and what it calls committed against all disks.
+func (o *Oracle) promised(m *Member, r *messages.RaftMessage) {
+	group := messages.GroupID(r.Group)
+	disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
+	hard := disk.HardState()
+	switch r.Kind {
+	case messages.RaftKind_APPEND:
+		o.lines(r)
+		if c, term := o.promises.group(group), termIn(r, r.Commit); r.Commit > c.index && term != 0 && term != r.Term {
+			o.violated("Only entries of the own term are committed by counting", "n%d, which leads group %d in term %d, commits entry %d of term %d",
+				m.number, group, r.Term, r.Commit, term) // thesis 3.6.2
+		}
+		o.committed(m, group, r.Commit, termIn(r, r.Commit))
+	case messages.RaftKind_HEARTBEAT:
+		o.committed(m, group, r.Commit, 0)
+	case messages.RaftKind_APPEND_REPLY:
+		if !r.Reject && hard.GetTerm() <= r.Term {
+			o.acknowledged(m, disk, r)
+		}
+	case messages.RaftKind_VOTE:
+		o.candidacy(m, disk, r)
+		o.committed(m, group, r.Commit, r.HintTerm)
+	case messages.RaftKind_VOTE_REPLY:
+		if !r.Reject && (hard.GetTerm() < r.Term || hard.GetTerm() == r.Term && hard.GetVote() != r.To) {
+			o.violated("Promises are on disk", "n%d votes for node %d in term %d of group %d, but its disk has %v", m.number, r.To, r.Term, group, hard)
+		}
+		o.committed(m, group, r.Commit, r.HintTerm)
+	case messages.RaftKind_PRE_VOTE, messages.RaftKind_PRE_VOTE_REPLY:
+		o.committed(m, group, r.Commit, r.HintTerm)
+	}
+}
+
+// termIn is the term of an entry as far as an append tells it; 0: it does not.
+func termIn(r *messages.RaftMessage, index uint64) uint64 {
+	switch {
+	case index == r.Index:
+		return r.LogTerm
+	case index > r.Index && index <= r.Index+uint64(len(r.Entries)):
+		return r.Entries[index-r.Index-1].Term
+	}
+	return 0
+}
+
+// acknowledged checks that a follower has what it acknowledges, in the term in which it does.
+func (o *Oracle) acknowledged(m *Member, disk persistence.Glance, r *messages.RaftMessage) {
+	if disk.HardState().GetTerm() < r.Term || !holds(disk, r.Index, 0) {
+		o.violated("Promises are on disk", "n%d acknowledges entry %d of group %d in term %d, but its disk does not have that", m.number, r.Index, r.Group, r.Term)
+		return
+	}
+	for index := r.Index; index > r.Index-min(r.Index, lookedBack); index-- {
+		entry := disk.Entry(index)
+		before := disk.Entry(index - 1)
+		if entry == nil || before == nil {
+			return
+		}
+		if known, ok := o.promises.lines[lineAt{r.Group, index, entry.Term}]; ok && known.before != before.Term {
+			o.violated("Log Matching", "n%d has entry %d of term %d in group %d behind one of term %d, others behind one of term %d",
+				m.number, index, entry.Term, r.Group, before.Term, known.before)
+		}
+	}
+}
+
+// lookedBack is how many entries of a log are looked at when the newest of them is acknowledged.
+const lookedBack = 4
+
+// holds tells whether a log has an entry, of a term unless that is 0, or has compacted it away.
+func holds(disk persistence.Glance, index, term uint64) bool {
+	if start := disk.Start(); start.GetIndex() > index || start.GetIndex() == index && (term == 0 || start.GetTerm() == term) {
+		return true
+	}
+	entry := disk.Entry(index)
+	return entry != nil && (term == 0 || entry.Term == term)
+}
+
+// candidacy checks that a candidate that asks for votes has its term, its own vote and the log that it boasts with on
+// disk. One that has followed somebody else meanwhile can no longer win, whatever it says.
+func (o *Oracle) candidacy(m *Member, disk persistence.Glance, r *messages.RaftMessage) {
+	if now := o.promises.roles[replicaOf{m.number, disk.Group}]; now.role != raft.Candidate.String() || now.term != r.Term {
+		return
+	}
+	if hard := disk.HardState(); hard.GetTerm() < r.Term || hard.GetTerm() == r.Term && hard.GetVote() != r.From || !holds(disk, r.Index, r.LogTerm) {
+		o.violated("Promises are on disk", "n%d asks for votes in term %d of group %d with entry %d of term %d, but its disk has %v and entry %v",
+			m.number, r.Term, r.Group, r.Index, r.LogTerm, hard, disk.Entry(r.Index))
+	}
+}
+
+// lines checks Log Matching (thesis 3.5): what has the same index and term is the same, and so is all before it.
+func (o *Oracle) lines(r *messages.RaftMessage) {
+	before := r.LogTerm
+	for _, e := range r.Entries {
+		at, now := lineAt{r.Group, e.Index, e.Term}, line{before, uint64(e.Kind)}
+		for _, command := range e.Commands {
+			now.sum = crc64.Update(now.sum, polynomial, command)
+		}
+		if was, ok := o.promises.lines[at]; ok && was != now {
+			o.violated("Log Matching", "entry %d of term %d in group %d is not the same everywhere, or not what is before it", e.Index, e.Term, r.Group)
+		}
+		o.promises.lines[at] = now
+		before = e.Term
+	}
+}
+
+// committed hears that m believes that a group has committed everything up to an index, whose term is known if it is
+// not 0. It must be durable on a quorum, and stay what it is.
+func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64) {
+	p := o.promises.group(group)
+	if was := p.terms[index]; was != 0 && term != 0 && was != term {
+		o.violated("What is committed never changes", "n%d calls entry %d of term %d in group %d committed, but that is of term %d", m.number, index, term, group, was)
+	}
+	if index <= p.index {
+		return
+	}
+	for _, holder := range o.s.Members {
+		disk := persistence.Glance{From: holder.disks[0].Synced(), Group: group}
+		has := term
+		if e := disk.Entry(index); has == 0 && e != nil {
+			has = e.Term
+		}
+		if !holds(disk, index, has) {
+			continue
+		}
+		if quorum, conf := o.quorum(p, disk, index, has); quorum {
+			p.index, p.conf, p.upTo = index, conf, index
+			if has != 0 {
+				p.terms[index] = has
+			}
+			return
+		}
+	}
+	o.violated("What is committed is durable on a quorum", "n%d calls entry %d of group %d committed", m.number, index, group)
+}
+
+// quorum tells whether a quorum has an entry on disk: of the members that a log, which has it as well, says there were
+// at some time since the entry before that was known to be committed. It also gives the members there are then.
+func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (bool, *messages.ConfState) {
+	conf, from := p.conf, p.upTo
+	if start := disk.Start(); start.GetIndex() > from {
+		conf, from = start.GetConf(), start.GetIndex()
+	}
+	durable := o.heldByQuorum(disk.Group, conf, index, term)
+	for at := from + 1; at <= index; at++ {
+		e := disk.Entry(at)
+		if e.GetKind() != messages.EntryKind_CONF_CHANGE {
+			continue
+		}
+		if next, err := raft.ApplyConfEntry(conf, e); err == nil {
+			conf = next
+			durable = durable || o.heldByQuorum(disk.Group, conf, index, term)
+		}
+	}
+	return durable, conf
+}
+
+func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, index, term uint64) bool {
+	has := func(voters []uint64) bool {
+		n := 0
+		for _, id := range voters {
+			if m := o.promises.nodes[id]; m != nil && holds(persistence.Glance{From: m.disks[0].Synced(), Group: group}, index, term) {
+				n++
+			}
+		}
+		return n > len(voters)/2
+	}
+	return has(conf.GetVoters()) && (len(conf.GetOutgoing()) == 0 || has(conf.GetOutgoing()))
+}
+
+// elected checks Leader Completeness (thesis 3.4): who leads has everything that is known to be committed.
+func (o *Oracle) elected(m *Member, group messages.GroupID, term uint64) {
+	p := o.promises.group(group)
+	disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
+	if p.index > 0 && !holds(disk, p.index, p.terms[p.index]) {
+		o.violated("Leader Completeness", "n%d leads group %d in term %d without entry %d, which is committed", m.number, group, term, p.index)
+	}
+}
+
+// asked notes what is committed when a read leaves its client for the first time.
+func (o *Oracle) asked(m *messages.Requests) {
+	for _, asker := range m.Askers {
+		for _, query := range asker.Queries {
+			session, seq := messages.Ident(query)
+			q := question{m.Group, session, seq}
+			if _, again := o.promises.questions[q]; !again && session != 0 {
+				o.promises.questions[q] = o.promises.group(messages.GroupID(m.Group)).index
+			}
+		}
+	}
+}
+
+// read checks what makes reads linearizable: their data has all that was committed when they were asked (thesis 6.4).
+func (o *Oracle) read(m *Member, group messages.GroupID, index uint64, query []byte, reply *messages.Reply) {
+	session, seq := messages.Ident(query)
+	if floor := o.promises.questions[question{uint64(group), session, seq}]; index < floor {
+		o.violated("Reads see all that is committed", "n%d reads group %d at index %d, but %d was committed when it was asked", m.number, group, index, floor)
+	}
+	q := new(messages.Query)
+	if reply.GetCode() == messages.Code_OK && proto.Unmarshal(query, q) == nil && q.GetGet() != nil {
+		o.custody.used(o, group, q.GetGet().Key, "reads")
+	}
+}
+
+// know says who has a node id: the one whose disk says so.
+func (o *Oracle) know(m *Member) {
+	for id, who := range o.promises.nodes {
+		if who == m {
+			delete(o.promises.nodes, id)
+		}
+	}
+	for group := range o.promises.groups {
+		delete(o.promises.roles, replicaOf{m.number, group})
+	}
+	if id, found, err := persistence.LoadIdentity(m.disks[0].Synced()); err == nil && found && id.Node != 0 {
+		o.promises.nodes[uint64(id.Node)] = m
+	}
+}
