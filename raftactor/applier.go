@@ -3,6 +3,7 @@ package raftactor
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -21,6 +22,7 @@ import (
 //	query               Peer         answers reads as soon as the data is at their index
 //	restore             Peer         replaces the data by the staged snapshot
 //	flush               Peer         makes everything applied durable and says up to where
+//	Digest              anybody      says what the data is at, and a sum of it
 //	persistence.Stored  StateWriter  the turn that was handed over is in the engine
 //	persistence.Synced  StateWriter  every turn that is in the engine is durable, since another group asked for it
 //
@@ -59,6 +61,10 @@ type (
 	}
 	restore struct{ meta *messages.SnapshotMeta }
 	flush   struct{}
+
+	// Digest asks what a replica's data is at, and for a sum over all of it: replicas at the same index have the same.
+	// Done is called once, on the Applier's goroutine, unless the node stops; it must not block.
+	Digest struct{ Done func(index, sum uint64) }
 
 	applied     struct{ index uint64 }
 	flushed     struct{ index uint64 }
@@ -126,6 +132,8 @@ func (a *Applier) on(message any) {
 		a.restore(m.meta)
 	case flush:
 		a.flushing = true
+	case Digest:
+		a.digest(m)
 	}
 }
 
@@ -304,6 +312,21 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 	}
 	a.o.System.Root.Send(a.peer, applied{a.at.Index})
 	a.o.System.Root.Send(actor.NewPID(a.peer.Address, SnapshotPath(a.o.Group)), installed{})
+}
+
+func (a *Applier) digest(m Digest) {
+	sum := fnv.New64a()
+	err := reader{a}.Scan(nil, nil, func(key, value []byte) bool {
+		fmt.Fprint(sum, len(key), " ", len(value), " ")
+		sum.Write(key)
+		sum.Write(value)
+		return true
+	})
+	if err != nil {
+		a.fail(fmt.Errorf("sum up the data: %w", err))
+		return
+	}
+	m.Done(a.at.Index, sum.Sum64())
 }
 
 // publish tells the Peer and the node when the Machine shows something new.

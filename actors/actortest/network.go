@@ -35,6 +35,7 @@ type Faults struct {
 	Duplicate float64
 	Reorder   float64       // a message does not wait for those before it, and may take up to ten times as long
 	Min, Max  time.Duration // how long a message travels
+	Echo      time.Duration // a duplicate may come as much later, when everybody has forgotten what it answers
 }
 
 // Envelope is a message on its way.
@@ -177,9 +178,11 @@ func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 	if chance(f.Duplicate, special.Duplicate) {
 		copies = 2
 	}
-	for range copies {
+	for i := range copies {
 		at := n.w.now + n.draw(f) + n.draw(special)
-		if chance(f.Reorder, special.Reorder) {
+		if echo := max(f.Echo, special.Echo); i > 0 && echo > 0 {
+			at += time.Duration(n.w.rng.Int64N(int64(echo)))
+		} else if chance(f.Reorder, special.Reorder) {
 			at += time.Duration(n.w.rng.Int64N(int64(10*f.Max) + 1))
 		} else {
 			at = max(at, state.last)

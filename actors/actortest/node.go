@@ -105,8 +105,8 @@ func (n *Node) Resume() {
 	}
 }
 
-// Slow makes each activation of the actor at a path wait for a drawn time, as one waits that writes to a disk.
-// nil ends it.
+// Slow makes each activation of the actor at a path take a drawn time, as one does that writes to a disk. Part of it
+// passes before it does anything, and part of it after: what it sends leaves at the end. nil ends it.
 func (n *Node) Slow(path string, delay func() time.Duration) {
 	if delay == nil {
 		delete(n.slow, path)
@@ -132,6 +132,7 @@ func (n *Node) Props(props *actor.Props, path string) *actor.Props {
 	n.w.journal.add(Entry{At: n.w.now, Kind: Spawned, To: n.address + "/" + path})
 	options := []actor.PropsOption{
 		actor.WithDispatcher(who), actor.WithReceiverMiddleware(who.watch), actor.WithSpawnMiddleware(n.adopt),
+		actor.WithSenderMiddleware(who.delay),
 	}
 	if reflect.ValueOf(props).Elem().FieldByName("mailboxProducer").IsNil() {
 		options = append(options, actor.WithMailbox(newMailbox))
@@ -151,6 +152,7 @@ type runner struct {
 	life *life
 	path string
 	rank uint64
+	busy time.Duration // until when its last activation takes
 }
 
 func (r *runner) Throughput() int { return 1 }
@@ -164,10 +166,43 @@ func (r *runner) Schedule(run func()) {
 		n.w.t.Errorf("a goroutine that is not the World's sends to %s/%s: actors in a World must not start goroutines or real timers", n.address, r.path)
 	}
 	if delay := n.slow[r.path]; delay != nil {
-		n.w.At(n.w.now+delay(), func() { r.push(run) })
+		all := delay()
+		before := time.Duration(n.w.rng.Int64N(int64(all) + 1))
+		r.after(max(n.w.now, r.busy)+before, func() {
+			r.busy = n.w.now + all - before
+			r.push(run)
+		})
+		return
+	}
+	if r.busy > n.w.now {
+		r.after(r.busy, func() { r.push(run) })
 		return
 	}
 	r.push(run)
+}
+
+// after does something for this life at a later time, or when a pause is over.
+func (r *runner) after(at time.Duration, do func()) {
+	r.life.node.w.At(at, func() {
+		switch n := r.life.node; {
+		case r.life.dead:
+		case n.paused:
+			n.held = append(n.held, do)
+		default:
+			do()
+		}
+	})
+}
+
+// delay holds back what a slow actor sends.
+func (r *runner) delay(next actor.SenderFunc) actor.SenderFunc {
+	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
+		if r.busy > r.life.node.w.now {
+			r.after(r.busy, func() { next(ctx, target, envelope) })
+			return
+		}
+		next(ctx, target, envelope)
+	}
 }
 
 func (r *runner) push(run func()) {

@@ -108,6 +108,10 @@ func TestFaults(t *testing.T) {
 	w.Network().Heal()
 	w.Network().Link("a", "b", &actortest.Faults{Duplicate: 1})
 	require.Equal(t, 2, ask())
+	w.Network().Link("a", "b", &actortest.Faults{Duplicate: 1, Echo: time.Hour})
+	before := w.Now()
+	require.Equal(t, 2, ask())
+	require.Greater(t, w.Now()-before, time.Second)
 	w.Network().Link("a", "b", nil)
 	w.Network().Each(func(e actortest.Envelope) actortest.Faults {
 		if _, ok := e.Message.(*durationpb.Duration); ok {

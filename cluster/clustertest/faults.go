@@ -44,6 +44,7 @@ var kinds = []kind{
 	{"brown-out", 5 * time.Second, (*Swarm).brownOut},
 	{"lonely leader", 2 * time.Second, (*Swarm).isolate},
 	{"called-back bucket", 2 * time.Second, (*Swarm).callBack},
+	{"echo", 4 * time.Second, (*Swarm).echo},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -141,6 +142,14 @@ func (w *Swarm) isolate() {
 		w.s.Network().Heal()
 		m.at.Clock().Skew(1)
 	})
+}
+
+// echo lets the network repeat much of what replicas and clients say, up to seconds later: time enough to lose an
+// office and to win it again.
+func (w *Swarm) echo() {
+	late := actortest.Faults{Duplicate: 0.2 + 0.5*w.rng.Float64(), Echo: 5 * time.Second}
+	w.s.Network().Each(func(actortest.Envelope) actortest.Faults { return late })
+	w.passing(4*time.Second, func() { w.s.Network().Each(nil) })
 }
 
 func (w *Swarm) lose(how func(*Member)) {
@@ -265,6 +274,7 @@ func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply
 // Heal ends all faults: everybody lives, and everything is as fast and as reliable as it gets.
 func (s *Simulation) Heal() {
 	s.Network().Heal()
+	s.Network().Each(nil)
 	s.Network().Behave(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
 	for _, m := range s.Members {
 		m.slow(nil)

@@ -100,6 +100,7 @@ func (o *Oracle) applied(m *Member, at raftactor.Position, command []byte, reply
 	now := m.cursor[at.Group]
 	if now.index != at.Index {
 		now = cursor{index: at.Index}
+		o.persisted(m, at)
 	}
 	entry := entryAt{at.Group, at.Index}
 	switch sums := o.entries[entry]; {

@@ -8,6 +8,7 @@ import (
 	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor"
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
@@ -214,6 +215,14 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 		}
 	}
 	o.violated("What is committed is durable on a quorum", "n%d calls entry %d of group %d committed", m.number, index, group)
+}
+
+// persisted checks that a replica applies only what its own disk has: what a loss of power takes from the log must not
+// stay in the data.
+func (o *Oracle) persisted(m *Member, at raftactor.Position) {
+	if !holds(persistence.Glance{From: m.disks[0].Synced(), Group: at.Group}, at.Index, at.Term) {
+		o.violated("Only what the own disk has is applied", "n%d applies entry %d of term %d in group %d", m.number, at.Index, at.Term, at.Group)
+	}
 }
 
 // quorum tells whether a quorum has an entry on disk: of the members that a log, which has it as well, says there were

@@ -79,6 +79,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		s.Heal()
 		if s.until(work.Over, healing) && s.until(s.settled, healing) {
 			s.readAll(work)
+			s.alike()
 			r.Operations, r.Unjudged = work.Judge(10 * time.Second)
 		} else if len(s.Oracle.Violations) == 0 {
 			s.Oracle.violated("Liveness", "not healed %v after the last fault: %s", healing, s.ails())
