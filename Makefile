@@ -3,7 +3,8 @@ GO ?= go
 .DEFAULT_GOAL := build
 SEEDS ?= 1..2000
 FOR ?= 5m
-.PHONY: help build setup demo test lint generate drift unit race integration sim mutants fmt clean
+SLICE ?= 1000001..2000000
+.PHONY: help build setup demo test lint generate drift unit race integration sim slice mutants fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +20,7 @@ build: setup ## build bin/eraft
 demo: build ## three nodes, one killed with -9, nothing lost
 	bin/eraft demo
 
-test: setup-test lint drift unit race integration ## set up, lint, and every test
+test: setup-test lint drift unit race slice integration ## set up, lint, and every test
 
 lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); test -z "$$files" || { echo "not gofmt'ed: $$files"; exit 1; }
@@ -39,6 +40,9 @@ unit: ## tests of every package but the clusters
 
 sim: build ## simulated clusters through many seeds: make sim SEEDS=1..20000 FOR=30m
 	bin/eraft sim --seeds $(SEEDS) --for $(FOR) --ledger docs/simulation-ledger.jsonl
+
+slice: build ## three minutes of seeds beyond those of the ledger
+	bin/eraft sim --seeds $(SLICE) --for 3m
 
 race: ## the packages without real remoting, under the race detector
 	$(GO) test -race ./actors ./actors/actortest ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router

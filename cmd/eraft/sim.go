@@ -25,6 +25,7 @@ type simulation struct {
 	output   string
 	ledger   string
 	shrink   bool
+	twice    bool
 	plan     clustertest.Plan
 
 	mu    sync.Mutex
@@ -48,6 +49,10 @@ type ledgerLine struct {
 	Unjudged   int            `json:"histories_unjudged"`
 	Faults     map[string]int `json:"faults"`
 	Violations int            `json:"violations"`
+	Traces     string         `json:"traces"` // one number for everything that happened under all seeds
+	Twice      bool           `json:"twice"`  // each seed was run twice, and did the same
+
+	traces uint64
 }
 
 func simCommand() *cobra.Command {
@@ -67,6 +72,7 @@ func simCommand() *cobra.Command {
 	f.StringSliceVar(&s.plan.Without, "without", nil, "kinds of faults to leave out: "+strings.Join(clustertest.Kinds(), ", "))
 	f.IntVar(&s.parallel, "parallel", runtime.NumCPU(), "seeds at once")
 	f.BoolVar(&s.shrink, "shrink", true, "look for the smallest plan under which a seed still breaks the rule")
+	f.BoolVar(&s.twice, "twice", false, "run each seed twice: both runs must do the same, to the last byte that travels")
 	f.StringVar(&s.ledger, "ledger", "", "append a line of JSON to this file")
 	f.StringVarP(&s.output, "output", "o", "text", "text or json")
 	c.RunE = func(*cobra.Command, []string) error { return s.run() }
@@ -102,7 +108,7 @@ func (s *simulation) run() error {
 	if s.wall > 0 {
 		s.until = began.Add(s.wall)
 	}
-	s.sum = ledgerLine{Commit: commit(), First: s.next, Faults: map[string]int{}}
+	s.sum = ledgerLine{Commit: commit(), First: s.next, Twice: s.twice, Faults: map[string]int{}}
 	var workers sync.WaitGroup
 	for range s.parallel {
 		workers.Go(func() { s.work(began) })
@@ -129,7 +135,14 @@ func (s *simulation) work(began time.Time) {
 		if !ok {
 			return
 		}
-		s.add(clustertest.RunAlone(seed, s.plan), began)
+		r := clustertest.RunAlone(seed, s.plan)
+		if s.twice {
+			if again := clustertest.RunAlone(seed, s.plan); again.Hash != r.Hash || again.Steps != r.Steps {
+				r.Violations = append(r.Violations, fmt.Sprintf("%v: One seed, one run: the trace is %016x after %d steps, and %016x after %d when run again",
+					r.Simulated, r.Hash, r.Steps, again.Hash, again.Steps))
+			}
+		}
+		s.add(r, began)
 	}
 }
 
@@ -143,6 +156,7 @@ func (s *simulation) add(r clustertest.Result, began time.Time) {
 	s.sum.Hours += r.Simulated.Hours()
 	s.sum.Operations += r.Operations
 	s.sum.Snapshots += r.Snapshots
+	s.sum.traces ^= r.Hash * (2*r.Seed + 1) // whatever the order in which seeds end
 	if r.Unjudged {
 		s.sum.Unjudged++
 	}
@@ -160,6 +174,7 @@ func (s *simulation) add(r clustertest.Result, began time.Time) {
 }
 
 func (s *simulation) report() error {
+	s.sum.Traces = fmt.Sprintf("%016x", s.sum.traces)
 	line, err := json.Marshal(s.sum)
 	if err != nil {
 		return err
@@ -174,7 +189,7 @@ func (s *simulation) report() error {
 	} else {
 		fmt.Printf("%d seeds (%d..%d), %.2f hours simulated at %.0f times real time, %d operations judged, %d histories too tangled to judge, %d snapshots\n",
 			s.sum.Seeds, s.sum.First, s.sum.Last, s.sum.Hours, s.sum.Speedup, s.sum.Operations, s.sum.Unjudged, s.sum.Snapshots)
-		fmt.Printf("faults: %v\nviolations: %d\n", s.sum.Faults, s.sum.Violations)
+		fmt.Printf("faults: %v\ntraces: %s\nviolations: %d\n", s.sum.Faults, s.sum.Traces, s.sum.Violations)
 	}
 	for _, bad := range s.bad {
 		s.explain(bad)
