@@ -15,14 +15,17 @@ type cell struct {
 	value string
 }
 
-// register is the model of a key: what each operation does to it, and what it must answer. The outcome of an operation
+// pair is what the two keys of a tag hold: a batch writes both at once, and a scan reads both at once.
+type pair [2]cell
+
+// register is the model of a tag: what each operation does to it, and what it must answer. The outcome of an operation
 // that was not answered may be anything; it may also happen never, which is as good as after everything else.
 var register = porcupine.Model{
 	Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
 		byKey := map[string][]porcupine.Operation{}
 		var order []string
 		for _, op := range ops {
-			key := op.Input.(step).key
+			key := op.Input.(step).tag
 			if byKey[key] == nil {
 				order = append(order, key)
 			}
@@ -34,12 +37,38 @@ var register = porcupine.Model{
 		}
 		return all
 	},
-	Init: func() any { return cell{} },
+	Init: func() any { return pair{} },
 	Step: func(state, in, out any) (bool, any) {
-		after, want := state.(cell).do(in.(step))
+		after, want := state.(pair).do(in.(step))
 		got := out.(outcome)
 		return !got.known || got.agrees(in.(step), want), after
 	},
+}
+
+// do is one operation on a tag: what its keys hold then, and the answer.
+func (p pair) do(s step) (pair, outcome) {
+	switch s.op {
+	case "scan":
+		return p, outcome{known: true, done: true, value: p[0].String() + p[1].String()}
+	case "batch":
+		return pair{{true, s.value}, {true, s.value}}, outcome{known: true, done: true}
+	case "batch if":
+		if !p[0].found {
+			return p, outcome{known: true}
+		}
+		return pair{{true, p[0].value + s.value}, {true, s.value}}, outcome{known: true, done: true}
+	}
+	var o outcome
+	p[s.nth], o = p[s.nth].do(s)
+	return p, o
+}
+
+// String is how a scan shows a key.
+func (c cell) String() string {
+	if !c.found {
+		return ""
+	}
+	return "=" + c.value + ";"
 }
 
 // do is one operation on a key: what it holds then, and the answer.
@@ -87,6 +116,8 @@ func (o outcome) agrees(s step, want outcome) bool {
 	switch s.op {
 	case "get":
 		return o.found == want.found && o.value == want.value
+	case "scan":
+		return o.value == want.value
 	case "append", "incr":
 		return o.number == want.number
 	case "delete":
@@ -114,11 +145,11 @@ func (w *Workload) explain(ops []porcupine.Operation) string {
 			continue
 		}
 		var b strings.Builder
-		b.WriteString("key " + part[0].Input.(step).key)
+		b.WriteString("tag " + part[0].Input.(step).tag)
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 		for _, op := range part {
 			in, out := op.Input.(step), op.Output.(outcome)
-			b.WriteString("\n  " + time.Duration(op.Call).String() + " " + in.op + " " + strconv.Quote(in.value))
+			b.WriteString("\n  " + time.Duration(op.Call).String() + " " + in.op + " " + in.key() + " " + strconv.Quote(in.value))
 			if !out.known {
 				b.WriteString(" unknown")
 				continue

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -164,13 +165,11 @@ func (s *Simulation) ails() string {
 // readAll reads every key that was used, so that nothing acknowledged can be missing unseen.
 func (s *Simulation) readAll(w *Workload) {
 	c := s.Client("reader")
-	keys := make([]string, 0, len(w.keys))
-	for key := range w.keys {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		w.ask(c, step{key: key, op: "get"}, &messages.Get{Key: []byte(key)}, func() {})
+	for _, tag := range slices.Sorted(maps.Keys(w.tags)) {
+		for nth := range 2 {
+			at := step{tag: tag, nth: nth, op: "get"}
+			w.ask(c, at, &messages.Get{Key: []byte(at.key())}, func() {})
+		}
 	}
 	if !s.until(func() bool { return w.open == 0 }, healing) {
 		s.Oracle.violated("Liveness", "a key cannot be read after everything has healed")
