@@ -17,25 +17,20 @@ import (
 // Machine is the state machine of group 0. Its store:
 //
 //	c<version>  a Config; versions are 8 bytes big endian, from 1, without gaps
-//	r<session>  the session's newest command and its Reply, so that a retry is not applied again
+//	r<session>  what the session was answered, so that a retry is not applied again
 type Machine struct {
 	config   *messages.Config // the newest, nil before the birth; never changed once set
-	sessions map[uint64]*messages.Reply
-	order    []uint64 // sessions by last use, oldest first
+	sessions sessions
 }
 
 // New makes a Machine; Open gives it its state.
 func New() *Machine { return &Machine{} }
 
-func configKey(version uint64) []byte  { return binary.BigEndian.AppendUint64([]byte{'c'}, version) }
-func sessionKey(session uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'r'}, session) }
-
-// maxSessions bounds how many askers meta remembers; the one unused longest goes.
-const maxSessions = 1024
+func configKey(version uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'c'}, version) }
 
 // Open implements raftactor.Machine.
 func (m *Machine) Open(store persistence.Reader) error {
-	*m = Machine{sessions: map[uint64]*messages.Reply{}}
+	*m = Machine{}
 	var bad error
 	err := store.Scan([]byte{'c'}, []byte{'d'}, func(key, value []byte) bool {
 		config := new(messages.Config)
@@ -51,27 +46,7 @@ func (m *Machine) Open(store persistence.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read the config chain: %w", err)
 	}
-	return m.openSessions(store)
-}
-
-func (m *Machine) openSessions(store persistence.Reader) error {
-	var bad error
-	used := map[uint64]uint64{}
-	err := store.Scan([]byte{'r'}, []byte{'s'}, func(_, value []byte) bool {
-		if len(value) < 8 {
-			bad = fmt.Errorf("session record is cut off")
-			return false
-		}
-		reply := new(messages.Reply)
-		bad = proto.Unmarshal(value[8:], reply)
-		m.sessions[reply.Session], used[reply.Session] = reply, binary.BigEndian.Uint64(value)
-		m.order = append(m.order, reply.Session)
-		return bad == nil
-	})
-	slices.SortFunc(m.order, func(a, b uint64) int { return int(int64(used[a] - used[b])) })
-	if err == nil {
-		err = bad
-	}
+	m.sessions, err = openSessions(store)
 	return err
 }
 
@@ -89,14 +64,14 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if err := proto.Unmarshal(command, c); err != nil {
 		return nil, fmt.Errorf("config command cannot be read: %w", err)
 	}
-	if known := m.sessions[c.Session]; c.Session != 0 && known != nil && known.Seq == c.Seq {
+	if known := m.sessions.answer(c, m.config); known != nil {
 		return known, nil
 	}
 	reply := &messages.Reply{Session: c.Session, Seq: c.Seq, Meta: &messages.MetaReply{}}
 	if why := Check(m.config, c.GetMeta()); why != nil {
 		reply.Code, reply.Text = why.Code, why.Text
 		reply.Meta.Config = m.config
-		return reply, nil
+		return reply, m.sessions.remember(tx, at, c, reply)
 	}
 	next := change(m.config, c.GetMeta())
 	if next.Change != "" {
@@ -114,27 +89,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if a := c.GetMeta().GetAddNode(); a != nil {
 		reply.Meta.Node = byToken(m.config, a.Token).GetId()
 	}
-	return reply, m.remember(tx, at, reply)
-}
-
-// remember keeps the newest answer of a session, without the config: a retry gets the newest one.
-func (m *Machine) remember(tx persistence.Tx, at persistence.Position, reply *messages.Reply) error {
-	if reply.Session == 0 {
-		return nil
-	}
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(reply)
-	if err != nil {
-		return fmt.Errorf("encode session record: %w", err)
-	}
-	tx.Put(sessionKey(reply.Session), append(binary.BigEndian.AppendUint64(nil, at.Index), body...))
-	m.sessions[reply.Session] = reply
-	m.order = append(slices.DeleteFunc(m.order, func(s uint64) bool { return s == reply.Session }), reply.Session)
-	if len(m.order) > maxSessions {
-		delete(m.sessions, m.order[0])
-		tx.Delete(sessionKey(m.order[0]))
-		m.order = m.order[1:]
-	}
-	return nil
+	return reply, m.sessions.remember(tx, at, c, reply)
 }
 
 // stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;

@@ -222,6 +222,37 @@ func TestMovesAreCalledBackOnce(t *testing.T) {
 	require.Equal(t, messages.Code_CONFLICT, refused.Code, "what nobody ever had cannot go back")
 }
 
+// A network may bring a command again long after its asker has asked for other things, and a restart changes nothing.
+func TestNothingIsAppliedTwice(t *testing.T) {
+	r := grown(t)
+	command := func(seq, acked uint64, c *messages.MetaCommand) *messages.Command {
+		return &messages.Command{Session: 9, Seq: seq, Acked: acked, Op: &messages.Command_Meta{Meta: c}}
+	}
+	replicas := func(nodes ...uint64) *messages.MetaCommand {
+		return &messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: 1, Nodes: nodes}}}
+	}
+	first, second, refused := command(2, 0, replicas(1)), command(1, 0, replicas(2)), command(3, 0, replicas(77))
+	require.Equal(t, messages.Code_OK, r.apply(first).Code)
+	require.Equal(t, messages.Code_OK, r.apply(second).Code, "that an asker's requests overtake each other is no reason to drop one")
+	require.Equal(t, messages.Code_INVALID, r.apply(refused).Code)
+	version := r.config().Version
+	for _, restart := range []bool{false, true} {
+		if restart {
+			r.restart()
+		}
+		again := r.apply(first)
+		require.Equal(t, messages.Code_OK, again.Code)
+		require.Equal(t, version, again.Meta.Config.Version, "with the newest config")
+		require.Equal(t, messages.Code_INVALID, r.apply(refused).Code)
+		require.Equal(t, version, r.config().Version)
+	}
+	require.Equal(t, messages.Code_OK, r.apply(command(4, 4, replicas(2, 1))).Code)
+	late := r.apply(first)
+	require.Equal(t, messages.Code_INVALID, late.Code)
+	require.Contains(t, late.Text, "answered already")
+	require.Equal(t, version+1, r.config().Version)
+}
+
 // Moves that are on their way are not disturbed, whatever is asked.
 func TestOneMoveAtATime(t *testing.T) {
 	r := grown(t)

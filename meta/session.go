@@ -1,0 +1,99 @@
+package meta
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// sessions remember what askers were answered, so that no command is applied twice, however late it comes again.
+type sessions struct {
+	all   map[uint64]*session
+	order []uint64 // by last use, oldest first
+}
+
+// session has the answers, without their configs, that its asker may still be waiting for.
+type session struct {
+	acked   uint64 // below: answered, forgotten
+	replies []*messages.Reply
+}
+
+// maxSessions bounds how many askers meta remembers; the one unused longest goes.
+const maxSessions = 1024
+
+func sessionKey(session uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'r'}, session) }
+
+func openSessions(store persistence.Reader) (sessions, error) {
+	s := sessions{all: map[uint64]*session{}}
+	var bad error
+	used := map[uint64]uint64{}
+	err := store.Scan([]byte{'r'}, []byte{'s'}, func(key, value []byte) bool {
+		if len(value) < 8 || len(key) != 9 {
+			bad = fmt.Errorf("session record is cut off")
+			return false
+		}
+		id, record := binary.BigEndian.Uint64(key[1:]), new(messages.Reply)
+		bad = proto.Unmarshal(value[8:], record)
+		s.all[id], used[id] = &session{record.Seq, record.Parts}, binary.BigEndian.Uint64(value)
+		s.order = append(s.order, id)
+		return bad == nil
+	})
+	slices.SortFunc(s.order, func(a, b uint64) int { return int(int64(used[a] - used[b])) })
+	if err == nil {
+		err = bad
+	}
+	return s, err
+}
+
+// answer to a command that was applied before; nil: it is new.
+func (s *sessions) answer(c *messages.Command, now *messages.Config) *messages.Reply {
+	known := s.all[c.Session]
+	if c.Session == 0 || known == nil {
+		return nil
+	}
+	if c.Seq < known.acked {
+		return &messages.Reply{Session: c.Session, Seq: c.Seq, Code: messages.Code_INVALID, Text: "this request was answered already"}
+	}
+	for _, r := range known.replies {
+		if r.Seq == c.Seq {
+			again := proto.Clone(r).(*messages.Reply)
+			again.Meta.Config = now
+			return again
+		}
+	}
+	return nil
+}
+
+// remember keeps an answer until its asker says that it has it.
+func (s *sessions) remember(tx persistence.Tx, at persistence.Position, c *messages.Command, reply *messages.Reply) error {
+	if c.Session == 0 {
+		return nil
+	}
+	kept := s.all[c.Session]
+	if kept == nil {
+		kept = new(session)
+		s.all[c.Session] = kept
+	}
+	kept.acked = max(kept.acked, c.Acked)
+	kept.replies = slices.DeleteFunc(kept.replies, func(r *messages.Reply) bool { return r.Seq < kept.acked })
+	kept.replies = append(kept.replies, &messages.Reply{
+		Session: reply.Session, Seq: reply.Seq, Code: reply.Code, Text: reply.Text, Meta: &messages.MetaReply{Node: reply.Meta.GetNode()},
+	})
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(&messages.Reply{Seq: kept.acked, Parts: kept.replies})
+	if err != nil {
+		return fmt.Errorf("encode session record: %w", err)
+	}
+	tx.Put(sessionKey(c.Session), append(binary.BigEndian.AppendUint64(nil, at.Index), body...))
+	s.order = append(slices.DeleteFunc(s.order, func(id uint64) bool { return id == c.Session }), c.Session)
+	if len(s.order) > maxSessions {
+		delete(s.all, s.order[0])
+		tx.Delete(sessionKey(s.order[0]))
+		s.order = s.order[1:]
+	}
+	return nil
+}
