@@ -37,12 +37,12 @@ func (c *custody) chain(config *messages.Config) {
 
 // applied sees a command that a group's log has at a place that nobody has applied before, and its answer.
 func (c *custody) applied(o *Oracle, group messages.GroupID, command []byte, reply *messages.Reply, sum uint64) {
-	if group == messages.Meta {
-		c.chain(reply.GetMeta().GetConfig())
-		return
-	}
 	m := new(messages.Command)
 	if proto.Unmarshal(command, m) != nil {
+		return
+	}
+	if group == messages.Meta {
+		c.ordered(o, m, reply)
 		return
 	}
 	if freeze := m.GetShard().GetFreeze(); freeze != nil {
@@ -63,6 +63,25 @@ func (c *custody) applied(o *Oracle, group messages.GroupID, command []byte, rep
 		o.violated("Each request is carried out once", "group %d answers %x/%d in another way than the first time: %v", group, m.Session, m.Seq, reply)
 	}
 	c.done[r] = sum
+}
+
+// ordered sees a command of meta. It makes a config when it is carried out for the first time, and never again.
+func (c *custody) ordered(o *Oracle, m *messages.Command, reply *messages.Reply) {
+	r := request{m.Session, m.Seq}
+	_, again := c.done[r]
+	if c.done[r] = 0; m.Session == 0 {
+		again = false
+	}
+	config := reply.GetMeta().GetConfig()
+	if config.GetVersion() <= o.config.GetVersion() {
+		return
+	}
+	if again {
+		o.violated("Each request is carried out once", "meta makes config %d (%s) of %x/%d, which it has answered before", config.Version, config.Change, m.Session, m.Seq)
+	}
+	o.config = config
+	o.chained(config)
+	c.chain(config)
 }
 
 // given notes that the group before the config of this version uses a bucket no more.

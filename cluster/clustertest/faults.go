@@ -2,13 +2,13 @@ package clustertest
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/persistence/memory"
 )
 
@@ -18,7 +18,9 @@ type Swarm struct {
 	s      *Simulation
 	rng    *rand.Rand
 	until  time.Duration
-	Counts map[string]int // of faults, by kind
+	orders int             // that meta has not answered
+	small  map[uint64]bool // groups that do not have a replica on every node
+	Counts map[string]int  // of faults, by kind
 }
 
 // kind of fault: it begins, and heals by itself. every is its mean distance in time.
@@ -45,6 +47,11 @@ var kinds = []kind{
 	{"lonely leader", 2 * time.Second, (*Swarm).isolate},
 	{"called-back bucket", 2 * time.Second, (*Swarm).callBack},
 	{"echo", 4 * time.Second, (*Swarm).echo},
+	{"full disk", 8 * time.Second, (*Swarm).fullDisk},
+	{"flipped bit", 8 * time.Second, (*Swarm).flipBit},
+	{"transfer", 2 * time.Second, (*Swarm).transfer},
+	{"other replicas", 4 * time.Second, (*Swarm).regroup},
+	{"question to meta", 3 * time.Second, (*Swarm).question},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -59,8 +66,11 @@ func Kinds() []string {
 // Swarm lets faults happen until a time of the World: each run draws which kinds, but for some that are left out, and
 // a network of its own. Every kind has a source of its own, so that leaving one out changes nothing about the others.
 func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
-	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
-	s.Oracle.Expect(func(_ *Member, err error) bool { return errors.Is(err, errSync) })
+	w := &Swarm{s: s, rng: s.source(3), until: until, small: map[uint64]bool{}, Counts: map[string]int{}}
+	s.Oracle.Expect(func(m *Member, err error) bool {
+		corrupt := new(persistence.CorruptError)
+		return errors.Is(err, errSync) || errors.Is(err, memory.ErrFull) || m.damaged && errors.As(err, &corrupt)
+	})
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
 	if w.rng.IntN(4) == 0 {
 		worst *= 15 // replies outlive whoever they were meant for
@@ -195,33 +205,6 @@ func (w *Swarm) pause() {
 	w.passing(2*time.Second, m.at.Resume)
 }
 
-// slowDisk makes every write wait, some of them so long that the disk looks dead.
-func (w *Swarm) slowDisk() {
-	m, worst, rng := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond, w.rng
-	m.slow(func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) })
-	w.passing(4*time.Second, func() { m.slow(nil) })
-}
-
-// slow makes both disks wait before each write, or no longer.
-func (m *Member) slow(delay func() time.Duration) {
-	m.at.Slow("persistence/log", delay)
-	m.at.Slow("persistence/state", delay)
-}
-
-var errSync = errors.New("input/output error (simulated)")
-
-// failSync breaks the disk of the log once: the node must stop, and comes back with what was really there.
-func (w *Swarm) failSync() {
-	m := w.any()
-	log, _ := m.Disks()
-	log.SetFaults(memory.Faults{Sync: func() error { return errSync }})
-	w.passing(2*time.Second, func() {
-		log, _ := m.Disks()
-		log.SetFaults(memory.Faults{})
-		m.Start()
-	})
-}
-
 // How fast clocks get, against real ones.
 const (
 	fastestClock = 1.2
@@ -238,39 +221,6 @@ func (w *Swarm) jump() {
 	w.any().at.Clock().Jump(time.Duration(w.rng.Int64N(int64(time.Hour))) - 30*time.Minute)
 }
 
-// move gives a bucket to another group while clients use it.
-func (w *Swarm) move() {
-	first := uint32(w.rng.IntN(w.s.o.Buckets))
-	last := min(first+uint32(w.rng.IntN(3)), uint32(w.s.o.Buckets)-1)
-	w.give(first, last, uint64(1+w.rng.IntN(w.s.o.Groups)), func(*messages.Reply) {})
-}
-
-// callBack moves a bucket, and a moment later, wherever it is then, back to the group that had it.
-func (w *Swarm) callBack() {
-	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
-	w.give(b, b, uint64(1+w.rng.IntN(w.s.o.Groups)), func(r *messages.Reply) {
-		c := r.GetMeta().GetConfig()
-		if r.Code != messages.Code_OK || !c.OnItsWay(b) || c.Previous[b] == 0 {
-			return
-		}
-		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(300*time.Millisecond))), func() {
-			w.give(b, b, c.Previous[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
-		})
-	})
-}
-
-func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply)) {
-	if w.s.admin == nil {
-		w.s.admin = w.s.Client("admin")
-	}
-	w.s.admin.Ask(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{
-		First: first, Last: last, Group: group,
-	}}}, 0, func(r *messages.Reply) {
-		w.Counts[fmt.Sprintf("move %v", r.Code)]++
-		done(r)
-	})
-}
-
 // Heal ends all faults: everybody lives, and everything is as fast and as reliable as it gets.
 func (s *Simulation) Heal() {
 	s.Network().Heal()
@@ -282,8 +232,7 @@ func (s *Simulation) Heal() {
 		if m.at.Alive() {
 			m.at.Resume()
 		}
-		log, _ := m.Disks()
-		log.SetFaults(memory.Faults{})
+		m.repair()
 		m.Start()
 	}
 }

@@ -22,6 +22,7 @@ type Oracle struct {
 	expected   func(m *Member, err error) bool
 	promises   promises
 	custody    custody
+	config     *messages.Config // the newest that meta has made
 	Violations []string
 	Elections  int
 	Applied    int
@@ -63,13 +64,18 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 	case cluster.Joined:
 		o.know(m)
 	case cluster.ConfigAdopted:
-		if was, ok := o.changes[e.Version]; ok && was != e.Change {
-			o.violated("Config chain is single", "version %d is %q and %q", e.Version, was, e.Change)
-		}
-		o.changes[e.Version] = e.Change
+		o.chained(&messages.Config{Version: e.Version, Change: e.Change})
 	case actors.ActorFailed:
 		o.violated("No actor fails", "n%d: %s: %v", m.number, e.Path, e.Reason)
 	}
+}
+
+// chained checks that there is one config of each version.
+func (o *Oracle) chained(config *messages.Config) {
+	if was, ok := o.changes[config.Version]; ok && was != config.Change {
+		o.violated("Config chain is single", "version %d is %q and %q", config.Version, was, config.Change)
+	}
+	o.changes[config.Version] = config.Change
 }
 
 // leads checks Election Safety (thesis 3.4).

@@ -1,7 +1,9 @@
 package clustertest
 
 import (
+	"fmt"
 	"hash/crc64"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -39,9 +41,9 @@ type (
 // proof is what is known to be committed in a group, and who decides there.
 type proof struct {
 	index uint64
-	terms map[uint64]uint64 // index -> term of what was said to be committed
-	conf  *messages.ConfState
-	upTo  uint64 // conf is the membership at this index
+	terms map[uint64]uint64      // index -> term of what was said to be committed
+	confs [2]*messages.ConfState // the membership, and the one before: a leader may not have applied the change yet
+	upTo  uint64                 // confs are those at this index
 }
 
 // birth is where logs start: behind a state that no quorum has to write, since the config says it.
@@ -206,15 +208,16 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 		if !holds(disk, index, has) {
 			continue
 		}
-		if quorum, conf := o.quorum(p, disk, index, has); quorum {
-			p.index, p.conf, p.upTo = index, conf, index
+		if quorum, confs := o.quorum(p, disk, index, has); quorum {
+			p.index, p.confs, p.upTo = index, confs, index
 			if has != 0 {
 				p.terms[index] = has
 			}
 			return
 		}
 	}
-	o.violated("What is committed is durable on a quorum", "n%d calls entry %d of group %d committed", m.number, index, group)
+	o.violated("What is committed is durable on a quorum", "n%d calls entry %d of group %d committed; known is %d, with members %v; %s",
+		m.number, index, group, p.index, p.confs, o.disks(group, index))
 }
 
 // persisted checks that a replica applies only what its own disk has: what a loss of power takes from the log must not
@@ -225,25 +228,35 @@ func (o *Oracle) persisted(m *Member, at raftactor.Position) {
 	}
 }
 
+// disks says for people what each disk has of an entry.
+func (o *Oracle) disks(group messages.GroupID, index uint64) string {
+	var text []string
+	for _, m := range o.s.Members {
+		disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
+		text = append(text, fmt.Sprintf("n%d: start %v, entry %v", m.number, disk.Start(), disk.Entry(index)))
+	}
+	return strings.Join(text, "; ")
+}
+
 // quorum tells whether a quorum has an entry on disk: of the members that a log, which has it as well, says there were
 // at some time since the entry before that was known to be committed. It also gives the members there are then.
-func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (bool, *messages.ConfState) {
-	conf, from := p.conf, p.upTo
+func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (bool, [2]*messages.ConfState) {
+	confs, from := p.confs, p.upTo
 	if start := disk.Start(); start.GetIndex() > from {
-		conf, from = start.GetConf(), start.GetIndex()
+		confs, from = [2]*messages.ConfState{start.GetConf(), confs[0]}, start.GetIndex()
 	}
-	durable := o.heldByQuorum(disk.Group, conf, index, term)
+	durable := o.heldByQuorum(disk.Group, confs[0], index, term) || o.heldByQuorum(disk.Group, confs[1], index, term)
 	for at := from + 1; at <= index; at++ {
 		e := disk.Entry(at)
 		if e.GetKind() != messages.EntryKind_CONF_CHANGE {
 			continue
 		}
-		if next, err := raft.ApplyConfEntry(conf, e); err == nil {
-			conf = next
-			durable = durable || o.heldByQuorum(disk.Group, conf, index, term)
+		if next, err := raft.ApplyConfEntry(confs[0], e); err == nil {
+			confs = [2]*messages.ConfState{next, confs[0]}
+			durable = durable || o.heldByQuorum(disk.Group, next, index, term)
 		}
 	}
-	return durable, conf
+	return durable, confs
 }
 
 func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, index, term uint64) bool {

@@ -78,7 +78,9 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		faults, work := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think)
 		s.until(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
-		if s.until(work.Over, healing) && s.until(s.settled, healing) {
+		faults.restore()
+		whole := func() bool { return faults.orders+len(faults.small) == 0 && s.settled() }
+		if s.until(work.Over, healing) && s.until(whole, healing) {
 			s.readAll(work)
 			s.alike()
 			r.Operations, r.Unjudged = work.Judge(10 * time.Second)

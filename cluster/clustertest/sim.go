@@ -65,6 +65,7 @@ type Member struct {
 	number  int
 	at      *actortest.Node
 	disks   [2]*memory.Engine // log and state
+	damaged bool              // a bit of the log is read wrong
 	cursor  map[messages.GroupID]cursor
 }
 

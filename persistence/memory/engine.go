@@ -5,7 +5,9 @@ package memory
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -20,6 +22,7 @@ type Engine struct {
 	synced   *tree                // what a power loss cannot take
 	unsynced []*persistence.Batch // since synced, in order
 	faults   Faults
+	rot      map[string]int // key -> bit that is read wrong
 	bytes    int
 	closed   bool
 	broken   bool // a write has failed: nothing more may be written
@@ -53,7 +56,7 @@ func (e *Engine) Crash(rng *rand.Rand) *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	left := &Engine{data: e.synced.Copy()}
+	left := &Engine{data: e.synced.Copy(), rot: maps.Clone(e.rot)}
 	for _, batch := range e.unsynced[:rng.IntN(len(e.unsynced)+1)] {
 		apply(left.data, batch)
 	}
@@ -66,7 +69,7 @@ func (e *Engine) Kill() *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced}
+	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: maps.Clone(e.rot)}
 }
 
 // Synced reads what no loss of power can take any more.
@@ -77,7 +80,7 @@ type synced struct{ e *Engine }
 func (s synced) Get(key []byte) ([]byte, bool, error) {
 	s.e.mu.RLock()
 	defer s.e.mu.RUnlock()
-	return get(s.e.synced, key)
+	return get(s.e.synced, nil, key)
 }
 
 func (s synced) Scan(low, high []byte, visit func(key, value []byte) bool) error {
@@ -94,7 +97,7 @@ func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 	if e.closed {
 		return nil, false, persistence.ErrClosed
 	}
-	return get(e.data, key)
+	return get(e.data, e.rot, key)
 }
 
 // Scan implements persistence.Reader. It sees the engine as it is when it begins.
@@ -114,7 +117,7 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 	if e.closed {
 		return nil, persistence.ErrClosed
 	}
-	return &snapshot{data: e.data.Copy()}, nil
+	return &snapshot{data: e.data.Copy(), rot: maps.Clone(e.rot)}, nil
 }
 
 // Write implements persistence.Engine.
@@ -137,6 +140,9 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 		return err
 	}
 	apply(e.data, kept)
+	if len(e.rot) > 0 {
+		must(kept.Each(rewriting(e.rot)))
+	}
 	e.unsynced = append(e.unsynced, kept)
 	e.bytes += kept.Bytes()
 	if !sync {
@@ -162,19 +168,37 @@ func (e *Engine) refuse(batch *persistence.Batch) error {
 	return nil
 }
 
-// FlipBit damages one stored value, as a bad disk would. It tells whether the key was there.
+// FlipBit damages one stored value, as a bad disk would: until it is written anew, whoever reads it gets it with one
+// bit wrong. It tells whether the key was there.
 func (e *Engine) FlipBit(key []byte, bit int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	value, found := e.data.Get(string(key))
-	if !found || len(value) == 0 {
+	if value, found := e.data.Get(string(key)); !found || len(value) == 0 {
 		return false
 	}
-	damaged := append([]byte(nil), value...)
-	damaged[bit/8%len(damaged)] ^= 1 << (bit % 8)
-	e.data.Set(string(key), damaged)
-	e.synced.Set(string(key), damaged)
+	if e.rot == nil {
+		e.rot = map[string]int{}
+	}
+	e.rot[string(key)] = bit
 	return true
+}
+
+// Repair undoes what FlipBit did, and tells whether there was anything left of it.
+func (e *Engine) Repair() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	rotten := len(e.rot) > 0
+	e.rot = nil
+	return rotten
+}
+
+// rewriting heals what is written anew.
+type rewriting map[string]int
+
+func (r rewriting) Put(key, _ []byte) { delete(r, string(key)) }
+func (r rewriting) Delete(key []byte) { delete(r, string(key)) }
+func (r rewriting) DeleteRange(low, high []byte) {
+	maps.DeleteFunc(r, func(key string, _ int) bool { return key >= string(low) && key < string(high) })
 }
 
 // Close implements persistence.Engine. What was written can still be had from Kill or Crash.
@@ -188,6 +212,7 @@ func (e *Engine) Close() error {
 type snapshot struct {
 	mu   sync.Mutex
 	data *tree
+	rot  map[string]int
 }
 
 func (s *snapshot) view() (*tree, error) {
@@ -204,7 +229,7 @@ func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return get(data, key)
+	return get(data, s.rot, key)
 }
 
 func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) error {
@@ -216,7 +241,7 @@ func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) er
 		if len(high) > 0 && key >= string(high) {
 			return false
 		}
-		return visit([]byte(key), value)
+		return visit([]byte(key), damaged(s.rot, key, value))
 	})
 	return nil
 }
@@ -227,17 +252,31 @@ func (s *snapshot) Close() {
 	s.data = nil
 }
 
-func get(data *tree, key []byte) ([]byte, bool, error) {
+func get(data *tree, rot map[string]int, key []byte) ([]byte, bool, error) {
 	value, found := data.Get(string(key))
 	if !found {
 		return nil, false, nil
 	}
-	return append([]byte{}, value...), true, nil
+	return append([]byte{}, damaged(rot, string(key), value)...), true, nil
+}
+
+func damaged(rot map[string]int, key string, value []byte) []byte {
+	bit, ok := rot[key]
+	if !ok {
+		return value
+	}
+	value = slices.Clone(value)
+	value[bit/8%len(value)] ^= 1 << (bit % 8)
+	return value
 }
 
 // apply writes a batch that Each has already read without fault.
 func apply(data *tree, batch *persistence.Batch) {
-	if err := batch.Each(applying{data}); err != nil {
+	must(batch.Each(applying{data}))
+}
+
+func must(err error) {
+	if err != nil {
 		panic(err) // a Batch that was built record by record cannot be damaged
 	}
 }

@@ -55,6 +55,26 @@ func TestCrashKeepsWhatWasSyncedAndAPrefixOfTheRest(t *testing.T) {
 	require.Greater(t, len(lengths), 3, "crashes must differ")
 }
 
+func TestFlippedBit(t *testing.T) {
+	e := memory.New()
+	require.False(t, e.FlipBit([]byte("a"), 3))
+	require.NoError(t, e.Write(one("a"), true))
+	require.True(t, e.FlipBit([]byte("a"), 3))
+	for _, left := range []*memory.Engine{e.Kill(), e.Crash(rand.New(rand.NewPCG(1, 1)))} {
+		v, _, err := left.Get([]byte("a"))
+		require.NoError(t, err)
+		require.Equal(t, "i", string(v))
+		v, _, err = left.Synced().Get([]byte("a"))
+		require.NoError(t, err)
+		require.Equal(t, "a", string(v), "what was synced is still there, only read wrong")
+		require.NoError(t, left.Write(one("a"), false))
+		require.False(t, left.Repair(), "written anew")
+		v, _, err = left.Get([]byte("a"))
+		require.NoError(t, err)
+		require.Equal(t, "a", string(v))
+	}
+}
+
 func TestFaults(t *testing.T) {
 	boom := errors.New("boom")
 	e := memory.New()

@@ -1,0 +1,134 @@
+package clustertest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/router"
+)
+
+// order asks meta for something, as an operator does.
+func (w *Swarm) order(op proto.Message, done func(*messages.Reply)) {
+	if w.s.admin == nil {
+		w.s.admin = w.s.Client("admin")
+	}
+	w.orders++
+	w.s.admin.Ask(op, router.DefaultTimeout, func(r *messages.Reply) {
+		w.orders--
+		done(r)
+	})
+}
+
+// move gives a few buckets to another group while clients use them.
+func (w *Swarm) move() {
+	first := uint32(w.rng.IntN(w.s.o.Buckets))
+	last := min(first+uint32(w.rng.IntN(3)), uint32(w.s.o.Buckets)-1)
+	w.give(first, last, uint64(1+w.rng.IntN(w.s.o.Groups)), func(*messages.Reply) {})
+}
+
+// callBack moves a bucket, and a moment later, wherever it is then, back to the group that had it.
+func (w *Swarm) callBack() {
+	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
+	w.give(b, b, uint64(1+w.rng.IntN(w.s.o.Groups)), func(r *messages.Reply) {
+		c := r.GetMeta().GetConfig()
+		if r.Code != messages.Code_OK || !c.OnItsWay(b) || c.Previous[b] == 0 {
+			return
+		}
+		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(300*time.Millisecond))), func() {
+			w.give(b, b, c.Previous[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
+		})
+	})
+}
+
+func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply)) {
+	w.order(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: group}}}, func(r *messages.Reply) {
+		w.Counts[fmt.Sprintf("move %v", r.Code)]++
+		done(r)
+	})
+}
+
+// transfer tells the leader of a group to hand over, to whom it likes or to somebody.
+func (w *Swarm) transfer() {
+	group := messages.GroupID(w.rng.IntN(w.s.o.Groups + 1))
+	to := messages.NodeID(w.rng.IntN(len(w.s.Members) + 1))
+	if m := w.s.Oracle.newest[group]; m != nil && m.Node != nil {
+		m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.PeerPath(group)), raftactor.Transfer{To: to})
+	}
+}
+
+// regroup changes which nodes have a replica of a group: at least one of those that have one, and others.
+func (w *Swarm) regroup() {
+	config := w.s.Oracle.config
+	group := config.GetGroups()[w.rng.IntN(len(config.GetGroups()))]
+	nodes := w.s.nodes()
+	w.rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	w.small[group.Id] = true
+	w.replicas(group.Id, nodes[:1+w.rng.IntN(len(nodes))], func(r *messages.Reply) { w.Counts[fmt.Sprintf("replicas %v", r.Code)]++ })
+}
+
+func (w *Swarm) replicas(group uint64, nodes []uint64, done func(*messages.Reply)) {
+	w.order(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: group, Nodes: nodes}}}, done)
+}
+
+// nodes are the ids of all nodes that are in the cluster.
+func (s *Simulation) nodes() []uint64 {
+	var all []uint64
+	for _, n := range s.Oracle.config.GetNodes() {
+		if !n.Removed {
+			all = append(all, n.Id)
+		}
+	}
+	return all
+}
+
+// restore gives every group a replica on every node again, when nobody can want something else any more. It is for the
+// time without faults.
+func (w *Swarm) restore() {
+	if w.orders > 0 {
+		w.s.At(w.s.Now()+100*time.Millisecond, w.restore)
+		return
+	}
+	for _, g := range w.s.Oracle.config.GetGroups() {
+		if w.small[g.Id] {
+			w.whole(g.Id)
+		}
+	}
+}
+
+func (w *Swarm) whole(group uint64) {
+	w.replicas(group, w.s.nodes(), func(r *messages.Reply) {
+		if r.Code == messages.Code_OK {
+			delete(w.small, group)
+			return
+		}
+		w.s.At(w.s.Now()+100*time.Millisecond, func() { w.whole(group) })
+	})
+}
+
+// question asks meta for a config, for the chain or for a plan: the answer must be what the chain says.
+func (w *Swarm) question() {
+	version := uint64(0)
+	if newest := w.s.Oracle.config.GetVersion(); newest > 0 {
+		version = w.rng.Uint64N(newest + 1)
+	}
+	q := &messages.MetaQuery{Op: &messages.MetaQuery_Show{Show: version}}
+	switch w.rng.IntN(4) {
+	case 0:
+		q.Op = &messages.MetaQuery_Log{Log: &messages.ConfigLog{From: version}}
+	case 1:
+		q.Op = &messages.MetaQuery_Rebalance{Rebalance: true}
+	}
+	w.order(q, func(r *messages.Reply) {
+		w.Counts[fmt.Sprintf("answer of meta %v", r.Code)]++
+		for _, config := range append(r.GetMeta().GetConfigs(), r.GetMeta().GetConfig()) {
+			if config != nil {
+				w.s.Oracle.chained(config)
+			}
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package clustertest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/eraft-io/eraft/persistence/memory"
+)
+
+// slowDisk makes every write wait, some of them so long that the disk looks dead.
+func (w *Swarm) slowDisk() {
+	m, worst, rng := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond, w.rng
+	m.slow(func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) })
+	w.passing(4*time.Second, func() { m.slow(nil) })
+}
+
+// slow makes both disks wait before each write, or no longer.
+func (m *Member) slow(delay func() time.Duration) {
+	m.at.Slow("persistence/log", delay)
+	m.at.Slow("persistence/state", delay)
+}
+
+var errSync = errors.New("input/output error (simulated)")
+
+// failSync breaks the disk of the log once: the node must stop, and comes back with what was really there.
+func (w *Swarm) failSync() {
+	m := w.any()
+	log, _ := m.Disks()
+	log.SetFaults(memory.Faults{Sync: func() error { return errSync }})
+	w.passing(2*time.Second, func() {
+		m.repair()
+		m.Start()
+	})
+}
+
+// fullDisk lets one of the two disks take no more: the node must stop, and comes back when there is room again.
+func (w *Swarm) fullDisk() {
+	m := w.any()
+	m.disks[w.rng.IntN(2)].SetFaults(memory.Faults{Limit: 1})
+	w.passing(2*time.Second, func() {
+		m.repair()
+		m.Start()
+	})
+}
+
+// flipBit loses power, and one bit of what the disk of the log has is read wrong from then on: the node must find that
+// when it starts, and must not run.
+func (w *Swarm) flipBit() {
+	m := w.any()
+	m.Crash()
+	var keys [][]byte
+	err := m.disks[0].Scan(nil, nil, func(key, _ []byte) bool {
+		keys = append(keys, key)
+		return true
+	})
+	if err != nil || len(keys) == 0 {
+		m.Start()
+		return
+	}
+	m.disks[0].FlipBit(keys[w.rng.IntN(len(keys))], w.rng.IntN(1<<12))
+	m.damaged = true
+	w.passing(time.Second, m.Start)
+	w.passing(4*time.Second, func() {
+		if m.repair(); m.Node == nil {
+			m.Start()
+		}
+	})
+}
+
+// repair ends all that is wrong with the disks of a node. One that has run on a damaged log has broken a rule.
+func (m *Member) repair() {
+	for _, disk := range m.disks {
+		disk.SetFaults(memory.Faults{})
+		if disk.Repair() && m.Node != nil && m.Node.Ready() {
+			m.s.Oracle.violated("Damage is found", "n%d serves although its disk has a flipped bit", m.number)
+		}
+	}
+	m.damaged = false
+}
