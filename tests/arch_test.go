@@ -41,7 +41,8 @@ var arrows = map[string][]string{
 		"meta", "shardkv", "router", "router/gateway", "client", "cluster/console",
 	},
 	"cluster/clustertest": {
-		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "router", "cluster", "client",
+		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "raftactor/raft",
+		"router", "cluster", "client",
 	},
 	"cmd/eraft":     {"messages", "client", "cluster", "cluster/clustertest", "meta"},
 	"tests":         {"cluster", "client"},
