@@ -110,18 +110,15 @@ func (w *Swarm) whole(group uint64) {
 	})
 }
 
-// question asks meta for a config, for the chain or for a plan: the answer must be what the chain says.
+// question asks meta for a config, or for the chain: the answer must be what the chain says.
 func (w *Swarm) question() {
 	version := uint64(0)
 	if newest := w.s.Oracle.config.GetVersion(); newest > 0 {
 		version = w.rng.Uint64N(newest + 1)
 	}
 	q := &messages.MetaQuery{Op: &messages.MetaQuery_Show{Show: version}}
-	switch w.rng.IntN(4) {
-	case 0:
+	if w.rng.IntN(4) == 0 {
 		q.Op = &messages.MetaQuery_Log{Log: &messages.ConfigLog{From: version}}
-	case 1:
-		q.Op = &messages.MetaQuery_Rebalance{Rebalance: true}
 	}
 	w.order(q, func(r *messages.Reply) {
 		w.Counts[fmt.Sprintf("answer of meta %v", r.Code)]++

@@ -3,6 +3,7 @@ package clustertest
 import (
 	"fmt"
 	"hash/crc64"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -284,7 +285,7 @@ func (o *Oracle) elected(m *Member, group messages.GroupID, term uint64) {
 // asked notes what is committed when a read leaves its client for the first time.
 func (o *Oracle) asked(m *messages.Requests) {
 	for _, asker := range m.Askers {
-		for _, query := range asker.Queries {
+		for _, query := range slices.Concat(asker.Queries, asker.ReplicaQueries) {
 			session, seq := messages.Ident(query)
 			q := question{m.Group, session, seq}
 			if _, again := o.promises.questions[q]; !again && session != 0 {
