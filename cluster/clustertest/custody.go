@@ -45,10 +45,8 @@ func (c *custody) applied(o *Oracle, group messages.GroupID, command []byte, rep
 		c.ordered(o, m, reply)
 		return
 	}
-	if freeze := m.GetShard().GetFreeze(); freeze != nil {
-		for _, id := range freeze.Buckets {
-			c.given(id, freeze.ConfigVersion)
-		}
+	if pull := m.GetShard().GetFreeze().GetPull(); pull != nil && !reply.GetChunk().GetNotReady() {
+		c.given(pull.Bucket, pull.ConfigVersion)
 	}
 	key := keyOf(m)
 	if key == nil || reply.GetCode() != messages.Code_OK && reply.GetCode() != messages.Code_CONFLICT {
