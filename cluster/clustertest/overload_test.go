@@ -38,7 +38,7 @@ func TestOverloadIsRefusedNotKept(t *testing.T) {
 // A leader that is slow is asked again and again, but each command goes through its log once: otherwise load would make
 // more load.
 func TestRetriesDoNotFillTheLog(t *testing.T) {
-	s := clustertest.Sim(t, 2, clustertest.Options{Groups: 1, Limits: raftactor.Limits{EntryBytes: 8 << 10}})
+	s := clustertest.Sim(t, 2, clustertest.Options{Groups: 1, Limits: raftactor.Limits{EntryBytes: 8 << 10, StallTicks: 1000}})
 	require.True(t, s.RunUntil(s.Ready, time.Minute))
 	commit := func() uint64 {
 		var status struct {
