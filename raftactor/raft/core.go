@@ -152,7 +152,7 @@ func New(cfg Config, boot Boot) (*Core, error) {
 		}
 		c.conf = conf
 	}
-	c.out.saved = messages.HardState{Term: hard.GetTerm(), Vote: hard.GetVote()}
+	c.out.saved = saved{Term: hard.GetTerm(), Vote: hard.GetVote()}
 	c.out.durableTerm = hard.GetTerm()
 	c.bindRestarted()
 	c.become(Follower, c.term, 0)

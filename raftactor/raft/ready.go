@@ -42,7 +42,7 @@ type outputs struct {
 	reads     []ReadResult
 	snapshots []uint64
 
-	saved     messages.HardState // as last handed out
+	saved     saved // of the hard state, as last handed out
 	truncate  uint64
 	restore   *messages.SnapshotMeta
 	restoring bool // until the restored state is applied
@@ -53,6 +53,8 @@ type outputs struct {
 
 	durableTerm uint64
 }
+
+type saved struct{ Term, Vote, Commit uint64 }
 
 // step is what becomes true when a Persist is durable.
 type step struct {
