@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/messages"
@@ -101,15 +100,6 @@ func (r *remote) changed(config *messages.Config, err error) error {
 		return printConfig(config)
 	}
 	fmt.Printf("config %d\n", config.GetVersion())
-	return nil
-}
-
-func printConfig(config *messages.Config) error {
-	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(config)
-	if err != nil {
-		return err
-	}
-	fmt.Println(string(body))
 	return nil
 }
 

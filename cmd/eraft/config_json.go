@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// configView is a config as JSON: as in the status, ids and versions are numbers; what is a name is text, and so is what
+// does not fit into a JSON number.
+type configView struct {
+	*messages.Config
+	ClusterID string     `json:"cluster_id"`
+	Placement string     `json:"placement"`
+	Nodes     []nodeView `json:"nodes"`
+}
+
+type nodeView struct {
+	*messages.Node
+	State string `json:"state"`
+	Token string `json:"token,omitempty"`
+}
+
+func viewOf(c *messages.Config) configView {
+	v := configView{
+		Config: c, ClusterID: fmt.Sprintf("%016x", c.GetClusterId()), Placement: strings.ToLower(c.GetPlacement().String()),
+		Nodes: []nodeView{},
+	}
+	for _, n := range c.GetNodes() {
+		v.Nodes = append(v.Nodes, nodeView{Node: n, State: strings.ToLower(n.GetState().String()), Token: fmt.Sprintf("%016x", n.GetToken())})
+	}
+	return v
+}
+
+func printConfig(config *messages.Config) error {
+	return json.NewEncoder(os.Stdout).Encode(viewOf(config))
+}
