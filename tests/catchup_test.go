@@ -24,7 +24,9 @@ func (p *processes) indexes(i int) map[uint64]uint64 {
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
 	require.NoError(p.t, err)
-	var status struct{ Groups []struct{ ID, Commit, Applied uint64 } }
+	var status struct {
+		Groups []struct{ ID, Commit, Applied uint64 }
+	}
 	require.NoError(p.t, json.Unmarshal(body, &status))
 	at := map[uint64]uint64{}
 	for _, g := range status.Groups {
