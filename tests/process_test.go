@@ -17,10 +17,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/client"
+	"github.com/eraft-io/eraft/cluster/clustertest"
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -147,129 +148,44 @@ func (p *processes) ready() {
 	}
 }
 
-// history is what concurrent clients saw of a few registers, for porcupine.
-type history struct {
-	mu    sync.Mutex
-	began time.Time
-	ops   []porcupine.Operation
-	acked map[string]int // key -> appends acknowledged
-}
-
-type input struct {
-	key   string
-	value string // "" reads
-}
-
-type output struct {
-	value string
-	maybe bool // the write may have taken effect, any time later
-}
-
-// registers is the model: one register per key. A write whose outcome is not known may happen at any time or never.
-var registers = porcupine.Model{
-	Partition: func(ops []porcupine.Operation) [][]porcupine.Operation {
-		byKey := map[string][]porcupine.Operation{}
-		for _, op := range ops {
-			k := op.Input.(input).key
-			byKey[k] = append(byKey[k], op)
-		}
-		var all [][]porcupine.Operation
-		for _, part := range byKey {
-			all = append(all, part)
-		}
-		return all
-	},
-	Init: func() any { return "" },
-	Step: func(state, in, out any) (bool, any) {
-		if v := in.(input).value; v != "" {
-			return true, v
-		}
-		return out.(output).value == state.(string), state
-	},
-}
-
-// load lets clients write and read until the context ends. Each write has a value of its own, and each client also
-// appends to a key of its own: every acknowledged append must be there exactly once, in order.
-func (h *history) load(ctx context.Context, t *testing.T, c *client.Client, worker int) {
-	rng, n := rand.New(rand.NewPCG(uint64(worker), 3)), 0
-	own := fmt.Sprintf("own-%d", worker)
-	for ctx.Err() == nil {
-		n++
-		key := fmt.Sprintf("reg-%d", rng.IntN(6))
-		call := time.Since(h.began).Nanoseconds()
-		switch rng.IntN(3) {
-		case 0:
-			value := fmt.Sprintf("%d/%d", worker, n)
-			_, err := c.Put(context.Background(), []byte(key), []byte(value))
-			h.record(worker, input{key, value}, output{}, call, err)
-		case 1:
-			v, _, err := c.Get(context.Background(), []byte(key))
-			if err == nil {
-				h.record(worker, input{key: key}, output{value: string(v.Data)}, call, nil)
-			}
-		default:
-			h.mu.Lock()
-			seq := h.acked[own]
-			h.mu.Unlock()
-			_, err := c.Append(context.Background(), []byte(own), fmt.Appendf(nil, "%d,", seq))
-			if err != nil {
-				t.Errorf("append by %d: %v", worker, err) // within its deadline a session retries over any one crash
-				return
-			}
-			h.mu.Lock()
-			h.acked[own]++
-			h.mu.Unlock()
-		}
-	}
-}
-
-func (h *history) record(worker int, in input, out output, call int64, err error) {
-	end := time.Since(h.began).Nanoseconds()
-	if err != nil {
-		if !errors.Is(err, client.ErrUncertain) {
-			return // known to be not applied
-		}
-		end, out.maybe = int64(1)<<60, true
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ops = append(h.ops, porcupine.Operation{ClientId: worker + len(h.ops)*64, Input: in, Call: call, Output: out, Return: end})
-}
-
-func (h *history) judge(t *testing.T, c *client.Client) {
-	t.Helper()
-	require.NotEmpty(t, h.ops)
-	result := porcupine.CheckOperationsTimeout(registers, h.ops, 60*time.Second)
-	require.Equal(t, porcupine.Ok, result, "%d operations are not linearizable", len(h.ops))
-	for key, n := range h.acked {
-		v, _, err := c.Get(t.Context(), []byte(key))
-		require.NoError(t, err)
-		want := ""
-		for i := range n {
-			want += fmt.Sprintf("%d,", i)
-		}
-		require.Equal(t, want, string(v.Data), "acknowledged appends of %s", key)
-	}
-	t.Logf("%d operations linearizable, appends of %d clients exactly once", len(h.ops), len(h.acked))
-}
-
 // underLoad runs disturb while clients work, and judges what they saw.
 func underLoad(t *testing.T, p *processes, disturb func()) {
 	c, err := client.Connect(t.Context(), client.Config{Seeds: p.seeds, Timeout: 25 * time.Second})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
-	h := &history{began: time.Now(), acked: map[string]int{}}
+	began := time.Now()
+	h := clustertest.NewHistory(rand.New(rand.NewPCG(1, 3)), 256, func() time.Duration { return time.Since(began) })
+	do := func(id int, op proto.Message) {
+		r, err := c.Do(context.Background(), op)
+		if err := h.Answer(id, r); err != nil {
+			t.Error(err)
+		}
+		if err != nil && !errors.Is(err, client.ErrConflict) {
+			t.Errorf("%T: %v", op, err) // within its deadline a session retries over any crash
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for w := range 8 {
-		wg.Go(func() { h.load(ctx, t, c, w) })
+	for range 8 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				do(h.Next())
+			}
+		})
 	}
 	time.Sleep(time.Second)
 	disturb()
 	time.Sleep(2 * time.Second)
 	cancel()
 	wg.Wait()
-	h.judge(t, c)
+	for id, op := range h.EveryKey(messages.ReadFrom_LEADER) {
+		do(id, op)
+	}
+	judged, tangled, violation := h.Judge(60 * time.Second)
+	require.Empty(t, violation)
+	require.False(t, tangled)
+	require.Positive(t, judged)
+	t.Logf("%d operations linearizable", judged)
 }
 
 func TestKillLeadersUnderLoad(t *testing.T) {

@@ -126,20 +126,8 @@ func (o outcome) agrees(s step, want outcome) bool {
 	return true
 }
 
-// Judge holds the history against the model. A history that cannot be judged in time is no violation; unjudged says so.
-func (w *Workload) Judge(patience time.Duration) (judged int, unjudged bool) {
-	ops := slices.DeleteFunc(slices.Clone(w.ops), func(op porcupine.Operation) bool { return op.Input == nil })
-	switch porcupine.CheckOperationsTimeout(register, ops, patience) {
-	case porcupine.Illegal:
-		w.s.Oracle.violated("Linearizability", "%s", w.explain(ops))
-	case porcupine.Unknown:
-		return 0, true
-	}
-	return len(ops), false
-}
-
 // explain names the first key whose history cannot be.
-func (w *Workload) explain(ops []porcupine.Operation) string {
+func explain(ops []porcupine.Operation) string {
 	for _, part := range register.Partition(ops) {
 		if porcupine.CheckOperationsTimeout(register, part, time.Second) != porcupine.Illegal {
 			continue

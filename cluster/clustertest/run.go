@@ -2,7 +2,6 @@ package clustertest
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -83,11 +82,14 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		if s.until(work.Over, healing) && s.until(whole, healing) {
 			s.readAll(work)
 			s.alike()
-			r.Operations, r.Unjudged = work.Judge(10 * time.Second)
+			violation := ""
+			if r.Operations, r.Unjudged, violation = work.Judge(10 * time.Second); violation != "" {
+				s.Oracle.violated("Linearizability", "%s", violation)
+			}
 		} else if len(s.Oracle.Violations) == 0 {
 			s.Oracle.violated("Liveness", "not healed %v after the last fault: %s", healing, s.ails())
 		}
-		r.Faults, r.Unknown = faults.Counts, work.Unknown
+		r.Faults, r.Unknown = faults.Counts, work.unknown
 	} else if len(s.Oracle.Violations) == 0 {
 		s.Oracle.violated("Liveness", "not born in %v: %s", healing, s.ails())
 	}
@@ -167,11 +169,8 @@ func (s *Simulation) ails() string {
 // readAll reads every key that was used, so that nothing acknowledged can be missing unseen.
 func (s *Simulation) readAll(w *Workload) {
 	c := s.Client("reader")
-	for _, tag := range slices.Sorted(maps.Keys(w.tags)) {
-		for nth := range 2 {
-			at := step{tag: tag, nth: nth, op: "get"}
-			w.ask(c, at, &messages.Get{Key: []byte(at.key())}, func() {})
-		}
+	for id, op := range w.EveryKey(messages.ReadFrom_LEADER) {
+		w.send(c, id, op, func() {})
 	}
 	if !s.until(func() bool { return w.open == 0 }, healing) {
 		s.Oracle.violated("Liveness", "a key cannot be read after everything has healed")
