@@ -159,7 +159,7 @@ func (w *world) check(all bool) {
 }
 
 func TestHandOverByLeadersThatLag(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			for range 150 {

@@ -20,14 +20,18 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// bench is a closed loop: every client asks, waits for the answer, and asks again.
+// bench is a closed loop: every client asks, waits for the answer, and asks again. With a rate it is an open one: every
+// client asks when it is due, and its latency counts from then, so one long answer counts for all that had to wait for it.
 type bench struct {
 	Target    string        `json:"target"`
 	Op        string        `json:"op"`
 	Clients   int           `json:"clients"`
+	Rate      int           `json:"rate,omitempty"` // operations per second of all clients together; 0: a closed loop
 	ValueSize int           `json:"value_size"`
 	Keys      int           `json:"keys"`
+	Tag       string        `json:"tag,omitempty"` // of all keys, which are in one bucket then
 	Duration  time.Duration `json:"-"`
+	filled    bool          // write every key once before
 	endpoints []string
 	output    string
 }
@@ -41,14 +45,17 @@ type target interface {
 
 func benchCommand() *cobra.Command {
 	b := &bench{}
-	c := &cobra.Command{Use: "bench", Short: "Measure a running cluster with a closed loop of clients", Args: exactly(0, 0, "no arguments")}
+	c := &cobra.Command{Use: "bench", Short: "Measure a running cluster with many clients", Args: exactly(0, 0, "no arguments")}
 	f := c.Flags()
 	f.StringVar(&b.Target, "target", "eraft", "eraft (Go client), resp, or etcd")
 	f.StringSliceVar(&b.endpoints, "endpoints", nil, "host:port of its nodes (default ERAFT_SEEDS)")
 	f.StringVar(&b.Op, "op", "put", "put or get")
 	f.IntVar(&b.Clients, "clients", 64, "how many ask at once")
 	f.IntVar(&b.ValueSize, "value-size", 256, "bytes of a value")
+	f.IntVar(&b.Rate, "rate", 0, "operations per second of all clients together (default: as many as are answered)")
 	f.IntVar(&b.Keys, "keys", 10000, "different keys")
+	f.StringVar(&b.Tag, "tag", "", "put all keys into the bucket of this {tag}")
+	f.BoolVar(&b.filled, "fill", false, "write every key once before (--op get always does)")
 	f.DurationVar(&b.Duration, "duration", 10*time.Second, "how long")
 	f.StringVarP(&b.output, "output", "o", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -62,6 +69,8 @@ func benchCommand() *cobra.Command {
 			return usageError{errors.New("no cluster is named: say --endpoints host:port,…")}
 		case b.Op != "put" && b.Op != "get":
 			return usageError{fmt.Errorf("--op is put or get, not %q", b.Op)}
+		case b.Rate < 0 || strings.ContainsAny(b.Tag, "{}"):
+			return usageError{errors.New("--rate must not be below 0, and --tag has no braces")}
 		case b.Clients < 1 || b.ValueSize < 0 || b.ValueSize > messages.MaxValueBytes || b.Keys < 1 || b.Duration <= 0:
 			return usageError{errors.New("--clients, --keys and --duration must be above 0, --value-size 0 to 1 MiB")}
 		}
@@ -130,7 +139,7 @@ func (b *bench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.Op == "get" {
+	if b.filled || b.Op == "get" {
 		if err := b.fill(ctx, targets); err != nil {
 			return errors.Join(err, closeAll())
 		}
@@ -146,7 +155,7 @@ func (b *bench) fill(ctx context.Context, targets []target) error {
 	for w, t := range targets {
 		wg.Go(func() {
 			for k := w; k < b.Keys && problems[w] == nil; k += len(targets) {
-				problems[w] = t.put(ctx, key(k), value)
+				problems[w] = t.put(ctx, b.key(k), value)
 			}
 		})
 	}
@@ -154,7 +163,22 @@ func (b *bench) fill(ctx context.Context, targets []target) error {
 	return errors.Join(problems...)
 }
 
-func key(k int) string { return fmt.Sprintf("bench/%010d", k) }
+func (b *bench) key(k int) string {
+	if b.Tag != "" {
+		return fmt.Sprintf("{%s}%010d", b.Tag, k)
+	}
+	return fmt.Sprintf("bench/%010d", k)
+}
+
+// due waits until a client may ask for the nth time, and gives the time from which its answer counts.
+func (b *bench) due(began time.Time, client, nth int) time.Time {
+	if b.Rate == 0 {
+		return time.Now()
+	}
+	at := began.Add(time.Duration(nth*b.Clients+client) * time.Second / time.Duration(b.Rate))
+	<-time.After(time.Until(at))
+	return at
+}
 
 func (b *bench) measure(ctx context.Context, targets []target) report {
 	total := hdrhistogram.New(1, 60_000_000, 3) // microseconds
@@ -166,8 +190,8 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 		wg.Go(func() {
 			mine, failed := hdrhistogram.New(1, 60_000_000, 3), map[string]int64{}
 			rng, value := rand.New(rand.NewPCG(uint64(w), 1)), make([]byte, b.ValueSize)
-			for time.Since(began) < b.Duration && ctx.Err() == nil {
-				start, k := time.Now(), key(rng.IntN(b.Keys))
+			for nth := 0; time.Since(began) < b.Duration && ctx.Err() == nil; nth++ {
+				start, k := b.due(began, w, nth), b.key(rng.IntN(b.Keys))
 				err := error(nil)
 				if b.Op == "put" {
 					err = t.put(ctx, k, value)

@@ -45,6 +45,8 @@ func TestUsage(t *testing.T) {
 		{`--output is text or json, not "xml"`, append([]string{"get", "k", "-o", "xml"}, nobody...)},
 		{`--output is text or json, not "xml"`, []string{"bench", "-o", "xml", "--endpoints", "127.0.0.1:1"}},
 		{"--target is eraft, resp or etcd", []string{"bench", "--target", "x", "--endpoints", "127.0.0.1:1"}},
+		{"--tag has no braces", []string{"bench", "--tag", "{x}", "--endpoints", "127.0.0.1:1"}},
+		{"--rate must not be below 0", []string{"bench", "--rate", "-1", "--endpoints", "127.0.0.1:1"}},
 		{"--op is put or get", []string{"bench", "--op", "x", "--endpoints", "127.0.0.1:1"}},
 		{"no data directory is set", []string{"server"}},
 		{"has no port from 0 to 65535", []string{"server", "--data", "x", "--listen", "127.0.0.1:70000"}},
