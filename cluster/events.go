@@ -28,12 +28,21 @@ type ConfigAdopted struct {
 	Change  string
 }
 
+// BucketArrived tells that a group which this node leads serves a bucket that another group gave to it.
+type BucketArrived struct {
+	Bucket        uint32
+	Group, From   messages.GroupID
+	ConfigVersion uint64
+	Chunks, Bytes uint64 // that came before the last chunk
+}
+
 // Stopped tells that the node stops by itself, and why.
 type Stopped struct{ Reason error }
 
 func (Joined) EventName() string        { return "joined" }
 func (JoinRefused) EventName() string   { return "join refused" }
 func (ConfigAdopted) EventName() string { return "config adopted" }
+func (BucketArrived) EventName() string { return "bucket arrived" }
 func (Stopped) EventName() string       { return "node stopped" }
 
 // logEvents is the one place where events become log lines: the name is the message, the fields are the keys.

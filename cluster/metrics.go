@@ -20,6 +20,7 @@ type metrics struct {
 	sync     prometheus.Histogram
 	saves    prometheus.Histogram
 	bytes    prometheus.Counter
+	copied   prometheus.Counter
 	replica  *prometheus.Desc
 	leads    *prometheus.Desc
 }
@@ -42,10 +43,11 @@ func newMetrics(n *node) *metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		bytes:   prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
+		copied:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_hand_over_bytes_total", Help: "Bytes of buckets that came to groups that this node leads."}),
 		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
 		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
 	}
-	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m,
+	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m.copied, m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -57,6 +59,9 @@ func (m *metrics) Event(e actors.Event) { m.events.WithLabelValues(e.EventName()
 func (m *metrics) Command(name string, ok bool) {
 	m.commands.WithLabelValues(name, strconv.FormatBool(ok)).Inc()
 }
+
+// Copied notes one chunk of a bucket that came.
+func (m *metrics) Copied(bytes int) { m.copied.Add(float64(bytes)) }
 
 // Sync notes one engine write of the Writer.
 func (m *metrics) Sync(bytes, saves int, synced bool, took time.Duration) {

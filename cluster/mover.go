@@ -78,8 +78,7 @@ func (m *Mover) Receive(ctx actor.Context) {
 		m.config = msg.config
 		m.walk()
 	case *shardkv.View:
-		m.view = msg
-		m.walk()
+		m.onView(msg)
 	case stroll:
 		m.walk()
 	case told:
@@ -89,6 +88,19 @@ func (m *Mover) Receive(ctx actor.Context) {
 			m.onReply(msg.FromGroup, msg.FromNode, r)
 		}
 	}
+}
+
+func (m *Mover) onView(next *shardkv.View) {
+	before := m.view
+	m.view = next
+	if before != nil && m.n.board.leads(m.group) {
+		for _, t := range before.Transits {
+			if now := next.Find(t.Bucket); t.State == shardkv.Installing && now.State == shardkv.Serving {
+				m.n.system.Events(BucketArrived{t.Bucket, m.group, messages.GroupID(t.Other), t.ConfigVersion, t.NextChunk, t.Bytes})
+			}
+		}
+	}
+	m.walk()
 }
 
 // walk takes the next steps.
@@ -215,6 +227,7 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 	}
 	delete(m.words, bucket)
 	now := m.n.system.Clock.Now()
+	m.n.metrics.Copied(proto.Size(c))
 	if copies(e.ask) {
 		m.n.flow.spend(now, proto.Size(c))
 	}

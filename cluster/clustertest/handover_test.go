@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/cluster/clustertest"
 	"github.com/eraft-io/eraft/messages"
@@ -170,4 +172,55 @@ func TestHandOverSurvivesEveryCrash(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While nothing fails every chunk is asked for once, however many buckets travel at the same time.
+func TestChunksTravelOnce(t *testing.T) {
+	s := born(t, 7, clustertest.Options{
+		Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 200}, World: []actortest.Option{actortest.Keep(1 << 20)},
+	})
+	c := s.Client("c")
+	for i := range 300 {
+		_, err := c.Do(put(fmt.Sprint("k", i), strings.Repeat("v", 50)))
+		require.NoError(t, err)
+	}
+	_, err := c.Do(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{Last: 15, Group: 2}}})
+	require.NoError(t, err)
+	settled(t, s)
+	asked := map[string]int{}
+	for _, e := range s.Journal().Find(func(e actortest.Entry) bool { return e.Kind == actortest.Received && e.Type() == "Requests" }) {
+		for _, a := range e.Message.(*messages.Requests).Askers {
+			for _, encoded := range a.Queries {
+				q := new(messages.Query)
+				require.NoError(t, proto.Unmarshal(encoded, q))
+				if p := q.GetBucketPull(); p != nil {
+					asked[fmt.Sprint(p.Bucket, " ", p.Number)]++
+				}
+			}
+		}
+	}
+	require.Greater(t, len(asked), 50)
+	for chunk, times := range asked {
+		require.Equal(t, 1, times, "bucket and chunk %s", chunk)
+	}
+}
+
+// A node copies no more than it may, for all its buckets together.
+func TestCopyingIsSlowedDown(t *testing.T) {
+	took := func(rate int) time.Duration {
+		s := born(t, 8, clustertest.Options{Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 200, BytesPerSecond: rate}})
+		c := s.Client("c")
+		for i := range 300 {
+			_, err := c.Do(put(fmt.Sprint("k", i), strings.Repeat("v", 50)))
+			require.NoError(t, err)
+		}
+		began := s.Now()
+		_, err := c.Do(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{Last: 15, Group: 2}}})
+		require.NoError(t, err)
+		settled(t, s)
+		return s.Now() - began
+	}
+	slow, fast := took(2000), took(1<<20)
+	require.Greater(t, slow, 4*time.Second, "half of more than 16 KB")
+	require.Less(t, fast, 2*time.Second)
 }

@@ -1,0 +1,38 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is spent must be paid for before more is, whoever spends it; time in which nothing was spent is not saved up.
+func TestFlow(t *testing.T) {
+	f := &flow{rate: 1000}
+	for _, c := range []struct {
+		at          time.Duration
+		wait        time.Duration
+		spend       int
+		afterwards  time.Duration
+		description string
+	}{
+		{0, 0, 100, 100 * time.Millisecond, "the first may go at once"},
+		{40 * time.Millisecond, 60 * time.Millisecond, 0, 60 * time.Millisecond, "the second waits"},
+		{40 * time.Millisecond, 60 * time.Millisecond, 50, 110 * time.Millisecond, "what was on its way already is paid for later"},
+		{10 * time.Second, 0, 100, 100 * time.Millisecond, "nothing is saved up"},
+	} {
+		require.Equal(t, c.wait, f.wait(c.at), c.description)
+		f.spend(c.at, c.spend)
+		require.Equal(t, c.afterwards, f.wait(c.at), c.description)
+	}
+}
+
+func TestHandOverLimits(t *testing.T) {
+	var l HandOverLimits
+	require.NoError(t, l.fill())
+	require.Equal(t, 1<<30, l.TailBytes)
+	for _, bad := range []HandOverLimits{{BytesPerSecond: -1}, {ChunkBytes: 2 << 20}, {TailBytes: -5}} {
+		require.ErrorContains(t, bad.fill(), "but must be 1 to")
+	}
+}
