@@ -983,7 +983,8 @@ type SnapshotAck struct {
 	Transfer      uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"`
 	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`   // next chunk wanted
 	Done          bool                   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`       // all chunks are staged and durable
-	Refused       bool                   `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"` // not wanted, or the checksum was wrong: start again later
+	Refused       bool                   `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"` // not wanted: start again later
+	Again         bool                   `protobuf:"varint,7,opt,name=again,proto3" json:"again,omitempty"`     // go on from number: something before this chunk is missing here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1056,6 +1057,13 @@ func (x *SnapshotAck) GetDone() bool {
 func (x *SnapshotAck) GetRefused() bool {
 	if x != nil {
 		return x.Refused
+	}
+	return false
+}
+
+func (x *SnapshotAck) GetAgain() bool {
+	if x != nil {
+		return x.Again
 	}
 	return false
 }
@@ -1138,14 +1146,15 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	" \x01(\tR\areplyId\".\n" +
 	"\x04Pair\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\x99\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xaf\x01\n" +
 	"\vSnapshotAck\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x1a\n" +
 	"\btransfer\x18\x03 \x01(\x04R\btransfer\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\bR\x04done\x12\x18\n" +
-	"\arefused\x18\x06 \x01(\bR\arefused**\n" +
+	"\arefused\x18\x06 \x01(\bR\arefused\x12\x14\n" +
+	"\x05again\x18\a \x01(\bR\x05again**\n" +
 	"\tEntryKind\x12\f\n" +
 	"\bCOMMANDS\x10\x00\x12\x0f\n" +
 	"\vCONF_CHANGE\x10\x01*\xbf\x01\n" +

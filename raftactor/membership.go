@@ -183,36 +183,3 @@ func successor(status raft.Status) uint64 {
 	}
 	return best
 }
-
-// compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so.
-func (p *Peer) compact() {
-	if p.flushing || p.core.LogBytes() < 2*p.o.Limits.RetainBytes {
-		return
-	}
-	p.flushing = true
-	p.o.System.Root.Send(p.apply, flush{})
-}
-
-// onFlushed compacts what is durable, but for a tail that lets lagging followers catch up without a snapshot. A
-// follower that is being served from the log keeps it a while: up to eight times the tail. It also comes when another
-// group has asked: a log that is half way takes part, so that groups that grow alike share their flushes.
-func (p *Peer) onFlushed(m flushed) {
-	p.flushing = false
-	if 2*p.core.LogBytes() < 3*p.o.Limits.RetainBytes {
-		return
-	}
-	cut := min(m.index, p.core.TailStart(p.o.Limits.RetainBytes))
-	if p.core.LogBytes() < 8*p.o.Limits.RetainBytes {
-		for _, f := range p.core.Status().Followers {
-			if f.Active && f.Match > 0 {
-				cut = min(cut, f.Match)
-			}
-		}
-	}
-	if cut <= p.core.Soft().First {
-		return
-	}
-	if err := p.core.Compact(cut); err != nil {
-		p.fail(err)
-	}
-}

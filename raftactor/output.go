@@ -107,6 +107,7 @@ func (p *Peer) leaderChanged(now raft.LeaderChange) {
 		for _, w := range p.waiting.drop() {
 			w.refuse(p.answers, why)
 		}
+		clear(p.transfers)
 	}
 	if now.Leader != p.leader.Leader {
 		p.desire.first.observe(p.o.System.Clock.Now(), now.Leader != 0 && now.Leader == p.desire.preferred())

@@ -24,7 +24,8 @@ import (
 //	*persistence.Persisted   Writer     what waited for the disk may go on
 //	applied, flushed         Applier    frees memory, allows compaction
 //	viewChanged              Applier    proposals are checked against it
-//	snapshotSent, staged     transfers  the end of a snapshot transfer, at the leader and at the follower
+//	snapshotBegun, snapshotSent  senders    the log behind a snapshot is kept while it is on its way
+//	staged                   receiver   a whole snapshot is there
 //	Desire                   node       where the group's replicas should be
 //	Transfer                 node       hand leadership over
 //
@@ -36,30 +37,30 @@ type Peer struct {
 	self  *actor.PID
 	apply *actor.PID
 
-	waiting  waiting
-	entry    *waiter        // what is gathered for the next entry
-	names    map[named]bool // commands on their way, as of this turn; nil until somebody asks again
-	pace     pace
-	timer    bool // a pause is on its way
-	resting  bool // the Ticker has been told so
-	stall    stall
-	stalled  bool // the core has been told so
-	reads    []*messages.Asker
-	asked    map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
-	askedNow int
-	token    uint64
-	held     []held // messages and restores that wait for a Persisted
-	flushing bool
-	offered  bool // a staged snapshot waits for the core's decision
-	view     any
-	desire   desire
-	time     logTime
-	leader   raft.LeaderChange
-	answers  *outbox
-	sending  map[uint64]bool // followers with a snapshot transfer under way
-	draws    func() uint64
-	state    *messages.ReplicaStatus
-	failed   bool
+	waiting   waiting
+	entry     *waiter        // what is gathered for the next entry
+	names     map[named]bool // commands on their way, as of this turn; nil until somebody asks again
+	pace      pace
+	timer     bool // a pause is on its way
+	resting   bool // the Ticker has been told so
+	stall     stall
+	stalled   bool // the core has been told so
+	reads     []*messages.Asker
+	asked     map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
+	askedNow  int
+	token     uint64
+	held      []held // messages and restores that wait for a Persisted
+	flushing  bool
+	offered   bool // a staged snapshot waits for the core's decision
+	view      any
+	desire    desire
+	time      logTime
+	leader    raft.LeaderChange
+	answers   *outbox
+	transfers transfers
+	draws     func() uint64
+	state     *messages.ReplicaStatus
+	failed    bool
 }
 
 // held is what may go on when the Writer has made everything up to seq durable.
@@ -82,12 +83,12 @@ func newPeer(o *Options, s store, core *raft.Core) *Peer {
 	self := o.System.Address()
 	p := &Peer{
 		o: o, store: s, core: core,
-		self:    actor.NewPID(self, PeerPath(o.Group)),
-		apply:   actor.NewPID(self, ApplierPath(o.Group)),
-		asked:   map[uint64][]*messages.Asker{},
-		answers: newOutbox(o),
-		sending: map[uint64]bool{},
-		draws:   o.System.Rand("snapshot/" + o.Group.String()).Uint64,
+		self:      actor.NewPID(self, PeerPath(o.Group)),
+		apply:     actor.NewPID(self, ApplierPath(o.Group)),
+		asked:     map[uint64][]*messages.Asker{},
+		answers:   newOutbox(o),
+		transfers: transfers{},
+		draws:     o.System.Rand("snapshot/" + o.Group.String()).Uint64,
 	}
 	p.token = p.draws()
 	return p
@@ -137,6 +138,8 @@ func (p *Peer) on(message any) {
 		p.onFlushed(m)
 	case viewChanged:
 		p.view = m.view
+	case snapshotBegun:
+		p.onSnapshotBegun(m)
 	case snapshotSent:
 		p.onSnapshotSent(m)
 	case staged:

@@ -52,6 +52,8 @@ type Limits struct {
 	InflightBytes    int // and their size. Default 2 MiB: what waits on a connection delays the heartbeats of all groups
 	PendingBytes     int // proposed here and not yet applied here; above: OVERLOADED. Default 32 MiB
 	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
+	ChunkBytes       int // keys and values of one chunk of a snapshot; a single larger pair still travels. Default 256 KiB
+	SnapshotRate     int // bytes a second to one follower. Default 64 MiB
 	RetainBytes      int // applied log kept for followers that lag; twice as much triggers a compaction. Default 8 MiB
 	Mailbox          int // messages queued at the Peer; above, requests are OVERLOADED. Default 16384
 
@@ -69,7 +71,8 @@ func (l Limits) withDefaults() Limits {
 	}{
 		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.StallTicks, 20}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
 		{&l.InflightMessages, 64}, {&l.InflightBytes, 2 << 20}, {&l.PendingBytes, 32 << 20},
-		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.Mailbox, 1 << 14},
+		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.ChunkBytes, 256 << 10}, {&l.SnapshotRate, 64 << 20},
+		{&l.Mailbox, 1 << 14},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value
@@ -142,12 +145,13 @@ func spawn(o *Options, s store, at *messages.SnapshotMeta, core *raft.Core) erro
 	if err != nil {
 		return err
 	}
-	_, err = o.System.Spawn(SnapshotPath(o.Group), func() actor.Actor { return newReceiver(o, s, peer) }, actors.Durable())
+	_, err = o.System.Spawn(PeerPath(o.Group), func() actor.Actor { return newPeer(o, s, core) },
+		actors.Durable(), actors.Batching(o.Limits.Mailbox, shed(o)))
 	if err != nil {
 		return err
 	}
-	_, err = o.System.Spawn(PeerPath(o.Group), func() actor.Actor { return newPeer(o, s, core) },
-		actors.Durable(), actors.Batching(o.Limits.Mailbox, shed(o)))
+	// The receiver has a word for the Peer when it starts.
+	_, err = o.System.Spawn(SnapshotPath(o.Group), func() actor.Actor { return newReceiver(o, s, peer) }, actors.Durable())
 	return err
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // receiver stages the chunks of an arriving snapshot beside the group's data. When all are there and durable it
-// tells the Peer; the data itself is not touched before raft has agreed and the log starts behind the snapshot.
+// tells the Peer; the data itself is not touched before raft has agreed and the log starts behind the snapshot. A life that
+// was cut off is taken up by the next one: what is staged says how far it came.
 //
 //	receives                 from           does
 //	*messages.SnapshotChunk  sender         stages it and acknowledges
@@ -24,7 +25,8 @@ type receiver struct {
 	peer     *actor.PID
 	transfer uint64 // the one under way, 0: none
 	next     uint64
-	busy     bool // a complete snapshot is staged and not yet installed
+	done     uint64 // the one that was staged last
+	busy     bool   // a complete snapshot is staged and not yet installed
 }
 
 type (
@@ -38,6 +40,10 @@ func newReceiver(o *Options, s store, peer *actor.PID) *receiver {
 
 func (r *receiver) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		if err := r.resume(ctx); err != nil {
+			r.o.System.Fatal(fmt.Errorf("group %d: staged snapshot: %w", r.o.Group, err))
+		}
 	case *messages.SnapshotChunk:
 		r.onChunk(ctx, m)
 	case installed:
@@ -45,15 +51,38 @@ func (r *receiver) Receive(ctx actor.Context) {
 	}
 }
 
+// resume goes on where the life before stopped: with a snapshot that is complete, or with the chunks that got to the disk.
+func (r *receiver) resume(ctx actor.Context) error {
+	progress, err := r.store.progress()
+	if err != nil {
+		return err
+	}
+	meta, err := r.store.meta(r.store.engine, r.store.stagedKey())
+	if err != nil {
+		return err
+	}
+	if meta != nil {
+		r.busy, r.done = true, progress.Transfer
+		ctx.Send(r.peer, staged{meta})
+		return nil
+	}
+	r.transfer, r.next = progress.Transfer, progress.Number
+	return nil
+}
+
 func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 	ack := &messages.SnapshotAck{Group: m.Group, From: uint64(r.o.Node), Transfer: m.Transfer}
 	switch {
-	case m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil:
-		return
-	case r.busy || checksum(m.Pairs) != m.Checksum:
-		ack.Refused = true
-	case m.Number != 0 && (m.Transfer != r.transfer || m.Number > r.next):
-		ack.Refused = true // a chunk before it was lost, or another transfer took over: start again
+	case m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m.Pairs) != m.Checksum:
+		return // the sender will say it again
+	case m.Transfer == r.done:
+		ack.Number, ack.Done = m.Number+1, true
+	case r.busy || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:
+		ack.Refused = true // there is another one
+	case m.Transfer != r.transfer && m.Number != 0:
+		ack.Again = true // nothing of it got to the disk before this life
+	case m.Transfer == r.transfer && m.Number > r.next:
+		ack.Number, ack.Again = r.next, true // a chunk before it was lost
 	case m.Transfer == r.transfer && m.Number < r.next:
 		ack.Number = r.next // came twice
 	default:
@@ -63,15 +92,16 @@ func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 		}
 		r.transfer, r.next = m.Transfer, m.Number+1
 		ack.Number, ack.Done = r.next, m.Last
-	}
-	if m.Last && ack.Done {
-		r.busy, r.transfer = true, 0
-		ctx.Send(r.peer, staged{m.Meta})
+		if m.Last {
+			r.busy, r.transfer, r.done = true, 0, m.Transfer
+			ctx.Send(r.peer, staged{m.Meta})
+		}
 	}
 	ctx.Send(actor.NewPID(m.ReplyAddress, m.ReplyId), ack)
 }
 
-// stage writes one chunk; the first clears what an earlier transfer left, the last makes all of it durable.
+// stage writes one chunk and how far this is; the first clears what an earlier transfer left, the last makes all of it
+// durable. Writes get to the disk in order, so what it says is there.
 func (r *receiver) stage(m *messages.SnapshotChunk) error {
 	batch := new(persistence.Batch)
 	if m.Number == 0 {
@@ -82,6 +112,10 @@ func (r *receiver) stage(m *messages.SnapshotChunk) error {
 		return err
 	}
 	batch.Put(r.store.chunkKey(m.Number), body)
+	if body, err = proto.Marshal(&messages.SnapshotAck{Transfer: m.Transfer, Number: m.Number + 1}); err != nil {
+		return err
+	}
+	batch.Put(r.store.progressKey(), body)
 	if m.Last {
 		if err := r.store.putMeta(batch, r.store.stagedKey(), m.Meta); err != nil {
 			return err

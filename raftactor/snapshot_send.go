@@ -10,16 +10,19 @@ import (
 )
 
 const (
-	chunkBytes   = 256 << 10 // keys and values of one chunk; a single larger pair still travels
-	chunkWindow  = 2         // chunks on the way
-	transferIdle = 3 * time.Second
+	chunkWindow      = 2                // chunks on the way
+	resendAfter      = time.Second      // without an answer
+	transferPatience = 30 * time.Second // with a follower that does not answer; it may be starting again
 )
 
-// sender streams a group's data to one follower, from an unchanging view of the engine. Writes go on meanwhile.
+// sender streams a group's data to one follower, from an unchanging view of the engine. Writes go on meanwhile, and the
+// Peer keeps the log behind the view. A chunk that was lost is sent again; a follower that was started again goes on where
+// its disk says.
 //
 //	receives               from      does
-//	*messages.SnapshotAck  receiver  sends the next chunks, or ends
-//	idle                   itself    gives up when the follower has been silent
+//	*messages.SnapshotAck  receiver  sends the next chunks, or some again, or ends
+//	rested                 itself    goes on after a pause that its rate asked for
+//	idle                   itself    sends again when the follower was silent, and gives up in the end
 //
 // It reads the engine in its Receive: it is a persistence actor, and nobody waits for it but its follower.
 type sender struct {
@@ -31,51 +34,24 @@ type sender struct {
 	transfer uint64
 	view     persistence.Snapshot
 	meta     *messages.SnapshotMeta
-	cursor   []byte // next key to read
-	number   uint64 // next chunk to send
-	acked    uint64
-	all      bool // the last chunk is sent
+	starts   [][]byte // the key at which each chunk begins, as far as it is known
+	number   uint64   // next chunk to send
+	acked    uint64   // chunks that the follower has
+	pace     throttle
+	resting  bool
 	heard    time.Duration
 	ended    bool
 }
 
 type (
-	idle         struct{}
-	snapshotSent struct {
-		to, index uint64
-		ok        bool
+	idle          struct{}
+	rested        struct{}
+	snapshotBegun struct{ to, transfer, index uint64 }
+	snapshotSent  struct {
+		to, transfer, index uint64
+		ok                  bool
 	}
 )
-
-// sendSnapshots starts a transfer to each follower that raft cannot serve from the log.
-func (p *Peer) sendSnapshots(to []uint64) {
-	for _, id := range to {
-		address := p.o.Address(messages.NodeID(id))
-		if address == "" || p.sending[id] {
-			if address == "" {
-				p.core.SnapshotDone(id, 0, false)
-			}
-			continue
-		}
-		transfer := transferID(p.o.Group, p.o.Node, messages.NodeID(id), p.core.Status().Applied, p.draws())
-		s := &sender{
-			o: p.o, store: p.store, node: messages.NodeID(id), peer: p.self, transfer: transfer,
-			to: actor.NewPID(address, SnapshotPath(p.o.Group)),
-		}
-		path := SnapshotPath(p.o.Group) + "/" + messages.SessionID(transfer).String()
-		if _, err := p.o.System.Spawn(path, func() actor.Actor { return s }); err != nil {
-			p.core.SnapshotDone(id, 0, false)
-			continue
-		}
-		p.sending[id] = true
-	}
-}
-
-func (p *Peer) onSnapshotSent(m snapshotSent) {
-	delete(p.sending, m.to)
-	p.core.SnapshotDone(m.to, m.index, m.ok)
-	p.o.System.Events(SnapshotSent{Group: p.o.Group, To: messages.NodeID(m.to), Index: m.index, OK: m.ok})
-}
 
 func (s *sender) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
@@ -83,6 +59,9 @@ func (s *sender) Receive(ctx actor.Context) {
 		s.start(ctx)
 	case *messages.SnapshotAck:
 		s.onAck(ctx, m)
+	case rested:
+		s.resting = false
+		s.fill(ctx)
 	case idle:
 		s.onIdle(ctx)
 	case *actor.Stopping, *actor.Restarting:
@@ -103,6 +82,8 @@ func (s *sender) start(ctx actor.Context) {
 		s.end(ctx, false)
 		return
 	}
+	ctx.Send(s.peer, snapshotBegun{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index})
+	s.starts = [][]byte{nil}
 	s.heard = s.o.System.Clock.Now()
 	s.watch(ctx.Self())
 	s.fill(ctx)
@@ -118,35 +99,55 @@ func (s *sender) onAck(ctx actor.Context, m *messages.SnapshotAck) {
 		s.end(ctx, true)
 	case m.Refused:
 		s.end(ctx, false)
-	case m.Number > s.acked:
+	case m.Again && m.Number < uint64(len(s.starts)):
+		s.goBack(ctx, m.Number)
+	case m.Number > s.acked && m.Number <= s.number:
 		s.acked = m.Number
 		s.fill(ctx)
 	}
 }
 
-// fill sends chunks until the window is full.
+// goBack sends from a chunk on again.
+func (s *sender) goBack(ctx actor.Context, number uint64) {
+	s.acked, s.number = number, number
+	s.fill(ctx)
+}
+
+// fill sends chunks until the window is full, the rate says to wait, or there are no more.
 func (s *sender) fill(ctx actor.Context) {
-	for !s.all && s.number < s.acked+chunkWindow {
-		chunk, err := s.next()
+	for !s.ended && !s.resting && s.number < min(s.acked+chunkWindow, uint64(len(s.starts))) {
+		now := s.o.System.Clock.Now()
+		if wait := s.pace.wait(now); wait > 0 {
+			s.resting = true
+			self := ctx.Self()
+			s.o.System.Clock.After(wait, func() { s.o.System.Root.Send(self, rested{}) })
+			return
+		}
+		chunk, size, err := s.read(s.number)
 		if err != nil {
 			s.end(ctx, false)
 			return
 		}
+		s.pace.spent(now, size)
+		s.number++
 		ctx.Send(s.to, chunk)
 	}
 }
 
-func (s *sender) next() (*messages.SnapshotChunk, error) {
+// read makes a chunk, and learns where the next one begins.
+func (s *sender) read(number uint64) (*messages.SnapshotChunk, int, error) {
 	chunk := &messages.SnapshotChunk{
-		Group: uint64(s.o.Group), From: uint64(s.o.Node), Transfer: s.transfer, Meta: s.meta, Number: s.number,
+		Group: uint64(s.o.Group), From: uint64(s.o.Node), Transfer: s.transfer, Meta: s.meta, Number: number,
 		Last: true, ReplyAddress: s.o.System.Address(),
 		ReplyId: SnapshotPath(s.o.Group) + "/" + messages.SessionID(s.transfer).String(),
 	}
 	size := 0
-	err := persistence.Scope(s.view, s.store.dataPrefix()).Scan(s.cursor, nil, func(key, value []byte) bool {
-		if size > 0 && size+len(key)+len(value) > chunkBytes {
+	err := persistence.Scope(s.view, s.store.dataPrefix()).Scan(s.starts[number], nil, func(key, value []byte) bool {
+		if size > 0 && size+len(key)+len(value) > s.o.Limits.ChunkBytes {
 			chunk.Last = false
-			s.cursor = append([]byte(nil), key...)
+			if number+1 == uint64(len(s.starts)) {
+				s.starts = append(s.starts, append([]byte(nil), key...))
+			}
 			return false
 		}
 		size += len(key) + len(value)
@@ -156,24 +157,26 @@ func (s *sender) next() (*messages.SnapshotChunk, error) {
 		return true
 	})
 	chunk.Checksum = checksum(chunk.Pairs)
-	s.number++
-	s.all = chunk.Last
-	return chunk, err
+	return chunk, size, err
 }
 
 func (s *sender) watch(self *actor.PID) {
-	s.o.System.Clock.After(transferIdle, func() { s.o.System.Root.Send(self, idle{}) })
+	s.o.System.Clock.After(resendAfter, func() { s.o.System.Root.Send(self, idle{}) })
 }
 
 func (s *sender) onIdle(ctx actor.Context) {
 	if s.ended {
 		return
 	}
-	if s.o.System.Clock.Now()-s.heard >= transferIdle {
+	silent := s.o.System.Clock.Now() - s.heard
+	if silent >= transferPatience {
 		s.end(ctx, false)
 		return
 	}
 	s.watch(ctx.Self())
+	if silent >= resendAfter && !s.resting {
+		s.goBack(ctx, s.acked)
+	}
 }
 
 // end tells the Peer once how it went and gives the view back.
@@ -185,6 +188,20 @@ func (s *sender) end(ctx actor.Context, ok bool) {
 	if s.view != nil {
 		s.view.Close()
 	}
-	ctx.Send(s.peer, snapshotSent{to: uint64(s.node), index: s.meta.GetIndex(), ok: ok})
+	ctx.Send(s.peer, snapshotSent{to: uint64(s.node), transfer: s.transfer, index: s.meta.GetIndex(), ok: ok})
 	ctx.Stop(ctx.Self())
+}
+
+// throttle lets bytes go at a rate. It is pure.
+type throttle struct {
+	rate int           // bytes per second
+	free time.Duration // when the next may go
+}
+
+// wait is how long nothing may go.
+func (t *throttle) wait(now time.Duration) time.Duration { return max(0, t.free-now) }
+
+// spent notes bytes that have gone.
+func (t *throttle) spent(now time.Duration, bytes int) {
+	t.free = max(t.free, now) + time.Duration(float64(bytes)/float64(t.rate)*float64(time.Second))
 }

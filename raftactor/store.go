@@ -17,6 +17,7 @@ import (
 //	a<group>          applied record: index, term, log time and conf that the data is at
 //	s<group>c<n>      chunk n of a snapshot that is arriving
 //	s<group>m         that snapshot is complete and durable; its meta
+//	s<group>p         how many chunks of which transfer there are, a SnapshotAck
 //	i<group>          that snapshot is being installed: until this record goes, the data is half old, half new
 //
 // <group> is 8 bytes, big endian. The records a, m and i are SnapshotMeta with a CRC-32C.
@@ -41,6 +42,23 @@ func (s store) key(kind byte, rest ...byte) []byte {
 func (s store) dataPrefix() []byte    { return s.key(kindData) }
 func (s store) stagingPrefix() []byte { return s.key(kindStaging) }
 func (s store) stagedKey() []byte     { return s.key(kindStaging, 'm') }
+
+func (s store) progressKey() []byte { return s.key(kindStaging, 'p') }
+
+// progress is how far a snapshot is that was arriving.
+func (s store) progress() (*messages.SnapshotAck, error) {
+	progress := new(messages.SnapshotAck)
+	value, _, err := s.engine.Get(s.progressKey())
+	if err != nil {
+		return nil, fmt.Errorf("read progress of a snapshot of group %d: %w", s.group, err)
+	}
+	if err := proto.Unmarshal(value, progress); err != nil {
+		return nil, &persistence.CorruptError{
+			Where: fmt.Sprintf("staging area of group %d", s.group), What: "a record cannot be read",
+		}
+	}
+	return progress, nil
+}
 
 func (s store) chunkKey(number uint64) []byte {
 	return binary.BigEndian.AppendUint64(s.key(kindStaging, 'c'), number)

@@ -112,6 +112,7 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	}{
 		{&l.StallTicks, 3, 40}, {&l.RetainBytes, 512, 32 << 10}, {&l.EntryBytes, 64, 4 << 10}, {&l.AppendBytes, 256, 16 << 10},
 		{&l.InflightMessages, 1, 16}, {&l.PendingBytes, 128, 16 << 10},
+		{&l.ChunkBytes, 64, 4 << 10}, {&l.SnapshotRate, 64 << 10, 1 << 20},
 	} {
 		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(4) > 0 {
 			*f.field = f.low + rng.IntN(n-f.low+1) // more often near the low end
