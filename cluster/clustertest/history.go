@@ -201,19 +201,26 @@ func (h *History) drawSwap(at step) (step, proto.Message) {
 	}
 }
 
-// drawBatch writes both keys of a tag, or adds to the first and writes the second if the first is there.
+// drawBatch writes both keys of a tag; or adds to the first and writes the second, if the first is there; or the same,
+// if the second is not, which the batch finds out when it has done half.
 func (h *History) drawBatch(at step) (step, proto.Message) {
 	first, second := step{tag: at.tag}, step{tag: at.tag, nth: 1}
 	a, b, value := []byte(first.key()), []byte(second.key()), []byte(at.value)
-	put := func(key []byte) *messages.Write {
-		return &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: key, Value: value}}}
+	put := func(key []byte, mode messages.Put_Mode) *messages.Write {
+		return &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: key, Value: value, Mode: mode}}}
 	}
-	if at.op = "batch"; at.nth == 0 {
-		return at, &messages.Batch{Writes: []*messages.Write{put(a), put(b)}}
+	add := &messages.Write{Op: &messages.Write_Append{Append: &messages.Append{Key: a, Value: value}}}
+	switch h.rng.IntN(3) {
+	case 0:
+		at.op = "batch"
+		return at, &messages.Batch{Writes: []*messages.Write{put(a, messages.Put_ALWAYS), put(b, messages.Put_ALWAYS)}}
+	case 1:
+		at.op = "batch new"
+		return at, &messages.Batch{Writes: []*messages.Write{add, put(b, messages.Put_IF_ABSENT)}}
 	}
 	at.op = "batch if"
 	return at, &messages.Batch{
 		Conditions: []*messages.Condition{{Key: a, Expect: &messages.Condition_Exists{Exists: true}}},
-		Writes:     []*messages.Write{{Op: &messages.Write_Append{Append: &messages.Append{Key: a, Value: value}}}, put(b)},
+		Writes:     []*messages.Write{add, put(b, messages.Put_ALWAYS)},
 	}
 }

@@ -52,6 +52,11 @@ func (p pair) do(s step) (pair, outcome) {
 		return p, outcome{known: true, done: true, value: p[0].String() + p[1].String()}
 	case "batch":
 		return pair{{true, s.value}, {true, s.value}}, outcome{known: true, done: true}
+	case "batch new":
+		if p[1].found {
+			return p, outcome{known: true}
+		}
+		return pair{{true, p[0].value + s.value}, {true, s.value}}, outcome{known: true, done: true}
 	case "batch if":
 		if !p[0].found {
 			return p, outcome{known: true}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,10 +21,11 @@ import (
 
 // mutant is a planted bug: one place of one file of the production code that says something else.
 type mutant struct {
-	fault string
-	file  string
-	old   string // found exactly once in file
-	new   string
+	fault  string
+	file   string
+	old    string // found exactly once in file
+	new    string
+	masked string // why nobody can ever see it; such a mutant is not looked for, unless -masked is given
 }
 
 // verdict is what became of a mutant.
@@ -40,6 +42,7 @@ var (
 	wall     = flag.Duration("for", 10*time.Minute, "how long it may survive, in real time")
 	parallel = flag.Int("parallel", 2, "mutants at once")
 	only     = flag.String("run", "", "regular expression: only faults that match")
+	masked   = flag.Bool("masked", false, "look also for those that are said to change nothing")
 )
 
 func main() {
@@ -63,9 +66,10 @@ func run() error {
 	var mu sync.Mutex
 	var workers sync.WaitGroup
 	places := make(chan struct{}, *parallel)
-	fmt.Println("| fault | file | caught by | seed |\n|---|---|---|---|")
+	lines := make([]string, len(mutants))
+	began := time.Now()
 	for i, m := range mutants {
-		if !chosen.MatchString(m.fault) {
+		if !chosen.MatchString(m.fault) || m.masked != "" && !*masked {
 			continue
 		}
 		places <- struct{}{}
@@ -74,18 +78,32 @@ func run() error {
 			<-places
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Println(v.line(m))
+			lines[i] = v.line(m)
+			fmt.Fprintln(os.Stderr, lines[i])
 			if v.rule == "" {
 				survivors = append(survivors, m.fault)
 			}
 		})
 	}
 	workers.Wait()
+	report(lines, survivors, time.Since(began))
 	err = os.RemoveAll(dir)
 	if len(survivors) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d not caught: %s", len(survivors), strings.Join(survivors, "; ")))
 	}
 	return err
+}
+
+// report prints the table for docs/SIMULATION.md, in the order of the mutants.
+func report(lines, survivors []string, took time.Duration) {
+	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
+	fmt.Printf("%d of %d caught in %v\n\n| fault | file | caught by | seeds |\n|---|---|---|---|\n%s\n",
+		len(lines)-len(survivors), len(lines), took.Round(time.Second), strings.Join(lines, "\n"))
+	for _, m := range mutants {
+		if m.masked != "" {
+			fmt.Printf("\nnot looked for: %s (%s): %s\n", m.fault, m.file, m.masked)
+		}
+	}
 }
 
 func (v verdict) line(m mutant) string {
@@ -118,7 +136,7 @@ func judge(m mutant, dir string) verdict {
 }
 
 var (
-	violation = regexp.MustCompile(`(?m)^[0-9.hmµns]+: ([A-Z][^:\n]+): `)
+	violation = regexp.MustCompile(`(?m)^(?:at )?[0-9.hmµns]+: ([A-Z][^:\n]+): `)
 	broke     = regexp.MustCompile(`(?m)^seed (\d+) broke a rule`)
 	lived     = regexp.MustCompile(`(?m)^(\d+) seeds \(`)
 )

@@ -23,5 +23,6 @@ func TestReadsWhatTheSimulatorSays(t *testing.T) {
 		"12.3s: Election Safety: nodes 1 and 2 lead group 0 in term 3\n")
 	require.Equal(t, "Election Safety", caught.rule)
 	require.Equal(t, "17", caught.seed)
+	require.Equal(t, "Time passes", read("seed 2 broke a rule\nat 1.5s: Time passes: 100 steps without it\n").rule)
 	require.Equal(t, verdict{seed: "2000 seeds"}, read("2000 seeds (1..2000), 11 hours simulated\nviolations: 0\n"))
 }

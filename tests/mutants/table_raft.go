@@ -67,6 +67,8 @@ var inRaft = []mutant{
 		file:  "raftactor/raft/replication.go",
 		old:   "c.commitTo(min(m.Commit, last))",
 		new:   "c.commitTo(min(m.Commit, c.log.last()))",
+		masked: "a leader looks for where the logs agree from above, so the first append that a follower accepts begins at the first " +
+			"entry that differs, and all that it compared nothing with is gone",
 	},
 	{
 		fault: "a read asks no quorum",
@@ -151,5 +153,59 @@ var inRaft = []mutant{
 		file:  "raftactor/raft/ready.go",
 		old:   "meta.GetIndex() <= c.commit || c.role == Leader",
 		new:   "c.role == Leader",
+	},
+	{
+		fault: "a joint membership asks its new half only",
+		file:  "raftactor/raft/quorum.go",
+		old:   "\tif joint(conf) {\n\t\tvalue = min(",
+		new:   "\tif joint(conf) && value == 0 {\n\t\tvalue = min(",
+	},
+	{
+		fault: "a candidate does not wait for a membership that is committed",
+		file:  "raftactor/raft/election.go",
+		old:   "for _, e := range c.log.slice(c.emitted+1, c.commit) {",
+		new:   "for _, e := range c.log.slice(c.emitted+1, c.emitted) {",
+	},
+	{
+		fault: "a leader changes the membership before it knows the newest",
+		file:  "raftactor/raft/conf.go",
+		old:   "return c.confPending <= c.emitted && c.log.term(c.commit) == c.term",
+		new:   "return c.role == Leader",
+	},
+	{
+		fault: "a leader leaves a joint membership at once",
+		file:  "raftactor/raft/conf.go",
+		old:   "if c.role != Leader || !joint(c.conf) || !c.confSettled() || c.transfer != 0 {",
+		new:   "if c.role != Leader || !joint(c.conf) || c.transfer != 0 {",
+	},
+	{
+		fault: "a replica that restarts forgets what it has promised to a leader with a lease",
+		file:  "raftactor/raft/lease.go",
+		old:   "\tif !newborn {",
+		new:   "\tif !newborn && c.term == 0 {",
+	},
+	{
+		fault: "a leader that hands over still reads by its lease",
+		file:  "raftactor/raft/election.go",
+		old:   "\t\tc.leaseOver = true\n",
+		new:   "",
+	},
+	{
+		fault: "a lease counts from when it was answered",
+		file:  "raftactor/raft/replication.go",
+		old:   "p.leaseAt = max(p.leaseAt, m.LeaseAt)",
+		new:   "p.leaseAt = max(p.leaseAt, min(m.LeaseAt, 1)*uint64(c.now))",
+	},
+	{
+		fault: "a leader with a lease reads before it has committed in its term",
+		file:  "raftactor/raft/lease.go",
+		old:   " || c.leaseOver || c.log.term(c.commit) != c.term {",
+		new:   " || c.leaseOver {",
+	},
+	{
+		fault: "a follower reads at its own commit index",
+		file:  "raftactor/raft/read.go",
+		old:   "ReadResult{Token: m.ReadSeq, Index: m.Index}",
+		new:   "ReadResult{Token: m.ReadSeq, Index: min(m.Index, c.commit)}",
 	},
 }

@@ -43,6 +43,8 @@ var inStore = []mutant{
 		file:  "raftactor/waiting.go",
 		old:   "w.index == entry.Index && w.term == entry.Term",
 		new:   "w.index == entry.Index",
+		masked: "who waits is told that the outcome is not known as soon as leadership is lost, which is before an entry of another " +
+			"leader can come to that place",
 	},
 	{
 		fault: "who loses leadership says that nothing has happened",
@@ -169,5 +171,35 @@ var inStore = []mutant{
 		file:  "cluster/member.go",
 		old:   "config.Version <= m.config.GetVersion()",
 		new:   "config.Version == m.config.GetVersion()",
+	},
+	{
+		fault: "a damaged log is read as if it were whole",
+		file:  "persistence/log.go",
+		old:   "castagnoli, body) != sum {",
+		new:   "castagnoli, body) != sum && len(body) == 0 {",
+	},
+	{
+		fault: "a config command that comes again is carried out again",
+		file:  "meta/session.go",
+		old:   "if r.Seq == c.Seq {",
+		new:   "if r.Seq == c.Seq && r.Seq == 0 {",
+	},
+	{
+		fault: "a config command that was answered long ago is carried out again",
+		file:  "meta/session.go",
+		old:   "if c.Seq < known.acked {",
+		new:   "if c.Seq == 0 {",
+	},
+	{
+		fault: "a batch is not taken back when one of its writes fails",
+		file:  "shardkv/command.go",
+		old:   "\t\tif part.Code != messages.Code_OK {\n\t\t\t*w.bucket = before\n",
+		new:   "\t\tif part.Code != messages.Code_OK {\n\t\t\ttrial.commit()\n\t\t\t*w.bucket = before\n",
+	},
+	{
+		fault: "a scan reads a bucket that is given away",
+		file:  "shardkv/scan.go",
+		old:   "if b := m.buckets[s.GetBucket()]; !b.serves() {",
+		new:   "if b := m.buckets[s.GetBucket()]; !b.serves() && (b == nil || b.state != Frozen) {",
 	},
 }
