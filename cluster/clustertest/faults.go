@@ -18,7 +18,8 @@ type Swarm struct {
 	s      *Simulation
 	rng    *rand.Rand
 	until  time.Duration
-	orders int             // that meta has not answered
+	orders int // that meta has not answered
+	wiped  bool
 	small  map[uint64]bool // groups that do not have a replica on every node
 	Counts map[string]int  // of faults, by kind
 }
@@ -52,6 +53,7 @@ var kinds = []kind{
 	{"transfer", 2 * time.Second, (*Swarm).transfer},
 	{"other replicas", 4 * time.Second, (*Swarm).regroup},
 	{"question to meta", 3 * time.Second, (*Swarm).question},
+	{"wiped disk", 10 * time.Second, (*Swarm).wipe},
 }
 
 // Kinds are the names of all kinds of faults.

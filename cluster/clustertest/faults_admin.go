@@ -63,6 +63,9 @@ func (w *Swarm) transfer() {
 
 // regroup changes which nodes have a replica of a group: at least one of those that have one, and others.
 func (w *Swarm) regroup() {
+	if w.wiped {
+		return
+	}
 	config := w.s.Oracle.config
 	group := config.GetGroups()[w.rng.IntN(len(config.GetGroups()))]
 	nodes := w.s.nodes()

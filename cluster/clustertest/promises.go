@@ -19,6 +19,7 @@ import (
 // promise which a loss of power would take back is a violation whether or not power is lost.
 type promises struct {
 	nodes     map[uint64]*Member          // who has a node id now
+	gone      map[uint64]bool             // ids whose disk was wiped
 	roles     map[replicaOf]roleIn        // as the replicas themselves last said
 	groups    map[messages.GroupID]*proof // of each group's log
 	lines     map[lineAt]line             // of all logs: what an entry is, and what is before it
@@ -52,7 +53,7 @@ const birth = 1
 
 func newPromises() promises {
 	return promises{
-		nodes: map[uint64]*Member{}, roles: map[replicaOf]roleIn{}, groups: map[messages.GroupID]*proof{},
+		nodes: map[uint64]*Member{}, gone: map[uint64]bool{}, roles: map[replicaOf]roleIn{}, groups: map[messages.GroupID]*proof{},
 		lines: map[lineAt]line{}, questions: map[question]uint64{},
 	}
 }
@@ -70,6 +71,9 @@ func (o *Oracle) sent(e actortest.Envelope) {
 	case *messages.RaftMessages:
 		for _, r := range m.Messages {
 			if from := o.s.memberAt(e.From); from != nil {
+				if o.promises.gone[r.From] {
+					o.violated("An id without its disk never speaks again", "n%d says %v", from.number, r)
+				}
 				o.promises.nodes[r.From] = from
 				o.promised(from, r)
 			}
@@ -264,7 +268,7 @@ func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, 
 	has := func(voters []uint64) bool {
 		n := 0
 		for _, id := range voters {
-			if m := o.promises.nodes[id]; m != nil && holds(persistence.Glance{From: m.disks[0].Synced(), Group: group}, index, term) {
+			if m := o.promises.nodes[id]; o.promises.gone[id] || m != nil && holds(persistence.Glance{From: m.disks[0].Synced(), Group: group}, index, term) {
 				n++
 			}
 		}
@@ -304,6 +308,16 @@ func (o *Oracle) read(m *Member, group messages.GroupID, index uint64, query []b
 	q := new(messages.Query)
 	if reply.GetCode() == messages.Code_OK && proto.Unmarshal(query, q) == nil && q.GetGet() != nil {
 		o.custody.used(o, group, q.GetGet().Key, "reads")
+	}
+}
+
+// forgets hears that a node has lost its disks. Whoever it was is never heard of again, and what it had acknowledged
+// cannot be held against it.
+func (o *Oracle) forgets(m *Member) {
+	for id, who := range o.promises.nodes {
+		if who == m {
+			o.promises.gone[id] = true
+		}
 	}
 }
 
