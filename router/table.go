@@ -9,6 +9,7 @@ import (
 // Table knows the way from a key to the replica that most likely leads its group. It is pure; the Router owns it.
 type Table struct {
 	config  *messages.Config
+	nodes   map[uint64][]uint64       // group -> nodes of it that are in the cluster: a removed one may still be listed
 	leaders map[uint64]uint64         // group -> node believed to lead
 	silent  map[uint64]bool           // nodes that let an attempt go unanswered and have not been heard since
 	moved   map[uint32]*messages.Hint // bucket -> who has it, from hints that know more than the config
@@ -24,7 +25,10 @@ func (t *Table) Update(config *messages.Config) bool {
 	if config == nil || config.Version <= t.Version() {
 		return false
 	}
-	t.config = config
+	t.config, t.nodes = config, make(map[uint64][]uint64, len(config.Groups))
+	for _, g := range config.Groups {
+		t.nodes[g.Id] = slices.DeleteFunc(slices.Clone(g.Nodes), func(id uint64) bool { return t.address(id) == "" })
+	}
 	for bucket, hint := range t.moved {
 		if !config.OnItsWay(bucket) || hint.ConfigVersion < config.Moved[bucket] {
 			delete(t.moved, bucket)
@@ -50,7 +54,7 @@ func (t *Table) Group(bucket uint32) (uint64, bool) {
 
 // Leader gives the node to ask for a group, and its address.
 func (t *Table) Leader(group uint64) (node uint64, address string) {
-	nodes := t.replicas(group)
+	nodes := t.nodes[group]
 	if len(nodes) == 0 {
 		return 0, ""
 	}
@@ -64,7 +68,7 @@ func (t *Table) Leader(group uint64) (node uint64, address string) {
 // Replica gives a node that has a replica of a group, and its address: that at home, if there is one, else those that
 // were heard take turns.
 func (t *Table) Replica(group uint64, home string, turn int) (node uint64, address string) {
-	nodes := t.replicas(group)
+	nodes := t.nodes[group]
 	for i := range nodes {
 		next := nodes[(turn+i)%len(nodes)]
 		if at := t.address(next); at == home && at != "" {
@@ -101,7 +105,7 @@ func (t *Table) Failed(group, node uint64) {
 	if now, _ := t.Leader(group); now != node {
 		return // somebody knew better meanwhile
 	}
-	nodes := t.replicas(group)
+	nodes := t.nodes[group]
 	if len(nodes) == 0 {
 		return
 	}
@@ -129,15 +133,6 @@ func (t *Table) Move(bucket uint32, hint *messages.Hint) {
 	if between || hint.ConfigVersion > t.Version() {
 		t.moved[bucket] = hint
 	}
-}
-
-func (t *Table) replicas(group uint64) []uint64 {
-	for _, g := range t.config.GetGroups() {
-		if g.Id == group {
-			return g.Nodes
-		}
-	}
-	return nil
 }
 
 func (t *Table) address(node uint64) string {
