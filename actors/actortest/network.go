@@ -35,7 +35,8 @@ type Faults struct {
 	Duplicate float64
 	Reorder   float64       // a message does not wait for those before it, and may take up to ten times as long
 	Min, Max  time.Duration // how long a message travels
-	Echo      time.Duration // a duplicate may come as much later, when everybody has forgotten what it answers
+	Late      float64       // a message takes as long as an echo
+	Echo      time.Duration // how much later a duplicate may come, when everybody has forgotten what it answers
 }
 
 // Envelope is a message on its way.
@@ -180,7 +181,7 @@ func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 	}
 	for i := range copies {
 		at := n.w.now + n.draw(f) + n.draw(special)
-		if echo := max(f.Echo, special.Echo); i > 0 && echo > 0 {
+		if echo := max(f.Echo, special.Echo); echo > 0 && (i > 0 || chance(f.Late, special.Late)) {
 			at += time.Duration(n.w.rng.Int64N(int64(echo)))
 		} else if chance(f.Reorder, special.Reorder) {
 			at += time.Duration(n.w.rng.Int64N(int64(10*f.Max) + 1))

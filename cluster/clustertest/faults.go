@@ -156,10 +156,10 @@ func (w *Swarm) isolate() {
 	})
 }
 
-// echo lets the network repeat much of what replicas and clients say, up to seconds later: time enough to lose an
-// office and to win it again.
+// echo lets the network repeat much of what replicas and clients say, up to seconds later, and bring some of it only
+// then: time enough to lose an office and to win it again.
 func (w *Swarm) echo() {
-	late := actortest.Faults{Duplicate: 0.2 + 0.5*w.rng.Float64(), Echo: 5 * time.Second}
+	late := actortest.Faults{Duplicate: 0.2 + 0.5*w.rng.Float64(), Late: 0.2 * w.rng.Float64(), Echo: time.Duration(1+w.rng.IntN(5)) * time.Second}
 	w.s.Network().Each(func(actortest.Envelope) actortest.Faults { return late })
 	w.passing(4*time.Second, func() { w.s.Network().Each(nil) })
 }
