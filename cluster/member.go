@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -357,7 +358,7 @@ func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 	}
 }
 
-// refreshCard announces this node's addresses when they are not what the config says.
+// refreshCard announces what this node is when it is not what the config says.
 func (m *Member) refreshCard() {
 	if m.announce || m.config == nil {
 		return
@@ -366,9 +367,16 @@ func (m *Member) refreshCard() {
 	for _, node := range m.config.Nodes {
 		if node.Id == uint64(m.n.identity().Node) &&
 			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name ||
-				!slices.Equal(node.Labels, card.Labels)) {
+				!slices.Equal(node.Labels, card.Labels) || m.untold(card.Forced)) {
 			m.announce = true
 			m.admit(card, nil)
 		}
 	}
+}
+
+// untold tells whether the config does not know yet that quorums were made on this node by hand.
+func (m *Member) untold(forced []*messages.Forced) bool {
+	return slices.ContainsFunc(forced, func(f *messages.Forced) bool {
+		return !slices.ContainsFunc(m.config.Forced, func(known *messages.Forced) bool { return proto.Equal(known, f) })
+	})
 }

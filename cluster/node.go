@@ -38,7 +38,8 @@ type node struct {
 	stateEngine persistence.Engine
 	log         *persistence.Log
 	id          atomic.Pointer[persistence.Identity]
-	cached      *messages.Config // newest config on disk at start, or given at admission; Host writes, Member reads after a message
+	forced      []*messages.Forced // quorums that were made by hand on this directory
+	cached      *messages.Config   // newest config on disk at start, or given at admission; Host writes, Member reads after a message
 	board       *board
 	flow        flow // of the buckets that come to this node
 	client      *client.Client
@@ -100,7 +101,8 @@ func (n *node) open() error {
 		return err
 	}
 	n.setIdentityOnly(id)
-	return nil
+	n.forced, err = persistence.LoadForced(n.logEngine)
+	return err
 }
 
 // connect makes the actor system and joins the network.
@@ -216,7 +218,7 @@ func (n *node) card() *messages.AddNode {
 	id := n.identity()
 	return &messages.AddNode{
 		Name: n.c.Name, Address: n.address(), Token: id.Token, Epoch: uint64(id.Epoch),
-		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels,
+		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels, Forced: n.forced,
 	}
 }
 

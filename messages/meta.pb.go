@@ -139,6 +139,7 @@ type Config struct {
 	Arriving      []uint32               `protobuf:"varint,13,rep,packed,name=arriving,proto3" json:"arriving,omitempty"`                      // buckets whose newest move is under way, ascending: they move no further until it is over
 	Placement     Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
 	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`       // buckets that an operator moved, ascending: placement leaves them where they are
+	Forced        []*Forced              `protobuf:"bytes,17,rep,name=forced,proto3" json:"forced,omitempty"`               // quorums that were made by hand, in the order in which they became known
 	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"` // of arriving, those that were called back to the group that had them: not again; ascending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -279,11 +280,104 @@ func (x *Config) GetPinned() []uint32 {
 	return nil
 }
 
+func (x *Config) GetForced() []*Forced {
+	if x != nil {
+		return x.Forced
+	}
+	return nil
+}
+
 func (x *Config) GetReturning() []uint32 {
 	if x != nil {
 		return x.Returning
 	}
 	return nil
+}
+
+// Forced tells that a group had lost its majority for ever and a node was made its only voter by hand: what only the
+// others had is lost.
+type Forced struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
+	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"` // of the entry that says so
+	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Lost          []uint64               `protobuf:"varint,5,rep,packed,name=lost,proto3" json:"lost,omitempty"`    // nodes
+	Committed     uint64                 `protobuf:"varint,6,opt,name=committed,proto3" json:"committed,omitempty"` // the node knew that up to here everything was committed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forced) Reset() {
+	*x = Forced{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forced) ProtoMessage() {}
+
+func (x *Forced) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forced.ProtoReflect.Descriptor instead.
+func (*Forced) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Forced) GetGroup() uint64 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *Forced) GetNode() uint64 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *Forced) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Forced) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *Forced) GetLost() []uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *Forced) GetCommitted() uint64 {
+	if x != nil {
+		return x.Committed
+	}
+	return 0
 }
 
 type Node struct {
@@ -306,7 +400,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	mi := &file_eraft_messages_meta_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -318,7 +412,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	mi := &file_eraft_messages_meta_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -331,7 +425,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Node) GetId() uint64 {
@@ -430,7 +524,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[2]
+	mi := &file_eraft_messages_meta_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -442,7 +536,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[2]
+	mi := &file_eraft_messages_meta_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -455,7 +549,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{2}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Group) GetId() uint64 {
@@ -512,7 +606,7 @@ type MetaCommand struct {
 
 func (x *MetaCommand) Reset() {
 	*x = MetaCommand{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[3]
+	mi := &file_eraft_messages_meta_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +618,7 @@ func (x *MetaCommand) String() string {
 func (*MetaCommand) ProtoMessage() {}
 
 func (x *MetaCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[3]
+	mi := &file_eraft_messages_meta_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +631,7 @@ func (x *MetaCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaCommand.ProtoReflect.Descriptor instead.
 func (*MetaCommand) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{3}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MetaCommand) GetIfVersion() uint64 {
@@ -760,7 +854,7 @@ type Birth struct {
 
 func (x *Birth) Reset() {
 	*x = Birth{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[4]
+	mi := &file_eraft_messages_meta_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +866,7 @@ func (x *Birth) String() string {
 func (*Birth) ProtoMessage() {}
 
 func (x *Birth) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[4]
+	mi := &file_eraft_messages_meta_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +879,7 @@ func (x *Birth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Birth.ProtoReflect.Descriptor instead.
 func (*Birth) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{4}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Birth) GetClusterId() uint64 {
@@ -842,13 +936,14 @@ type AddNode struct {
 	Resp          string                 `protobuf:"bytes,5,opt,name=resp,proto3" json:"resp,omitempty"`
 	Http          string                 `protobuf:"bytes,6,opt,name=http,proto3" json:"http,omitempty"`
 	Labels        []string               `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
+	Forced        []*Forced              `protobuf:"bytes,8,rep,name=forced,proto3" json:"forced,omitempty"` // all of this node's life
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AddNode) Reset() {
 	*x = AddNode{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[5]
+	mi := &file_eraft_messages_meta_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +955,7 @@ func (x *AddNode) String() string {
 func (*AddNode) ProtoMessage() {}
 
 func (x *AddNode) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[5]
+	mi := &file_eraft_messages_meta_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +968,7 @@ func (x *AddNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNode.ProtoReflect.Descriptor instead.
 func (*AddNode) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{5}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AddNode) GetName() string {
@@ -925,6 +1020,13 @@ func (x *AddNode) GetLabels() []string {
 	return nil
 }
 
+func (x *AddNode) GetForced() []*Forced {
+	if x != nil {
+		return x.Forced
+	}
+	return nil
+}
+
 // RemoveNode forgets a node that is dead: its replicas are made anew elsewhere, and its id never comes back.
 type RemoveNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -935,7 +1037,7 @@ type RemoveNode struct {
 
 func (x *RemoveNode) Reset() {
 	*x = RemoveNode{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[6]
+	mi := &file_eraft_messages_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1049,7 @@ func (x *RemoveNode) String() string {
 func (*RemoveNode) ProtoMessage() {}
 
 func (x *RemoveNode) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[6]
+	mi := &file_eraft_messages_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1062,7 @@ func (x *RemoveNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNode.ProtoReflect.Descriptor instead.
 func (*RemoveNode) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{6}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RemoveNode) GetNode() uint64 {
@@ -981,7 +1083,7 @@ type SetNode struct {
 
 func (x *SetNode) Reset() {
 	*x = SetNode{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	mi := &file_eraft_messages_meta_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1095,7 @@ func (x *SetNode) String() string {
 func (*SetNode) ProtoMessage() {}
 
 func (x *SetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	mi := &file_eraft_messages_meta_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1108,7 @@ func (x *SetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNode.ProtoReflect.Descriptor instead.
 func (*SetNode) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SetNode) GetNode() uint64 {
@@ -1033,7 +1135,7 @@ type SetPlacement struct {
 
 func (x *SetPlacement) Reset() {
 	*x = SetPlacement{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	mi := &file_eraft_messages_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1147,7 @@ func (x *SetPlacement) String() string {
 func (*SetPlacement) ProtoMessage() {}
 
 func (x *SetPlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	mi := &file_eraft_messages_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1160,7 @@ func (x *SetPlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPlacement.ProtoReflect.Descriptor instead.
 func (*SetPlacement) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{8}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SetPlacement) GetPlacement() Placement {
@@ -1078,7 +1180,7 @@ type PlaceBuckets struct {
 
 func (x *PlaceBuckets) Reset() {
 	*x = PlaceBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1192,7 @@ func (x *PlaceBuckets) String() string {
 func (*PlaceBuckets) ProtoMessage() {}
 
 func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1205,7 @@ func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBuckets.ProtoReflect.Descriptor instead.
 func (*PlaceBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlaceBuckets) GetMoves() []*BucketMove {
@@ -1124,7 +1226,7 @@ type JoinGroups struct {
 
 func (x *JoinGroups) Reset() {
 	*x = JoinGroups{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1238,7 @@ func (x *JoinGroups) String() string {
 func (*JoinGroups) ProtoMessage() {}
 
 func (x *JoinGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1251,7 @@ func (x *JoinGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroups.ProtoReflect.Descriptor instead.
 func (*JoinGroups) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JoinGroups) GetGroups() []*NewGroup {
@@ -1169,7 +1271,7 @@ type NewGroup struct {
 
 func (x *NewGroup) Reset() {
 	*x = NewGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1181,7 +1283,7 @@ func (x *NewGroup) String() string {
 func (*NewGroup) ProtoMessage() {}
 
 func (x *NewGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1194,7 +1296,7 @@ func (x *NewGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewGroup.ProtoReflect.Descriptor instead.
 func (*NewGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NewGroup) GetGroup() uint64 {
@@ -1222,7 +1324,7 @@ type LeaveGroup struct {
 
 func (x *LeaveGroup) Reset() {
 	*x = LeaveGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1336,7 @@ func (x *LeaveGroup) String() string {
 func (*LeaveGroup) ProtoMessage() {}
 
 func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1349,7 @@ func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroup.ProtoReflect.Descriptor instead.
 func (*LeaveGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LeaveGroup) GetGroup() uint64 {
@@ -1269,7 +1371,7 @@ type MoveBuckets struct {
 
 func (x *MoveBuckets) Reset() {
 	*x = MoveBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1383,7 @@ func (x *MoveBuckets) String() string {
 func (*MoveBuckets) ProtoMessage() {}
 
 func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1396,7 @@ func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveBuckets.ProtoReflect.Descriptor instead.
 func (*MoveBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MoveBuckets) GetFirst() uint32 {
@@ -1327,7 +1429,7 @@ type Rebalance struct {
 
 func (x *Rebalance) Reset() {
 	*x = Rebalance{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1441,7 @@ func (x *Rebalance) String() string {
 func (*Rebalance) ProtoMessage() {}
 
 func (x *Rebalance) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1454,7 @@ func (x *Rebalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rebalance.ProtoReflect.Descriptor instead.
 func (*Rebalance) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
 }
 
 // SetReplicas says where a group's replicas should be, the preferred leader first. None at all is possible for a group
@@ -1367,7 +1469,7 @@ type SetReplicas struct {
 
 func (x *SetReplicas) Reset() {
 	*x = SetReplicas{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1481,7 @@ func (x *SetReplicas) String() string {
 func (*SetReplicas) ProtoMessage() {}
 
 func (x *SetReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1494,7 @@ func (x *SetReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReplicas.ProtoReflect.Descriptor instead.
 func (*SetReplicas) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetReplicas) GetGroup() uint64 {
@@ -1421,7 +1523,7 @@ type Arrived struct {
 
 func (x *Arrived) Reset() {
 	*x = Arrived{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1535,7 @@ func (x *Arrived) String() string {
 func (*Arrived) ProtoMessage() {}
 
 func (x *Arrived) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1548,7 @@ func (x *Arrived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrived.ProtoReflect.Descriptor instead.
 func (*Arrived) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Arrived) GetGroup() uint64 {
@@ -1473,7 +1575,7 @@ type Arrival struct {
 
 func (x *Arrival) Reset() {
 	*x = Arrival{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1587,7 @@ func (x *Arrival) String() string {
 func (*Arrival) ProtoMessage() {}
 
 func (x *Arrival) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1600,7 @@ func (x *Arrival) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrival.ProtoReflect.Descriptor instead.
 func (*Arrival) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Arrival) GetBucket() uint32 {
@@ -1529,7 +1631,7 @@ type MetaQuery struct {
 
 func (x *MetaQuery) Reset() {
 	*x = MetaQuery{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1643,7 @@ func (x *MetaQuery) String() string {
 func (*MetaQuery) ProtoMessage() {}
 
 func (x *MetaQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1656,7 @@ func (x *MetaQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaQuery.ProtoReflect.Descriptor instead.
 func (*MetaQuery) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MetaQuery) GetOp() isMetaQuery_Op {
@@ -1609,7 +1711,7 @@ type ConfigLog struct {
 
 func (x *ConfigLog) Reset() {
 	*x = ConfigLog{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1723,7 @@ func (x *ConfigLog) String() string {
 func (*ConfigLog) ProtoMessage() {}
 
 func (x *ConfigLog) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1736,7 @@ func (x *ConfigLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigLog.ProtoReflect.Descriptor instead.
 func (*ConfigLog) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConfigLog) GetFrom() uint64 {
@@ -1662,7 +1764,7 @@ type MetaReply struct {
 
 func (x *MetaReply) Reset() {
 	*x = MetaReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1776,7 @@ func (x *MetaReply) String() string {
 func (*MetaReply) ProtoMessage() {}
 
 func (x *MetaReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1789,7 @@ func (x *MetaReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaReply.ProtoReflect.Descriptor instead.
 func (*MetaReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MetaReply) GetConfig() *Config {
@@ -1722,7 +1824,7 @@ type BucketMove struct {
 
 func (x *BucketMove) Reset() {
 	*x = BucketMove{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +1836,7 @@ func (x *BucketMove) String() string {
 func (*BucketMove) ProtoMessage() {}
 
 func (x *BucketMove) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +1849,7 @@ func (x *BucketMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketMove.ProtoReflect.Descriptor instead.
 func (*BucketMove) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BucketMove) GetBucket() uint32 {
@@ -1786,7 +1888,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1900,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1913,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Hello) GetAddress() string {
@@ -1872,7 +1974,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +1986,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +1999,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HelloReply) GetAddress() string {
@@ -1968,7 +2070,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2082,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2095,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -2026,7 +2128,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2140,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2153,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -2074,7 +2176,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2188,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2201,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -2142,7 +2244,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2256,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2269,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -2210,7 +2312,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2324,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2337,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -2272,7 +2374,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2386,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2399,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -2346,7 +2448,7 @@ type PlacementStatus struct {
 
 func (x *PlacementStatus) Reset() {
 	*x = PlacementStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2460,7 @@ func (x *PlacementStatus) String() string {
 func (*PlacementStatus) ProtoMessage() {}
 
 func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2473,7 @@ func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
 func (*PlacementStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PlacementStatus) GetConfigVersion() uint64 {
@@ -2401,7 +2503,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2515,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2528,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PlanStep) GetWhat() string {
@@ -2476,7 +2578,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2590,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2603,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -2585,7 +2687,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xe0\x03\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\x87\x04\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -2603,8 +2705,16 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05moved\x18\f \x03(\x04R\x05moved\x12\x1a\n" +
 	"\barriving\x18\r \x03(\rR\barriving\x12.\n" +
 	"\tplacement\x18\x0e \x01(\x0e2\x10.eraft.PlacementR\tplacement\x12\x16\n" +
-	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12\x1c\n" +
-	"\treturning\x18\x10 \x03(\rR\treturning\"\x9f\x02\n" +
+	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12%\n" +
+	"\x06forced\x18\x11 \x03(\v2\r.eraft.ForcedR\x06forced\x12\x1c\n" +
+	"\treturning\x18\x10 \x03(\rR\treturning\"\x8e\x01\n" +
+	"\x06Forced\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\x04R\x04node\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x12\n" +
+	"\x04lost\x18\x05 \x03(\x04R\x04lost\x12\x1c\n" +
+	"\tcommitted\x18\x06 \x01(\x04R\tcommitted\"\x9f\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2650,7 +2760,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\rR\breplicas\x12\x16\n" +
 	"\x06expect\x18\x05 \x01(\rR\x06expect\x12\"\n" +
-	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xa3\x01\n" +
+	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xca\x01\n" +
 	"\aAddNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
@@ -2658,7 +2768,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04resp\x18\x05 \x01(\tR\x04resp\x12\x12\n" +
 	"\x04http\x18\x06 \x01(\tR\x04http\x12\x16\n" +
-	"\x06labels\x18\a \x03(\tR\x06labels\" \n" +
+	"\x06labels\x18\a \x03(\tR\x06labels\x12%\n" +
+	"\x06forced\x18\b \x03(\v2\r.eraft.ForcedR\x06forced\" \n" +
 	"\n" +
 	"RemoveNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\"E\n" +
@@ -2803,84 +2914,87 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
 	(*Config)(nil),          // 2: eraft.Config
-	(*Node)(nil),            // 3: eraft.Node
-	(*Group)(nil),           // 4: eraft.Group
-	(*MetaCommand)(nil),     // 5: eraft.MetaCommand
-	(*Birth)(nil),           // 6: eraft.Birth
-	(*AddNode)(nil),         // 7: eraft.AddNode
-	(*RemoveNode)(nil),      // 8: eraft.RemoveNode
-	(*SetNode)(nil),         // 9: eraft.SetNode
-	(*SetPlacement)(nil),    // 10: eraft.SetPlacement
-	(*PlaceBuckets)(nil),    // 11: eraft.PlaceBuckets
-	(*JoinGroups)(nil),      // 12: eraft.JoinGroups
-	(*NewGroup)(nil),        // 13: eraft.NewGroup
-	(*LeaveGroup)(nil),      // 14: eraft.LeaveGroup
-	(*MoveBuckets)(nil),     // 15: eraft.MoveBuckets
-	(*Rebalance)(nil),       // 16: eraft.Rebalance
-	(*SetReplicas)(nil),     // 17: eraft.SetReplicas
-	(*Arrived)(nil),         // 18: eraft.Arrived
-	(*Arrival)(nil),         // 19: eraft.Arrival
-	(*MetaQuery)(nil),       // 20: eraft.MetaQuery
-	(*ConfigLog)(nil),       // 21: eraft.ConfigLog
-	(*MetaReply)(nil),       // 22: eraft.MetaReply
-	(*BucketMove)(nil),      // 23: eraft.BucketMove
-	(*Hello)(nil),           // 24: eraft.Hello
-	(*HelloReply)(nil),      // 25: eraft.HelloReply
-	(*ConfigPull)(nil),      // 26: eraft.ConfigPull
-	(*ConfigPush)(nil),      // 27: eraft.ConfigPush
-	(*Join)(nil),            // 28: eraft.Join
-	(*JoinReply)(nil),       // 29: eraft.JoinReply
-	(*StatusPull)(nil),      // 30: eraft.StatusPull
-	(*NodeStatus)(nil),      // 31: eraft.NodeStatus
-	(*PlacementStatus)(nil), // 32: eraft.PlacementStatus
-	(*PlanStep)(nil),        // 33: eraft.PlanStep
-	(*ReplicaStatus)(nil),   // 34: eraft.ReplicaStatus
-	(*ConfState)(nil),       // 35: eraft.ConfState
+	(*Forced)(nil),          // 3: eraft.Forced
+	(*Node)(nil),            // 4: eraft.Node
+	(*Group)(nil),           // 5: eraft.Group
+	(*MetaCommand)(nil),     // 6: eraft.MetaCommand
+	(*Birth)(nil),           // 7: eraft.Birth
+	(*AddNode)(nil),         // 8: eraft.AddNode
+	(*RemoveNode)(nil),      // 9: eraft.RemoveNode
+	(*SetNode)(nil),         // 10: eraft.SetNode
+	(*SetPlacement)(nil),    // 11: eraft.SetPlacement
+	(*PlaceBuckets)(nil),    // 12: eraft.PlaceBuckets
+	(*JoinGroups)(nil),      // 13: eraft.JoinGroups
+	(*NewGroup)(nil),        // 14: eraft.NewGroup
+	(*LeaveGroup)(nil),      // 15: eraft.LeaveGroup
+	(*MoveBuckets)(nil),     // 16: eraft.MoveBuckets
+	(*Rebalance)(nil),       // 17: eraft.Rebalance
+	(*SetReplicas)(nil),     // 18: eraft.SetReplicas
+	(*Arrived)(nil),         // 19: eraft.Arrived
+	(*Arrival)(nil),         // 20: eraft.Arrival
+	(*MetaQuery)(nil),       // 21: eraft.MetaQuery
+	(*ConfigLog)(nil),       // 22: eraft.ConfigLog
+	(*MetaReply)(nil),       // 23: eraft.MetaReply
+	(*BucketMove)(nil),      // 24: eraft.BucketMove
+	(*Hello)(nil),           // 25: eraft.Hello
+	(*HelloReply)(nil),      // 26: eraft.HelloReply
+	(*ConfigPull)(nil),      // 27: eraft.ConfigPull
+	(*ConfigPush)(nil),      // 28: eraft.ConfigPush
+	(*Join)(nil),            // 29: eraft.Join
+	(*JoinReply)(nil),       // 30: eraft.JoinReply
+	(*StatusPull)(nil),      // 31: eraft.StatusPull
+	(*NodeStatus)(nil),      // 32: eraft.NodeStatus
+	(*PlacementStatus)(nil), // 33: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 34: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 35: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 36: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
-	3,  // 0: eraft.Config.nodes:type_name -> eraft.Node
-	4,  // 1: eraft.Config.groups:type_name -> eraft.Group
+	4,  // 0: eraft.Config.nodes:type_name -> eraft.Node
+	5,  // 1: eraft.Config.groups:type_name -> eraft.Group
 	0,  // 2: eraft.Config.placement:type_name -> eraft.Placement
-	1,  // 3: eraft.Node.state:type_name -> eraft.NodeState
-	6,  // 4: eraft.MetaCommand.birth:type_name -> eraft.Birth
-	7,  // 5: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
-	8,  // 6: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
-	12, // 7: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
-	14, // 8: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
-	15, // 9: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
-	16, // 10: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
-	17, // 11: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
-	18, // 12: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
-	9,  // 13: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
-	10, // 14: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
-	11, // 15: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
-	7,  // 16: eraft.Birth.node:type_name -> eraft.AddNode
-	1,  // 17: eraft.SetNode.state:type_name -> eraft.NodeState
-	0,  // 18: eraft.SetPlacement.placement:type_name -> eraft.Placement
-	23, // 19: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
-	13, // 20: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
-	19, // 21: eraft.Arrived.buckets:type_name -> eraft.Arrival
-	21, // 22: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
-	2,  // 23: eraft.MetaReply.config:type_name -> eraft.Config
-	2,  // 24: eraft.MetaReply.configs:type_name -> eraft.Config
-	2,  // 25: eraft.HelloReply.config:type_name -> eraft.Config
-	2,  // 26: eraft.ConfigPush.config:type_name -> eraft.Config
-	7,  // 27: eraft.Join.node:type_name -> eraft.AddNode
-	2,  // 28: eraft.JoinReply.config:type_name -> eraft.Config
-	34, // 29: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	32, // 30: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
-	33, // 31: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
-	35, // 32: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	3,  // 3: eraft.Config.forced:type_name -> eraft.Forced
+	1,  // 4: eraft.Node.state:type_name -> eraft.NodeState
+	7,  // 5: eraft.MetaCommand.birth:type_name -> eraft.Birth
+	8,  // 6: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
+	9,  // 7: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
+	13, // 8: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
+	15, // 9: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
+	16, // 10: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
+	17, // 11: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
+	18, // 12: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
+	19, // 13: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
+	10, // 14: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
+	11, // 15: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
+	12, // 16: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
+	8,  // 17: eraft.Birth.node:type_name -> eraft.AddNode
+	3,  // 18: eraft.AddNode.forced:type_name -> eraft.Forced
+	1,  // 19: eraft.SetNode.state:type_name -> eraft.NodeState
+	0,  // 20: eraft.SetPlacement.placement:type_name -> eraft.Placement
+	24, // 21: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
+	14, // 22: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
+	20, // 23: eraft.Arrived.buckets:type_name -> eraft.Arrival
+	22, // 24: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
+	2,  // 25: eraft.MetaReply.config:type_name -> eraft.Config
+	2,  // 26: eraft.MetaReply.configs:type_name -> eraft.Config
+	2,  // 27: eraft.HelloReply.config:type_name -> eraft.Config
+	2,  // 28: eraft.ConfigPush.config:type_name -> eraft.Config
+	8,  // 29: eraft.Join.node:type_name -> eraft.AddNode
+	2,  // 30: eraft.JoinReply.config:type_name -> eraft.Config
+	35, // 31: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	33, // 32: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	34, // 33: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	36, // 34: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -2889,7 +3003,7 @@ func file_eraft_messages_meta_proto_init() {
 		return
 	}
 	file_eraft_messages_raft_proto_init()
-	file_eraft_messages_meta_proto_msgTypes[3].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[4].OneofWrappers = []any{
 		(*MetaCommand_Birth)(nil),
 		(*MetaCommand_AddNode)(nil),
 		(*MetaCommand_RemoveNode)(nil),
@@ -2903,7 +3017,7 @@ func file_eraft_messages_meta_proto_init() {
 		(*MetaCommand_SetPlacement)(nil),
 		(*MetaCommand_Place)(nil),
 	}
-	file_eraft_messages_meta_proto_msgTypes[18].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[19].OneofWrappers = []any{
 		(*MetaQuery_Show)(nil),
 		(*MetaQuery_Log)(nil),
 	}
@@ -2913,7 +3027,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

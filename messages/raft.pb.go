@@ -149,6 +149,7 @@ const (
 	ConfChange_DEMOTE      ConfChange_Kind = 3 // a voter becomes a learner
 	ConfChange_JOINT       ConfChange_Kind = 4 // all of changes at once, through a joint membership that the leader leaves by itself
 	ConfChange_LEAVE       ConfChange_Kind = 5 // the end of a joint membership; leaders propose it themselves
+	ConfChange_FORCE       ConfChange_Kind = 6 // node is the only voter: written by hand when a majority is lost, never proposed
 )
 
 // Enum value maps for ConfChange_Kind.
@@ -160,6 +161,7 @@ var (
 		3: "DEMOTE",
 		4: "JOINT",
 		5: "LEAVE",
+		6: "FORCE",
 	}
 	ConfChange_Kind_value = map[string]int32{
 		"ADD_LEARNER": 0,
@@ -168,6 +170,7 @@ var (
 		"DEMOTE":      3,
 		"JOINT":       4,
 		"LEAVE":       5,
+		"FORCE":       6,
 	}
 )
 
@@ -1087,12 +1090,12 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x06voters\x18\x01 \x03(\x04R\x06voters\x12\x1a\n" +
 	"\blearners\x18\x02 \x03(\x04R\blearners\x12\x1a\n" +
 	"\boutgoing\x18\x03 \x03(\x04R\boutgoing\x12#\n" +
-	"\rlearners_next\x18\x04 \x03(\x04R\flearnersNext\"\xcd\x01\n" +
+	"\rlearners_next\x18\x04 \x03(\x04R\flearnersNext\"\xd8\x01\n" +
 	"\n" +
 	"ConfChange\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.eraft.ConfChange.KindR\x04kind\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12+\n" +
-	"\achanges\x18\x03 \x03(\v2\x11.eraft.ConfChangeR\achanges\"R\n" +
+	"\achanges\x18\x03 \x03(\v2\x11.eraft.ConfChangeR\achanges\"]\n" +
 	"\x04Kind\x12\x0f\n" +
 	"\vADD_LEARNER\x10\x00\x12\v\n" +
 	"\aPROMOTE\x10\x01\x12\n" +
@@ -1101,7 +1104,8 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\n" +
 	"\x06DEMOTE\x10\x03\x12\t\n" +
 	"\x05JOINT\x10\x04\x12\t\n" +
-	"\x05LEAVE\x10\x05\"w\n" +
+	"\x05LEAVE\x10\x05\x12\t\n" +
+	"\x05FORCE\x10\x06\"w\n" +
 	"\fSnapshotMeta\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +

@@ -93,6 +93,9 @@ func addNode(next *messages.Config, a *messages.AddNode) {
 			next.Nodes[slices.Index(next.Nodes, old)] = card
 			next.Change = fmt.Sprintf("%s is at %s", title(card), card.Address)
 		}
+		for _, f := range a.Forced {
+			recordForced(next, card, f)
+		}
 		return
 	}
 	id := uint64(len(next.Nodes) + 1) // removed nodes stay in the list: an id is never given twice
@@ -105,6 +108,20 @@ func addNode(next *messages.Config, a *messages.AddNode) {
 	}
 	next.Nodes = append(next.Nodes, nodeOf(id, a))
 	next.Change = fmt.Sprintf("add node %d (%s)%s", id, a.Name, instead)
+}
+
+// recordForced writes down, once, that a node was made the only voter of a group by hand.
+func recordForced(next *messages.Config, node *messages.Node, f *messages.Forced) {
+	known := slices.ContainsFunc(next.Forced, func(k *messages.Forced) bool { return proto.Equal(k, f) })
+	if known || f.Node != node.Id {
+		return
+	}
+	next.Forced = append(next.Forced, f)
+	if next.Change != "" {
+		next.Change += "; "
+	}
+	next.Change += fmt.Sprintf("%s was made the only voter of group %d by hand, at entry %d of term %d: %v are lost",
+		title(node), f.Group, f.Index, f.Term, f.Lost)
 }
 
 func setNode(next *messages.Config, s *messages.SetNode) {

@@ -26,7 +26,7 @@ func run(args []string) int {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetArgs(args)
-	root.AddCommand(serverCommand(), demoCommand(), benchCommand(), statusCommand(), configCommand(), simCommand())
+	root.AddCommand(serverCommand(), demoCommand(), benchCommand(), statusCommand(), configCommand(), simCommand(), forceCommand())
 	root.AddCommand(dataCommands()...)
 	root.AddCommand(adminCommands()...)
 	called, err := root.ExecuteC()

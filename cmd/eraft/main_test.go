@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,4 +137,26 @@ func variable(flag string) string {
 		}
 	}
 	return string(name)
+}
+
+func TestForceMustBeConfirmed(t *testing.T) {
+	require.Equal(t, 2, run([]string{"force-new-quorum", "--data", "x"}))
+	require.Equal(t, 1, run([]string{"force-new-quorum", "--data", t.TempDir(), "--group", "0"}))
+	plan := cluster.ForcePlan{Node: 1, Name: "n1", Group: 3, Lost: []uint64{2, 5}, LastTerm: 7, LastIndex: 90, Committed: 88}
+	for _, c := range []struct {
+		flag, typed string
+		ok          bool
+	}{
+		{"", "group 3 loses nodes 2,5\n", true}, {"", "  group 3 loses nodes 2,5", true}, {"group 3 loses nodes 2,5", "", true},
+		{"", "yes\n", false}, {"", "", false}, {"group 3 loses nodes 2", "group 3 loses nodes 2,5\n", false},
+	} {
+		var out strings.Builder
+		err := confirm(plan, c.flag, strings.NewReader(c.typed), &out)
+		require.Contains(t, out.String(), "index 90 of term 7; up to 88 it is known to be committed")
+		if c.ok {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, "nothing was changed")
+		}
+	}
 }

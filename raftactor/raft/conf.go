@@ -25,6 +25,8 @@ func (c *Core) ProposeConf(change *messages.ConfChange) (index, term uint64, err
 		return 0, 0, ErrTransferring
 	case !c.confSettled() || joint(c.conf):
 		return 0, 0, ErrConfPending
+	case change.Kind == messages.ConfChange_FORCE:
+		return 0, 0, fmt.Errorf("%w: nobody proposes a forced quorum", ErrInvalidConf)
 	}
 	if _, err := applyConf(c.conf, change); err != nil {
 		return 0, 0, err
@@ -88,6 +90,8 @@ func applyConf(conf *messages.ConfState, change *messages.ConfChange) (*messages
 	}
 	var err error
 	switch {
+	case change.Kind == messages.ConfChange_FORCE: // see ForceQuorum
+		return &messages.ConfState{Voters: []uint64{change.Node}}, nil
 	case change.Kind == messages.ConfChange_LEAVE && joint(conf):
 		next.Learners = append(next.Learners, conf.LearnersNext...)
 	case change.Kind == messages.ConfChange_LEAVE || joint(conf):

@@ -52,6 +52,14 @@ func (l *log) last() uint64  { return l.start.Index + uint64(len(l.entries)) }
 
 func (l *log) lastTerm() uint64 { return l.term(l.last()) }
 
+// lastTime is the stamp of the newest entry.
+func (l *log) lastTime() uint64 {
+	if n := len(l.entries); n > 0 {
+		return l.entries[n-1].TimeMs
+	}
+	return l.start.TimeMs
+}
+
 // term of the entry at index, or of the log's start; 0 where the log knows nothing.
 func (l *log) term(index uint64) uint64 {
 	switch {

@@ -287,6 +287,19 @@ func (s *scene) restart(_ line, m *member) {
 	s.say("%d: back with term %d, vote %d, log %s, commit %d", m.id, m.core.term, m.core.vote, showLog(m.core), m.core.commit)
 }
 
+// force makes a replica that is down the only voter, by hand.
+func (s *scene) force(_ line, m *member) {
+	if m.core != nil {
+		s.t.Fatalf("%d is not down", m.id)
+	}
+	f, err := ForceQuorum(Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.entries}, m.id)
+	if s.refused(err); err != nil {
+		return
+	}
+	m.disk = m.disk.after(&Persist{HardState: f.HardState, Entries: []*messages.Entry{f.Entry}})
+	s.say("%d: gets %s, and loses %v; up to %d was known to be committed", m.id, showEntry(f.Entry), f.Lost, f.Committed)
+}
+
 // drain is one turn in which several inputs arrive before the core's outputs are carried out, as they do in a
 // mailbox: a line of input each.
 func (s *scene) drain(l line, m *member) {

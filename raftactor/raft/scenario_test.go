@@ -123,31 +123,33 @@ func (l line) value(key string, otherwise int) int {
 
 // commands is the whole language, but for the tables. Those that name one replica get it as m.
 var commands = map[string]func(s *scene, l line, m *member){
-	"log":         (*scene).preload,
-	"timeout":     func(_ *scene, l line, m *member) { m.jitter.ticks = int(l.at(1)) - m.cfg.ElectionTicks; m.retime() },
-	"campaign":    func(_ *scene, _ line, m *member) { m.core.Campaign() },
-	"tick":        (*scene).tick,
-	"stopped":     func(_ *scene, l line, m *member) { m.pass(Nanos(l.at(1))) },
-	"slow-disk":   func(_ *scene, _ line, m *member) { m.slowDisk = true },
-	"persist":     (*scene).persist,
-	"slow-apply":  func(_ *scene, _ line, m *member) { m.slowApply = true },
-	"apply":       (*scene).apply,
-	"propose":     (*scene).propose,
-	"read":        func(s *scene, l line, m *member) { s.refused(m.core.ReadIndex(l.at(1))) },
-	"transfer":    func(s *scene, l line, m *member) { s.refused(m.core.Transfer(uint64(l.value("to", 0)))) },
-	"add-learner": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_ADD_LEARNER) },
-	"promote":     func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_PROMOTE) },
-	"remove":      func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_REMOVE) },
-	"demote":      func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_DEMOTE) },
-	"joint":       (*scene).joint,
-	"compact":     (*scene).compact,
-	"snapshot":    (*scene).snapshot,
-	"stall":       func(_ *scene, l line, m *member) { m.core.Stalled(!l.has("over")) },
-	"lost":        func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
-	"unreachable": func(_ *scene, l line, m *member) { m.core.Unreachable(l.at(1)) },
-	"crash":       (*scene).crash,
-	"restart":     (*scene).restart,
-	"drain":       (*scene).drain,
+	"log":           (*scene).preload,
+	"timeout":       func(_ *scene, l line, m *member) { m.jitter.ticks = int(l.at(1)) - m.cfg.ElectionTicks; m.retime() },
+	"campaign":      func(_ *scene, _ line, m *member) { m.core.Campaign() },
+	"tick":          (*scene).tick,
+	"stopped":       func(_ *scene, l line, m *member) { m.pass(Nanos(l.at(1))) },
+	"slow-disk":     func(_ *scene, _ line, m *member) { m.slowDisk = true },
+	"persist":       (*scene).persist,
+	"slow-apply":    func(_ *scene, _ line, m *member) { m.slowApply = true },
+	"apply":         (*scene).apply,
+	"propose":       (*scene).propose,
+	"read":          func(s *scene, l line, m *member) { s.refused(m.core.ReadIndex(l.at(1))) },
+	"transfer":      func(s *scene, l line, m *member) { s.refused(m.core.Transfer(uint64(l.value("to", 0)))) },
+	"add-learner":   func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_ADD_LEARNER) },
+	"promote":       func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_PROMOTE) },
+	"remove":        func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_REMOVE) },
+	"demote":        func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_DEMOTE) },
+	"propose-force": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_FORCE) },
+	"joint":         (*scene).joint,
+	"compact":       (*scene).compact,
+	"snapshot":      (*scene).snapshot,
+	"stall":         func(_ *scene, l line, m *member) { m.core.Stalled(!l.has("over")) },
+	"lost":          func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
+	"unreachable":   func(_ *scene, l line, m *member) { m.core.Unreachable(l.at(1)) },
+	"crash":         (*scene).crash,
+	"restart":       (*scene).restart,
+	"force":         (*scene).force,
+	"drain":         (*scene).drain,
 }
 
 // worldly are the commands that are about no single replica.
@@ -176,7 +178,7 @@ func (s *scene) command(l line) {
 		l.d.Fatalf(s.t, "unknown command")
 	}
 	m := s.member(l.at(0))
-	if m.core == nil && l.d.Cmd != "restart" {
+	if m.core == nil && l.d.Cmd != "restart" && l.d.Cmd != "force" {
 		l.d.Fatalf(s.t, "%d is down", m.id)
 	}
 	run(s, l, m)

@@ -55,12 +55,7 @@ func (c *Core) Writing() int { return len(c.out.flight) }
 func (c *Core) Uncommitted() bool { return c.log.last() > c.commit }
 
 // LogTime is the stamp of the newest entry.
-func (c *Core) LogTime() uint64 {
-	if n := len(c.log.entries); n > 0 {
-		return c.log.entries[n-1].TimeMs
-	}
-	return c.log.start.TimeMs
-}
+func (c *Core) LogTime() uint64 { return c.log.lastTime() }
 
 // LogBytes is about how much memory and disk the retained log takes.
 func (c *Core) LogBytes() int { return c.log.bytes }

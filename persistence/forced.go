@@ -1,0 +1,33 @@
+package persistence
+
+import (
+	"encoding/binary"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// A quorum that was forced on this node stays on record beside its identity, f<group><index> in the engine of the log:
+// the node tells of it whenever it starts, until the config chain knows, and after.
+const kindForced = 'f'
+
+// AddForced writes a record into batch.
+func AddForced(batch *Batch, f *messages.Forced) error {
+	key := binary.BigEndian.AppendUint64(groupKey(kindForced, messages.GroupID(f.Group)), f.Index)
+	return putRecord(batch, key, f)
+}
+
+// LoadForced gives all records, by group.
+func LoadForced(r Reader) (all []*messages.Forced, err error) {
+	prefix := []byte{kindForced}
+	var bad error
+	err = r.Scan(prefix, PrefixEnd(prefix), func(key, value []byte) bool {
+		f := new(messages.Forced)
+		bad = openRecord(key, value, f)
+		all = append(all, f)
+		return bad == nil
+	})
+	if err == nil {
+		err = bad
+	}
+	return all, err
+}
