@@ -11,6 +11,7 @@ import (
 type custody struct {
 	owners map[uint32][]tenure // of a bucket, one after the other
 	now    map[uint32]int      // which of them was seen to use the bucket, or to have given it away
+	frozen map[grant]freeze    // when a group gave a bucket away last
 	done   map[request]uint64  // sums of the answers
 	count  int                 // of buckets
 }
@@ -18,10 +19,15 @@ type custody struct {
 type (
 	tenure  struct{ since, group uint64 }
 	request struct{ session, seq uint64 }
+	grant   struct {
+		group  messages.GroupID
+		bucket uint32
+	}
+	freeze struct{ version, index uint64 } // of the config, and in the group's log
 )
 
 func newCustody(buckets int) custody {
-	return custody{owners: map[uint32][]tenure{}, now: map[uint32]int{}, done: map[request]uint64{}, count: buckets}
+	return custody{owners: map[uint32][]tenure{}, now: map[uint32]int{}, frozen: map[grant]freeze{}, done: map[request]uint64{}, count: buckets}
 }
 
 // chain takes the owners of buckets from a config that meta has made.
@@ -36,7 +42,7 @@ func (c *custody) chain(config *messages.Config) {
 }
 
 // applied sees a command that a group's log has at a place that nobody has applied before, and its answer.
-func (c *custody) applied(o *Oracle, group messages.GroupID, command []byte, reply *messages.Reply, sum uint64) {
+func (c *custody) applied(o *Oracle, group messages.GroupID, index uint64, command []byte, reply *messages.Reply, sum uint64) {
 	m := new(messages.Command)
 	if proto.Unmarshal(command, m) != nil {
 		return
@@ -47,6 +53,9 @@ func (c *custody) applied(o *Oracle, group messages.GroupID, command []byte, rep
 	}
 	if pull := m.GetShard().GetFreeze().GetPull(); pull != nil && !reply.GetChunk().GetNotReady() {
 		c.given(pull.Bucket, pull.ConfigVersion)
+		if g := (grant{group, pull.Bucket}); c.frozen[g].version < pull.ConfigVersion && !reply.GetChunk().GetGone() {
+			c.frozen[g] = freeze{pull.ConfigVersion, index}
+		}
 	}
 	key := keyOf(m)
 	if key == nil || reply.GetCode() != messages.Code_OK && reply.GetCode() != messages.Code_CONFLICT {
@@ -100,6 +109,14 @@ func (c *custody) used(o *Oracle, group messages.GroupID, key []byte, how string
 		}
 	}
 	o.violated("One owner per bucket and config", "group %d %s bucket %d, whose owners are %v and which number %d of them has already", group, how, id, all, c.now[id])
+}
+
+// read checks a read at an index of a group's log. One of data from before the bucket was given away is as good as its
+// index: a replica that has not heard of it yet may answer who asked before.
+func (c *custody) read(o *Oracle, group messages.GroupID, index uint64, key []byte) {
+	if index >= c.frozen[grant{group, uint32(messages.BucketOf(key, c.count))}].index {
+		c.used(o, group, key, "reads")
+	}
 }
 
 // keyOf is a key that a client's command is about; nil: it is none of a client.

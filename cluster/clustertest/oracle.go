@@ -113,7 +113,7 @@ func (o *Oracle) applied(m *Member, at raftactor.Position, command []byte, reply
 	case now.nth == len(sums):
 		o.entries[entry] = append(sums, sum)
 		o.committed(m, at.Group, at.Index, at.Term)
-		o.custody.applied(o, at.Group, command, reply, answer)
+		o.custody.applied(o, at.Group, at.Index, command, reply, answer)
 	case sums[now.nth] != sum:
 		o.violated("State Machine Safety", "n%d applies or answers something else than others at index %d of group %d", m.number, at.Index, at.Group)
 	}

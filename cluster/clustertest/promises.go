@@ -307,7 +307,7 @@ func (o *Oracle) read(m *Member, group messages.GroupID, index uint64, query []b
 	}
 	q := new(messages.Query)
 	if reply.GetCode() == messages.Code_OK && proto.Unmarshal(query, q) == nil && q.GetGet() != nil {
-		o.custody.used(o, group, q.GetGet().Key, "reads")
+		o.custody.read(o, group, index, q.GetGet().Key)
 	}
 }
 
