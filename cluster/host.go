@@ -1,11 +1,9 @@
 package cluster
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
@@ -115,7 +113,7 @@ func (h *Host) onTakeIdentity(m takeIdentity) error {
 }
 
 func (h *Host) onHost(config *messages.Config) error {
-	if err := h.n.saveConfig(config); err != nil {
+	if err := persistence.SaveConfig(h.n.logEngine, config); err != nil {
 		return err
 	}
 	self := uint64(h.n.identity().Node)
@@ -201,31 +199,14 @@ func sameNodes(a, b []uint64) bool {
 
 // --- what the node keeps on disk beside its groups ---
 
-// configKey holds the newest config this node has seen, so that a restart knows addresses without asking. It is in the
-// log engine, where a small synced write is cheap.
-var configKey = []byte("c/config")
-
-func (n *node) saveConfig(config *messages.Config) error {
-	value, err := proto.Marshal(config)
-	if err != nil {
-		return fmt.Errorf("encode config: %w", err)
-	}
-	batch := new(persistence.Batch)
-	batch.Put(configKey, value)
-	return n.logEngine.Write(batch, true)
-}
-
-// loadConfig reads it back. It is only a cache: one that cannot be read is as good as none.
+// loadConfig reads the newest config that this node has seen, so that a restart knows addresses without asking.
 func (n *node) loadConfig() error {
-	value, found, err := n.logEngine.Get(configKey)
-	if err != nil || !found {
+	config, err := persistence.LoadConfig(n.logEngine)
+	if err != nil || config == nil || config.ClusterId != n.identity().Cluster {
 		return err
 	}
-	config := new(messages.Config)
-	if proto.Unmarshal(value, config) == nil && config.ClusterId == n.identity().Cluster {
-		n.cached = config
-		n.board.setConfig(config)
-	}
+	n.cached = config
+	n.board.setConfig(config)
 	return nil
 }
 

@@ -73,6 +73,9 @@ func openRecord(key, value []byte, m proto.Message) error {
 }
 
 func describe(key []byte) string {
+	if string(key) == string(configKey) {
+		return "copy of the config"
+	}
 	if len(key) < 9 {
 		return fmt.Sprintf("record %q", key)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
@@ -130,6 +131,25 @@ func TestIdentity(t *testing.T) {
 	require.True(t, e.FlipBit([]byte("node/identity"), 300))
 	_, err = persistence.RaiseEpoch(e, "n1", draw)
 	require.ErrorContains(t, err, "damaged")
+}
+
+func TestConfigCopy(t *testing.T) {
+	e := memory.New()
+	none, err := persistence.LoadConfig(e)
+	require.NoError(t, err)
+	require.Nil(t, none)
+	want := &messages.Config{Version: 7, ClusterId: 9, Owners: []uint64{1, 2}}
+	require.NoError(t, persistence.SaveConfig(e, want))
+	e = e.Kill()
+	got, err := persistence.LoadConfig(e)
+	require.NoError(t, err)
+	require.True(t, proto.Equal(want, got))
+	for bit := range 64 {
+		require.True(t, e.FlipBit([]byte("c/config"), bit))
+		_, err = persistence.LoadConfig(e)
+		require.ErrorContains(t, err, "copy of the config")
+		require.True(t, e.FlipBit([]byte("c/config"), bit))
+	}
 }
 
 func TestLockDir(t *testing.T) {

@@ -1,0 +1,33 @@
+package persistence
+
+import (
+	"fmt"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// configKey holds a copy of the newest config that the node has seen, followed by a CRC-32C. It is in the engine of the
+// logs, where a small synced write is cheap.
+var configKey = []byte("c/config")
+
+// SaveConfig makes the copy durable.
+func SaveConfig(engine Engine, config *messages.Config) error {
+	batch := new(Batch)
+	if err := putRecord(batch, configKey, config); err != nil {
+		return err
+	}
+	if err := engine.Write(batch, true); err != nil {
+		return fmt.Errorf("save config: %w", err)
+	}
+	return nil
+}
+
+// LoadConfig reads it back; nil if there is none. A damaged one is a CorruptError: what else the disk has lost is unknown.
+func LoadConfig(engine Engine) (*messages.Config, error) {
+	value, found, err := engine.Get(configKey)
+	if err != nil || !found {
+		return nil, err
+	}
+	config := new(messages.Config)
+	return config, openRecord(configKey, value, config)
+}
