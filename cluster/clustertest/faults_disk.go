@@ -11,6 +11,9 @@ import (
 // slowDisk makes every write wait, some of them so long that the disk looks dead.
 func (w *Swarm) slowDisk() {
 	m, worst, rng := w.any(), time.Duration(1+w.rng.IntN(300))*time.Millisecond, w.rng
+	if rng.IntN(4) == 0 {
+		worst *= 5
+	}
 	m.slow(func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) })
 	w.passing(4*time.Second, func() { m.slow(nil) })
 }

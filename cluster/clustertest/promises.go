@@ -114,6 +114,7 @@ func (o *Oracle) promised(m *Member, r *messages.RaftMessage) {
 	case messages.RaftKind_VOTE:
 		o.candidacy(m, disk, r)
 		o.committed(m, group, r.Commit, r.HintTerm)
+		o.electorate(m, group, r)
 	case messages.RaftKind_VOTE_REPLY:
 		if !r.Reject && (hard.GetTerm() < r.Term || hard.GetTerm() == r.Term && hard.GetVote() != r.To) {
 			o.violated("Promises are on disk", "n%d votes for node %d in term %d of group %d, but its disk has %v", m.number, r.To, r.Term, group, hard)
@@ -175,6 +176,20 @@ func (o *Oracle) candidacy(m *Member, disk persistence.Glance, r *messages.RaftM
 	if hard := disk.HardState(); hard.GetTerm() < r.Term || hard.GetTerm() == r.Term && hard.GetVote() != r.From || !holds(disk, r.Index, r.LogTerm) {
 		o.violated("Promises are on disk", "n%d asks for votes in term %d of group %d with entry %d of term %d, but its disk has %v and entry %v",
 			m.number, r.Term, r.Group, r.Index, r.LogTerm, hard, disk.Entry(r.Index))
+	}
+}
+
+// electorate checks that a candidate asks those who vote as of what it knows to be committed.
+func (o *Oracle) electorate(m *Member, group messages.GroupID, r *messages.RaftMessage) {
+	p := o.promises.group(group)
+	if p.upTo != r.Commit {
+		return // others know of more
+	}
+	conf := p.confs[0]
+	for _, id := range []uint64{r.From, r.To} {
+		if !slices.Contains(conf.GetVoters(), id) && !slices.Contains(conf.GetOutgoing(), id) {
+			o.violated("Candidates know who votes", "n%d asks node %d for its vote in group %d, whose members at entry %d are %v", m.number, r.To, group, r.Commit, conf)
+		}
 	}
 }
 
