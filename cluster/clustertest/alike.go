@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,13 +82,18 @@ func (s *Simulation) digests() map[messages.GroupID]map[int]digest {
 	return all
 }
 
-// hosts are the groups of which a node has a replica.
+// hosts are the groups of which the config wants a replica on a node, and which it knows.
 func (m *Member) hosts() []messages.GroupID {
-	groups, err := persistence.OpenLog(m.disks[0]).Groups()
-	if err != nil {
+	id, _, err := persistence.LoadIdentity(m.disks[0])
+	known, failed := persistence.OpenLog(m.disks[0]).Groups()
+	if err = errors.Join(err, failed); err != nil {
 		m.s.Oracle.violated("Disks can be read", "n%d: %v", m.number, err)
 	}
-	return groups
+	return slices.DeleteFunc(known, func(group messages.GroupID) bool {
+		return !slices.ContainsFunc(m.s.Oracle.config.GetGroups(), func(g *messages.Group) bool {
+			return g.Id == uint64(group) && slices.Contains(g.Nodes, uint64(id.Node))
+		})
+	})
 }
 
 // compareLogs checks that logs are the same where they overlap, and that their disks are sound.

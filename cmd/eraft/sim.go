@@ -139,7 +139,9 @@ func (s *simulation) work(began time.Time) {
 		if !ok {
 			return
 		}
+		stuck := time.AfterFunc(patience, func() { giveUp(seed) })
 		r := clustertest.RunAlone(seed, s.plan)
+		stuck.Stop()
 		if s.twice {
 			if again := clustertest.RunAlone(seed, s.plan); again.Hash != r.Hash || again.Steps != r.Steps {
 				r.Violations = append(r.Violations, fmt.Sprintf("%v: One seed, one run: the trace is %016x after %d steps, and %016x after %d when run again",
@@ -148,6 +150,15 @@ func (s *simulation) work(began time.Time) {
 		}
 		s.add(r, began)
 	}
+}
+
+// patience is how much real time a seed may take. Most take less than a second.
+const patience = 2 * time.Minute
+
+// giveUp ends the program when a seed does not end: an actor that loops within one step cannot be stopped.
+func giveUp(seed uint64) {
+	fmt.Fprintf(os.Stderr, "seed %d broke a rule\n0s: Time passes: the seed has not ended within %v of real time\n", seed, patience)
+	os.Exit(1)
 }
 
 const progressEvery = 100 // seeds

@@ -25,7 +25,7 @@ type mutant struct {
 	file   string
 	old    string // found exactly once in file
 	new    string
-	masked string // why nobody can ever see it; such a mutant is not looked for, unless -masked is given
+	unseen string // why it is not looked for, unless -unseen is given
 }
 
 // verdict is what became of a mutant.
@@ -42,7 +42,7 @@ var (
 	wall     = flag.Duration("for", 10*time.Minute, "how long it may survive, in real time")
 	parallel = flag.Int("parallel", 2, "mutants at once")
 	only     = flag.String("run", "", "regular expression: only faults that match")
-	masked   = flag.Bool("masked", false, "look also for those that are said to change nothing")
+	unseen   = flag.Bool("unseen", false, "look also for those that nobody is known to see")
 )
 
 func main() {
@@ -69,7 +69,7 @@ func run() error {
 	lines := make([]string, len(mutants))
 	began := time.Now()
 	for i, m := range mutants {
-		if !chosen.MatchString(m.fault) || m.masked != "" && !*masked {
+		if !chosen.MatchString(m.fault) || m.unseen != "" && !*unseen {
 			continue
 		}
 		places <- struct{}{}
@@ -100,8 +100,8 @@ func report(lines, survivors []string, took time.Duration) {
 	fmt.Printf("%d of %d caught in %v\n\n| fault | file | caught by | seeds |\n|---|---|---|---|\n%s\n",
 		len(lines)-len(survivors), len(lines), took.Round(time.Second), strings.Join(lines, "\n"))
 	for _, m := range mutants {
-		if m.masked != "" {
-			fmt.Printf("\nnot looked for: %s (%s): %s\n", m.fault, m.file, m.masked)
+		if m.unseen != "" {
+			fmt.Printf("\nnot looked for: %s (%s): %s\n", m.fault, m.file, m.unseen)
 		}
 	}
 }

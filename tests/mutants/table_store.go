@@ -43,7 +43,7 @@ var inStore = []mutant{
 		file:  "raftactor/waiting.go",
 		old:   "w.index == entry.Index && w.term == entry.Term",
 		new:   "w.index == entry.Index",
-		masked: "who waits is told that the outcome is not known as soon as leadership is lost, which is before an entry of another " +
+		unseen: "who waits is told that the outcome is not known as soon as leadership is lost, which is before an entry of another " +
 			"leader can come to that place",
 	},
 	{
