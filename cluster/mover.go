@@ -46,9 +46,10 @@ type (
 
 // errand is a step that was asked for. It is over when the view shows its effect: then the bucket's next step is another.
 type errand struct {
-	ask   shardkv.Ask
-	seq   uint64
-	until time.Duration // when it is taken for lost
+	ask    shardkv.Ask
+	seq    uint64
+	until  time.Duration // when it is taken for lost
+	silent bool          // nobody has answered
 }
 
 func moverPath(group messages.GroupID) string { return "mover/" + group.String() }
@@ -113,8 +114,13 @@ func (m *Mover) walk() {
 	m.forget(steps)
 	now, next := m.n.system.Clock.Now(), strollEvery
 	for _, ask := range steps.Asks {
-		if e := m.errands[ask.Bucket]; now < e.until && same(e.ask, ask) {
-			continue
+		if e := m.errands[ask.Bucket]; same(e.ask, ask) {
+			if now < e.until {
+				continue
+			}
+			if e.silent {
+				m.leaders[ask.Group] = m.guess(ask.Group) // who was asked may be gone for good
+			}
 		}
 		if wait := m.n.flow.wait(now); copies(ask) && wait > 0 {
 			next = min(next, wait)
@@ -146,7 +152,7 @@ func copies(a shardkv.Ask) bool { return a.Pull != nil && !a.Pull.Copied }
 // run sends the step of a bucket to the leader that it is for.
 func (m *Mover) run(ask shardkv.Ask) {
 	m.seq++
-	m.errands[ask.Bucket] = errand{ask, m.seq, m.n.system.Clock.Now() + errandTime}
+	m.errands[ask.Bucket] = errand{ask: ask, seq: m.seq, until: m.n.system.Clock.Now() + errandTime, silent: true}
 	a := &messages.Asker{Address: m.n.address(), Id: m.self.Id}
 	var err error
 	if ask.Command != nil {
@@ -209,6 +215,8 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 	if !found || r.Session != m.session {
 		return // late
 	}
+	e.silent = false
+	m.errands[bucket] = e
 	if r.Code != messages.Code_OK {
 		m.leaders[group] = r.GetHint().GetLeader()
 		e.until = 0 // the next stroll asks again

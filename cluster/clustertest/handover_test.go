@@ -224,3 +224,15 @@ func TestCopyingIsSlowedDown(t *testing.T) {
 	require.Greater(t, slow, 4*time.Second, "half of more than 16 KB")
 	require.Less(t, fast, 2*time.Second)
 }
+
+// A giver's leader that never comes back holds nothing up: the taker finds the next one.
+func TestHandOverOutlivesALeader(t *testing.T) {
+	x := newTravel(t, 12)
+	require.NotEqual(t, x.leaders[1], x.leaders[2], "another seed is needed")
+	x.move(2)
+	x.reach(3)
+	x.leaders[1].Crash()
+	require.True(t, x.s.RunUntil(func() bool { return !x.arriving() }, 30*time.Second))
+	require.Empty(t, x.s.Oracle.Violations)
+	x.over = true
+}
