@@ -58,7 +58,9 @@ func (m *member) retime() { m.core.timeout = m.cfg.ElectionTicks + m.jitter.tick
 func (s *scene) boot(m *member) {
 	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.entries, Applied: m.data.Index, Now: m.clock})
 	if err != nil {
-		s.t.Fatalf("boot %d: %v", m.id, err)
+		s.say("%d does not start: %v", m.id, err)
+		m.core = nil
+		return
 	}
 	m.core, m.todo, m.applying, m.slowDisk, m.slowApply = core, nil, nil, false, false
 	m.seen = m.view()
@@ -68,6 +70,11 @@ func (s *scene) boot(m *member) {
 func (s *scene) carry(m *member) {
 	for m.core != nil {
 		r, ok := m.core.Ready()
+		if err := m.core.Err(); err != nil {
+			s.say("%d stops: %v", m.id, err)
+			m.lose()
+			return
+		}
 		if !ok {
 			break
 		}
@@ -156,9 +163,6 @@ func (s *scene) check() {
 	for _, m := range s.members {
 		if m.core == nil {
 			continue
-		}
-		if err := m.core.Err(); err != nil {
-			s.t.Fatalf("%d: %v", m.id, err)
 		}
 		if m.core.role != Leader {
 			continue
@@ -273,7 +277,13 @@ func (s *scene) crash(l line, m *member) {
 	for _, p := range m.todo[:l.value("written", 0)] {
 		m.disk = m.disk.after(p)
 	}
+	m.lose()
+}
+
+// lose forgets all that is not durable.
+func (m *member) lose() {
 	m.core, m.todo, m.applying, m.data = nil, nil, nil, m.base
+	m.notes, m.sent = nil, nil
 	if m.data.Index < m.disk.start.Index {
 		m.data = m.disk.start
 	}
@@ -283,7 +293,9 @@ func (s *scene) restart(_ line, m *member) {
 	if m.core != nil {
 		s.t.Fatalf("%d is not down", m.id)
 	}
-	s.boot(m)
+	if s.boot(m); m.core == nil {
+		return
+	}
 	s.say("%d: back with term %d, vote %d, log %s, commit %d", m.id, m.core.term, m.core.vote, showLog(m.core), m.core.commit)
 }
 

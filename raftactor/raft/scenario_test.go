@@ -147,6 +147,9 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"lost":          func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
 	"unreachable":   func(_ *scene, l line, m *member) { m.core.Unreachable(l.at(1)) },
 	"crash":         (*scene).crash,
+	"applied":       func(_ *scene, l line, m *member) { m.core.Applied(l.at(1)) },
+	"lose-log":      func(_ *scene, _ line, m *member) { m.disk.entries = nil },
+	"propose-leave": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_LEAVE) },
 	"restart":       (*scene).restart,
 	"force":         (*scene).force,
 	"drain":         (*scene).drain,
@@ -178,7 +181,7 @@ func (s *scene) command(l line) {
 		l.d.Fatalf(s.t, "unknown command")
 	}
 	m := s.member(l.at(0))
-	if m.core == nil && l.d.Cmd != "restart" && l.d.Cmd != "force" {
+	if m.core == nil && !slices.Contains([]string{"restart", "force", "lose-log"}, l.d.Cmd) {
 		l.d.Fatalf(s.t, "%d is down", m.id)
 	}
 	run(s, l, m)
