@@ -9,6 +9,7 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/raftactor/raft"
 	"github.com/eraft-io/eraft/shardkv"
 )
 
@@ -101,6 +102,14 @@ func (b *board) setReplica(status *messages.ReplicaStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.replicas[messages.GroupID(status.Group)] = status
+}
+
+// dropReplica forgets a replica that is retired.
+func (b *board) dropReplica(group messages.GroupID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.replicas, group)
+	delete(b.views, group)
 }
 
 func (b *board) setView(group messages.GroupID, view *shardkv.View) {
@@ -201,6 +210,36 @@ func (s snapshot) led(group messages.GroupID) (newest *messages.ReplicaStatus) {
 		}
 	}
 	return newest
+}
+
+// without tells whether a group can do without a node for ever: its members have left it out, and most of them know that
+// for sure. As long as they might forget it in a crash, they may need the node to find it out again.
+func (s snapshot) without(group messages.GroupID, node uint64) bool {
+	led := s.led(group)
+	if led == nil {
+		return false
+	}
+	sure := 0
+	for _, voter := range led.Conf.GetVoters() {
+		r := s.replica(messages.NodeID(voter), group)
+		if r.GetSure() && !slices.Contains(raft.Members(r.Conf), node) {
+			sure++
+		}
+	}
+	return !slices.Contains(raft.Members(led.Conf), node) && 2*sure > len(led.Conf.GetVoters())
+}
+
+// replica is what a node tells of its replica of a group, nil if it has none or is not heard.
+func (s snapshot) replica(node messages.NodeID, group messages.GroupID) *messages.ReplicaStatus {
+	if node == messages.NodeID(s.identity.Node) {
+		return s.replicas[group]
+	}
+	for _, r := range s.others[node].GetReplicas() {
+		if r.Group == uint64(group) {
+			return r
+		}
+	}
+	return nil
 }
 
 // settled tells whether a group's members are those that the config wants.

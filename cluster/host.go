@@ -19,11 +19,15 @@ import (
 //	giveBirth    Member  writes the birth record: this node is node 1 of a new cluster
 //	takeIdentity Member  writes the identity that the cluster gave this node
 //	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
+//	retired      Applier stops the actors of a replica whose log and data are deleted
+//	Terminated   actors  forgets the replica when all have stopped, and makes it anew if it is wanted again
 //
 // It reads and writes the disk in its Receive: it is a persistence actor, and it is never in the way of a request.
 type Host struct {
 	n       *node
 	running map[messages.GroupID]bool
+	ending  map[messages.GroupID]int // how many actors of a retired replica have not stopped yet
+	config  *messages.Config
 }
 
 type (
@@ -33,10 +37,13 @@ type (
 		node    messages.NodeID
 		config  *messages.Config
 	}
-	host struct{ config *messages.Config }
+	host    struct{ config *messages.Config }
+	retired struct{ group messages.GroupID }
 )
 
-func newHost(n *node) *Host { return &Host{n: n, running: map[messages.GroupID]bool{}} }
+func newHost(n *node) *Host {
+	return &Host{n: n, running: map[messages.GroupID]bool{}, ending: map[messages.GroupID]int{}}
+}
 
 func (h *Host) Receive(ctx actor.Context) {
 	var err error
@@ -49,6 +56,10 @@ func (h *Host) Receive(ctx actor.Context) {
 		err = h.onTakeIdentity(m)
 	case host:
 		err = h.onHost(m.config)
+	case retired:
+		h.onRetired(ctx, m.group)
+	case *actor.Terminated:
+		err = h.onTerminated(m.Who)
 	}
 	if err != nil {
 		h.n.fail(err)
@@ -64,16 +75,18 @@ func (h *Host) restart() error {
 	if err != nil {
 		return err
 	}
+	if err := raftactor.Sweep(h.n.stateEngine, groups); err != nil {
+		return err
+	}
 	for _, group := range groups {
 		if err := h.start(group); err != nil {
 			return err
 		}
 	}
-	if h.n.identity().Node == 1 {
-		// The birth may have been cut off between the identity and the log.
-		return h.bear()
+	if meta, err := h.n.log.Load(messages.Meta); err != nil || h.n.identity().Node != 1 || meta.HardState.Term > 0 {
+		return err
 	}
-	return nil
+	return h.bear() // the birth was cut off between the identity and the log
 }
 
 func (h *Host) onGiveBirth() error {
@@ -112,7 +125,42 @@ func (h *Host) onTakeIdentity(m takeIdentity) error {
 	return nil
 }
 
+// onRetired stops what is left of a replica. Its paths are free when all its actors have stopped.
+func (h *Host) onRetired(ctx actor.Context, group messages.GroupID) {
+	for _, path := range replicaPaths(group) {
+		pid := actor.NewPID(h.n.address(), path)
+		ctx.Watch(pid)
+		h.n.system.Root.Stop(pid)
+		h.ending[group]++
+	}
+}
+
+func replicaPaths(group messages.GroupID) []string {
+	paths := raftactor.Paths(group)
+	if group != messages.Meta {
+		paths = append(paths, moverPath(group))
+	}
+	return paths
+}
+
+func (h *Host) onTerminated(who *actor.PID) error {
+	for group := range h.ending {
+		if !slices.Contains(replicaPaths(group), who.Id) {
+			continue
+		}
+		if h.ending[group]--; h.ending[group] > 0 {
+			return nil
+		}
+		delete(h.ending, group)
+		delete(h.running, group)
+		h.n.board.dropReplica(group)
+		return h.onHost(h.config)
+	}
+	return nil
+}
+
 func (h *Host) onHost(config *messages.Config) error {
+	h.config = config
 	if err := persistence.SaveConfig(h.n.logEngine, config); err != nil {
 		return err
 	}
@@ -146,8 +194,8 @@ func yields(config *messages.Config, self uint64) bool {
 // found writes the start of a group's log on its first nodes, unless the log knows the group already.
 func (h *Host) found(group messages.GroupID, voters []uint64) error {
 	loaded, err := h.n.log.Load(group)
-	if err != nil || loaded.Snapshot.Index > 0 {
-		return err
+	if err != nil || loaded.Snapshot.Index > 0 || loaded.HardState.Term > 0 {
+		return err // the log knows it, or knew it before it was retired: no replica is founded twice
 	}
 	sorted := slices.Sorted(slices.Values(voters))
 	batch := new(persistence.Batch)
@@ -173,7 +221,8 @@ func (h *Host) start(group messages.GroupID) error {
 	o := raftactor.Options{
 		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
 		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
-		OnView: h.n.onView, OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
+		OnView: h.n.onView, OnRetired: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
+		OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
 	}
 	if group == messages.Meta {
 		o.Machine, o.Check = meta.New(), h.n.checkMeta

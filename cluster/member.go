@@ -149,6 +149,7 @@ func (m *Member) onBeat() {
 		m.pulse()
 		m.refreshCard()
 		m.foresee()
+		m.retire()
 	}
 	m.place()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
 // ErrRemoved is why a node stops that the cluster has removed.
@@ -63,9 +64,26 @@ func (m *Member) foresee() {
 		m.n.board.setPlan(nil)
 		return
 	}
+	seen := m.seen()
 	m.n.board.setPlan(&messages.PlacementStatus{
-		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, m.seen(), maxForeseen),
+		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, seen, maxForeseen), Idle: len(meta.Plan(m.config, seen)) == 0,
 	})
+}
+
+// retire ends the replicas of this node that are members no more: their groups' leaders say so, or the groups are over.
+func (m *Member) retire() {
+	s, self := m.n.board.snapshot(), uint64(m.n.identity().Node)
+	for _, g := range m.config.GetGroups() {
+		id := messages.GroupID(g.Id)
+		if s.replicas[id] == nil || slices.Contains(g.Nodes, self) {
+			continue
+		}
+		if len(g.Nodes) == 0 {
+			m.n.send(m.n.peer(id), raftactor.Retire{Index: raftactor.OverAt})
+		} else if s.without(id, self) {
+			m.n.send(m.n.peer(id), raftactor.Retire{Index: s.led(id).Applied})
+		}
+	}
 }
 
 // bear proposes the Birth to this node's own replica of meta: there is no config yet that a session could follow.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
 // status is the document of /api/v1/status.
@@ -49,6 +48,7 @@ type placeStatus struct {
 	Mode   string      `json:"mode"`   // automatic, paused, once
 	Pinned []uint32    `json:"pinned"` // buckets that an operator moved
 	Known  bool        `json:"known"`  // meta's leader, who plans, was heard
+	Idle   bool        `json:"idle"`   // nothing is done without a rebalance
 	Steps  []placeStep `json:"steps"`  // what a rebalance would do from here on
 }
 
@@ -127,7 +127,7 @@ func (s snapshot) drain(node *messages.Node, now time.Time) *drainStatus {
 	}
 	left := 0
 	for _, g := range s.config.Groups {
-		if slices.Contains(g.Nodes, node.Id) || slices.Contains(raft.Members(s.led(messages.GroupID(g.Id)).GetConf()), node.Id) {
+		if len(g.Nodes) > 0 && (slices.Contains(g.Nodes, node.Id) || !s.without(messages.GroupID(g.Id), node.Id)) {
 			left++
 		}
 	}
@@ -147,17 +147,22 @@ func (s snapshot) placement() placeStatus {
 	doc := placeStatus{
 		Mode: strings.ToLower(s.config.GetPlacement().String()), Pinned: append([]uint32{}, s.config.GetPinned()...), Steps: []placeStep{},
 	}
+	plan := s.newestPlan()
+	for _, step := range plan.GetSteps() {
+		doc.Steps = append(doc.Steps, placeStep{step.What, step.From, step.To, step.Why})
+	}
+	doc.Known, doc.Idle = plan != nil, plan.GetIdle()
+	return doc
+}
+
+func (s snapshot) newestPlan() *messages.PlacementStatus {
 	plan := s.plan
 	for _, other := range s.others {
 		if p := other.Placement; p.GetConfigVersion() > plan.GetConfigVersion() {
 			plan = p
 		}
 	}
-	for _, step := range plan.GetSteps() {
-		doc.Steps = append(doc.Steps, placeStep{step.What, step.From, step.To, step.Why})
-	}
-	doc.Known = plan != nil
-	return doc
+	return plan
 }
 
 // group describes a group by this node's replica, or else by the newest that another node told of.
@@ -248,6 +253,18 @@ func (n *Node) Failing() []string { return n.n.failing() }
 
 // Moving are the buckets that are on their way to another group, as far as this node knows.
 func (n *Node) Moving() []uint32 { return n.n.board.snapshot().config.GetArriving() }
+
+// Placed tells whether placement has nothing left to do and nothing under way, as far as this node knows, and this node has
+// no replica that is not wanted.
+func (n *Node) Placed() bool {
+	s := n.n.board.snapshot()
+	plan := s.newestPlan()
+	return plan != nil && plan.ConfigVersion == s.config.GetVersion() && plan.Idle && len(s.config.GetArriving()) == 0 &&
+		!slices.ContainsFunc(s.config.GetGroups(), func(g *messages.Group) bool {
+			id, self := messages.GroupID(g.Id), uint64(s.identity.Node)
+			return len(g.Nodes) > 0 && !s.settled(id) || s.replicas[id] != nil && !slices.Contains(g.Nodes, self)
+		})
+}
 
 // Status is the document of /api/v1/status.
 func (n *Node) Status() []byte { return n.n.statusJSON(n.n.board.snapshot()) }

@@ -2442,6 +2442,7 @@ type PlacementStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	Steps         []*PlanStep            `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"` // what a rebalance would do from here on, in order
+	Idle          bool                   `protobuf:"varint,3,opt,name=idle,proto3" json:"idle,omitempty"`  // without one nothing is done: all is where it should be, but for what is pinned or paused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2488,6 +2489,13 @@ func (x *PlacementStatus) GetSteps() []*PlanStep {
 		return x.Steps
 	}
 	return nil
+}
+
+func (x *PlacementStatus) GetIdle() bool {
+	if x != nil {
+		return x.Idle
+	}
+	return false
 }
 
 // PlanStep is a step of placement, for people.
@@ -2572,6 +2580,7 @@ type ReplicaStatus struct {
 	Conf          *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
 	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"`   // a leader that may answer reads without asking a quorum now
 	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"` // the disk of its log does not answer
+	Sure          bool                   `protobuf:"varint,12,opt,name=sure,proto3" json:"sure,omitempty"`       // it knows this membership also after a crash
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2679,6 +2688,13 @@ func (x *ReplicaStatus) GetLeased() bool {
 func (x *ReplicaStatus) GetStalled() bool {
 	if x != nil {
 		return x.Stalled
+	}
+	return false
+}
+
+func (x *ReplicaStatus) GetSure() bool {
+	if x != nil {
+		return x.Sure
 	}
 	return false
 }
@@ -2868,15 +2884,16 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x120\n" +
 	"\breplicas\x18\x03 \x03(\v2\x14.eraft.ReplicaStatusR\breplicas\x12\x12\n" +
 	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
-	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\"_\n" +
+	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\"s\n" +
 	"\x0fPlacementStatus\x12%\n" +
 	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12%\n" +
-	"\x05steps\x18\x02 \x03(\v2\x0f.eraft.PlanStepR\x05steps\"T\n" +
+	"\x05steps\x18\x02 \x03(\v2\x0f.eraft.PlanStepR\x05steps\x12\x12\n" +
+	"\x04idle\x18\x03 \x01(\bR\x04idle\"T\n" +
 	"\bPlanStep\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\x99\x02\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xad\x02\n" +
 	"\rReplicaStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -2889,7 +2906,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x16\n" +
 	"\x06leased\x18\n" +
 	" \x01(\bR\x06leased\x12\x18\n" +
-	"\astalled\x18\v \x01(\bR\astalled*0\n" +
+	"\astalled\x18\v \x01(\bR\astalled\x12\x12\n" +
+	"\x04sure\x18\f \x01(\bR\x04sure*0\n" +
 	"\tPlacement\x12\r\n" +
 	"\tAUTOMATIC\x10\x00\x12\n" +
 	"\n" +

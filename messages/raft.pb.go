@@ -284,6 +284,7 @@ type HardState struct {
 	Term          uint64                 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`
 	Vote          uint64                 `protobuf:"varint,2,opt,name=vote,proto3" json:"vote,omitempty"`     // 0: none in this term
 	Commit        uint64                 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"` // a lower bound that saves work after a restart
+	Floor         uint64                 `protobuf:"varint,4,opt,name=floor,proto3" json:"floor,omitempty"`   // of a replica that was emptied: until it is at this commit index again, it takes part in no election
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +336,13 @@ func (x *HardState) GetVote() uint64 {
 func (x *HardState) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
+	}
+	return 0
+}
+
+func (x *HardState) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
 	}
 	return 0
 }
@@ -1081,11 +1089,12 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x10.eraft.EntryKindR\x04kind\x12\x17\n" +
 	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\x12\x1a\n" +
-	"\bcommands\x18\x05 \x03(\fR\bcommands\"K\n" +
+	"\bcommands\x18\x05 \x03(\fR\bcommands\"a\n" +
 	"\tHardState\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04vote\x18\x02 \x01(\x04R\x04vote\x12\x16\n" +
-	"\x06commit\x18\x03 \x01(\x04R\x06commit\"\x80\x01\n" +
+	"\x06commit\x18\x03 \x01(\x04R\x06commit\x12\x14\n" +
+	"\x05floor\x18\x04 \x01(\x04R\x05floor\"\x80\x01\n" +
 	"\tConfState\x12\x16\n" +
 	"\x06voters\x18\x01 \x03(\x04R\x06voters\x12\x1a\n" +
 	"\blearners\x18\x02 \x03(\x04R\blearners\x12\x1a\n" +

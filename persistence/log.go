@@ -94,15 +94,15 @@ func describe(key []byte) string {
 // Add turns a Save into writes of batch. It touches no disk.
 func (l *Log) Add(batch *Batch, s Save) error {
 	all := groupKey(kindEntry, s.Group)
-	if s.Remove {
-		batch.DeleteRange(all, PrefixEnd(all))
-		batch.Delete(groupKey(kindStart, s.Group))
-		return nil
-	}
 	if s.HardState != nil {
 		if err := putRecord(batch, groupKey(kindHard, s.Group), s.HardState); err != nil {
 			return err
 		}
+	}
+	if s.Remove {
+		batch.DeleteRange(all, PrefixEnd(all))
+		batch.Delete(groupKey(kindStart, s.Group))
+		return nil
 	}
 	if s.Snapshot != nil {
 		batch.DeleteRange(all, PrefixEnd(all))
@@ -209,10 +209,10 @@ func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*
 	return entries, err
 }
 
-// Groups lists the groups that have a log, ascending.
+// Groups lists the groups that have a log, ascending; of one that was removed only its hard state is left.
 func (l *Log) Groups() ([]messages.GroupID, error) {
 	var groups []messages.GroupID
-	err := l.engine.Scan([]byte{kindHard}, []byte{kindHard + 1}, func(key, _ []byte) bool {
+	err := l.engine.Scan([]byte{kindStart}, []byte{kindStart + 1}, func(key, _ []byte) bool {
 		if len(key) == 9 {
 			groups = append(groups, messages.GroupID(binary.BigEndian.Uint64(key[1:])))
 		}

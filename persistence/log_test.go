@@ -80,6 +80,9 @@ func TestLogTruncatesCompactsAndIsReplaced(t *testing.T) {
 	_, _, loaded = load(t, e, 1)
 	require.Empty(t, loaded.Entries)
 	require.EqualValues(t, 1, loaded.HardState.Term, "a removed replica remembers how it voted")
+	groups, err := persistence.OpenLog(e).Groups()
+	require.NoError(t, err)
+	require.Equal(t, []messages.GroupID{2}, groups, "and has no log")
 	_, last, _ = load(t, e, 2)
 	require.EqualValues(t, 9, last, "the neighbour keeps its log")
 }

@@ -21,6 +21,7 @@ import (
 //	apply               Peer         runs committed entries in log order, answers their waiters
 //	query               Peer         answers reads as soon as the data is at their index
 //	restore             Peer         replaces the data by the staged snapshot
+//	retire              Peer         deletes the data: this replica is over
 //	flush               Peer         makes everything applied durable and says up to where
 //	Digest              anybody      says what the data is at, and a sum of it
 //	persistence.Stored  StateWriter  the turn that was handed over is in the engine
@@ -48,6 +49,7 @@ type Applier struct {
 	view     any
 	answers  *outbox
 	failed   bool
+	retiring bool
 }
 
 type (
@@ -109,6 +111,9 @@ func (a *Applier) drain(batch []any) {
 
 func (a *Applier) on(message any) {
 	if a.failed {
+		if _, ok := message.(persistence.Stored); ok && a.retiring {
+			a.retired()
+		}
 		return
 	}
 	switch m := message.(type) {
@@ -134,6 +139,8 @@ func (a *Applier) on(message any) {
 		a.flushing = true
 	case Digest:
 		a.digest(m)
+	case retire:
+		a.retire()
 	}
 }
 
@@ -147,7 +154,7 @@ func (a *Applier) mustWait(message any) bool {
 	switch message.(type) {
 	case apply:
 		return a.writing != nil && a.work.bytes >= fullTurnBytes
-	case restore:
+	case restore, retire:
 		return a.writing != nil
 	}
 	return false

@@ -44,12 +44,17 @@ type DiskStalled struct {
 	Over  bool
 }
 
-func (DiskStalled) EventName() string       { return "disk stalled" }
+func (DiskStalled) EventName() string { return "disk stalled" }
+
+// ReplicaRetired tells that a replica's log and data are gone from this node: it is no member any more.
+type ReplicaRetired struct{ Group messages.GroupID }
+
 func (LeaderChanged) EventName() string     { return "leader changed" }
 func (SnapshotSent) EventName() string      { return "snapshot sent" }
 func (SnapshotInstalled) EventName() string { return "snapshot installed" }
 func (LogCompacted) EventName() string      { return "log compacted" }
 func (MemberChanged) EventName() string     { return "member changed" }
+func (ReplicaRetired) EventName() string    { return "replica retired" }
 
 // MessageDropped tells that raft did not take a message or an order, and why.
 type MessageDropped struct {

@@ -28,6 +28,7 @@ import (
 //	staged                   receiver   a whole snapshot is there
 //	Desire                   node       where the group's replicas should be
 //	Transfer                 node       hand leadership over
+//	Retire                   node       ends and is deleted, unless it is a member after all
 //
 // Peer never blocks, reads no clock but Env's, and reaches the disk only through the Writer.
 type Peer struct {
@@ -61,6 +62,8 @@ type Peer struct {
 	draws     func() uint64
 	state     *messages.ReplicaStatus
 	failed    bool
+	retiring  bool
+	retireAt  uint64
 }
 
 // held is what may go on when the Writer has made everything up to seq durable.
@@ -103,6 +106,9 @@ func (p *Peer) Receive(ctx actor.Context) {
 		p.o.System.Root.Send(p.o.Ticker, Leave{p.self})
 	case []any:
 		if p.failed {
+			if p.retiring {
+				p.retired(m)
+			}
 			return
 		}
 		p.core.At(raft.Nanos(p.o.System.Clock.Now())) // later than all of m came
@@ -114,6 +120,10 @@ func (p *Peer) Receive(ctx actor.Context) {
 		p.propose()
 		p.read()
 		p.output()
+		if p.retiring && !p.failed {
+			p.retire()
+			return
+		}
 		p.rest()
 	}
 }
@@ -151,6 +161,8 @@ func (p *Peer) on(message any) {
 		}
 	case Transfer:
 		p.onTransfer(m)
+	case Retire:
+		p.onRetire(m)
 	}
 }
 
@@ -217,12 +229,12 @@ func (p *Peer) report() {
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
-		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled {
+		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfSure {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
-		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled,
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled, Sure: s.ConfSure,
 	}
 	p.o.OnState(p.state)
 }

@@ -29,6 +29,7 @@ type Options struct {
 	Check       Checker                       // optional
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
+	OnRetired   func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block
 	OnApply     Observer                      // optional; called on the Applier's goroutine after each command, must not block
 	OnRead      ReadObserver                  // optional; called on the Applier's goroutine after each query, must not block
 	Limits      Limits
@@ -111,6 +112,11 @@ func ApplierPath(group messages.GroupID) string { return PeerPath(group) + "/app
 // SnapshotPath is the path of the actor that receives a group's snapshots.
 func SnapshotPath(group messages.GroupID) string { return "snapshot/" + group.String() }
 
+// Paths are the paths of all actors of a replica, in the order in which they are to be stopped.
+func Paths(group messages.GroupID) []string {
+	return []string{PeerPath(group), ApplierPath(group), SnapshotPath(group)}
+}
+
 // Start brings a replica up from its log and data. It reads the disk, so it is called outside of any actor.
 // The actors it spawns are durable: if one of them fails the node stops.
 func Start(o Options) error {
@@ -157,7 +163,7 @@ func spawn(o *Options, s store, at *messages.SnapshotMeta, core *raft.Core) erro
 
 // Stop ends a replica's actors. Their mail is dropped, as a crash would; what the Writer has stays.
 func Stop(system *actors.System, group messages.GroupID) error {
-	for _, path := range []string{PeerPath(group), ApplierPath(group), SnapshotPath(group)} {
+	for _, path := range Paths(group) {
 		if err := system.Root.StopFuture(actor.NewPID(system.Address(), path)).Wait(); err != nil {
 			return fmt.Errorf("stop %s: %w", path, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -153,6 +154,42 @@ func (s store) recoverStore(logStart *messages.SnapshotMeta) (*messages.Snapshot
 		}
 	}
 	return staged, s.install(staged)
+}
+
+// wipe takes everything of the group off the engine.
+func (s store) wipe(batch *persistence.Batch) {
+	for _, kind := range []byte{kindData, kindApplied, kindStaging, kindInstalling} {
+		batch.DeleteRange(s.key(kind), persistence.PrefixEnd(s.key(kind)))
+	}
+}
+
+// Sweep deletes what an engine has of groups that have no log any more: a crash may bring back the data of a replica that
+// was retired, or leave a snapshot that never arrived as a whole. It is called before any replica starts.
+func Sweep(engine persistence.Engine, logs []messages.GroupID) error {
+	batch := new(persistence.Batch)
+	for _, kind := range []byte{kindData, kindApplied, kindStaging, kindInstalling} {
+		for low, more := []byte{kind}, true; more; {
+			more = false
+			err := engine.Scan(low, []byte{kind + 1}, func(key, _ []byte) bool {
+				if len(key) < 9 {
+					return true // none of a group's
+				}
+				s := store{engine, messages.GroupID(binary.BigEndian.Uint64(key[1:]))}
+				if !slices.Contains(logs, s.group) {
+					s.wipe(batch)
+				}
+				low, more = persistence.PrefixEnd(s.key(kind)), true
+				return false
+			})
+			if err != nil {
+				return fmt.Errorf("look for groups without a log: %w", err)
+			}
+		}
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	return engine.Write(batch, false)
 }
 
 // installBytes is about how much of a staged snapshot goes into one engine write.

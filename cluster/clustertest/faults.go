@@ -18,10 +18,11 @@ type Swarm struct {
 	s      *Simulation
 	rng    *rand.Rand
 	until  time.Duration
-	orders int // that meta has not answered
-	wiped  bool
-	small  map[uint64]bool // groups that do not have a replica on every node
-	Counts map[string]int  // of faults, by kind
+	orders int            // that meta has not answered
+	joined int            // nodes
+	wiped  bool           // a node
+	thin   bool           // there may be groups with fewer than three replicas
+	Counts map[string]int // of faults, by kind
 }
 
 // kind of fault: it begins, and heals by itself. every is its mean distance in time.
@@ -54,6 +55,8 @@ var kinds = []kind{
 	{"other replicas", 4 * time.Second, (*Swarm).regroup},
 	{"question to meta", 3 * time.Second, (*Swarm).question},
 	{"wiped disk", 10 * time.Second, (*Swarm).wipe},
+	{"joined node", 8 * time.Second, (*Swarm).join},
+	{"drained node", 8 * time.Second, (*Swarm).drain},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -68,7 +71,7 @@ func Kinds() []string {
 // Swarm lets faults happen until a time of the World: each run draws which kinds, but for some that are left out, and
 // a network of its own. Every kind has a source of its own, so that leaving one out changes nothing about the others.
 func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
-	w := &Swarm{s: s, rng: s.source(3), until: until, small: map[uint64]bool{}, Counts: map[string]int{}}
+	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(m *Member, err error) bool {
 		corrupt := new(persistence.CorruptError)
 		return errors.Is(err, errSync) || errors.Is(err, memory.ErrFull) || m.damaged && errors.As(err, &corrupt)
@@ -139,7 +142,7 @@ func (w *Swarm) cut() {
 // isolate cuts the leader of a group off from the other nodes, but not from its clients, and lets its clock go slow: it
 // believes longer than the others that it leads.
 func (w *Swarm) isolate() {
-	m := w.s.Oracle.newest[messages.GroupID(w.rng.IntN(w.s.o.Groups+1))]
+	m := w.s.Oracle.newest[messages.GroupID(w.rng.IntN(w.s.groups()+1))]
 	if m == nil {
 		return
 	}

@@ -28,13 +28,13 @@ func (w *Swarm) order(op proto.Message, done func(*messages.Reply)) {
 func (w *Swarm) move() {
 	first := uint32(w.rng.IntN(w.s.o.Buckets))
 	last := min(first+uint32(w.rng.IntN(3)), uint32(w.s.o.Buckets)-1)
-	w.give(first, last, uint64(1+w.rng.IntN(w.s.o.Groups)), func(*messages.Reply) {})
+	w.give(first, last, uint64(1+w.rng.IntN(w.s.groups())), func(*messages.Reply) {})
 }
 
 // callBack moves a bucket, and a moment later, wherever it is then, back to the group that had it.
 func (w *Swarm) callBack() {
 	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
-	w.give(b, b, uint64(1+w.rng.IntN(w.s.o.Groups)), func(r *messages.Reply) {
+	w.give(b, b, uint64(1+w.rng.IntN(w.s.groups())), func(r *messages.Reply) {
 		c := r.GetMeta().GetConfig()
 		if r.Code != messages.Code_OK || !c.OnItsWay(b) || c.Previous[b] == 0 {
 			return
@@ -54,28 +54,28 @@ func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply
 
 // transfer tells the leader of a group to hand over, to whom it likes or to somebody.
 func (w *Swarm) transfer() {
-	group := messages.GroupID(w.rng.IntN(w.s.o.Groups + 1))
+	group := messages.GroupID(w.rng.IntN(w.s.groups() + 1))
 	to := messages.NodeID(w.rng.IntN(len(w.s.Members) + 1))
 	if m := w.s.Oracle.newest[group]; m != nil && m.Node != nil {
 		m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.PeerPath(group)), raftactor.Transfer{To: to})
 	}
 }
 
-// regroup changes which nodes have a replica of a group: at least one of those that have one, and others.
+// regroup changes which nodes have a replica of a group: at least one of those that have one, and others. Placement brings
+// that in order again.
 func (w *Swarm) regroup() {
 	if w.wiped {
 		return
 	}
+	w.thin = true
 	config := w.s.Oracle.config
 	group := config.GetGroups()[w.rng.IntN(len(config.GetGroups()))]
 	nodes := w.s.nodes()
 	w.rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-	w.small[group.Id] = true
-	w.replicas(group.Id, nodes[:1+w.rng.IntN(len(nodes))], func(r *messages.Reply) { w.Counts[fmt.Sprintf("replicas %v", r.Code)]++ })
-}
-
-func (w *Swarm) replicas(group uint64, nodes []uint64, done func(*messages.Reply)) {
-	w.order(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: group, Nodes: nodes}}}, done)
+	command := &messages.SetReplicas{Group: group.Id, Nodes: nodes[:1+w.rng.IntN(len(nodes))]}
+	w.order(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: command}}, func(r *messages.Reply) {
+		w.Counts[fmt.Sprintf("replicas %v", r.Code)]++
+	})
 }
 
 // nodes are the ids of all nodes that are in the cluster.
@@ -89,28 +89,40 @@ func (s *Simulation) nodes() []uint64 {
 	return all
 }
 
-// restore gives every group a replica on every node again, when nobody can want something else any more. It is for the
-// time without faults.
-func (w *Swarm) restore() {
-	if w.orders > 0 {
-		w.s.At(w.s.Now()+100*time.Millisecond, w.restore)
-		return
+// groups is about how many shard groups there are.
+func (s *Simulation) groups() int {
+	if s.o.Groups < 0 {
+		return len(s.Members)
 	}
-	for _, g := range w.s.Oracle.config.GetGroups() {
-		if w.small[g.Id] {
-			w.whole(g.Id)
-		}
+	return s.o.Groups
+}
+
+// maxJoins is how many nodes come to a run.
+const maxJoins = 2
+
+func (w *Swarm) join() {
+	if w.joined < maxJoins {
+		w.joined++
+		w.Counts["joined"]++
+		w.s.Join(w.any())
 	}
 }
 
-func (w *Swarm) whole(group uint64) {
-	w.replicas(group, w.s.nodes(), func(r *messages.Reply) {
-		if r.Code == messages.Code_OK {
-			delete(w.small, group)
-			return
-		}
-		w.s.At(w.s.Now()+100*time.Millisecond, func() { w.whole(group) })
-	})
+// drain empties a node, and takes that back.
+func (w *Swarm) drain() {
+	nodes := w.s.nodes()
+	if w.wiped || len(nodes) == 0 {
+		return
+	}
+	w.thin = true
+	node := nodes[w.rng.IntN(len(nodes))]
+	set := func(what string, state messages.NodeState) {
+		w.order(&messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: node, State: state}}}, func(r *messages.Reply) {
+			w.Counts[fmt.Sprintf("%s %v", what, r.Code)]++
+		})
+	}
+	set("drain", messages.NodeState_DRAINING)
+	w.passing(15*time.Second, func() { set("undrain", messages.NodeState_ACTIVE) })
 }
 
 // question asks meta for a config, or for the chain: the answer must be what the chain says.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence/memory"
 )
 
@@ -71,23 +70,18 @@ func (w *Swarm) flipBit() {
 	})
 }
 
-// wipe empties the disks of one node, once in a run, and only while all groups have all their replicas: more must not get
-// lost at once. The node comes back as another one, which takes the place of the one that it was.
+// wipe empties the disks of one node, once in a run, and only in one in which all groups have all their replicas: more must
+// not get lost at once. The node comes back as another one, which takes the place of the one that it was.
 func (w *Swarm) wipe() {
-	for id := range w.s.o.Groups + 1 {
-		conf := w.s.Oracle.promises.group(messages.GroupID(id)).confs[0]
-		if len(conf.GetVoters()) < min(3, len(w.s.Members)) || len(conf.GetOutgoing()) > 0 {
-			return
-		}
+	if w.wiped || w.thin || !w.s.placed() {
+		return
 	}
-	if m := w.any(); !w.wiped && len(w.small) == 0 {
-		w.wiped = true
-		w.Counts["disk wiped"]++
-		m.Crash()
-		m.s.Oracle.forgets(m)
-		m.disks = [2]*memory.Engine{memory.New(), memory.New()}
-		w.passing(2*time.Second, m.Start)
-	}
+	w.wiped = true
+	w.Counts["disk wiped"]++
+	m := w.any()
+	m.Crash()
+	m.Wipe()
+	w.passing(2*time.Second, m.Start)
 }
 
 // repair ends all that is wrong with the disks of a node. One that has run on a damaged log has broken a rule.

@@ -60,9 +60,12 @@ func (p Plan) withDefaults() Plan {
 const healing = 30 * time.Second
 
 // Run lives through one seed: a cluster is born, clients work on it while a swarm of faults has its way, and then,
-// without faults, everything must heal: all nodes ready, every key readable, no bucket on its way.
+// without faults, everything must heal: all nodes ready, every key readable, everything where it should be.
 func Run(t actortest.TB, seed uint64, p Plan) Result {
 	p = p.withDefaults()
+	if p.Groups == 0 && rand.New(rand.NewPCG(seed, 6)).IntN(3) == 0 {
+		p.Groups = -1
+	}
 	if p.Limits == (raftactor.Limits{}) {
 		p.Limits = drawLimits(seed)
 	}
@@ -77,8 +80,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		faults, work := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think)
 		s.until(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
-		faults.restore()
-		whole := func() bool { return faults.orders+len(faults.small) == 0 && s.settled() }
+		whole := func() bool { return faults.orders == 0 && s.settled() }
 		if s.until(work.Over, healing) && s.until(whole, healing) {
 			s.readAll(work)
 			s.alike()
@@ -149,9 +151,12 @@ func (s *Simulation) until(cond func() bool, limit time.Duration) bool {
 	return held
 }
 
-// settled is the end of all healing: everybody serves, and no bucket is on its way.
-func (s *Simulation) settled() bool {
-	return s.Steps()%64 == 0 && s.Ready() && !slices.ContainsFunc(s.Members, func(m *Member) bool { return len(m.Node.Moving()) > 0 })
+// settled is the end of all healing: everybody serves, and everything is where it should be.
+func (s *Simulation) settled() bool { return s.Steps()%64 == 0 && s.placed() }
+
+// placed tells whether all nodes live and serve, and placement has nothing left to do.
+func (s *Simulation) placed() bool {
+	return s.Ready() && !slices.ContainsFunc(s.Members, func(m *Member) bool { return !m.Node.Placed() })
 }
 
 func (s *Simulation) ails() string {
@@ -161,7 +166,7 @@ func (s *Simulation) ails() string {
 		case m.Node == nil:
 			text += fmt.Sprintf("n%d is dead (%v); ", m.number, m.Failure)
 		default:
-			text += fmt.Sprintf("n%d: %v, moving %v; ", m.number, m.Node.Failing(), m.Node.Moving())
+			text += fmt.Sprintf("n%d: %v, moving %v, placed %v; ", m.number, m.Node.Failing(), m.Node.Moving(), m.Node.Placed())
 		}
 	}
 	return text

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -25,11 +26,14 @@ import (
 // Options of a simulated cluster. A zero field means its default.
 type Options struct {
 	Nodes    int // default 3
-	Groups   int // shard groups, default 4
+	Groups   int // shard groups, default 4; below 0: as many as nodes
 	Buckets  int // default 16
 	Limits   raftactor.Limits
 	HandOver cluster.HandOverLimits
 	World    []actortest.Option // beside the seed
+
+	ReplaceAfter time.Duration           // of a silent node; default: as in production
+	Labels       func(node int) []string // optional
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +58,7 @@ type Simulation struct {
 	Oracle  *Oracle
 	clients []string // addresses
 	admin   *Client
+	hosts   int
 	lives   uint64 // of all nodes and clients, so that no two share a seed
 }
 
@@ -63,10 +68,13 @@ type Member struct {
 	Failure error         // why the last life ended by itself, or could not begin
 	s       *Simulation
 	number  int
+	seeds   []string
 	at      *actortest.Node
 	disks   [2]*memory.Engine // log and state
 	damaged bool              // a bit of the log is read wrong
 	cursor  map[messages.GroupID]cursor
+
+	configure []func(*cluster.Config)
 }
 
 // Sim makes a cluster of nodes that begin to look for one another; Ready tells when it serves. It lives as long as the
@@ -78,14 +86,43 @@ func Sim(t actortest.TB, seed uint64, o Options) *Simulation {
 	s.wires = &wires{s: s, ends: map[string]*wireEnd{}}
 	s.Network().Through(s.wires)
 	s.Network().Watch(s.Oracle.sent)
-	for i := range o.Nodes {
-		m := &Member{s: s, number: i + 1, at: s.World.Node(fmt.Sprintf("n%d:1", i+1)), disks: [2]*memory.Engine{memory.New(), memory.New()}}
-		s.Members = append(s.Members, m)
+	for range o.Nodes {
+		s.host()
 	}
 	for _, m := range s.Members {
+		m.seeds = s.seeds()
 		m.Start()
 	}
 	return s
+}
+
+// host is a machine with empty disks.
+func (s *Simulation) host() *Member {
+	s.hosts++
+	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.New(), memory.New()}}
+	s.Members = append(s.Members, m)
+	return m
+}
+
+// Join starts one more node, with empty disks, that knows one other. configure, if given, changes its Config.
+func (s *Simulation) Join(seed *Member, configure ...func(*cluster.Config)) *Member {
+	m := s.host()
+	m.seeds, m.configure = []string{seed.at.Address()}, configure
+	m.Start()
+	return m
+}
+
+// Gone ends a node for good: nobody expects anything of it any more.
+func (s *Simulation) Gone(m *Member) {
+	m.Kill()
+	s.Members = slices.DeleteFunc(s.Members, func(other *Member) bool { return other == m })
+}
+
+// Wipe is the loss of both disks of a dead node.
+func (m *Member) Wipe() {
+	m.Kill()
+	m.s.Oracle.forgets(m)
+	m.disks, m.damaged = [2]*memory.Engine{memory.New(), memory.New()}, false
 }
 
 func (s *Simulation) seeds() []string {
@@ -111,9 +148,14 @@ func (m *Member) Start() {
 	}
 	m.Failure, m.cursor = nil, map[messages.GroupID]cursor{}
 	m.s.Oracle.know(m)
-	node, err := cluster.Start(context.Background(), cluster.Config{
-		Name: fmt.Sprintf("n%d", m.number), Dir: "simulated", Listen: m.at.Address(), Seeds: m.s.seeds(), Expect: len(m.s.Members),
-		Groups: m.s.o.Groups, Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, HandOver: m.s.o.HandOver, Insecure: true,
+	var labels []string
+	if m.s.o.Labels != nil {
+		labels = m.s.o.Labels(m.number)
+	}
+	config := cluster.Config{
+		Name: fmt.Sprintf("n%d", m.number), Dir: "simulated", Listen: m.at.Address(), Seeds: m.seeds, Expect: len(m.seeds),
+		Groups: max(0, m.s.o.Groups), Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, HandOver: m.s.o.HandOver, Insecure: true,
+		Labels: labels, ReplaceAfter: m.s.o.ReplaceAfter,
 		Events: func(e actors.Event) { m.s.Oracle.event(m, e) },
 		Ground: cluster.Ground{
 			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },
@@ -126,7 +168,11 @@ func (m *Member) Start() {
 				m.s.Oracle.read(m, group, index, query, reply)
 			},
 		},
-	})
+	}
+	for _, change := range m.configure {
+		change(&config)
+	}
+	node, err := cluster.Start(context.Background(), config)
 	if err != nil {
 		m.Failure = err
 		m.lose((*memory.Engine).Kill) // what did not start has closed them

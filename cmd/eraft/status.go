@@ -43,6 +43,7 @@ type document struct {
 	Placement struct {
 		Mode   string
 		Known  bool
+		Idle   bool
 		Pinned []uint32
 		Steps  []step
 	} `json:"placement"`
@@ -120,6 +121,8 @@ func (d *document) printPlacement() error {
 		text += ", no word from meta's leader"
 	case len(d.Placement.Steps) == 0:
 		text += ", all is where it should be"
+	case d.Placement.Idle:
+		text += ", at rest; a rebalance would do this:"
 	}
 	fmt.Println("placement:", text)
 	return printSteps(d.Placement.Steps)

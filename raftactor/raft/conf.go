@@ -189,7 +189,7 @@ func (c *Core) changeConf(entry *messages.Entry) {
 		c.broken("%v", err)
 		return
 	}
-	c.conf = conf
+	c.conf, c.confAt = conf, entry.Index
 	if c.role != Leader {
 		return
 	}

@@ -92,6 +92,8 @@ type Core struct {
 	emitted uint64 // handed out in Ready.Apply
 	applied uint64
 	conf    *messages.ConfState // at emitted
+	confAt  uint64              // the index that made it so
+	floor   uint64              // below it this replica has forgotten what it once had; see Retired
 
 	peers   []*progress // everybody in conf but this replica, by id; leaders only
 	votes   []ballot
@@ -138,22 +140,25 @@ func New(cfg Config, boot Boot) (*Core, error) {
 		return nil, fmt.Errorf("raft: the data is at %d but the log starts after %d", boot.Applied, c.log.start.Index)
 	}
 	hard := boot.HardState
+	c.floor = hard.GetFloor()
 	c.term, c.vote = max(hard.GetTerm(), c.log.lastTerm()), hard.GetVote()
 	if c.term > hard.GetTerm() {
 		c.vote = 0 // that vote was for another term
 	}
 	c.commit = min(max(hard.GetCommit(), boot.Applied), c.log.last())
 	c.applied, c.emitted = boot.Applied, boot.Applied
-	c.conf = c.log.start.Conf
+	c.conf, c.confAt = c.log.start.Conf, c.log.start.Index
 	for _, entry := range c.log.slice(c.log.start.Index+1, boot.Applied) {
 		conf, err := ApplyConfEntry(c.conf, entry)
 		if err != nil {
 			return nil, err
 		}
-		c.conf = conf
+		if conf != c.conf {
+			c.conf, c.confAt = conf, entry.Index
+		}
 	}
-	c.out.saved = saved{Term: hard.GetTerm(), Vote: hard.GetVote()}
-	c.out.durableTerm = hard.GetTerm()
+	c.out.saved = saved{Term: hard.GetTerm(), Vote: hard.GetVote(), Commit: hard.GetCommit()}
+	c.out.durableTerm, c.out.durableCommit = hard.GetTerm(), hard.GetCommit()
 	c.bindRestarted()
 	c.become(Follower, c.term, 0)
 	c.out.leader = nil

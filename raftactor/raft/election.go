@@ -12,7 +12,7 @@ func (c *Core) Campaign() { c.campaign(PreCandidate, false) }
 // campaign asks for votes (thesis 3.4), as PreCandidate first without raising the term (thesis 9.6), so that a
 // replica that cannot win does not depose a leader that works.
 func (c *Core) campaign(role Role, transfer bool) {
-	if c.role == Leader || !c.voter(c.cfg.ID) || c.confUnapplied() || c.out.restoring || c.stalled || !transfer && c.bound() {
+	if c.role == Leader || !c.voter(c.cfg.ID) || c.confUnapplied() || c.out.restoring || c.stalled || c.forgetful() || !transfer && c.bound() {
 		return
 	}
 	if role == PreCandidate {
@@ -70,7 +70,7 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 	newer := m.LogTerm > c.log.lastTerm() || m.LogTerm == c.log.lastTerm() && m.Index >= c.log.last()
 	reply := c.message(kind, m.From, nil)
 	reply.Commit, reply.HintTerm = c.commit, c.log.term(c.commit)
-	if !free || !newer {
+	if !free || !newer || c.forgetful() {
 		reply.Reject = true
 		c.out.later(reply)
 		return nil
@@ -82,6 +82,10 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 	c.out.later(reply)
 	return nil
 }
+
+// forgetful tells of a replica that was emptied and has not got back what it had. Its old promises were about that, and the
+// memberships that it hears of first may be those in which it was a voter: so it neither votes nor campaigns.
+func (c *Core) forgetful() bool { return c.commit < c.floor }
 
 func (c *Core) onVoteReply(m *messages.RaftMessage) error {
 	c.learnCommit(m)

@@ -51,7 +51,7 @@ type outputs struct {
 	seq       uint64
 	flight    []step // not yet Persisted
 
-	durableTerm uint64
+	durableTerm, durableCommit uint64
 }
 
 type saved struct{ Term, Vote, Commit uint64 }
@@ -61,6 +61,7 @@ type step struct {
 	seq     uint64
 	last    uint64 // log durable up to here
 	term    uint64
+	commit  uint64
 	ownVote uint64
 }
 
@@ -98,7 +99,8 @@ func (c *Core) Ready() (Ready, bool) {
 func (c *Core) persist() *Persist {
 	o := &c.out
 	entries := c.log.slice(c.log.handed+1, c.log.last())
-	hard := o.saved.Term != c.term || o.saved.Vote != c.vote
+	// That a membership is committed goes to the disk at once: those whom it leaves out will not help to find it out again.
+	hard := o.saved.Term != c.term || o.saved.Vote != c.vote || o.saved.Commit < c.confAt
 	content := hard || len(entries) > 0 || o.truncate != 0 || o.restore != nil
 	if !content && o.compact == nil {
 		if len(o.after) == 0 {
@@ -117,11 +119,11 @@ func (c *Core) persist() *Persist {
 	// The commit index goes with the entries. A membership change is proposed only when the one before is committed,
 	// so whoever has the second on disk knows that the first is committed, and does not campaign before it applies.
 	if hard || p.Snapshot != nil || p.Compact != nil || len(entries) > 0 && o.saved.Commit != c.commit {
-		p.HardState = &messages.HardState{Term: c.term, Vote: c.vote, Commit: c.commit}
+		p.HardState = c.HardState()
 		o.saved.Term, o.saved.Vote, o.saved.Commit = c.term, c.vote, c.commit
 	}
 	c.log.handed = c.log.last()
-	o.flight = append(o.flight, step{o.seq, c.log.last(), o.saved.Term, o.ownVote})
+	o.flight = append(o.flight, step{o.seq, c.log.last(), o.saved.Term, o.saved.Commit, o.ownVote})
 	o.after, o.truncate, o.compact, o.ownVote = nil, 0, nil, 0
 	return p
 }
@@ -131,7 +133,7 @@ func (c *Core) Persisted(seq uint64) {
 	for len(c.out.flight) > 0 && c.out.flight[0].seq <= seq {
 		s := c.out.flight[0]
 		c.out.flight = c.out.flight[1:]
-		c.out.durableTerm = s.term
+		c.out.durableTerm, c.out.durableCommit = s.term, s.commit
 		c.log.durable = max(c.log.durable, min(s.last, c.log.last()))
 		if s.ownVote != 0 && s.ownVote == c.term && c.role == Candidate && c.poll(c.cfg.ID, true) == won {
 			c.takeOffice()
@@ -195,7 +197,7 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	}
 	c.out.truncate = 0
 	c.commit, c.emitted = meta.Index, meta.Index
-	c.conf = meta.Conf
+	c.conf, c.confAt = meta.Conf, meta.Index
 	c.out.restore, c.out.restoring = meta, true
 	c.out.compact = nil // of the log that is replaced: the disk must not go back to its start
 	if c.lead != 0 {

@@ -150,6 +150,7 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"applied":       func(_ *scene, l line, m *member) { m.core.Applied(l.at(1)) },
 	"lose-log":      func(_ *scene, _ line, m *member) { m.disk.entries = nil },
 	"propose-leave": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_LEAVE) },
+	"empty":         (*scene).empty,
 	"restart":       (*scene).restart,
 	"force":         (*scene).force,
 	"drain":         (*scene).drain,
@@ -265,6 +266,13 @@ func (s *scene) found(voters, learners, spares int, cfg Config) {
 		s.members = append(s.members, m)
 		s.boot(m)
 	}
+}
+
+// empty retires a replica and brings it back with nothing but what it must not forget.
+func (s *scene) empty(l line, m *member) {
+	m.disk = disk{hard: m.core.Retired(uint64(l.value("at", 0))), start: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
+	m.data, m.base = m.disk.start, m.disk.start
+	s.boot(m)
 }
 
 // preload gives a replica a past: the terms of its entries, and what else its disk is to say.

@@ -9,6 +9,7 @@ type Status struct {
 	Commit, Applied      uint64
 	First, Last, Durable uint64 // of the log; First is the first entry that is there
 	Conf                 *messages.ConfState
+	ConfSure             bool             // it will be known also after a crash
 	Followers            []FollowerStatus // on leaders, by id
 	Transferring         uint64
 	Lease                Nanos // how long this leader may answer reads without asking a quorum; 0: it may not
@@ -36,8 +37,9 @@ func (c *Core) Soft() Soft { return Soft{c.role, c.term, c.lead, c.log.first()} 
 func (c *Core) Status() Status {
 	s := Status{
 		ID: c.cfg.ID, Term: c.term, Leader: c.lead, Role: c.role, Commit: c.commit, Applied: c.applied,
-		First: c.log.first(), Last: c.log.last(), Durable: c.log.durable, Conf: c.conf, Transferring: c.transfer,
-		Lease: c.leaseLeft(),
+		First: c.log.first(), Last: c.log.last(), Durable: c.log.durable, Conf: c.conf, ConfSure: c.out.durableCommit >= c.confAt,
+		Transferring: c.transfer,
+		Lease:        c.leaseLeft(),
 	}
 	for _, p := range c.peers {
 		s.Followers = append(s.Followers, FollowerStatus{
@@ -46,6 +48,22 @@ func (c *Core) Status() Status {
 		})
 	}
 	return s
+}
+
+// HardState is what this replica must never forget.
+func (c *Core) HardState() *messages.HardState {
+	h := &messages.HardState{Term: c.term, Vote: c.vote, Commit: c.commit}
+	if c.forgetful() {
+		h.Floor = c.floor
+	}
+	return h
+}
+
+// Retired is what it must not forget when it is a member no more and its log and data are deleted. index is where it is known
+// to be none. Should it become a member again, it is as good as the one it was when it is at that index again, and at
+// the end of the log that it had.
+func (c *Core) Retired(index uint64) *messages.HardState {
+	return &messages.HardState{Term: c.term, Vote: c.vote, Floor: max(index, c.log.last(), c.floor)}
 }
 
 // Writing is how many steps are handed out and not yet Persisted.

@@ -15,6 +15,12 @@ var inRaft = []mutant{
 		new:   "\t\t\treturn c.log.last()\n",
 	},
 	{
+		fault: "a replica that was emptied takes part in elections at once",
+		file:  "raftactor/raft/election.go",
+		old:   "return c.commit < c.floor",
+		new:   "return false",
+	},
+	{
 		fault: "a vote is forgotten over a restart",
 		file:  "raftactor/raft/core.go",
 		old:   "max(hard.GetTerm(), c.log.lastTerm()), hard.GetVote()",
