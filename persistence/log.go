@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -209,14 +210,23 @@ func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*
 	return entries, err
 }
 
-// Groups lists the groups that have a log, ascending; of one that was removed only its hard state is left.
+// Groups lists the groups that have a log, ascending. Of one that was removed only its hard state is left, which is checked
+// here: nobody else reads it for now.
 func (l *Log) Groups() ([]messages.GroupID, error) {
 	var groups []messages.GroupID
-	err := l.engine.Scan([]byte{kindStart}, []byte{kindStart + 1}, func(key, _ []byte) bool {
-		if len(key) == 9 {
-			groups = append(groups, messages.GroupID(binary.BigEndian.Uint64(key[1:])))
+	var bad error
+	err := l.engine.Scan([]byte{kindHard}, []byte{kindHard + 1}, func(key, value []byte) bool {
+		if len(key) != 9 {
+			return true
 		}
-		return true
+		if bad = openRecord(key, value, new(messages.HardState)); bad != nil {
+			return false
+		}
+		group, found := messages.GroupID(binary.BigEndian.Uint64(key[1:])), false
+		if _, found, bad = l.engine.Get(groupKey(kindStart, group)); found {
+			groups = append(groups, group)
+		}
+		return bad == nil
 	})
-	return groups, err
+	return groups, errors.Join(err, bad)
 }

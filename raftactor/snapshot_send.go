@@ -101,8 +101,8 @@ func (s *sender) onAck(ctx actor.Context, m *messages.SnapshotAck) {
 		s.end(ctx, false)
 	case m.Again && m.Number < uint64(len(s.starts)):
 		s.goBack(ctx, m.Number)
-	case m.Number > s.acked && m.Number <= s.number:
-		s.acked = m.Number
+	case m.Number > s.acked && m.Number < uint64(len(s.starts)): // also beyond s.number, if it went back for nothing
+		s.acked, s.number = m.Number, max(s.number, m.Number)
 		s.fill(ctx)
 	}
 }
