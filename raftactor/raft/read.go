@@ -60,7 +60,7 @@ func (c *Core) ReadIndex(token uint64) error {
 
 // onReadIndex takes a follower's request.
 func (c *Core) onReadIndex(m *messages.RaftMessage) error {
-	if c.role != Leader {
+	if c.role != Leader || c.peer(m.From) == nil { // who is no member will not get the entries up to an index
 		return ErrUnwanted
 	}
 	c.reads.waiting = append(c.reads.waiting, reading{m.ReadSeq, m.From})

@@ -69,7 +69,20 @@ func (g *Gateway) parse(conn redcon.Conn, args [][]byte) *call {
 	if text := known.parse(c, &request{args, cl, g}); text != "" {
 		c.fail(text)
 	}
+	for _, op := range c.ops {
+		if get, ok := op.(*messages.Get); ok {
+			get.From = cl.from
+		}
+	}
 	return c
+}
+
+// readFrom is for the rest of the connection.
+func readFrom(from messages.ReadFrom) func(*call, *request) string {
+	return func(c *call, r *request) string {
+		r.client.from, c.render = from, simple("OK")
+		return ""
+	}
 }
 
 func (c *call) fail(text string) {
@@ -173,8 +186,8 @@ func init() {
 		"hello":     {-1, false, "", "only RESP2: HELLO 2", hello},
 		"quit":      {-1, false, "", "closes the connection", func(c *call, _ *request) string { c.quit, c.render = true, simple("OK"); return "" }},
 		"cluster":   {-2, false, "", "KEYSLOT key, SLOTS, SHARDS, NODES, MYID, INFO", clusterInfo},
-		"readonly":  {1, false, "", "accepted: reads are linearizable anyway", func(c *call, _ *request) string { c.render = simple("OK"); return "" }},
-		"readwrite": {1, false, "", "accepted: ends READONLY", func(c *call, _ *request) string { c.render = simple("OK"); return "" }},
+		"readonly":  {1, false, "", "keys are read from any replica, still linearizably", readFrom(messages.ReadFrom_REPLICA)},
+		"readwrite": {1, false, "", "ends READONLY", readFrom(messages.ReadFrom_LEADER)},
 	}
 }
 

@@ -86,6 +86,7 @@ func (g *Gateway) Close() error {
 type client struct {
 	id   uint64
 	name string
+	from messages.ReadFrom // READONLY
 }
 
 func (g *Gateway) accept(conn redcon.Conn) bool {

@@ -29,6 +29,7 @@ type oneNode struct {
 	engine *memory.Engine
 	index  uint64
 	fail   *messages.Reply
+	from   []messages.ReadFrom // of each Get
 }
 
 func newOneNode(t *testing.T) *oneNode {
@@ -83,6 +84,7 @@ func (n *oneNode) Ask(op proto.Message, _ time.Duration, done func(*messages.Rep
 		query := &messages.Query{}
 		switch o := op.(type) {
 		case *messages.Get:
+			n.from = append(n.from, o.From)
 			query.Op = &messages.Query_Get{Get: o}
 		case *messages.Scan:
 			query.Op = &messages.Query_Scan{Scan: o}
@@ -259,4 +261,15 @@ func TestGarbage(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	require.Equal(t, []string{"+PONG\r\n"}, talk(t, address, "PING"))
+}
+
+// READONLY and READWRITE say who may answer the reads of a connection, and of no other.
+func TestReadOnlyReadsFromReplicas(t *testing.T) {
+	n := newOneNode(t)
+	address := start(t, n)
+	talk(t, address, "GET k", "READONLY", "GET k", "MGET k l", "READWRITE", "GET k", "READONLY")
+	talk(t, address, "GET k")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	require.Equal(t, []messages.ReadFrom{0, 1, 1, 1, 0, 0}, n.from)
 }
