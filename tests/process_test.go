@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type processes struct {
 	dir   string
 	seeds []string
 	http  []string
+	knows []string // the seeds that each node is started with
 	procs []*exec.Cmd
 }
 
@@ -60,19 +62,10 @@ func TestMain(m *testing.M) {
 
 func startProcesses(t *testing.T, n int) *processes {
 	p := &processes{t: t, dir: t.TempDir(), procs: make([]*exec.Cmd, n)}
-	var held []net.Listener
-	for i := range 2 * n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		held = append(held, l)
-		if i < n {
-			p.seeds = append(p.seeds, l.Addr().String())
-		} else {
-			p.http = append(p.http, l.Addr().String())
-		}
-	}
-	for _, l := range held {
-		require.NoError(t, l.Close())
+	addresses := p.free(2 * n)
+	p.seeds, p.http = addresses[:n:n], addresses[n:]
+	for range n {
+		p.knows = append(p.knows, strings.Join(p.seeds, ","))
 	}
 	t.Cleanup(func() {
 		for i := range p.procs {
@@ -91,6 +84,34 @@ func startProcesses(t *testing.T, n int) *processes {
 	return p
 }
 
+// free finds addresses that nobody listens on.
+func (p *processes) free(n int) (all []string) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(p.t, err)
+		defer l.Close() // all are held until all are known, so that they differ
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
+// join starts one more node, on an empty disk, that knows one other.
+func (p *processes) join(seed int) int {
+	addresses := p.free(2)
+	p.knows = append(p.knows, p.seeds[seed])
+	p.seeds, p.http, p.procs = append(p.seeds, addresses[0]), append(p.http, addresses[1]), append(p.procs, nil)
+	p.start(len(p.procs) - 1)
+	return len(p.procs) - 1
+}
+
+// stop is SIGTERM: the node hands over, and ends well.
+func (p *processes) stop(i int) {
+	cmd := p.procs[i]
+	p.procs[i] = nil
+	require.NoError(p.t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(p.t, cmd.Wait(), "n%d: %s", i+1, p.log(i))
+}
+
 func (p *processes) start(i int) {
 	path, err := build()
 	require.NoError(p.t, err)
@@ -98,7 +119,7 @@ func (p *processes) start(i int) {
 	require.NoError(p.t, err)
 	defer log.Close()
 	cmd := exec.Command(path, "server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
-		"--seeds", strings.Join(p.seeds, ","), "--expect", fmt.Sprint(len(p.seeds)), "--http", p.http[i])
+		"--seeds", p.knows[i], "--http", p.http[i])
 	cmd.Stderr = log
 	require.NoError(p.t, cmd.Start())
 	p.procs[i] = cmd

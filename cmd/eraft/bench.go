@@ -131,6 +131,7 @@ type report struct {
 	Seconds float64          `json:"seconds"`
 	PerSec  float64          `json:"ops_per_second"`
 	Millis  map[string]any   `json:"latency_ms"`
+	Longest float64          `json:"longest_gap_ms"` // of one client, between two answers that were no error
 	Errors  map[string]int64 `json:"errors"`
 }
 
@@ -189,6 +190,7 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 	for w, t := range targets {
 		wg.Go(func() {
 			mine, failed := hdrhistogram.New(1, 60_000_000, 3), map[string]int64{}
+			answered, longest := time.Now(), time.Duration(0)
 			rng, value := rand.New(rand.NewPCG(uint64(w), 1)), make([]byte, b.ValueSize)
 			for nth := 0; time.Since(began) < b.Duration && ctx.Err() == nil; nth++ {
 				start, k := b.due(began, w, nth), b.key(rng.IntN(b.Keys))
@@ -202,12 +204,15 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 					failed[messages.CodeOf(err).String()]++
 					continue
 				}
+				longest, answered = max(longest, time.Since(answered)), time.Now()
 				if err := mine.RecordValue(max(1, time.Since(start).Microseconds())); err != nil {
 					failed["SLOWER_THAN_60S"]++
 				}
 			}
+			longest = max(longest, time.Since(answered)) // also of one that nobody answers any more
 			mu.Lock()
 			defer mu.Unlock()
+			r.Longest = max(r.Longest, float64(longest.Microseconds())/1000)
 			total.Merge(mine)
 			for code, n := range failed {
 				r.Errors[code] += n
@@ -228,8 +233,8 @@ func (b *bench) print(r report) error {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
 	fmt.Printf("%s %s, %d clients, %d B values, %d keys: %.0f ops/s\n", b.Target, b.Op, b.Clients, b.ValueSize, b.Keys, r.PerSec)
-	fmt.Printf("latency ms: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f\n",
-		r.Millis["p50"], r.Millis["p90"], r.Millis["p99"], r.Millis["p99.9"], r.Millis["max"])
+	fmt.Printf("latency ms: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f; longest gap of a client %.2f\n",
+		r.Millis["p50"], r.Millis["p90"], r.Millis["p99"], r.Millis["p99.9"], r.Millis["max"], r.Longest)
 	for code, n := range r.Errors {
 		fmt.Printf("errors: %s %d\n", code, n)
 	}
