@@ -4,7 +4,8 @@ GO ?= go
 SEEDS ?= 1..2000
 FOR ?= 5m
 SLICE ?= 1000001..2000000
-.PHONY: help build setup demo test lint generate drift unit race integration sim slice mutants fmt clean
+SEED ?= 0
+.PHONY: help build setup demo test lint generate drift unit race integration sim slice mutants robustness fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,11 @@ integration: build ## real clusters: in one process, and as processes that are k
 
 mutants: setup ## plant known bugs; the simulator must find each (hours)
 	$(GO) run ./tests/mutants
+
+robustness: FOR = 10m
+robustness: build ## real processes in network namespaces, killed and cut off: FOR=10m SEED=7 (root)
+	$(GO) build -o bin/robustness ./tests/robustness
+	bin/robustness -for $(FOR) -seed $(SEED) -eraft bin/eraft
 
 fmt: ## gofmt everything
 	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')

@@ -44,9 +44,10 @@ var arrows = map[string][]string{
 		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "raftactor/raft",
 		"router", "cluster", "client",
 	},
-	"cmd/eraft":     {"messages", "client", "cluster", "cluster/clustertest", "meta"},
-	"tests":         {"cluster", "client"},
-	"tests/mutants": {},
+	"cmd/eraft":        {"messages", "client", "cluster", "cluster/clustertest", "meta"},
+	"tests":            {"cluster", "client"},
+	"tests/mutants":    {},
+	"tests/robustness": {"messages", "client", "cluster/clustertest"},
 }
 
 // only these packages may import what is named.
