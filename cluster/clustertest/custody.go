@@ -61,7 +61,7 @@ func (c *custody) applied(o *Oracle, group messages.GroupID, index uint64, comma
 	if key == nil || reply.GetCode() != messages.Code_OK && reply.GetCode() != messages.Code_CONFLICT {
 		return
 	}
-	c.used(o, group, key, "writes")
+	c.used(o, group, uint32(messages.BucketOf(key, c.count)), "writes")
 	if m.Session == 0 {
 		return
 	}
@@ -99,8 +99,7 @@ func (c *custody) given(id uint32, version uint64) {
 }
 
 // used checks that only one group at a time uses a bucket: once the next owner of the chain has, those before it must not.
-func (c *custody) used(o *Oracle, group messages.GroupID, key []byte, how string) {
-	id := uint32(messages.BucketOf(key, c.count))
+func (c *custody) used(o *Oracle, group messages.GroupID, id uint32, how string) {
 	all := c.owners[id]
 	for i := c.now[id]; i < len(all); i++ {
 		if all[i].group == uint64(group) {
@@ -113,9 +112,9 @@ func (c *custody) used(o *Oracle, group messages.GroupID, key []byte, how string
 
 // read checks a read at an index of a group's log. One of data from before the bucket was given away is as good as its
 // index: a replica that has not heard of it yet may answer who asked before.
-func (c *custody) read(o *Oracle, group messages.GroupID, index uint64, key []byte) {
-	if index >= c.frozen[grant{group, uint32(messages.BucketOf(key, c.count))}].index {
-		c.used(o, group, key, "reads")
+func (c *custody) read(o *Oracle, group messages.GroupID, index uint64, bucket uint32) {
+	if index >= c.frozen[grant{group, bucket}].index {
+		c.used(o, group, bucket, "reads")
 	}
 }
 

@@ -65,6 +65,10 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 		o.know(m)
 	case cluster.ConfigAdopted:
 		o.chained(&messages.Config{Version: e.Version, Change: e.Change})
+		if e.Version < m.config {
+			o.violated("Configs only get newer", "n%d goes back from config %d to %d", m.number, m.config, e.Version)
+		}
+		m.config = e.Version
 	case actors.ActorFailed:
 		o.violated("No actor fails", "n%d: %s: %v", m.number, e.Path, e.Reason)
 	}

@@ -321,8 +321,14 @@ func (o *Oracle) read(m *Member, group messages.GroupID, index uint64, query []b
 		o.violated("Reads see all that is committed", "n%d reads group %d at index %d, but %d was committed when it was asked", m.number, group, index, floor)
 	}
 	q := new(messages.Query)
-	if reply.GetCode() == messages.Code_OK && proto.Unmarshal(query, q) == nil && q.GetGet() != nil {
-		o.custody.read(o, group, index, q.GetGet().Key)
+	if reply.GetCode() != messages.Code_OK || proto.Unmarshal(query, q) != nil {
+		return
+	}
+	switch op := q.Op.(type) {
+	case *messages.Query_Get:
+		o.custody.read(o, group, index, uint32(messages.BucketOf(op.Get.Key, o.s.o.Buckets)))
+	case *messages.Query_Scan:
+		o.custody.read(o, group, index, op.Scan.Bucket)
 	}
 }
 

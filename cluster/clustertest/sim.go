@@ -72,6 +72,7 @@ type Member struct {
 	at      *actortest.Node
 	disks   [2]*memory.Engine // log and state
 	damaged bool              // a bit of the log is read wrong
+	config  uint64            // version of the newest that this life has adopted
 	cursor  map[messages.GroupID]cursor
 
 	configure []func(*cluster.Config)
@@ -146,7 +147,7 @@ func (m *Member) Start() {
 	if m.Node != nil {
 		return
 	}
-	m.Failure, m.cursor = nil, map[messages.GroupID]cursor{}
+	m.Failure, m.config, m.cursor = nil, 0, map[messages.GroupID]cursor{}
 	m.s.Oracle.know(m)
 	var labels []string
 	if m.s.o.Labels != nil {
