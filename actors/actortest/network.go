@@ -18,6 +18,7 @@ type Network struct {
 	rule     func(Envelope) Faults
 	isolated map[link]bool
 	gate     Gate
+	once     func(Envelope) bool
 	watch    func(Envelope)
 	flying   int
 }
@@ -71,6 +72,9 @@ func (n *Network) Link(from, to string, f *Faults) { n.state(link{from, to}).fau
 
 // Each asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
 func (n *Network) Each(rule func(Envelope) Faults) { n.rule = rule }
+
+// Once says which messages never come twice, whatever links and rules do to others; nil: none.
+func (n *Network) Once(which func(Envelope) bool) { n.once = which }
 
 // Watch lets f see every message that a node sends, before anything can happen to it: for oracles.
 func (n *Network) Watch(f func(Envelope)) { n.watch = f }
@@ -176,7 +180,7 @@ func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 		return
 	}
 	copies := 1
-	if chance(f.Duplicate, special.Duplicate) {
+	if chance(f.Duplicate, special.Duplicate) && (n.once == nil || !n.once(e)) {
 		copies = 2
 	}
 	for i := range copies {
