@@ -323,12 +323,17 @@ func (c *Core) older(m *messages.RaftMessage) error {
 	switch m.Kind {
 	case messages.RaftKind_APPEND, messages.RaftKind_HEARTBEAT:
 		c.out.later(c.message(messages.RaftKind_APPEND_REPLY, m.From, func(r *messages.RaftMessage) { r.Reject = true }))
+	case messages.RaftKind_PRE_VOTE_REPLY, messages.RaftKind_VOTE_REPLY:
+		c.learnCommit(m)
 	case messages.RaftKind_PRE_VOTE, messages.RaftKind_VOTE:
+		c.learnCommit(m)
 		kind := messages.RaftKind_PRE_VOTE_REPLY
 		if m.Kind == messages.RaftKind_VOTE {
 			kind = messages.RaftKind_VOTE_REPLY
 		}
-		c.out.later(c.message(kind, m.From, func(r *messages.RaftMessage) { r.Reject = true }))
+		c.out.later(c.message(kind, m.From, func(r *messages.RaftMessage) {
+			r.Reject, r.Commit, r.HintTerm = true, c.commit, c.log.term(c.commit)
+		}))
 	}
 	return ErrStale
 }

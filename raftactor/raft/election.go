@@ -110,7 +110,7 @@ func (c *Core) onVoteReply(m *messages.RaftMessage) error {
 }
 
 // learnCommit takes a commit index from a vote's sender if the entry there is the same in this log: what is
-// committed is a fact, whoever says it. A replica may need it to learn who votes: the one that removed itself from
+// committed is a fact, whoever says it and in whatever term. A replica may need it to learn who votes: the one that removed itself from
 // the group has stepped down, has the longer log, and will never lead again.
 func (c *Core) learnCommit(m *messages.RaftMessage) {
 	if m.HintTerm != 0 && c.log.has(m.Commit, m.HintTerm) {

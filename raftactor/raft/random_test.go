@@ -485,7 +485,7 @@ func (w *world) rouse(leader *simNode) {
 	}
 	w.crash(leader)
 	w.lost(leader.id)
-	w.calm(60)
+	w.calm(120)
 	if next := w.leader(); next.id == leader.id {
 		w.fail("node %d leads though it is gone", next.id)
 	}
