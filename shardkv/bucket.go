@@ -40,7 +40,7 @@ type bucket struct {
 	nextChunk uint64 // Installing
 	cursor    []byte // Installing: where the next chunk starts
 	copied    bool   // Installing: all has been copied once, the rest comes from the tail
-	rounds    uint64 // Installing: chunks of the tail
+	stalls    uint64 // Installing: chunks of the tail after which no less was behind
 	bytes     uint64 // Installing: that have come
 	behind    uint64 // Installing: that had changed at the giver and not come
 }
@@ -72,7 +72,7 @@ type Transit struct {
 	Cursor        []byte
 	Copied        bool
 	Tail          uint64
-	Rounds        uint64
+	Stalls        uint64 // chunks of the tail after which no less was behind
 	Bytes         uint64
 	Behind        uint64 // at the giver: bytes that have changed since the copying began
 }
@@ -112,7 +112,7 @@ func (m *Machine) View() any {
 func (b *bucket) transit(id uint32) Transit {
 	t := Transit{
 		Bucket: id, State: b.state, ConfigVersion: b.configVersion, Other: b.other, Base: b.base, NextChunk: b.nextChunk, Cursor: b.cursor,
-		Copied: b.copied, Tail: b.tail, Rounds: b.rounds, Bytes: b.bytes, Behind: b.behind,
+		Copied: b.copied, Tail: b.tail, Stalls: b.stalls, Bytes: b.bytes, Behind: b.behind,
 	}
 	if b.state == Giving {
 		t.ConfigVersion = b.move

@@ -107,8 +107,8 @@ func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *message
 		}
 		b.bytes += uint64(len(p.Key) + len(p.Value))
 	}
-	if b.copied {
-		b.rounds++
+	if b.copied && c.Behind >= b.behind {
+		b.stalls++
 	}
 	b.counter, b.copied, b.cursor, b.tail, b.behind, b.nextChunk = c.Counter, c.Copied, c.Cursor, c.Tail, c.Behind, c.Number+1
 	if c.Last {

@@ -47,14 +47,15 @@ func (w *writing) next() uint64 {
 
 func (w *writing) write(key, value []byte) uint64 {
 	version := w.next()
-	w.tx.Put(dataKey(w.id, key), encodeValue(version, value))
-	w.machine.note(w.tx, w.id, w.bucket, 'd', key, len(value))
+	stored := encodeValue(version, value)
+	w.tx.Put(dataKey(w.id, key), stored)
+	w.machine.note(w.tx, w.id, w.bucket, 'd', key, stored)
 	return version
 }
 
 func (w *writing) remove(key []byte) uint64 {
 	w.tx.Delete(dataKey(w.id, key))
-	w.machine.note(w.tx, w.id, w.bucket, 'd', key, 0)
+	w.machine.note(w.tx, w.id, w.bucket, 'd', key, nil)
 	return w.next()
 }
 

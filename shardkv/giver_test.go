@@ -222,15 +222,15 @@ func TestTailIsBounded(t *testing.T) {
 	require.Equal(t, again.Base, b.m.View().(*shardkv.View).Transits[0].Base)
 }
 
-// A bucket under constant writes is frozen in the end: the more rounds, the more may be missing.
+// A bucket under constant writes is frozen in the end: the more often the copy came no nearer, the more may be missing.
 func TestFreezeComesNearer(t *testing.T) {
 	for _, c := range []struct {
-		behind, rounds uint64
+		behind, stalls uint64
 		freeze         bool
 	}{{64 << 10, 0, true}, {64<<10 + 1, 0, false}, {64<<10 + 1, 4, true}, {1 << 20, 15, false}, {1 << 20, 16, true}, {64 << 20, 1000, true}, {64<<20 + 1, 1000, false}} {
 		view := &shardkv.View{
 			Buckets:  []shardkv.BucketView{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1}},
-			Transits: []shardkv.Transit{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1, Copied: true, Behind: c.behind, Rounds: c.rounds}},
+			Transits: []shardkv.Transit{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1, Copied: true, Behind: c.behind, Stalls: c.stalls}},
 		}
 		ask := shardkv.Follow(2, moving(3), view, nil, shardkv.Pace{}).Asks[0]
 		require.Equal(t, c.freeze, ask.Command.GetFreeze() != nil, "%+v", c)
@@ -263,5 +263,15 @@ func TestDamagedChunksAreRefused(t *testing.T) {
 		c := proto.CloneOf(good)
 		harm(c.GetInstall().Chunk)
 		require.Equal(t, messages.Code_INVALID, newReplica(t, 1, false).shard(c).Code, name)
+	}
+}
+
+// Only chunks of the tail that bring the taker no nearer count against the pause that a freeze may cost.
+func TestStallsAreChunksWithoutProgress(t *testing.T) {
+	r := newReplica(t, 2, false)
+	r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5}))
+	for i, c := range []struct{ behind, stalls uint64 }{{500, 0}, {400, 0}, {300, 0}, {300, 1}, {350, 2}, {200, 2}} {
+		r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: uint64(i + 1), Copied: true, Behind: c.behind}))
+		require.Equal(t, c.stalls, r.m.View().(*shardkv.View).Transits[0].Stalls, "chunk %d", i+1)
 	}
 }

@@ -83,7 +83,7 @@ func encodeBucket(b *bucket) []byte {
 
 func (b *bucket) numbers() []*uint64 {
 	return []*uint64{
-		&b.configVersion, &b.other, &b.counter, &b.base, &b.tail, &b.move, &b.changed, &b.limit, &b.nextChunk, &b.rounds, &b.bytes, &b.behind,
+		&b.configVersion, &b.other, &b.counter, &b.base, &b.tail, &b.move, &b.changed, &b.limit, &b.nextChunk, &b.stalls, &b.bytes, &b.behind,
 	}
 }
 

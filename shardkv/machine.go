@@ -144,7 +144,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	if c.Session != 0 {
 		reply.Session, reply.Seq = c.Session, c.Seq
 		m.sessions.record(s, id, c, reply, at.TimeMs, m.index<<20|m.place)
-		m.note(tx, id, b, 's', binary.BigEndian.AppendUint64(nil, c.Session), len(reply.Value))
+		m.note(tx, id, b, 's', binary.BigEndian.AppendUint64(nil, c.Session), nil)
 	}
 	m.bound(tx, id, b)
 	return reply, nil

@@ -35,11 +35,11 @@ type Pace struct {
 // maxPulls is how many buckets come in at once from one group: one that does not answer holds up only its own.
 const maxPulls = 4
 
-// A bucket is frozen when so much or less has changed and not come. The number doubles every few rounds, so that it is
-// reached however fast the bucket is written to.
+// A bucket is frozen when so much or less has changed and not come. The number doubles whenever the copy has come no
+// nearer a few times, so that it is reached however fast the bucket is written to.
 const (
 	freezeBytes  = 64 << 10
-	freezeRounds = 4
+	freezeStalls = 4
 	freezeMax    = 10 // doublings
 )
 
@@ -133,8 +133,9 @@ func (f *follower) installing(t Transit) {
 		Bucket: id, ConfigVersion: move, Base: t.Base, Number: t.NextChunk, After: t.Cursor, Copied: t.Copied, Tail: t.Tail,
 		Bytes: uint32(f.pace.ChunkBytes),
 	}
-	if t.Copied && t.Behind <= freezeBytes<<min(t.Rounds/freezeRounds, freezeMax) {
+	if t.Copied && t.Behind <= freezeBytes<<min(t.Stalls/freezeStalls, freezeMax) {
 		f.pulls[t.Other]++
+		pull.Bytes = maxChunkBytes // from now on the bucket waits
 		f.command(id, t.Other, &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}})
 	} else if f.mayPull(t.Other) {
 		f.steps.Asks = append(f.steps.Asks, Ask{Bucket: id, Group: t.Other, Pull: pull})

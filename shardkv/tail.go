@@ -1,30 +1,36 @@
 package shardkv
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// The tail of a bucket that is given names what has changed since the giving began, in order. It holds names only: the
-// taker wants what is there when it asks, and a name that stands there often travels once per chunk.
+// The tail of a bucket that is given is what has changed since the giving began, in order: reading it is one scan, and
+// asks for nothing where the bucket's other records are.
 //
-//	t<bucket><seq>  bytes changed up to and with this entry, as a varint, then kind and name of the record
+//	t<bucket><seq>  bytes changed up to and with this entry, as a varint; then a record's kind, name behind its length, and value
 
 func tailKey(id uint32, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(bucketKey('t', id), seq)
 }
 
-// note appends an entry, if the bucket is given: a record of about so many bytes has changed. The bucket's own record is
+// note appends an entry, if the bucket is given. The value is the record's new one, empty if it is deleted; of a session
+// there is none, because many commands of a turn change it: the taker gets it as it is then. The bucket's own record is
 // written at the end of the turn.
-func (m *Machine) note(tx persistence.Tx, id uint32, b *bucket, kind byte, name []byte, size int) {
+func (m *Machine) note(tx persistence.Tx, id uint32, b *bucket, kind byte, name, value []byte) {
 	if b.state != Giving {
 		return
 	}
 	b.tail++
-	b.changed += uint64(entryBytes + len(name) + size)
-	tx.Put(tailKey(id, b.tail), append(append(binary.AppendUvarint(nil, b.changed), kind), name...))
+	b.changed += uint64(entryBytes + len(name) + len(value))
+	entry := append(binary.AppendUvarint(make([]byte, 0, len(name)+len(value)+entryBytes), b.changed), kind)
+	tx.Put(tailKey(id, b.tail), append(appendBytes(entry, name), value...))
 	m.touched = append(m.touched, id)
 }
 
@@ -45,18 +51,15 @@ func (m *Machine) clearTail(tx persistence.Tx, id uint32, b *bucket) {
 	}
 }
 
-// tailChunk fills a chunk with the present state of what has changed behind a position of the tail.
+// tailChunk fills a chunk with what has changed behind a position of the tail. A record that changed often is there once.
 func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
-	var names []string
-	var came uint64 // bytes changed up to where the chunk begins
-	known, full, bad, size := map[string]bool{}, false, error(nil), uint64(limit(p.Bytes, chunkBytes, maxChunkBytes))
+	var came, reached uint64 // bytes changed up to where the chunk begins, and ends
+	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.Bytes, chunkBytes, maxChunkBytes))
 	chunk.Copied, chunk.Tail = true, p.Tail
 	prefix := bucketKey('t', p.Bucket)
-	reached := uint64(0)
 	err := store.Scan(tailKey(p.Bucket, p.Tail), persistence.PrefixEnd(prefix), func(key, value []byte) bool {
-		changed, n := binary.Uvarint(value)
-		if n <= 0 || len(value) == n || len(key) != len(prefix)+8 {
-			bad = errDamaged
+		changed, pair, err := decodeEntry(value)
+		if bad = err; bad != nil {
 			return false
 		}
 		seq := binary.BigEndian.Uint64(key[len(prefix):])
@@ -64,54 +67,49 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 			came, reached = changed, changed
 			return true
 		}
-		if full = len(names) > 0 && changed-came > size; full {
+		if full = seq > p.Tail+1 && changed-came > size; full {
 			return false
 		}
-		if name := string(value[n:]); !known[name] {
-			known[name] = true
-			names = append(names, name)
+		if before := known[string(pair.Key)]; before != nil {
+			before.Value = pair.Value
+		} else {
+			known[string(pair.Key)] = pair
+			chunk.Pairs = append(chunk.Pairs, pair)
 		}
 		chunk.Tail, reached = seq, changed
 		return true
 	})
-	if err == nil {
-		err = bad
-	}
 	chunk.Behind, chunk.Last = b.changed-reached, b.state == Frozen && !full
-	for _, name := range names {
-		if err == nil {
-			err = m.current(store, p.Bucket, name, chunk)
-		}
+	if err = errors.Join(err, bad); err != nil {
+		return fmt.Errorf("read the tail of bucket %d: %w", p.Bucket, err)
 	}
-	return err
+	return m.fillSessions(p.Bucket, chunk)
 }
 
-// current adds the present state of a record to a chunk.
-func (m *Machine) current(store persistence.Reader, id uint32, name string, chunk *messages.BucketChunk) error {
-	pair := &messages.Pair{Key: []byte(name)}
-	switch name[0] {
-	case 'd':
-		stored, found, err := store.Get(dataKey(id, pair.Key[1:]))
-		if err != nil {
-			return err
-		}
-		if found {
-			pair.Value = stored
-		}
-	case 's':
-		// The newest state of a session may not be in the store before the end of the turn.
-		s := m.sessions.all[sessionID{id, binary.BigEndian.Uint64(pair.Key[1:])}]
-		if s == nil {
-			return nil // forgotten since; that the taker knows it longer does no harm
-		}
-		body, err := encodeSession(s)
-		if err != nil {
-			return err
-		}
-		pair.Value = body
-	default:
-		return errDamaged
+func decodeEntry(value []byte) (changed uint64, p *messages.Pair, err error) {
+	f := fields{rest: value}
+	changed = f.number()
+	if len(f.rest) == 0 {
+		return 0, nil, errDamaged
 	}
-	chunk.Pairs = append(chunk.Pairs, pair)
-	return nil
+	kind := f.rest[0]
+	f.rest = f.rest[1:]
+	key := append([]byte{kind}, f.bytes()...)
+	return changed, &messages.Pair{Key: key, Value: bytes.Clone(f.rest)}, f.err
+}
+
+// fillSessions gives sessions their present records, from memory: they may not be in the store before the end of the
+// turn. One that is forgotten since is left out; that the taker knows it longer does no harm.
+func (m *Machine) fillSessions(id uint32, chunk *messages.BucketChunk) (err error) {
+	chunk.Pairs = slices.DeleteFunc(chunk.Pairs, func(p *messages.Pair) bool {
+		if p.Key[0] != 's' || err != nil {
+			return false
+		}
+		s := m.sessions.all[sessionID{id, binary.BigEndian.Uint64(p.Key[1:])}]
+		if s != nil {
+			p.Value, err = encodeSession(s)
+		}
+		return s == nil
+	})
+	return err
 }
