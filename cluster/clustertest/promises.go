@@ -43,6 +43,8 @@ type (
 // proof is what is known to be committed in a group, and who decides there.
 type proof struct {
 	index uint64
+	in    uint64                 // the newest term that had a leader when that became known
+	led   uint64                 // and that has had one by now
 	terms map[uint64]uint64      // index -> term of what was said to be committed
 	confs [2]*messages.ConfState // the membership, and the one before: a leader may not have applied the change yet
 	upTo  uint64                 // confs are those at this index
@@ -229,7 +231,7 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 			continue
 		}
 		if quorum, confs := o.quorum(p, disk, index, has); quorum {
-			p.index, p.confs, p.upTo = index, confs, index
+			p.index, p.confs, p.upTo, p.in = index, confs, index, p.led
 			if has != 0 {
 				p.terms[index] = has
 			}
@@ -292,9 +294,13 @@ func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, 
 	return has(conf.GetVoters()) && (len(conf.GetOutgoing()) == 0 || has(conf.GetOutgoing()))
 }
 
-// elected checks Leader Completeness (thesis 3.4): who leads has everything that is known to be committed.
+// elected checks Leader Completeness (thesis 3.4): who leads has everything that is known to be committed in an older
+// term. The votes for a leader that others have already succeeded may come late, to no avail.
 func (o *Oracle) elected(m *Member, group messages.GroupID, term uint64) {
 	p := o.promises.group(group)
+	if p.led = max(p.led, term); term <= p.in {
+		return
+	}
 	disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
 	if p.index > 0 && !holds(disk, p.index, p.terms[p.index]) {
 		o.violated("Leader Completeness", "n%d leads group %d in term %d without entry %d, which is committed", m.number, group, term, p.index)
