@@ -13,6 +13,7 @@ type Rule struct {
 	Type  string   // full protobuf name, such as "eraft.Requests"
 	Paths []string // prefixes of target paths
 	Guest bool     // senders without a cluster may say it: clients, and nodes that want to join
+	Alien bool     // senders of other clusters may say it
 }
 
 // Guard decides what may enter a system from outside. Every network asks it for every message. Drops are counted
@@ -61,11 +62,11 @@ func (g *Guard) refusal(from Identity, typeName, path string) string {
 	if !ok {
 		return "unknown type"
 	}
-	allowed, guest := false, false
+	allowed, guest, alien := false, false, false
 	for _, rule := range rules {
 		for _, prefix := range rule.Paths {
 			if strings.HasPrefix(path, prefix) {
-				allowed, guest = true, guest || rule.Guest
+				allowed, guest, alien = true, guest || rule.Guest, alien || rule.Alien
 			}
 		}
 	}
@@ -80,7 +81,10 @@ func (g *Guard) refusal(from Identity, typeName, path string) string {
 		}
 		return ""
 	case self.Cluster != 0 && from.Cluster != self.Cluster:
-		return "other cluster"
+		if !alien {
+			return "other cluster"
+		}
+		return ""
 	case from.Node == 0:
 		return ""
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type Member struct {
 	admitting bool // the identity is on its way to the disk
 	joined    bool
 	refused   string // what was told last of why this node may not join
+	astray    bool   // its seeds belong to another cluster, and nobody of its own is heard
 	config    *messages.Config
 	beats     uint64
 	set       uint64 // beats that have been set; one that was on its way when stir set another does not count
@@ -148,6 +150,7 @@ func (m *Member) onBeat() {
 	if m.beats%10 == 0 {
 		m.pulse()
 		m.refreshCard()
+		m.lookAround()
 		m.foresee()
 		m.retire()
 	}
@@ -178,14 +181,41 @@ func (m *Member) onHello(h *messages.Hello) {
 		m.meet.mention([]string{h.Address}, now)
 	}
 	id := m.n.identity()
-	m.n.send(actor.NewPID(h.Address, h.ReplyId), &messages.HelloReply{
-		Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node),
-		ConfigVersion: m.config.GetVersion(), Config: m.config, Known: m.meet.others(),
-	})
+	reply := &messages.HelloReply{Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node)}
+	if h.ClusterId == 0 || h.ClusterId == id.Cluster {
+		reply.ConfigVersion, reply.Config, reply.Known = m.config.GetVersion(), m.config, m.meet.others()
+	}
+	m.n.send(actor.NewPID(h.Address, h.ReplyId), reply)
+}
+
+// lookAround asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
+func (m *Member) lookAround() {
+	if len(m.n.board.snapshot().others) > 0 || len(m.others()) == 0 {
+		return
+	}
+	for _, seed := range m.n.c.Seeds {
+		m.n.send(actor.NewPID(seed, memberPath), &messages.Hello{
+			Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ClusterId: m.n.identity().Cluster, ReplyId: memberPath,
+		})
+	}
+}
+
+// refuse notes why this node is not where it was told to be, and tells it once.
+func (m *Member) refuse(text string) {
+	m.n.board.setWaiting(nil, text)
+	if m.refused != text {
+		m.refused = text
+		m.n.system.Events(JoinRefused{Text: text})
+	}
 }
 
 func (m *Member) onHelloReply(h *messages.HelloReply) {
 	if m.joined {
+		if own := m.n.identity().Cluster; h.ClusterId != 0 && h.ClusterId != own {
+			m.astray = true
+			m.refuse(fmt.Sprintf("the seed %s belongs to cluster %016x, but this data directory to %016x: name seeds of that one, "+
+				"or start with an empty data directory to join the other", h.Address, h.ClusterId, own))
+		}
 		return
 	}
 	if h.ClusterId == 0 {
@@ -225,8 +255,11 @@ func (m *Member) admit(card *messages.AddNode, join *messages.Join) {
 func (m *Member) onAnnounced(a announced) {
 	if a.join == nil {
 		m.announce = false
-		if r := a.reply; r.Code == messages.Code_CONFLICT || r.Code == messages.Code_INVALID {
-			m.n.board.setWaiting(nil, r.Text)
+		switch r := a.reply; r.Code {
+		case messages.Code_OK:
+			m.n.board.setWaiting(nil, "")
+		case messages.Code_CONFLICT, messages.Code_INVALID:
+			m.refuse(r.Text)
 		}
 		return
 	}
@@ -247,11 +280,7 @@ func (m *Member) onJoinReply(r *messages.JoinReply) {
 		return
 	}
 	if r.Node == 0 || r.Config == nil {
-		m.n.board.setWaiting(nil, r.Text)
-		if m.refused != r.Text {
-			m.refused = r.Text
-			m.n.system.Events(JoinRefused{Text: r.Text})
-		}
+		m.refuse(r.Text)
 		return
 	}
 	m.admitting = true
@@ -354,8 +383,13 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 
 // onNodeStatus notes how another node is. One that is in no cluster has nothing to say here.
 func (m *Member) onNodeStatus(s *messages.NodeStatus) {
-	if s.Node != 0 {
-		m.n.board.setOther(s)
+	if s.Node == 0 {
+		return
+	}
+	m.n.board.setOther(s)
+	if m.astray {
+		m.astray, m.refused = false, ""
+		m.n.board.setWaiting(nil, "")
 	}
 }
 

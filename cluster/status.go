@@ -218,6 +218,9 @@ func failing(s snapshot) []string {
 		return []string{"config: none is known yet"}
 	}
 	var all []string
+	if s.trouble != "" {
+		all = append(all, "cluster: "+s.trouble)
+	}
 	if leader, _ := s.leader(messages.Meta); leader == 0 {
 		all = append(all, "meta: group 0 has no leader")
 	}

@@ -11,8 +11,9 @@ func Rules() []actors.Rule {
 		{Type: "eraft.Alive", Paths: []string{"ticker"}},
 		{Type: "eraft.SnapshotChunk", Paths: []string{"snapshot/"}},
 		{Type: "eraft.SnapshotAck", Paths: []string{"snapshot/"}},
-		{Type: "eraft.Hello", Paths: []string{MemberPath}, Guest: true},
+		{Type: "eraft.Hello", Paths: []string{MemberPath}, Guest: true, Alien: true},
 		{Type: "eraft.HelloReply", Paths: []string{MemberPath, "session/"}, Guest: true},
+		{Type: "eraft.HelloReply", Paths: []string{MemberPath}, Alien: true}, // to who has seeds of another cluster
 		{Type: "eraft.Join", Paths: []string{MemberPath}, Guest: true},
 		{Type: "eraft.JoinReply", Paths: []string{MemberPath}},
 		{Type: "eraft.ConfigPull", Paths: []string{MemberPath}, Guest: true},

@@ -92,3 +92,21 @@ func TestNodesComeAndGoUnderLoad(t *testing.T) {
 		require.Equal(t, "nothing to do", strings.TrimSpace(out))
 	})
 }
+
+// A node that is given seeds of another cluster than its disk belongs to stays away from that one, and says what to do.
+func TestDiskOfAnotherCluster(t *testing.T) {
+	here, there := startProcesses(t, 2), startProcesses(t, 1)
+	here.stop(0)
+	here.stop(1)
+	here.knows[1] = there.seeds[0]
+	here.start(1)
+	require.Eventually(t, func() bool {
+		return strings.Contains(here.log(1), "belongs to cluster") && strings.Contains(here.log(1), "start with an empty data directory")
+	}, 30*time.Second, 100*time.Millisecond)
+	c, err := client.Connect(t.Context(), client.Config{Seeds: there.seeds})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	config, err := c.Config(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, config.Nodes, 1)
+}
