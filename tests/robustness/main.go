@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -120,7 +121,7 @@ func newRun(net *network, dir string, out, diary io.Writer) *run {
 	return r
 }
 
-// judge prints the verdict.
+// judge prints the verdict. A history that cannot be is long, so it is only in the diary.
 func (r *run) judge() {
 	judged, unjudged, violation := r.history.Judge(judging)
 	if violation != "" {
@@ -138,6 +139,10 @@ func (r *run) judge() {
 	defer r.mu.Unlock()
 	fmt.Fprintf(r.out, "violations: %d\n", len(r.violations))
 	for _, v := range r.violations {
-		fmt.Fprintln(r.out, v)
+		first, rest, _ := strings.Cut(v, "\n")
+		if rest != "" {
+			first += ": see faults.log"
+		}
+		fmt.Fprintln(r.out, first)
 	}
 }

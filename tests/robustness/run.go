@@ -122,6 +122,10 @@ func (r *run) live(ctx context.Context) error {
 		fmt.Fprintln(r.out, "no faults any more")
 		if text := r.healed(ctx, healing); text != "" {
 			r.violated("Liveness: not healed %v after the last fault: %s", healing, text)
+			for _, n := range r.nodes {
+				_, body, err := n.get(ctx, "/api/v1/status")
+				r.note("n%d says %s%v", n.number, body, err)
+			}
 		} else {
 			fmt.Fprintf(r.out, "all has healed after %v\n", time.Since(last).Round(100*time.Millisecond))
 		}
