@@ -12,7 +12,7 @@ import (
 
 // HandOverLimits bound what the copying of buckets may cost. A zero field means its default.
 type HandOverLimits struct {
-	BytesPerSecond int // that this node copies for all its groups together. Default 16 MiB
+	BytesPerSecond int // that this node copies for all its groups together. Default 8 MiB
 	ChunkBytes     int // of one chunk, about: one log entry. Default 128 KiB, at most 1 MiB
 	TailBytes      int // that may change while a bucket is copied; then the copying begins again. Default 1 GiB
 }
@@ -23,7 +23,7 @@ func (l *HandOverLimits) fill() error {
 		field          *int
 		usual, highest int
 	}{
-		{"bytes per second", &l.BytesPerSecond, 16 << 20, 1 << 40},
+		{"bytes per second", &l.BytesPerSecond, 8 << 20, 1 << 40},
 		{"chunk bytes", &l.ChunkBytes, 128 << 10, 1 << 20},
 		{"tail bytes", &l.TailBytes, 1 << 30, 1 << 40},
 	} {

@@ -45,7 +45,7 @@ func serverCommand() *cobra.Command {
 	f.Duration("replace-after", 10*time.Minute, "replace a node that is silent for so long")
 	f.Bool("lease-reads", false, "leaders answer reads without asking a quorum; needs clocks of bounded drift, see --clock-ratio")
 	f.Float64("clock-ratio", 0, "with --lease-reads: how many times faster one node's clock may run than another's (default 1.25)")
-	f.Int("move-rate", 0, "MiB per second of buckets that may be copied to this node (default 16)")
+	f.Int("move-rate", 0, "MiB per second of buckets that may be copied to this node (default 8)")
 	f.Bool("insecure", false, "allow listening beyond loopback without TLS")
 	f.String("config", "", "YAML file with any of these")
 	f.String("log-format", "text", "text or json")
