@@ -73,12 +73,19 @@ func (w *Swarm) flipBit() {
 // wipe empties the disks of one node, once in a run, and only in one in which all groups have all their replicas: more must
 // not get lost at once. The node comes back as another one, which takes the place of the one that it was.
 func (w *Swarm) wipe() {
-	if w.wiped || w.thin || !w.s.placed() {
+	if w.wiped || w.thin || w.s.Now() >= w.until {
+		return
+	}
+	m, rng := w.any(), w.rng
+	if !w.s.Oracle.whole() {
+		w.s.At(w.s.Now()+300*time.Millisecond, func() {
+			w.rng = rng
+			w.wipe()
+		})
 		return
 	}
 	w.wiped = true
 	w.Counts["disk wiped"]++
-	m := w.any()
 	m.Crash()
 	m.Wipe()
 	w.passing(2*time.Second, m.Start)

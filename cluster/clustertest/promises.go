@@ -195,6 +195,17 @@ func (o *Oracle) electorate(m *Member, group messages.GroupID, r *messages.RaftM
 	}
 }
 
+// whole tells whether every group has three voters or more, and none is on its way.
+func (o *Oracle) whole() bool {
+	for _, g := range o.config.GetGroups() {
+		conf := o.promises.group(messages.GroupID(g.Id)).confs[0]
+		if !g.Left && (len(conf.GetVoters()) < 3 || len(conf.GetOutgoing())+len(conf.GetLearners()) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // lines checks Log Matching (thesis 3.5): what has the same index and term is the same, and so is all before it.
 func (o *Oracle) lines(r *messages.RaftMessage) {
 	before := r.LogTerm
