@@ -109,6 +109,8 @@ func (m *Member) start(self *actor.PID) {
 	m.self = self
 	if id := m.n.identity(); id.Cluster != 0 {
 		m.joined = true
+	} else {
+		m.seek()
 	}
 	m.next()
 	if m.n.cached != nil {
@@ -161,13 +163,18 @@ func (m *Member) onBeat() {
 func (m *Member) seek() {
 	now := m.n.system.Clock.Now()
 	m.meet.forget(now)
-	if m.beats%2 == 1 {
+	if m.beats < 2 || m.beats%2 == 1 {
 		for _, address := range m.meet.others() {
 			m.n.send(actor.NewPID(address, memberPath), &messages.Hello{
 				Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ReplyId: memberPath,
 			})
 		}
 	}
+	m.meetUp()
+}
+
+// meetUp gives birth when the rendezvous says so.
+func (m *Member) meetUp() {
 	m.n.board.setWaiting(m.meet.silent(), "")
 	if !m.admitting && m.meet.birth() {
 		m.admitting = true
@@ -222,6 +229,7 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 		now := m.n.system.Clock.Now()
 		m.meet.answered(h.Address, now)
 		m.meet.mention(h.Known, now)
+		m.meetUp()
 		return
 	}
 	if m.admitting || h.Config == nil {
@@ -293,6 +301,9 @@ func (m *Member) onAdmitted(a admitted) {
 	m.n.system.Events(Joined{Cluster: m.n.identity().Cluster, Node: m.n.identity().Node, Birth: a.birth})
 	if m.n.cached != nil {
 		m.adopt(m.n.cached, false)
+	}
+	for _, address := range m.others() { // placement counts on whom it has heard
+		m.n.send(actor.NewPID(address, memberPath), m.status(0))
 	}
 }
 
@@ -366,8 +377,17 @@ func (m *Member) pulse() {
 }
 
 func (m *Member) onStatusPull(p *messages.StatusPull) {
+	status := m.status(p.Seq)
+	if p.ReplyId != memberPath {
+		status.Json = m.n.statusJSON(m.n.board.snapshot())
+	}
+	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), status)
+}
+
+// status is what other nodes are told of this one.
+func (m *Member) status(seq uint64) *messages.NodeStatus {
 	s := m.n.board.snapshot()
-	status := &messages.NodeStatus{Seq: p.Seq, Node: uint64(s.identity.Node)}
+	status := &messages.NodeStatus{Seq: seq, Node: uint64(s.identity.Node)}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)
 	}
@@ -375,10 +395,7 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 	if m.n.board.leads(messages.Meta) {
 		status.Placement = s.plan
 	}
-	if p.ReplyId != memberPath {
-		status.Json = m.n.statusJSON(s)
-	}
-	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), status)
+	return status
 }
 
 // onNodeStatus notes how another node is. One that is in no cluster has nothing to say here.

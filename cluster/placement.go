@@ -19,6 +19,7 @@ var ErrRemoved = errors.New("the cluster has removed this node: to use it again,
 type placement struct {
 	busy  bool          // a step is on its way into the log
 	since time.Duration // when this node was first seen to lead meta; 0: it does not
+	borne uint64        // beats since then in which there was no config yet
 }
 
 // maxForeseen is how many steps of placement are told to people.
@@ -92,7 +93,7 @@ func (m *Member) bear() {
 	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
 		Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()},
 	}}})
-	if err == nil && m.beats%5 == 0 {
+	if m.placement.borne++; err == nil && m.placement.borne%5 == 1 {
 		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{encoded}}}})
 	}
 }
