@@ -22,14 +22,16 @@ type options struct {
 // options sets what differs from RocksDB's defaults, each with its reason.
 func (k Kind) options() *options {
 	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions()}
-	cache := 32 << 20 // state: hot blocks; the page cache holds the rest
+	cache := 128 << 20 // state: filters, indexes and hot blocks, as they are used; the page cache holds the rest
 	if k == Log {
 		cache = 1 << 20 // the log is read only at start
 	}
 	o.cache = grocksdb.NewLRUCache(uint64(cache))
 	o.table.SetBlockCache(o.cache)
 	o.table.SetCacheIndexAndFilterBlocks(true) // else they are outside of any bound
-	o.table.SetFormatVersion(5)                // full, faster filters
+	o.table.SetCacheIndexAndFilterBlocksWithHighPriority(true)
+	o.table.SetPinL0FilterAndIndexBlocksInCache(true) // every get asks those of the newest tables
+	o.table.SetFormatVersion(5)                       // full, faster filters
 	if k == State {
 		o.table.SetFilterPolicy(grocksdb.NewBloomFilterFull(10)) // most gets of absent keys never touch a data block
 	}
