@@ -132,6 +132,11 @@ func (r *Router) on(message any) {
 // outdated asks for a newer config, and again until there is one.
 func (r *Router) outdated() {
 	r.stale = true
+	r.inquire()
+}
+
+// inquire asks once, unless somebody was asked a moment ago.
+func (r *Router) inquire() {
 	if r.pulling {
 		return
 	}
@@ -302,6 +307,7 @@ func (r *Router) onHealed(h healed) {
 	default:
 		if h.silent {
 			r.table.Silent(h.node, true)
+			r.inquire() // the group may be over, and then nobody there is left to say so
 		}
 		r.table.Failed(h.group, h.node)
 	}
