@@ -69,6 +69,7 @@ func (q *waiting) push(w *waiter) {
 func (q *waiting) applied(index uint64) {
 	for len(q.pending) > 0 && q.pending[0].index <= index {
 		q.bytes -= q.pending[0].bytes
+		q.pending[0] = nil // its commands may be large
 		q.pending = q.pending[1:]
 	}
 }
@@ -98,6 +99,7 @@ func (q *waiting) take(entries []*messages.Entry) (of []*waiter, lost []*waiter)
 	for i, entry := range entries {
 		for len(q.queue) > 0 && q.queue[0].index <= entry.Index {
 			w := q.queue[0]
+			q.queue[0] = nil
 			q.queue = q.queue[1:]
 			if w.index == entry.Index && w.term == entry.Term {
 				of[i] = w
