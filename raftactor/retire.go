@@ -2,11 +2,9 @@ package raftactor
 
 import (
 	"math"
-	"slices"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/persistence"
-	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
 // Retire ends a replica that is no member any more, and deletes its log and data. Somebody who knows, the group's
@@ -21,9 +19,7 @@ const OverAt = math.MaxUint64
 // onRetire takes the word that this replica is no member, if it has heard nothing later. A replica that was made a member
 // again since has entries behind that index.
 func (p *Peer) onRetire(m Retire) {
-	status := p.core.Status()
-	member := slices.Contains(raft.Members(status.Conf), status.ID)
-	if m.Index != OverAt && (status.Role == raft.Leader || member && status.Last > m.Index) {
+	if m.Index != OverAt && p.core.MemberAfter(m.Index) {
 		return
 	}
 	p.retiring, p.retireAt = true, m.Index

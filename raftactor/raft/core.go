@@ -18,6 +18,7 @@ var (
 	ErrStale        = errors.New("message of an older term")
 	ErrSticky       = errors.New("vote ignored: the leader was heard of recently")
 	ErrUnwanted     = errors.New("message does not fit this replica's role")
+	ErrFormer       = errors.New("acknowledgement of what this replica was before it was removed")
 	ErrNoAnswer     = errors.New("the leader did not answer")
 	ErrObsolete     = errors.New("snapshot is older than what is committed here")
 )
@@ -87,13 +88,14 @@ type Core struct {
 	vote uint64
 	lead uint64
 
-	log     log
-	commit  uint64
-	emitted uint64 // handed out in Ready.Apply
-	applied uint64
-	conf    *messages.ConfState // at emitted
-	confAt  uint64              // the index that made it so
-	floor   uint64              // below it this replica has forgotten what it once had; see Retired
+	log      log
+	commit   uint64
+	emitted  uint64 // handed out in Ready.Apply
+	applied  uint64
+	conf     *messages.ConfState // at emitted
+	confAt   uint64              // the index that made it so
+	memberAt uint64              // the newest index as of which this term's leader says that this replica is a member
+	floor    uint64              // below it this replica has forgotten what it once had; see Retired
 
 	peers   []*progress // everybody in conf but this replica, by id; leaders only
 	votes   []ballot
@@ -183,7 +185,7 @@ func (c *Core) become(role Role, term, lead uint64) {
 	}
 	was := LeaderChange{c.lead, c.term, c.role}
 	if term > c.term {
-		c.term, c.vote = term, 0
+		c.term, c.vote, c.memberAt = term, 0, 0
 	}
 	c.role, c.lead = role, lead
 	c.elapsed, c.beat, c.transfer, c.leaseOver, c.yielded = 0, 0, 0, false, false
@@ -272,6 +274,7 @@ func (c *Core) Step(m *messages.RaftMessage) error {
 		}
 		c.elapsed = 0
 		c.promise()
+		c.memberAt = max(c.memberAt, m.MemberAt)
 		if m.Kind == messages.RaftKind_APPEND {
 			c.onAppend(m)
 		} else {

@@ -3,6 +3,7 @@ package raft
 // progress is what a leader knows about one follower. Invariant: 0 <= match < next.
 type progress struct {
 	id    uint64
+	since uint64 // it is a member as of this index; whoever had the name before was another replica
 	match uint64 // known to be durable there
 	next  uint64 // first entry to send
 	state progressState
@@ -90,7 +91,7 @@ func (c *Core) track() {
 		}
 		p := c.peer(id)
 		if p == nil {
-			p = &progress{id: id, next: c.log.last() + 1}
+			p = &progress{id: id, since: c.confAt, next: c.log.last() + 1}
 		}
 		peers = append(peers, p)
 	}

@@ -202,7 +202,7 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	c.out.compact = nil // of the log that is replaced: the disk must not go back to its start
 	if c.lead != 0 {
 		reply := c.message(messages.RaftKind_APPEND_REPLY, c.lead, nil)
-		reply.Index = meta.Index
+		reply.Index, reply.MemberAt = meta.Index, c.memberAt
 		c.out.later(reply)
 	}
 	return nil

@@ -54,7 +54,7 @@ func (c *Core) sendAppend(p *progress) bool {
 	entries, size := c.log.bounded(p.next, c.log.last(), c.cfg.MaxAppendBytes)
 	m := c.message(messages.RaftKind_APPEND, p.id, nil)
 	m.Index, m.LogTerm = p.next-1, c.log.term(p.next-1)
-	m.Commit, m.Entries = c.commit, entries
+	m.Commit, m.Entries, m.MemberAt = c.commit, entries, p.since
 	c.out.now(m)
 	if p.state == probing {
 		p.paused = true
@@ -68,7 +68,7 @@ func (c *Core) sendAppend(p *progress) bool {
 func (c *Core) heartbeat() {
 	for _, p := range c.peers {
 		m := c.message(messages.RaftKind_HEARTBEAT, p.id, nil)
-		m.Commit, m.ReadSeq, m.Quiet = min(p.match, c.commit), c.reads.seq, c.quiet
+		m.Commit, m.ReadSeq, m.Quiet, m.MemberAt = min(p.match, c.commit), c.reads.seq, c.quiet, p.since
 		c.askLease(m)
 		c.out.now(m)
 	}
@@ -77,7 +77,7 @@ func (c *Core) heartbeat() {
 // onAppend is the consistency check of thesis 3.5. The answer leaves when the entries are durable.
 func (c *Core) onAppend(m *messages.RaftMessage) {
 	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
-	reply.Index = m.Index
+	reply.Index, reply.MemberAt = m.Index, m.MemberAt
 	switch {
 	case m.Index < c.commit:
 		reply.Index = c.commit // all of that is the same in every log
@@ -144,6 +144,9 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 	if m.Kind == messages.RaftKind_HEARTBEAT_REPLY {
 		c.onHeartbeatReply(p, m)
 		return nil
+	}
+	if m.MemberAt != p.since {
+		return ErrFormer
 	}
 	if m.Reject {
 		c.onReject(p, m)

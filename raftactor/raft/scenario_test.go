@@ -270,6 +270,10 @@ func (s *scene) found(voters, learners, spares int, cfg Config) {
 
 // empty retires a replica and brings it back with nothing but what it must not forget.
 func (s *scene) empty(l line, m *member) {
+	if m.core.MemberAfter(uint64(l.value("at", 0))) {
+		s.say("%d: has heard that it is a member", m.id)
+		return
+	}
 	m.disk = disk{hard: m.core.Retired(uint64(l.value("at", 0))), start: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
 	m.data, m.base = m.disk.start, m.disk.start
 	s.boot(m)

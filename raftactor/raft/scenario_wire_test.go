@@ -117,6 +117,11 @@ func (s *scene) inject(l line) {
 		Term: uint64(l.value("term", 0)), Reject: l.has("reject"), Transfer: l.has("forced"), ReadSeq: uint64(l.value("read", 0)),
 		LeaseAt: uint64(l.value("lease", 0)),
 	}
+	if to := s.member(m.To).core; l.has("member") {
+		m.MemberAt = uint64(l.value("member", 0))
+	} else if to != nil && to.peer(m.From) != nil {
+		m.MemberAt = to.peer(m.From).since
+	}
 	m.Index, m.LogTerm = s.place(l.text("at"))
 	m.HintIndex, m.HintTerm = s.place(l.text("hint"))
 	m.Commit = uint64(l.value("commit", 0))

@@ -1,6 +1,10 @@
 package raft
 
-import "github.com/eraft-io/eraft/messages"
+import (
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+)
 
 // Status is a copy of what a replica is at.
 type Status struct {
@@ -57,6 +61,25 @@ func (c *Core) HardState() *messages.HardState {
 		h.Floor = c.floor
 	}
 	return h
+}
+
+// MemberAfter tells whether this replica has heard that it is a member later than at index, where it was none: from its
+// leader, or by its own log, committed or not. What it has acknowledged since then counts for what it is now.
+func (c *Core) MemberAfter(index uint64) bool {
+	if c.role == Leader || c.memberAt > index {
+		return true
+	}
+	if c.log.last() <= index {
+		return false
+	}
+	conf, member := c.conf, slices.Contains(Members(c.conf), c.cfg.ID)
+	for _, e := range c.log.slice(c.emitted+1, c.log.last()) {
+		if next, err := ApplyConfEntry(conf, e); err == nil {
+			conf = next
+			member = member || slices.Contains(Members(conf), c.cfg.ID)
+		}
+	}
+	return member
 }
 
 // Retired is what it must not forget when it is a member no more and its log and data are deleted. index is where it is known
