@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
 )
 
 // Member is the node's voice in the cluster: it finds a cluster through seeds or gives birth to one, keeps the
@@ -235,8 +236,10 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 	if m.admitting || h.Config == nil {
 		return // it was just born and cannot admit anybody yet
 	}
+	card := m.n.card()
+	card.Instead = meta.Named(h.Config, card.Name).GetId()
 	m.n.send(actor.NewPID(h.Address, memberPath), &messages.Join{
-		Node: m.n.card(), ClusterId: h.ClusterId, ReplyAddress: m.n.address(), ReplyId: memberPath,
+		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.address(), ReplyId: memberPath,
 	})
 }
 

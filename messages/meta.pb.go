@@ -936,7 +936,8 @@ type AddNode struct {
 	Resp          string                 `protobuf:"bytes,5,opt,name=resp,proto3" json:"resp,omitempty"`
 	Http          string                 `protobuf:"bytes,6,opt,name=http,proto3" json:"http,omitempty"`
 	Labels        []string               `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
-	Forced        []*Forced              `protobuf:"bytes,8,rep,name=forced,proto3" json:"forced,omitempty"` // all of this node's life
+	Forced        []*Forced              `protobuf:"bytes,8,rep,name=forced,proto3" json:"forced,omitempty"`    // all of this node's life
+	Instead       uint64                 `protobuf:"varint,9,opt,name=instead,proto3" json:"instead,omitempty"` // who had this name in the config that the node was shown when it asked to join: it takes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1025,6 +1026,13 @@ func (x *AddNode) GetForced() []*Forced {
 		return x.Forced
 	}
 	return nil
+}
+
+func (x *AddNode) GetInstead() uint64 {
+	if x != nil {
+		return x.Instead
+	}
+	return 0
 }
 
 // RemoveNode forgets a node that is dead: its replicas are made anew elsewhere, and its id never comes back.
@@ -2776,7 +2784,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\rR\breplicas\x12\x16\n" +
 	"\x06expect\x18\x05 \x01(\rR\x06expect\x12\"\n" +
-	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xca\x01\n" +
+	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xe4\x01\n" +
 	"\aAddNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
@@ -2785,7 +2793,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04resp\x18\x05 \x01(\tR\x04resp\x12\x12\n" +
 	"\x04http\x18\x06 \x01(\tR\x04http\x12\x16\n" +
 	"\x06labels\x18\a \x03(\tR\x06labels\x12%\n" +
-	"\x06forced\x18\b \x03(\v2\r.eraft.ForcedR\x06forced\" \n" +
+	"\x06forced\x18\b \x03(\v2\r.eraft.ForcedR\x06forced\x12\x18\n" +
+	"\ainstead\x18\t \x01(\x04R\ainstead\" \n" +
 	"\n" +
 	"RemoveNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\"E\n" +

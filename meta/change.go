@@ -82,6 +82,16 @@ func byToken(config *messages.Config, token uint64) *messages.Node {
 	return nil
 }
 
+// Named finds the node of that name; nil if there is none.
+func Named(config *messages.Config, name string) *messages.Node {
+	for _, n := range config.GetNodes() {
+		if !n.Removed && n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
 // addNode admits a node, or takes what is new on the card of one that is in. Who comes with the name of another one has
 // lost that one's disk: an id without its disk does not vote again.
 func addNode(next *messages.Config, a *messages.AddNode) {
@@ -100,11 +110,9 @@ func addNode(next *messages.Config, a *messages.AddNode) {
 	}
 	id := uint64(len(next.Nodes) + 1) // removed nodes stay in the list: an id is never given twice
 	instead := ""
-	for _, n := range next.Nodes {
-		if !n.Removed && n.Name == a.Name {
-			n.Removed = true
-			instead = fmt.Sprintf(" in place of node %d", n.Id)
-		}
+	if n := Named(next, a.Name); n != nil {
+		n.Removed = true
+		instead = fmt.Sprintf(" in place of node %d", n.Id)
 	}
 	next.Nodes = append(next.Nodes, nodeOf(id, a))
 	next.Change = fmt.Sprintf("add node %d (%s)%s", id, a.Name, instead)

@@ -366,6 +366,8 @@ func TestDeadNodesAreReplaced(t *testing.T) {
 
 	again := card(3)
 	again.Token = 77
+	require.Equal(t, messages.Code_CONFLICT, c.do(add(again)).Code, "it was asked before node 3 was there, and comes late")
+	again.Instead = 3
 	require.Equal(t, messages.Code_OK, c.do(add(again)).Code)
 	require.Equal(t, "add node 5 (n3) in place of node 3", c.config().Change)
 	require.Equal(t, messages.Code_CONFLICT, c.do(add(card(3))).Code, "its old disk is of no use any more")
