@@ -37,6 +37,9 @@ type Config struct {
 	// 10 minutes. It comes back into its own when it is heard again.
 	ReplaceAfter time.Duration
 
+	// UnevenBytes is how many bytes apart groups may be before buckets change places for it. Default 64 MiB.
+	UnevenBytes uint64
+
 	// LeaseReads lets leaders answer reads without asking a quorum while they hold a lease: linearizable as long as no
 	// node's clock runs more than ClockRatio (default 1.25) times as fast as another's.
 	LeaseReads bool

@@ -19,6 +19,7 @@ import (
 //	giveBirth    Member  writes the birth record: this node is node 1 of a new cluster
 //	takeIdentity Member  writes the identity that the cluster gave this node
 //	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
+//	measure      Member  says how big the buckets are of the groups that are led here
 //	retired      Applier stops the actors of a replica whose log and data are deleted
 //	Terminated   actors  forgets the replica when all have stopped, and makes it anew if it is wanted again
 //
@@ -56,6 +57,8 @@ func (h *Host) Receive(ctx actor.Context) {
 		err = h.onTakeIdentity(m)
 	case host:
 		err = h.onHost(m.config)
+	case measure:
+		err = h.onMeasure(m)
 	case retired:
 		h.onRetired(ctx, m.group)
 	case *actor.Terminated:

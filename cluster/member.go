@@ -28,6 +28,7 @@ import (
 //	committed            meta's Applier takes a newer config and pushes it if this node leads meta
 //	*messages.StatusPull nodes, clients answers how this node is
 //	*messages.NodeStatus nodes          notes it on the board
+//	measured             Host           tells meta's leader how big the buckets are that this node leads
 //	placed, announced    Session        a step of placement, or an AddNode, was answered
 //
 // Config pulls and pushes never enter a log. Who is up is only a hint for people and for placement.
@@ -99,6 +100,8 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.onStatusPull(msg)
 	case *messages.NodeStatus:
 		m.onNodeStatus(msg)
+	case measured:
+		m.onMeasured(msg)
 	case placed:
 		m.onPlaced(msg)
 	case announced:
@@ -380,6 +383,10 @@ func (m *Member) pulse() {
 }
 
 func (m *Member) onStatusPull(p *messages.StatusPull) {
+	if p.Sizes {
+		m.n.send(m.n.pids.host, measure{p})
+		return
+	}
 	status := m.status(p.Seq)
 	if p.ReplyId != memberPath {
 		status.Json = m.n.statusJSON(m.n.board.snapshot())
@@ -404,6 +411,12 @@ func (m *Member) status(seq uint64) *messages.NodeStatus {
 // onNodeStatus notes how another node is. One that is in no cluster has nothing to say here.
 func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 	if s.Node == 0 {
+		return
+	}
+	if len(s.Sizes) > 0 {
+		m.placement.sizes.Note(m.config, s.Sizes)
+	}
+	if s.Node == uint64(m.n.identity().Node) {
 		return
 	}
 	m.n.board.setOther(s)

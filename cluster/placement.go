@@ -20,6 +20,9 @@ type placement struct {
 	busy  bool          // a step is on its way into the log
 	since time.Duration // when this node was first seen to lead meta; 0: it does not
 	borne uint64        // beats since then in which there was no config yet
+
+	sizes   meta.Sizes
+	measure time.Duration // when to ask for sizes again
 }
 
 // maxForeseen is how many steps of placement are told to people.
@@ -28,12 +31,13 @@ const maxForeseen = 200
 // place proposes the next step of meta.Plan, one at a time, where meta is led.
 func (m *Member) place() {
 	if !m.n.board.leads(messages.Meta) {
-		m.placement.since = 0
+		m.placement.since, m.placement.sizes, m.placement.measure = 0, meta.Sizes{}, 0
 		return
 	}
 	if m.placement.since == 0 {
 		m.placement.since = m.n.system.Clock.Now()
 	}
+	m.measure()
 	if m.placement.busy {
 		return
 	}
@@ -56,6 +60,7 @@ func (m *Member) seen() meta.Seen {
 			return m.n.board.silent(messages.NodeID(id), m.placement.since) > m.n.c.ReplaceAfter
 		},
 		Settled: func(id uint64) bool { return s.settled(messages.GroupID(id)) },
+		Bytes:   m.placement.sizes.Bytes(), Uneven: m.n.c.UnevenBytes,
 	}
 }
 
@@ -68,6 +73,7 @@ func (m *Member) foresee() {
 	seen := m.seen()
 	m.n.board.setPlan(&messages.PlacementStatus{
 		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, seen, maxForeseen), Idle: len(meta.Plan(m.config, seen)) == 0,
+		Sizes: m.placement.sizes.Groups(m.config),
 	})
 }
 

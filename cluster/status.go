@@ -70,6 +70,7 @@ type groupStatus struct {
 	Replicas []uint64 `json:"replicas"`
 	Stalled  []uint64 `json:"stalled,omitempty"` // nodes whose disk does not answer
 	Leased   bool     `json:"leased,omitempty"`  // its leader answers reads without asking a quorum
+	Bytes    *uint64  `json:"bytes,omitempty"`   // of its buckets, on one disk, roughly; unset: not known yet
 }
 
 type bucketStatus struct {
@@ -183,6 +184,11 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 		}
 	}
 	slices.Sort(doc.Stalled)
+	for _, size := range s.newestPlan().GetSizes() {
+		if size.Group == g.Id {
+			doc.Bytes = &size.Bytes
+		}
+	}
 	if best != nil {
 		doc.Commit, doc.Applied, doc.LogFirst, doc.LogLast = best.Commit, best.Applied, best.First, best.Last
 		if len(best.Conf.GetVoters()) > 0 {

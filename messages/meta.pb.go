@@ -2314,6 +2314,7 @@ type StatusPull struct {
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	ReplyAddress  string                 `protobuf:"bytes,2,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"`
 	ReplyId       string                 `protobuf:"bytes,3,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
+	Sizes         bool                   `protobuf:"varint,4,opt,name=sizes,proto3" json:"sizes,omitempty"` // also how big the buckets are of the groups that the node leads; asked for now and then by meta's leader
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2369,6 +2370,13 @@ func (x *StatusPull) GetReplyId() string {
 	return ""
 }
 
+func (x *StatusPull) GetSizes() bool {
+	if x != nil {
+		return x.Sizes
+	}
+	return false
+}
+
 type NodeStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
@@ -2376,6 +2384,7 @@ type NodeStatus struct {
 	Replicas      []*ReplicaStatus       `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
 	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
 	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
+	Sizes         []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2445,19 +2454,141 @@ func (x *NodeStatus) GetPlacement() *PlacementStatus {
 	return nil
 }
 
+func (x *NodeStatus) GetSizes() []*BucketSize {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+// GroupSize is about how big the buckets are that a group owns.
+type GroupSize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupSize) Reset() {
+	*x = GroupSize{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupSize) ProtoMessage() {}
+
+func (x *GroupSize) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupSize.ProtoReflect.Descriptor instead.
+func (*GroupSize) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GroupSize) GetGroup() uint64 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *GroupSize) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// BucketSize is about how big a bucket is, as the leader of the group sees it that serves it.
+type BucketSize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BucketSize) Reset() {
+	*x = BucketSize{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BucketSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BucketSize) ProtoMessage() {}
+
+func (x *BucketSize) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BucketSize.ProtoReflect.Descriptor instead.
+func (*BucketSize) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *BucketSize) GetGroup() uint64 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *BucketSize) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *BucketSize) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // PlacementStatus is what placement has in mind.
 type PlacementStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	Steps         []*PlanStep            `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"` // what a rebalance would do from here on, in order
 	Idle          bool                   `protobuf:"varint,3,opt,name=idle,proto3" json:"idle,omitempty"`  // without one nothing is done: all is where it should be, but for what is pinned or paused
+	Sizes         []*GroupSize           `protobuf:"bytes,4,rep,name=sizes,proto3" json:"sizes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PlacementStatus) Reset() {
 	*x = PlacementStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2600,7 @@ func (x *PlacementStatus) String() string {
 func (*PlacementStatus) ProtoMessage() {}
 
 func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2613,7 @@ func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
 func (*PlacementStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PlacementStatus) GetConfigVersion() uint64 {
@@ -2506,6 +2637,13 @@ func (x *PlacementStatus) GetIdle() bool {
 	return false
 }
 
+func (x *PlacementStatus) GetSizes() []*GroupSize {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
 // PlanStep is a step of placement, for people.
 type PlanStep struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2519,7 +2657,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2669,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2682,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PlanStep) GetWhat() string {
@@ -2595,7 +2733,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2607,7 +2745,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2620,7 +2758,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -2881,23 +3019,34 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12%\n" +
 	"\x06config\x18\x03 \x01(\v2\r.eraft.ConfigR\x06config\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"^\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"t\n" +
 	"\n" +
 	"StatusPull\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
-	"\breply_id\x18\x03 \x01(\tR\areplyId\"\xae\x01\n" +
+	"\breply_id\x18\x03 \x01(\tR\areplyId\x12\x14\n" +
+	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xd7\x01\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x120\n" +
 	"\breplicas\x18\x03 \x03(\v2\x14.eraft.ReplicaStatusR\breplicas\x12\x12\n" +
 	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
-	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\"s\n" +
+	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\x12'\n" +
+	"\x05sizes\x18\x06 \x03(\v2\x11.eraft.BucketSizeR\x05sizes\"7\n" +
+	"\tGroupSize\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"P\n" +
+	"\n" +
+	"BucketSize\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x9b\x01\n" +
 	"\x0fPlacementStatus\x12%\n" +
 	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12%\n" +
 	"\x05steps\x18\x02 \x03(\v2\x0f.eraft.PlanStepR\x05steps\x12\x12\n" +
-	"\x04idle\x18\x03 \x01(\bR\x04idle\"T\n" +
+	"\x04idle\x18\x03 \x01(\bR\x04idle\x12&\n" +
+	"\x05sizes\x18\x04 \x03(\v2\x10.eraft.GroupSizeR\x05sizes\"T\n" +
 	"\bPlanStep\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
@@ -2941,7 +3090,7 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
@@ -2976,10 +3125,12 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*JoinReply)(nil),       // 30: eraft.JoinReply
 	(*StatusPull)(nil),      // 31: eraft.StatusPull
 	(*NodeStatus)(nil),      // 32: eraft.NodeStatus
-	(*PlacementStatus)(nil), // 33: eraft.PlacementStatus
-	(*PlanStep)(nil),        // 34: eraft.PlanStep
-	(*ReplicaStatus)(nil),   // 35: eraft.ReplicaStatus
-	(*ConfState)(nil),       // 36: eraft.ConfState
+	(*GroupSize)(nil),       // 33: eraft.GroupSize
+	(*BucketSize)(nil),      // 34: eraft.BucketSize
+	(*PlacementStatus)(nil), // 35: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 36: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 37: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 38: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
 	4,  // 0: eraft.Config.nodes:type_name -> eraft.Node
@@ -3013,15 +3164,17 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	2,  // 28: eraft.ConfigPush.config:type_name -> eraft.Config
 	8,  // 29: eraft.Join.node:type_name -> eraft.AddNode
 	2,  // 30: eraft.JoinReply.config:type_name -> eraft.Config
-	35, // 31: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	33, // 32: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
-	34, // 33: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
-	36, // 34: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	37, // 31: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	35, // 32: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	34, // 33: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
+	36, // 34: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	33, // 35: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
+	38, // 36: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -3054,7 +3207,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -10,6 +10,8 @@ type Limits struct {
 	Fixed []uint32 // buckets that stay where they are, ascending
 	Bytes []uint64 // of each bucket; nil: all the same
 	Most  int      // moves; 0: as many as it takes
+
+	Uneven uint64 // bytes by which two groups may differ; 0: 64 MiB
 }
 
 // Balance evens out how many buckets each group owns, with the fewest moves: no group then has two more than another,
@@ -30,51 +32,100 @@ func Balance(owners, groups []uint64, l Limits) []uint64 {
 	return t.owners
 }
 
-// Swap finds two buckets, or one, that change places between the group with the most and the one with the least bytes,
-// so that the counts stay within one and the bytes get closer by much. It gives the table afterwards: the same one, if
-// no exchange is worth its transfer.
+// Swap finds two buckets, or one, that change places between a group with more and one with fewer bytes, so that the
+// counts stay within one and the bytes get closer. The pair with the widest gap comes first; of the exchanges that nearly
+// close it, the one with the fewest bytes to copy. It gives the table afterwards: the same one, if no exchange is worth its
+// transfer. Sizes that are wrong by a twentieth never make it take back what it did.
 func Swap(owners, groups []uint64, l Limits) []uint64 {
 	t := newTable(owners, groups, l)
-	if len(t.groups) < 2 || len(l.Bytes) != len(owners) {
+	if len(l.Bytes) != len(owners) {
 		return t.owners
 	}
-	byBytes := func(a, b uint64) int { return cmp.Or(cmp.Compare(t.bytes[a], t.bytes[b]), cmp.Compare(a, b)) }
-	low, high := slices.MinFunc(t.groups, byBytes), slices.MaxFunc(t.groups, byBytes)
-	gap := t.bytes[high] - t.bytes[low]
-	if gap < unevenBytes || gap < t.bytes[high]/4 {
-		return t.owners
-	}
-	best, give, take := gap-gap/4, -1, -1 // the gap afterwards, and who moves
-	consider := func(g, k int, left uint64) {
-		if left < best {
-			best, give, take = left, g, k
-		}
-	}
-	for g := range t.owners {
-		if t.owners[g] != high || t.fixed(g) {
-			continue
-		}
-		if t.count[high] > t.count[low] {
-			consider(g, -1, distance(gap, 2*l.Bytes[g]))
-		}
-		for k := range t.owners {
-			if t.owners[k] == low && !t.fixed(k) && l.Bytes[g] > l.Bytes[k] {
-				consider(g, k, distance(gap, 2*(l.Bytes[g]-l.Bytes[k])))
+	for _, p := range t.gaps() {
+		if e := t.exchange(p); e.give >= 0 {
+			t.give(e.give, p.low)
+			if e.take >= 0 {
+				t.give(e.take, p.high)
 			}
+			break
 		}
-	}
-	if give >= 0 {
-		t.give(give, low)
-	}
-	if take >= 0 {
-		t.give(take, high)
 	}
 	return t.owners
 }
 
-// unevenBytes is how far apart groups may be before buckets are exchanged for it: a transfer has its price, and sizes
-// are only roughly known.
+// unevenBytes is how far apart groups may be before buckets are exchanged for it: a transfer has its price, and an engine
+// knows nothing of what it has not written to its files yet.
 const unevenBytes = 64 << 20
+
+// pair is two groups, one with more bytes than the other.
+type pair struct{ high, low, gap uint64 }
+
+// gaps are the pairs of groups that are too far apart, the widest gap first.
+func (t *table) gaps() (all []pair) {
+	for _, high := range t.groups {
+		for _, low := range t.groups {
+			if t.bytes[high] < t.bytes[low] {
+				continue
+			}
+			if gap := t.bytes[high] - t.bytes[low]; gap >= cmp.Or(t.limits.Uneven, unevenBytes) && gap >= t.bytes[high]/4 {
+				all = append(all, pair{high, low, gap})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b pair) int { return cmp.Compare(b.gap, a.gap) })
+	return all
+}
+
+// swap is an exchange of buckets between two groups; give -1: there is none, take -1: the other gives nothing.
+type swap struct {
+	give, take int
+	left, cost uint64 // the gap afterwards, and bytes to copy
+}
+
+// An exchange may copy so many times the bytes that it brings from one group to the other.
+const maxCost = 4
+
+// exchange is the best one between two groups.
+func (t *table) exchange(p pair) swap {
+	best, most := swap{give: -1, take: -1, left: p.gap}, p.gap/2+p.gap/8 // more would only turn the gap round
+	consider := func(g, k int, differ, cost uint64) {
+		if differ > most || cost > maxCost*differ {
+			return
+		}
+		e := swap{g, k, distance(p.gap, 2*differ), cost}
+		better := e.left < best.left
+		if max(e.left, best.left) <= p.gap/4 { // both nearly close it
+			better = e.cost < best.cost
+		}
+		if better {
+			best = e
+		}
+	}
+	size := t.limits.Bytes
+	takes := t.loose(p.low)
+	for _, g := range t.loose(p.high) {
+		if t.count[p.high] > t.count[p.low] {
+			consider(g, -1, size[g], size[g])
+		}
+		// The smallest that is not too small: it brings most and costs least.
+		i, _ := slices.BinarySearchFunc(takes, size[g]-min(size[g], most), func(k int, least uint64) int { return cmp.Compare(size[k], least) })
+		if i < len(takes) && size[takes[i]] < size[g] {
+			consider(g, takes[i], size[g]-size[takes[i]], size[g]+size[takes[i]])
+		}
+	}
+	return best
+}
+
+// loose are the buckets that a group may give, by size.
+func (t *table) loose(group uint64) (all []int) {
+	for b, owner := range t.owners {
+		if owner == group && !t.fixed(b) {
+			all = append(all, b)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b int) int { return cmp.Compare(t.limits.Bytes[a], t.limits.Bytes[b]) })
+	return all
+}
 
 func distance(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 

@@ -17,6 +17,7 @@ type Seen struct {
 	Lost    func(node uint64) bool  // silent for so long that others shall get what it has; nil: nobody
 	Settled func(group uint64) bool // its members are those that the config wants; nil: all are
 	Bytes   []uint64                // of each bucket, roughly; nil: not known
+	Uneven  uint64                  // bytes by which two groups may differ; 0: 64 MiB
 }
 
 // At once there are at most so many groups with members on the way, and so many buckets.
@@ -236,7 +237,7 @@ func (p *plan) buckets() []*messages.MetaCommand {
 	}
 	stuck := p.stuck(have)
 	fixed := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.config.Arriving, p.pinned(keep), stuck))))
-	l := Limits{Fixed: fixed, Bytes: p.seen.Bytes, Most: most}
+	l := Limits{Fixed: fixed, Bytes: p.seen.Bytes, Most: most, Uneven: p.seen.Uneven}
 	next, why := Balance(p.config.Owners, keep, l), "groups have unequal numbers of buckets"
 	if slices.Equal(next, p.config.Owners) && len(p.config.Arriving) == 0 {
 		next, why = Swap(p.config.Owners, keep, l), "groups have unequal numbers of bytes"

@@ -18,6 +18,7 @@ type cloud struct {
 	dead, lost map[uint64]bool
 	moved      int // buckets, since the last look
 	placed     int // replicas
+	bytes      []uint64
 }
 
 func newCloud(t *testing.T, nodes int, b *messages.Birth) *cloud {
@@ -33,7 +34,7 @@ func newCloud(t *testing.T, nodes int, b *messages.Birth) *cloud {
 func (c *cloud) alive(id uint64) bool { return !c.dead[id] }
 
 func (c *cloud) seen() meta.Seen {
-	return meta.Seen{Alive: c.alive, Lost: func(id uint64) bool { return c.lost[id] }}
+	return meta.Seen{Alive: c.alive, Lost: func(id uint64) bool { return c.lost[id] }, Bytes: c.bytes}
 }
 
 func (c *cloud) node(id uint64) *messages.Node { return c.config().Nodes[id-1] }
@@ -257,6 +258,37 @@ func TestJoinAndDrainMoveTheMinimum(t *testing.T) {
 	c.do(state(4, messages.NodeState_ACTIVE))
 	c.settle(t.Fatalf)
 	c.fixed(t.Fatalf)
+}
+
+// Buckets that are heavy change places with light ones when all else is at rest, one exchange at a time; a join that comes
+// later still moves no more buckets than it must.
+func TestBytesAreEvenedOut(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 48, Replicas: 3, Expect: 3})
+	c.settle(t.Fatalf)
+	c.bytes = make([]uint64, 48)
+	heavy := 0
+	for b, owner := range c.config().Owners {
+		if c.bytes[b] = mib; owner == 2 && heavy < 6 {
+			c.bytes[b], heavy = 300*mib, heavy+1
+		}
+	}
+	plan := meta.Plan(c.config(), c.seen())
+	require.Len(t, plan, 1)
+	require.Equal(t, "groups have unequal numbers of bytes", plan[0].Why)
+	require.LessOrEqual(t, len(plan[0].GetPlace().Moves), 2)
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	require.Equal(t, 8, c.moved, "four of six go, each for a light one")
+	sum := map[uint64]uint64{}
+	for b, owner := range c.config().Owners {
+		sum[owner] += c.bytes[b]
+	}
+	require.Equal(t, map[uint64]uint64{1: 614 * mib, 2: 614 * mib, 3: 614 * mib}, sum)
+	c.moved = 0
+	c.do(add(card(4)))
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
+	require.Equal(t, 12, c.moved, "a quarter")
 }
 
 // Steps come a few at a time, and say why.

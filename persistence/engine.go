@@ -22,6 +22,9 @@ type Engine interface {
 	Write(batch *Batch, sync bool) error
 	// Snapshot is a view of now that later writes do not change. The caller must Close it.
 	Snapshot() (Snapshot, error)
+	// Size is about how many bytes the keys of [low, high) take, cheaply: what was written lately may be missing, and what
+	// was deleted lately may still count. high is not empty.
+	Size(low, high []byte) (uint64, error)
 	// Close waits for running calls and gives the files back. It loses nothing that Write has accepted.
 	Close() error
 }

@@ -68,6 +68,12 @@ func (s store) chunkKey(number uint64) []byte {
 // data reads the Machine's keys.
 func (s store) data() persistence.Reader { return persistence.Scope(s.engine, s.dataPrefix()) }
 
+// Size is about how many bytes the Machine's keys of [low, high) take that a group has on an engine. Safe from anywhere.
+func Size(engine persistence.Engine, group messages.GroupID, low, high []byte) (uint64, error) {
+	prefix := store{engine, group}.dataPrefix()
+	return engine.Size(append(slices.Clone(prefix), low...), append(slices.Clone(prefix), high...))
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func encodeMeta(meta *messages.SnapshotMeta) ([]byte, error) {

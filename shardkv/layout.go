@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
 )
 
 // The store of a shard group. <bucket> is 4 bytes big endian, so that what belongs to one bucket is one range that
@@ -19,6 +20,12 @@ import (
 //	o<bucket>           the bucket's state here: see encodeBucket
 func bucketKey(kind byte, bucket uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{kind}, bucket)
+}
+
+// DataRange is where a bucket's keys and values are in the store.
+func DataRange(bucket uint32) (low, high []byte) {
+	low = bucketKey('d', bucket)
+	return low, persistence.PrefixEnd(low)
 }
 
 func dataKey(bucket uint32, key []byte) []byte { return append(bucketKey('d', bucket), key...) }

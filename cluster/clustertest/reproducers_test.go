@@ -28,6 +28,7 @@ type group struct {
 	LogFirst uint64   `json:"log_first"`
 	Replicas []uint64 `json:"replicas"`
 	Stalled  []uint64 `json:"stalled"`
+	Bytes    uint64   `json:"bytes"`
 }
 
 type document struct {

@@ -33,6 +33,7 @@ type Options struct {
 	World    []actortest.Option // beside the seed
 
 	ReplaceAfter time.Duration           // of a silent node; default: as in production
+	UnevenBytes  uint64                  // by which groups may differ; default: as in production
 	Labels       func(node int) []string // optional
 }
 
@@ -156,7 +157,7 @@ func (m *Member) Start() {
 	config := cluster.Config{
 		Name: fmt.Sprintf("n%d", m.number), Dir: "simulated", Listen: m.at.Address(), Seeds: m.seeds, Expect: len(m.seeds),
 		Groups: max(0, m.s.o.Groups), Buckets: m.s.o.Buckets, Limits: m.s.o.Limits, HandOver: m.s.o.HandOver, Insecure: true,
-		Labels: labels, ReplaceAfter: m.s.o.ReplaceAfter,
+		Labels: labels, ReplaceAfter: m.s.o.ReplaceAfter, UnevenBytes: m.s.o.UnevenBytes,
 		Events: func(e actors.Event) { m.s.Oracle.event(m, e) },
 		Ground: cluster.Ground{
 			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },

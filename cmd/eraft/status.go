@@ -33,6 +33,7 @@ type document struct {
 	Groups []struct {
 		ID, Leader, Term, Commit, Applied uint64
 		Replicas                          []uint64
+		Bytes                             *uint64
 	} `json:"groups"`
 	Buckets struct {
 		Count     int
@@ -79,10 +80,14 @@ func printStatus(body []byte) error {
 	for _, owner := range d.Buckets.Owners {
 		owned[owner]++
 	}
-	fmt.Fprintln(w, "GROUP\tLEADER\tTERM\tCOMMIT\tAPPLIED\tREPLICAS\tBUCKETS")
+	fmt.Fprintln(w, "GROUP\tLEADER\tTERM\tCOMMIT\tAPPLIED\tREPLICAS\tBUCKETS\tBYTES")
 	for _, g := range d.Groups {
 		if len(g.Replicas) > 0 {
-			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%v\t%d\n", g.ID, g.Leader, g.Term, g.Commit, g.Applied, g.Replicas, owned[g.ID])
+			bytes := ""
+			if g.Bytes != nil {
+				bytes = fmt.Sprint(*g.Bytes)
+			}
+			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%v\t%d\t%s\n", g.ID, g.Leader, g.Term, g.Commit, g.Applied, g.Replicas, owned[g.ID], bytes)
 		}
 	}
 	if len(d.Buckets.HandOvers) > 0 {

@@ -33,6 +33,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Disk) {
 		{"a range delete deletes the range and nothing else", rangeDelete},
 		{"a snapshot does not change", snapshotStays},
 		{"what was written is there after reopening", reopen},
+		{"sizes are about right", sizes},
 		{"random batches equal a map", model},
 		{"calls at once", concurrent},
 		{"a closed engine answers with an error", closed},
@@ -146,6 +147,24 @@ func reopen(t *testing.T, d Disk) {
 	}
 }
 
+func sizes(t *testing.T, d Disk) {
+	e, rng := d.Open(t), rand.New(rand.NewPCG(3, 4))
+	for i := range 200 {
+		value := make([]byte, 10<<10)
+		for j := range value {
+			value[j] = byte(rng.Uint32()) // cannot be compressed
+		}
+		put(t, e, false, fmt.Sprintf("%c%03d", "bd"[i%2], i), string(value))
+	}
+	require.NoError(t, e.Write(new(persistence.Batch), true))
+	e = d.Reopen(t) // an engine may need that to know
+	for low, want := range map[string]float64{"a": 0, "b": 1 << 20, "c": 0, "d": 1 << 20, "e": 0} {
+		size, err := e.Size([]byte(low), persistence.PrefixEnd([]byte(low)))
+		require.NoError(t, err)
+		require.InDelta(t, want, size, 100<<10, "of %s", low)
+	}
+}
+
 func model(t *testing.T, d Disk) {
 	rng, e, want := rand.New(rand.NewPCG(1, 2)), d.Open(t), map[string]string{}
 	key := func() string { return fmt.Sprintf("%02d", rng.IntN(60)) }
@@ -220,5 +239,7 @@ func closed(t *testing.T, d Disk) {
 	require.ErrorIs(t, e.Write(new(persistence.Batch), true), persistence.ErrClosed)
 	require.ErrorIs(t, e.Scan(nil, nil, func(_, _ []byte) bool { return true }), persistence.ErrClosed)
 	_, err = e.Snapshot()
+	require.ErrorIs(t, err, persistence.ErrClosed)
+	_, err = e.Size([]byte("a"), []byte("b"))
 	require.ErrorIs(t, err, persistence.ErrClosed)
 }

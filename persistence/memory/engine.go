@@ -120,6 +120,15 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 	return &snapshot{data: e.data.Copy(), rot: maps.Clone(e.rot)}, nil
 }
 
+// Size implements persistence.Engine, exactly.
+func (e *Engine) Size(low, high []byte) (size uint64, err error) {
+	err = e.Scan(low, high, func(key, value []byte) bool {
+		size += uint64(len(key) + len(value))
+		return true
+	})
+	return size, err
+}
+
 // Write implements persistence.Engine.
 func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 	e.mu.Lock()

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/shardkv"
+)
+
+// How big buckets are. Where meta is led, the Member asks all nodes now and then; the Host of each asks its engine about the
+// groups that are led there. Nothing of it enters a log, and no replica is in its way.
+
+// measureEvery is how often meta's leader asks: sizes matter when they have changed by much, which takes time.
+const measureEvery = 20 * time.Second
+
+type (
+	measure  struct{ pull *messages.StatusPull }
+	measured struct {
+		pull  *messages.StatusPull
+		sizes []*messages.BucketSize
+	}
+)
+
+// measure asks all nodes how big the buckets are, if it is time.
+func (m *Member) measure() {
+	now := m.n.system.Clock.Now()
+	if m.config == nil || now < m.placement.measure {
+		return
+	}
+	m.placement.measure = now + measureEvery
+	pull := &messages.StatusPull{Seq: m.beats, ReplyAddress: m.n.address(), ReplyId: memberPath, Sizes: true}
+	for _, address := range append(m.others(), m.n.address()) {
+		m.n.send(actor.NewPID(address, memberPath), pull)
+	}
+}
+
+// onMeasured answers who has asked.
+func (m *Member) onMeasured(d measured) {
+	status := m.status(d.pull.Seq)
+	status.Sizes = d.sizes
+	m.n.send(actor.NewPID(d.pull.ReplyAddress, d.pull.ReplyId), status)
+}
+
+// onMeasure asks the engine about the buckets of the groups that are led here.
+func (h *Host) onMeasure(m measure) error {
+	answer := measured{pull: m.pull}
+	views := h.n.board.snapshot().views
+	for _, group := range slices.Sorted(maps.Keys(views)) {
+		if !h.n.board.leads(group) {
+			continue
+		}
+		for _, b := range views[group].Buckets {
+			if b.State != shardkv.Serving && b.State != shardkv.Giving {
+				continue
+			}
+			low, high := shardkv.DataRange(b.Bucket)
+			bytes, err := raftactor.Size(h.n.stateEngine, group, low, high)
+			if err != nil {
+				return err
+			}
+			answer.sizes = append(answer.sizes, &messages.BucketSize{Group: uint64(group), Bucket: b.Bucket, Bytes: bytes})
+		}
+	}
+	h.n.send(h.n.pids.member, answer)
+	return nil
+}

@@ -1,0 +1,67 @@
+package meta
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Sizes remembers how big buckets are, from what the leaders of their groups say now and then. The zero value knows
+// nothing. A bucket that moves keeps its size until its new group has it in its files, where engines measure.
+type Sizes struct{ of []size }
+
+type size struct {
+	known  bool
+	bytes  uint64
+	moved  uint64 // version of the bucket's newest move then
+	doubts int    // how often less was said since the next one
+}
+
+// maxDoubts is after how many words the new group of a bucket is believed that it has become smaller.
+const maxDoubts = 15
+
+// Note takes what a group's leader says. Only the group that owns a bucket is believed.
+func (s *Sizes) Note(config *messages.Config, said []*messages.BucketSize) {
+	if n := len(config.GetOwners()); len(s.of) != n {
+		s.of = make([]size, n)
+	}
+	for _, b := range said {
+		if int64(b.Bucket) >= int64(len(s.of)) || config.Owners[b.Bucket] != b.Group {
+			continue
+		}
+		was, moved := &s.of[b.Bucket], config.Moved[b.Bucket]
+		if was.known && was.moved != moved && b.Bytes < was.bytes && was.doubts < maxDoubts {
+			was.doubts++
+			continue
+		}
+		*was = size{known: true, bytes: b.Bytes, moved: moved}
+	}
+}
+
+// Groups sums up how big the buckets are that each group owns, by group: nothing unless all are known.
+func (s *Sizes) Groups(config *messages.Config) (all []*messages.GroupSize) {
+	bytes := s.Bytes()
+	if len(bytes) != len(config.GetOwners()) {
+		return nil
+	}
+	sum := map[uint64]uint64{}
+	for b, owner := range config.GetOwners() {
+		sum[owner] += bytes[b]
+	}
+	for _, group := range slices.Sorted(maps.Keys(sum)) {
+		all = append(all, &messages.GroupSize{Group: group, Bytes: sum[group]})
+	}
+	return all
+}
+
+// Bytes is the size of each bucket, nil unless all are known. It is not shared with later calls.
+func (s *Sizes) Bytes() (all []uint64) {
+	for _, b := range s.of {
+		if !b.known {
+			return nil
+		}
+		all = append(all, b.bytes)
+	}
+	return all
+}
