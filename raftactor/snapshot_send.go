@@ -1,6 +1,8 @@
 package raftactor
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -79,7 +81,7 @@ func (s *sender) start(ctx actor.Context) {
 		s.meta, err = s.store.applied(view)
 	}
 	if err != nil {
-		s.end(ctx, false)
+		s.fail(ctx, err)
 		return
 	}
 	ctx.Send(s.peer, snapshotBegun{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index})
@@ -125,7 +127,7 @@ func (s *sender) fill(ctx actor.Context) {
 		}
 		chunk, size, err := s.read(s.number)
 		if err != nil {
-			s.end(ctx, false)
+			s.fail(ctx, err)
 			return
 		}
 		s.pace.spent(now, size)
@@ -177,6 +179,15 @@ func (s *sender) onIdle(ctx actor.Context) {
 	if silent >= resendAfter && !s.resting {
 		s.goBack(ctx, s.acked)
 	}
+}
+
+// fail ends a transfer whose data cannot be read. Unless that is because the node stops, the disk is damaged: then the node
+// must go, or it would begin the same transfer for ever.
+func (s *sender) fail(ctx actor.Context, err error) {
+	if !errors.Is(err, persistence.ErrClosed) {
+		s.o.System.Fatal(fmt.Errorf("group %d: read a snapshot: %w", s.o.Group, err))
+	}
+	s.end(ctx, false)
 }
 
 // end tells the Peer once how it went and gives the view back.

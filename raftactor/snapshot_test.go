@@ -38,12 +38,13 @@ type transferWorld struct {
 	chunks   map[uint64]int
 	ended    []snapshotSent
 	staged   int
+	failed   error // why the node stops
 }
 
 func newTransferWorld(t *testing.T, pairs int) *transferWorld {
 	w := &transferWorld{t: t, clock: &handClock{now: time.Hour}, chunks: map[uint64]int{}}
 	system, err := actors.NewSystem(actors.Env{
-		Clock: w.clock, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+		Clock: w.clock, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { w.failed = err },
 	}, oneSystem{})
 	require.NoError(t, err)
 	w.o = &Options{Group: 5, Node: 1, System: system, Limits: Limits{ChunkBytes: 1000, SnapshotRate: 100_000}}
@@ -117,6 +118,7 @@ func (w *transferWorld) run(lost func(message any) bool) {
 
 // whole checks that everything has arrived, once.
 func (w *transferWorld) whole(pairs int) {
+	require.NoError(w.t, w.failed)
 	require.Equal(w.t, []snapshotSent{{to: 2, transfer: 77, index: 10, ok: true}}, w.ended)
 	w.pass(never)
 	require.Equal(w.t, 1, w.staged)
@@ -177,6 +179,22 @@ func TestSnapshotsGoOnAfterARestart(t *testing.T) {
 		}
 	}
 	require.Less(t, again, 20*50/2, "half of what a transfer from the beginning would be")
+}
+
+// A leader whose disk has lost a part of the data cannot send it, now or later: its node must go. One that stops anyway has
+// nothing to say.
+func TestSnapshotsNeedAWholeDisk(t *testing.T) {
+	w := newTransferWorld(t, 10)
+	require.True(t, w.from.engine.(*memory.Engine).Lose(append(w.from.dataPrefix(), "key007"...)))
+	w.run(never)
+	corrupt := new(persistence.CorruptError)
+	require.ErrorAs(t, w.failed, &corrupt)
+	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
+
+	w = newTransferWorld(t, 10)
+	w.sender.view.Close()
+	w.run(never)
+	require.NoError(t, w.failed)
 }
 
 // What was complete when the power went is offered again, and the sender is told so, not asked for it once more.

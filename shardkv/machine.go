@@ -4,6 +4,7 @@ package shardkv
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,8 +44,8 @@ func (m *Machine) Open(store persistence.Reader) error {
 		}
 		return bad == nil
 	})
-	if err != nil || bad != nil {
-		return fmt.Errorf("read buckets: %v %w", bad, err)
+	if err = errors.Join(err, bad); err != nil {
+		return fmt.Errorf("read buckets: %w", err)
 	}
 	var all []*session
 	err = store.Scan([]byte{'s'}, []byte{'t'}, func(key, value []byte) bool {
@@ -57,8 +58,8 @@ func (m *Machine) Open(store persistence.Reader) error {
 		all = append(all, s)
 		return true
 	})
-	if err != nil || bad != nil {
-		return fmt.Errorf("read sessions: %v %w", bad, err)
+	if err = errors.Join(err, bad); err != nil {
+		return fmt.Errorf("read sessions: %w", err)
 	}
 	slices.SortFunc(all, func(a, b *session) int { return int(int64(a.used - b.used)) })
 	for _, s := range all {

@@ -57,6 +57,7 @@ var kinds = []kind{
 	{"wiped disk", 10 * time.Second, (*Swarm).wipe},
 	{"joined node", 8 * time.Second, (*Swarm).join},
 	{"drained node", 8 * time.Second, (*Swarm).drain},
+	{"lost block", 4 * time.Second, (*Swarm).loseBlock},
 }
 
 // Kinds are the names of all kinds of faults.

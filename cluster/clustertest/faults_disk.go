@@ -70,10 +70,53 @@ func (w *Swarm) flipBit() {
 	})
 }
 
+// loseBlock lets a block of the data of a node be lost, while it serves or while it is down: the node must stop as soon as
+// it reads there, and not start. It comes back with empty disks, as another one, or with what it had.
+func (w *Swarm) loseBlock() {
+	m := w.any()
+	if w.rng.IntN(2) == 0 {
+		m.Crash()
+	}
+	if m.loses(w.rng.Int(), 1+w.rng.IntN(8)) {
+		w.Counts["block lost"]++
+	}
+	w.passing(time.Second, m.Start)
+	wipes := w.rng.IntN(2) == 0
+	w.passing(4*time.Second, func() {
+		if m.Node == nil && wipes && w.mayWipe() && w.s.Oracle.whole() {
+			w.wiped = true
+			w.Counts["damaged disk wiped"]++
+			m.Wipe()
+		}
+		m.repair()
+		m.Start()
+	})
+}
+
+// loses damages some neighbouring records of the data that are on the disk, and tells whether there were any.
+func (m *Member) loses(nth, count int) bool {
+	var keys [][]byte
+	err := m.disks[1].Synced().Scan(nil, nil, func(key, _ []byte) bool {
+		keys = append(keys, key)
+		return true
+	})
+	if err != nil || len(keys) == 0 {
+		return false
+	}
+	first := nth % len(keys)
+	for _, key := range keys[first:min(first+count, len(keys))] {
+		m.damaged = m.disks[1].Lose(key) || m.damaged
+	}
+	return m.damaged
+}
+
+// mayWipe tells whether the run can still do without the disks of a node.
+func (w *Swarm) mayWipe() bool { return !w.wiped && !w.thin && w.s.Now() < w.until }
+
 // wipe empties the disks of one node, once in a run, and only in one in which all groups have all their replicas: more must
 // not get lost at once. The node comes back as another one, which takes the place of the one that it was.
 func (w *Swarm) wipe() {
-	if w.wiped || w.thin || w.s.Now() >= w.until {
+	if !w.mayWipe() {
 		return
 	}
 	m, rng := w.any(), w.rng
@@ -91,11 +134,12 @@ func (w *Swarm) wipe() {
 	w.passing(2*time.Second, m.Start)
 }
 
-// repair ends all that is wrong with the disks of a node. One that has run on a damaged log has broken a rule.
+// repair ends all that is wrong with the disks of a node. One that has run on a damaged log has broken a rule: it reads all
+// of it when it starts. Of the data it may not have read the part that is lost.
 func (m *Member) repair() {
-	for _, disk := range m.disks {
+	for i, disk := range m.disks {
 		disk.SetFaults(memory.Faults{})
-		if disk.Repair() && m.Node != nil && m.Node.Ready() {
+		if disk.Repair() && i == 0 && m.Node != nil && m.Node.Ready() {
 			m.s.Oracle.violated("Damage is found", "n%d serves although its disk has a flipped bit", m.number)
 		}
 	}

@@ -72,7 +72,7 @@ type Member struct {
 	seeds   []string
 	at      *actortest.Node
 	disks   [2]*memory.Engine // log and state
-	damaged bool              // a bit of the log is read wrong
+	damaged bool              // something on a disk is read wrong
 	config  uint64            // version of the newest that this life has adopted
 	cursor  map[messages.GroupID]cursor
 

@@ -5,9 +5,7 @@ package memory
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -22,7 +20,7 @@ type Engine struct {
 	synced   *tree                // what a power loss cannot take
 	unsynced []*persistence.Batch // since synced, in order
 	faults   Faults
-	rot      map[string]int // key -> bit that is read wrong
+	rot      *rot
 	bytes    int
 	closed   bool
 	broken   bool // a write has failed: nothing more may be written
@@ -41,7 +39,7 @@ type Faults struct {
 var ErrFull = errors.New("no space left on device")
 
 // New makes an empty engine.
-func New() *Engine { return &Engine{data: new(tree), synced: new(tree)} }
+func New() *Engine { return &Engine{data: new(tree), synced: new(tree), rot: new(rot)} }
 
 // SetFaults changes how the engine fails from now on.
 func (e *Engine) SetFaults(f Faults) {
@@ -56,7 +54,7 @@ func (e *Engine) Crash(rng *rand.Rand) *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	left := &Engine{data: e.synced.Copy(), rot: maps.Clone(e.rot)}
+	left := &Engine{data: e.synced.Copy(), rot: e.rot.clone()}
 	for _, batch := range e.unsynced[:rng.IntN(len(e.unsynced)+1)] {
 		apply(left.data, batch)
 	}
@@ -69,7 +67,7 @@ func (e *Engine) Kill() *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: maps.Clone(e.rot)}
+	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: e.rot.clone()}
 }
 
 // Synced reads what no loss of power can take any more.
@@ -80,12 +78,12 @@ type synced struct{ e *Engine }
 func (s synced) Get(key []byte) ([]byte, bool, error) {
 	s.e.mu.RLock()
 	defer s.e.mu.RUnlock()
-	return get(s.e.synced, nil, key)
+	return get(s.e.synced, new(rot), key)
 }
 
 func (s synced) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	s.e.mu.Lock()
-	view := &snapshot{data: s.e.synced.Copy()}
+	view := &snapshot{data: s.e.synced.Copy(), rot: new(rot)}
 	s.e.mu.Unlock()
 	return view.Scan(low, high, visit)
 }
@@ -117,7 +115,7 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 	if e.closed {
 		return nil, persistence.ErrClosed
 	}
-	return &snapshot{data: e.data.Copy(), rot: maps.Clone(e.rot)}, nil
+	return &snapshot{data: e.data.Copy(), rot: e.rot}, nil
 }
 
 // Size implements persistence.Engine, exactly.
@@ -149,8 +147,8 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 		return err
 	}
 	apply(e.data, kept)
-	if len(e.rot) > 0 {
-		must(kept.Each(rewriting(e.rot)))
+	if e.rot.any() {
+		must(kept.Each(rewriting{e.rot}))
 	}
 	e.unsynced = append(e.unsynced, kept)
 	e.bytes += kept.Bytes()
@@ -177,39 +175,6 @@ func (e *Engine) refuse(batch *persistence.Batch) error {
 	return nil
 }
 
-// FlipBit damages one stored value, as a bad disk would: until it is written anew, whoever reads it gets it with one
-// bit wrong. It tells whether the key was there.
-func (e *Engine) FlipBit(key []byte, bit int) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if value, found := e.data.Get(string(key)); !found || len(value) == 0 {
-		return false
-	}
-	if e.rot == nil {
-		e.rot = map[string]int{}
-	}
-	e.rot[string(key)] = bit
-	return true
-}
-
-// Repair undoes what FlipBit did, and tells whether there was anything left of it.
-func (e *Engine) Repair() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	rotten := len(e.rot) > 0
-	e.rot = nil
-	return rotten
-}
-
-// rewriting heals what is written anew.
-type rewriting map[string]int
-
-func (r rewriting) Put(key, _ []byte) { delete(r, string(key)) }
-func (r rewriting) Delete(key []byte) { delete(r, string(key)) }
-func (r rewriting) DeleteRange(low, high []byte) {
-	maps.DeleteFunc(r, func(key string, _ int) bool { return key >= string(low) && key < string(high) })
-}
-
 // Close implements persistence.Engine. What was written can still be had from Kill or Crash.
 func (e *Engine) Close() error {
 	e.mu.Lock()
@@ -221,7 +186,7 @@ func (e *Engine) Close() error {
 type snapshot struct {
 	mu   sync.Mutex
 	data *tree
-	rot  map[string]int
+	rot  *rot
 }
 
 func (s *snapshot) view() (*tree, error) {
@@ -250,9 +215,10 @@ func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) er
 		if len(high) > 0 && key >= string(high) {
 			return false
 		}
-		return visit([]byte(key), damaged(s.rot, key, value))
+		value, err = s.rot.read(key, value)
+		return err == nil && visit([]byte(key), value)
 	})
-	return nil
+	return err
 }
 
 func (s *snapshot) Close() {
@@ -261,22 +227,16 @@ func (s *snapshot) Close() {
 	s.data = nil
 }
 
-func get(data *tree, rot map[string]int, key []byte) ([]byte, bool, error) {
+func get(data *tree, rot *rot, key []byte) ([]byte, bool, error) {
 	value, found := data.Get(string(key))
 	if !found {
 		return nil, false, nil
 	}
-	return append([]byte{}, damaged(rot, string(key), value)...), true, nil
-}
-
-func damaged(rot map[string]int, key string, value []byte) []byte {
-	bit, ok := rot[key]
-	if !ok {
-		return value
+	value, err := rot.read(string(key), value)
+	if err != nil {
+		return nil, false, err
 	}
-	value = slices.Clone(value)
-	value[bit/8%len(value)] ^= 1 << (bit % 8)
-	return value
+	return append([]byte{}, value...), true, nil
 }
 
 // apply writes a batch that Each has already read without fault.

@@ -75,6 +75,37 @@ func TestFlippedBit(t *testing.T) {
 	}
 }
 
+// A lost block is an error for whoever reads it or walks over it, in every view and every life, and for nobody else.
+func TestLostBlock(t *testing.T) {
+	e := memory.New()
+	require.False(t, e.Lose([]byte("b")))
+	for _, key := range []string{"a", "b", "c"} {
+		require.NoError(t, e.Write(one(key), true))
+	}
+	view, err := e.Snapshot()
+	require.NoError(t, err)
+	defer view.Close()
+	require.True(t, e.Lose([]byte("b")))
+	check := func(r persistence.Reader) {
+		t.Helper()
+		corrupt := new(persistence.CorruptError)
+		_, _, err := r.Get([]byte("b"))
+		require.ErrorAs(t, err, &corrupt)
+		seen := ""
+		require.ErrorAs(t, r.Scan(nil, nil, func(key, _ []byte) bool { seen += string(key); return true }), &corrupt)
+		require.Equal(t, "a", seen)
+		require.NoError(t, r.Scan([]byte("c"), nil, func(_, _ []byte) bool { return true }))
+	}
+	check(e)
+	check(view)
+	require.True(t, e.Repair())
+	_, _, err = view.Get([]byte("b"))
+	require.NoError(t, err, "the disk is whole again, whoever reads it")
+	e.Lose([]byte("b"))
+	check(e.Kill())
+	check(e.Crash(rand.New(rand.NewPCG(1, 1))))
+}
+
 func TestFaults(t *testing.T) {
 	boom := errors.New("boom")
 	e := memory.New()

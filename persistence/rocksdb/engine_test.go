@@ -89,3 +89,35 @@ func TestTornTailAndDamage(t *testing.T) {
 		})
 	}
 }
+
+// A bit that flips in a table of the data is an error for whoever reads what is there, by key or by walking over it, and
+// never another value.
+func TestFlippedBitInATable(t *testing.T) {
+	d := &disk{dir: t.TempDir(), kind: rocksdb.State}
+	e := d.Open(t)
+	batch := new(persistence.Batch)
+	for i := range 1000 {
+		batch.Put(fmt.Appendf(nil, "%04d", i), fmt.Appendf(nil, "value of %d", i))
+	}
+	require.NoError(t, e.Write(batch, true))
+	require.NoError(t, e.Close())
+	tables, err := filepath.Glob(filepath.Join(d.dir, "*.sst"))
+	require.NoError(t, err)
+	require.Len(t, tables, 1)
+	bytes, err := os.ReadFile(tables[0])
+	require.NoError(t, err)
+	bytes[100] ^= 1 // in the first block of data
+	require.NoError(t, os.WriteFile(tables[0], bytes, 0o600))
+
+	damaged, err := rocksdb.Open(d.dir, rocksdb.State)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, damaged.Close()) }()
+	corrupt := new(persistence.CorruptError)
+	_, _, err = damaged.Get([]byte("0001"))
+	require.ErrorAs(t, err, &corrupt)
+	require.ErrorAs(t, damaged.Scan(nil, nil, func(_, _ []byte) bool { return true }), &corrupt)
+	value, found, err := damaged.Get([]byte("0999"))
+	require.NoError(t, err, "what is elsewhere is still there")
+	require.True(t, found)
+	require.Equal(t, "value of 999", string(value))
+}

@@ -183,6 +183,12 @@ var inStore = []mutant{
 		new:   "castagnoli, body) != sum && len(body) == 0 {",
 	},
 	{
+		fault: "what cannot be read counts as absent",
+		file:  "raftactor/tx.go",
+		old:   "\treturn t.store.Get(key)\n",
+		new:   "\tvalue, found, _ := t.store.Get(key)\n\treturn value, found, nil\n",
+	},
+	{
 		fault: "a config command that comes again is carried out again",
 		file:  "meta/session.go",
 		old:   "if r.Seq == c.Seq {",
