@@ -22,6 +22,7 @@ type metrics struct {
 	bytes    prometheus.Counter
 	copied   prometheus.Counter
 	replica  *prometheus.Desc
+	held     *prometheus.Desc
 	leads    *prometheus.Desc
 }
 
@@ -45,6 +46,7 @@ func newMetrics(n *node) *metrics {
 		bytes:   prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
 		copied:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_hand_over_bytes_total", Help: "Bytes of buckets that came to groups that this node leads."}),
 		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
+		held:    prometheus.NewDesc("eraft_raft_held", "What this node's replicas hold in memory: bytes, or how many.", []string{"group", "of"}, nil),
 		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
 	}
 	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m.copied, m,
@@ -73,7 +75,11 @@ func (m *metrics) Sync(bytes, saves int, synced bool, took time.Duration) {
 }
 
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(to chan<- *prometheus.Desc) { to <- m.replica; to <- m.leads }
+func (m *metrics) Describe(to chan<- *prometheus.Desc) {
+	to <- m.replica
+	to <- m.held
+	to <- m.leads
+}
 
 // Collect implements prometheus.Collector from the board: a scrape never asks an actor.
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
@@ -81,6 +87,11 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		g := group.String()
 		for of, v := range map[string]uint64{"term": r.Term, "commit": r.Commit, "applied": r.Applied, "first": r.First, "last": r.Last} {
 			to <- prometheus.MustNewConstMetric(m.replica, prometheus.GaugeValue, float64(v), g, of)
+		}
+		for of, v := range map[string]uint64{
+			"log_bytes": r.LogBytes, "waiting_bytes": r.WaitingBytes, "waiting_reads": r.WaitingReads, "snapshots": r.Snapshots,
+		} {
+			to <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(v), g, of)
 		}
 		leads := 0.0
 		if r.Leader != 0 && messages.NodeID(r.Leader) == m.node.identity().Node {

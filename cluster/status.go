@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -273,6 +275,13 @@ func (n *Node) Placed() bool {
 			id, self := messages.GroupID(g.Id), uint64(s.identity.Node)
 			return len(g.Nodes) > 0 && !s.settled(id) || s.replicas[id] != nil && !slices.Contains(g.Nodes, self)
 		})
+}
+
+// Replicas are what this node's replicas have told last, by group: where they are, and what they hold in memory.
+func (n *Node) Replicas() []*messages.ReplicaStatus {
+	all := slices.Collect(maps.Values(n.n.board.snapshot().replicas))
+	slices.SortFunc(all, func(a, b *messages.ReplicaStatus) int { return cmp.Compare(a.Group, b.Group) })
+	return all
 }
 
 // Status is the document of /api/v1/status.

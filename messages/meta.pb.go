@@ -2724,9 +2724,13 @@ type ReplicaStatus struct {
 	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
 	Last          uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
 	Conf          *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
-	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"`   // a leader that may answer reads without asking a quorum now
-	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"` // the disk of its log does not answer
-	Sure          bool                   `protobuf:"varint,12,opt,name=sure,proto3" json:"sure,omitempty"`       // it knows this membership also after a crash
+	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"`                                 // a leader that may answer reads without asking a quorum now
+	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"`                               // the disk of its log does not answer
+	Sure          bool                   `protobuf:"varint,12,opt,name=sure,proto3" json:"sure,omitempty"`                                     // it knows this membership also after a crash
+	LogBytes      uint64                 `protobuf:"varint,13,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`             // of the log that it keeps
+	WaitingBytes  uint64                 `protobuf:"varint,14,opt,name=waiting_bytes,json=waitingBytes,proto3" json:"waiting_bytes,omitempty"` // of commands that were proposed here and are not applied here
+	WaitingReads  uint64                 `protobuf:"varint,15,opt,name=waiting_reads,json=waitingReads,proto3" json:"waiting_reads,omitempty"` // that were asked here and have no index yet
+	Snapshots     uint64                 `protobuf:"varint,16,opt,name=snapshots,proto3" json:"snapshots,omitempty"`                           // that it is sending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2843,6 +2847,34 @@ func (x *ReplicaStatus) GetSure() bool {
 		return x.Sure
 	}
 	return false
+}
+
+func (x *ReplicaStatus) GetLogBytes() uint64 {
+	if x != nil {
+		return x.LogBytes
+	}
+	return 0
+}
+
+func (x *ReplicaStatus) GetWaitingBytes() uint64 {
+	if x != nil {
+		return x.WaitingBytes
+	}
+	return 0
+}
+
+func (x *ReplicaStatus) GetWaitingReads() uint64 {
+	if x != nil {
+		return x.WaitingReads
+	}
+	return 0
+}
+
+func (x *ReplicaStatus) GetSnapshots() uint64 {
+	if x != nil {
+		return x.Snapshots
+	}
+	return 0
 }
 
 var File_eraft_messages_meta_proto protoreflect.FileDescriptor
@@ -3051,7 +3083,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\xad\x02\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xb2\x03\n" +
 	"\rReplicaStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -3065,7 +3097,11 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06leased\x18\n" +
 	" \x01(\bR\x06leased\x12\x18\n" +
 	"\astalled\x18\v \x01(\bR\astalled\x12\x12\n" +
-	"\x04sure\x18\f \x01(\bR\x04sure*0\n" +
+	"\x04sure\x18\f \x01(\bR\x04sure\x12\x1b\n" +
+	"\tlog_bytes\x18\r \x01(\x04R\blogBytes\x12#\n" +
+	"\rwaiting_bytes\x18\x0e \x01(\x04R\fwaitingBytes\x12#\n" +
+	"\rwaiting_reads\x18\x0f \x01(\x04R\fwaitingReads\x12\x1c\n" +
+	"\tsnapshots\x18\x10 \x01(\x04R\tsnapshots*0\n" +
 	"\tPlacement\x12\r\n" +
 	"\tAUTOMATIC\x10\x00\x12\n" +
 	"\n" +

@@ -65,8 +65,12 @@ type (
 	flush   struct{}
 
 	// Digest asks what a replica's data is at, and for a sum over all of it: replicas at the same index have the same.
-	// Done is called once, on the Applier's goroutine, unless the node stops; it must not block.
-	Digest struct{ Done func(index, sum uint64) }
+	// Each, if it is given, sees every record before; Done is called once. Both are called on the Applier's goroutine, unless
+	// the node stops, and must not block.
+	Digest struct {
+		Each func(key, value []byte) // valid only during the call
+		Done func(index, sum uint64)
+	}
 
 	applied     struct{ index uint64 }
 	flushed     struct{ index uint64 }
@@ -327,6 +331,9 @@ func (a *Applier) digest(m Digest) {
 		fmt.Fprint(sum, len(key), " ", len(value), " ")
 		sum.Write(key)
 		sum.Write(value)
+		if m.Each != nil {
+			m.Each(key, value)
+		}
 		return true
 	})
 	if err != nil {

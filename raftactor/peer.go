@@ -229,12 +229,16 @@ func (p *Peer) report() {
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
-		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfSure {
+		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfSure &&
+		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.WaitingBytes == uint64(p.waiting.bytes) &&
+		p.state.WaitingReads == uint64(p.askedNow) && p.state.Snapshots == uint64(p.transfers.running()) {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
 		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled, Sure: s.ConfSure,
+		LogBytes: uint64(p.core.LogBytes()), WaitingBytes: uint64(p.waiting.bytes),
+		WaitingReads: uint64(p.askedNow), Snapshots: uint64(p.transfers.running()),
 	}
 	p.o.OnState(p.state)
 }

@@ -65,7 +65,8 @@ type Limits struct {
 	ClockRatio float64 // at least 1.01. Default 1.25: a lease of 320 ms
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults says what the zero fields mean.
+func (l Limits) WithDefaults() Limits {
 	for _, f := range []struct {
 		field *int
 		value int
@@ -120,7 +121,7 @@ func Paths(group messages.GroupID) []string {
 // Start brings a replica up from its log and data. It reads the disk, so it is called outside of any actor.
 // The actors it spawns are durable: if one of them fails the node stops.
 func Start(o Options) error {
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	s := store{engine: o.State, group: o.Group}
 	at, err := s.recoverStore(o.Log.Snapshot)
 	if err != nil {

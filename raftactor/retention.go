@@ -89,7 +89,20 @@ func (p *Peer) onFlushed(m flushed) {
 	}
 	if err := p.core.Compact(cut); err != nil {
 		p.fail(err)
+		return
 	}
+	p.report() // the group may be at rest
+}
+
+// running is how many snapshots are on their way.
+func (t transfers) running() int {
+	count := 0
+	for _, it := range t {
+		if it.running {
+			count++
+		}
+	}
+	return count
 }
 
 // needed is the index behind which followers still need the log. It forgets transfers that have served their purpose.

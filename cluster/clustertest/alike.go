@@ -41,7 +41,7 @@ func (s *Simulation) alike() {
 // unequal tells which replicas of a group have not applied the same yet. Those that have must be equal.
 func (s *Simulation) unequal() string {
 	different := ""
-	all := s.digests()
+	all := s.digests(nil)
 	for _, group := range slices.Sorted(maps.Keys(all)) {
 		replicas, newest := all[group], digest{}
 		for _, m := range slices.Sorted(maps.Keys(replicas)) {
@@ -59,8 +59,8 @@ func (s *Simulation) unequal() string {
 	return different
 }
 
-// digests asks every replica that ought to be there.
-func (s *Simulation) digests() map[messages.GroupID]map[int]digest {
+// digests asks every replica that ought to be there. each, if it is given, sees all records.
+func (s *Simulation) digests(each func(m *Member, group messages.GroupID, key, value []byte)) map[messages.GroupID]map[int]digest {
 	all, open := map[messages.GroupID]map[int]digest{}, 0
 	for _, m := range s.Members {
 		for _, group := range m.hosts() {
@@ -68,7 +68,12 @@ func (s *Simulation) digests() map[messages.GroupID]map[int]digest {
 				all[group] = map[int]digest{}
 			}
 			open++
+			var see func(key, value []byte)
+			if each != nil {
+				see = func(key, value []byte) { each(m, group, key, value) }
+			}
 			m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.ApplierPath(group)), raftactor.Digest{
+				Each: see,
 				Done: func(index, sum uint64) {
 					open--
 					all[group][m.number] = digest{index, sum}

@@ -77,6 +77,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	r := Result{Seed: seed}
 	if s.until(s.Ready, healing) {
 		until := s.Now() + p.Faulty
+		s.weigh()
 		faults, work := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think)
 		s.until(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
@@ -84,6 +85,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		if s.until(work.Over, healing) && s.until(whole, healing) {
 			s.readAll(work)
 			s.alike()
+			s.letGo()
 			violation := ""
 			if r.Operations, r.Unjudged, violation = work.Judge(10 * time.Second); violation != "" {
 				s.Oracle.violated("Linearizability", "%s", violation)

@@ -1,0 +1,89 @@
+package clustertest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// What nodes hold in memory is bounded by limits at all times, and by next to nothing when there is nothing to do. Mailboxes
+// need no rule of their own: time passes only when all of them are empty.
+
+const (
+	weighEvery = 100 * time.Millisecond
+	// largest command of a log: a chunk of a bucket that is frozen, and what is around it.
+	largestCommand = 1<<20 + 4<<10
+	// largestSession is what the record of a session may take whose client waits for one answer at a time.
+	largestSession = 4 << 10
+)
+
+// weigh holds what replicas say that they hold against their limits, again and again.
+func (s *Simulation) weigh() {
+	limits := s.o.Limits.WithDefaults()
+	for _, m := range s.Members {
+		if m.Node == nil {
+			continue
+		}
+		for _, r := range m.Node.Replicas() {
+			if most := uint64(limits.PendingBytes + limits.EntryBytes + largestCommand); r.WaitingBytes > most {
+				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of commands of group %d, %d are allowed", m.number, r.WaitingBytes, r.Group, most)
+			}
+			if r.WaitingReads > uint64(limits.PendingReads) {
+				s.Oracle.violated("Memory is bounded", "n%d holds %d reads of group %d, %d are allowed", m.number, r.WaitingReads, r.Group, limits.PendingReads)
+			}
+		}
+	}
+	s.At(s.Now()+weighEvery, s.weigh)
+}
+
+// letGo waits until nodes that have nothing to do hold nothing but what they keep: the tails of their logs. What is left of
+// hand-overs is looked for in the data.
+func (s *Simulation) letGo() {
+	if !s.until(func() bool { return s.Steps()%64 == 0 && s.held() == "" }, healing) {
+		if len(s.Oracle.Violations) == 0 {
+			s.Oracle.violated("Memory is bounded", "%v after everything has healed %s", healing, s.held())
+		}
+		return
+	}
+	s.digests(s.kept)
+}
+
+// held is what somebody holds and should not when there is nothing to do.
+func (s *Simulation) held() string {
+	retain := uint64(s.o.Limits.WithDefaults().RetainBytes)
+	for _, m := range s.Members {
+		for _, h := range m.Node.HandOvers() {
+			return fmt.Sprintf("n%d has bucket %d of group %d %s", m.number, h.Bucket, h.Group, h.State)
+		}
+		for _, r := range m.Node.Replicas() {
+			switch {
+			case r.WaitingBytes+r.WaitingReads+r.Snapshots > 0:
+				return fmt.Sprintf("n%d holds %d bytes of commands, %d reads and %d snapshots of group %d",
+					m.number, r.WaitingBytes, r.WaitingReads, r.Snapshots, r.Group)
+			case r.LogBytes >= 2*retain && r.Last > r.First: // one entry alone may be larger
+				return fmt.Sprintf("n%d keeps %d bytes of the log of group %d, entries %d to %d, but should compact at %d",
+					m.number, r.LogBytes, r.Group, r.First, r.Last, 2*retain)
+			}
+		}
+	}
+	return ""
+}
+
+// kept checks one record of a group: its key begins with a kind and, of a shard group, with a bucket.
+func (s *Simulation) kept(m *Member, group messages.GroupID, key, value []byte) {
+	if group == messages.Meta || len(key) < 5 {
+		return
+	}
+	bucket := binary.BigEndian.Uint32(key[1:])
+	owner := messages.GroupID(s.Oracle.config.Owners[bucket])
+	switch kind := key[0]; {
+	case kind == 't':
+		s.Oracle.violated("Memory is bounded", "n%d still has changes of bucket %d of group %d that nobody takes any more", m.number, bucket, group)
+	case kind != 'o' && owner != group:
+		s.Oracle.violated("Memory is bounded", "n%d still has records of kind %c of bucket %d in group %d, which group %d has", m.number, kind, bucket, group, owner)
+	case kind == 's' && len(value) > largestSession:
+		s.Oracle.violated("Memory is bounded", "n%d keeps %d bytes of answers of a session of bucket %d in group %d", m.number, len(value), bucket, group)
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+// inMemory are bugs that lose nothing but memory, a little at a time.
+var inMemory = []mutant{
+	{
+		fault: "what was applied still counts as waiting",
+		file:  "raftactor/waiting.go",
+		old:   "\t\tq.bytes -= q.pending[0].bytes\n",
+		new:   "",
+	},
+	{
+		fault: "reads that were answered still count as waiting",
+		file:  "raftactor/propose.go",
+		old:   "\t\tfor _, asker := range askers {\n\t\t\tp.askedNow -= len(asker.Queries)\n\t\t}\n",
+		new:   "",
+	},
+	{
+		fault: "a snapshot that was sent still counts as running",
+		file:  "raftactor/retention.go",
+		old:   "if t.running = false; !m.ok {",
+		new:   "if !m.ok {",
+	},
+	{
+		fault: "the log is never compacted",
+		file:  "raftactor/retention.go",
+		old:   "p.flushing || p.core.LogBytes() < 2*p.o.Limits.RetainBytes",
+		new:   "p.flushing || p.core.LogBytes() < 2000*p.o.Limits.RetainBytes",
+	},
+	{
+		fault: "what has changed while a bucket was copied is noted for ever",
+		file:  "shardkv/tail.go",
+		old:   "\tif b.tail > b.base {\n",
+		new:   "\tif b.tail > b.base && b.state == None {\n",
+	},
+	{
+		fault: "a bucket that is dropped leaves its sessions behind",
+		file:  "shardkv/bucket.go",
+		old:   "for _, kind := range []byte{'d', 's', 't'} {",
+		new:   "for _, kind := range []byte{'d', 't'} {",
+	},
+	{
+		fault: "a session keeps its answers for ever",
+		file:  "shardkv/session.go",
+		old:   "s.results = slices.Delete(s.results, 0, i)",
+		new:   "_ = i",
+	},
+}
