@@ -242,10 +242,11 @@ func (p *plan) zonesOf(nodes []uint64) int {
 	return len(zones)
 }
 
-// newGroup is where one more group should be; nil while not enough nodes are there for it.
+// newGroup is where one more group should be; nil while not enough nodes are there for it, or one that has just joined is
+// not heard yet: it should be among them.
 func (p *plan) newGroup() (nodes []uint64) {
 	takers, want := p.takers(), min(int(p.config.Replicas), p.members())
-	if len(takers) < want || !p.free() {
+	if len(takers) < want || !p.free() || p.awaits() {
 		return nil
 	}
 	for len(nodes) < want {
@@ -255,6 +256,14 @@ func (p *plan) newGroup() (nodes []uint64) {
 	return first(nodes, slices.MinFunc(nodes, func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(leads[a], leads[b]), cmp.Compare(a, b))
 	}))
+}
+
+// awaits tells whether a node that has nothing yet may be about to speak.
+func (p *plan) awaits() bool {
+	load := p.load()
+	return slices.ContainsFunc(p.config.Nodes, func(n *messages.Node) bool {
+		return takes(n) && load[n.Id] == 0 && !p.seen.Alive(n.Id)
+	})
 }
 
 // atRest tells that nothing is under way of a group, and that all its nodes live: only such a one is changed for beauty.

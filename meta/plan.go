@@ -169,7 +169,18 @@ func (p *plan) groupsWanted() int {
 	if p.config.GroupsWanted != 0 {
 		return int(p.config.GroupsWanted)
 	}
-	return max(1, min(p.members(), len(p.config.Owners)))
+	return max(1, min(p.nodes(), len(p.config.Owners)))
+}
+
+// nodes counts those that are not removed. One that is drained may be taken back: until it goes for good, it is no reason to
+// move buckets.
+func (p *plan) nodes() (count int) {
+	for _, n := range p.config.Nodes {
+		if !n.Removed {
+			count++
+		}
+	}
+	return count
 }
 
 // members counts the nodes that are meant to stay: lost ones may come back.
@@ -195,7 +206,7 @@ func (p *plan) takers() (all []uint64) {
 // groups makes a group that is missing, or ends one that is too much and has no bucket any more.
 func (p *plan) groups() []*messages.MetaCommand {
 	have, wanted := active(p.config), p.groupsWanted()
-	why := fmt.Sprintf("%d groups for %d nodes", wanted, p.members())
+	why := fmt.Sprintf("%d groups for %d nodes", wanted, p.nodes())
 	switch {
 	case len(have) == 0:
 	case len(have) < wanted:
