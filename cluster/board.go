@@ -30,6 +30,7 @@ type board struct {
 	replicas map[messages.GroupID]*messages.ReplicaStatus
 	views    map[messages.GroupID]*shardkv.View
 	others   map[messages.NodeID]pulse
+	met      map[messages.NodeID]time.Duration // when the config was first seen to name it
 }
 
 type pulse struct {
@@ -46,6 +47,7 @@ func newBoard(now func() time.Duration) *board {
 		replicas: map[messages.GroupID]*messages.ReplicaStatus{},
 		views:    map[messages.GroupID]*shardkv.View{},
 		others:   map[messages.NodeID]pulse{},
+		met:      map[messages.NodeID]time.Duration{},
 	}
 	b.addresses.Store(&map[messages.NodeID]string{})
 	return b
@@ -65,6 +67,11 @@ func (b *board) setConfig(config *messages.Config) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.config = config
+	for _, node := range config.Nodes {
+		if _, met := b.met[messages.NodeID(node.Id)]; !met {
+			b.met[messages.NodeID(node.Id)] = b.now()
+		}
+	}
 }
 
 func (b *board) setIdentity(id persistence.Identity) {
@@ -134,6 +141,7 @@ type snapshot struct {
 	replicas map[messages.GroupID]*messages.ReplicaStatus // of this node
 	views    map[messages.GroupID]*shardkv.View           // of this node
 	others   map[messages.NodeID]*messages.NodeStatus     // nodes heard of lately
+	strange  map[messages.NodeID]bool                     // nodes that have not had the time to be heard
 }
 
 func (b *board) snapshot() snapshot {
@@ -142,7 +150,11 @@ func (b *board) snapshot() snapshot {
 	s := snapshot{
 		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble, plan: b.plan,
 		replicas: maps.Clone(b.replicas), views: maps.Clone(b.views),
-		others: map[messages.NodeID]*messages.NodeStatus{},
+		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{},
+	}
+	for node, met := range b.met {
+		_, heard := b.others[node]
+		s.strange[node] = !heard && b.now()-met < silence
 	}
 	for node, p := range b.others {
 		if b.now()-p.heard < silence {

@@ -31,7 +31,7 @@ type nodeStatus struct {
 	ID    uint64 `json:"id"`
 	Name  string `json:"name"`
 	Addr  string `json:"addr"`
-	State string `json:"state"` // up, down, draining, lost, removed
+	State string `json:"state"` // up, down, unknown, draining, lost, removed
 	RESP  string `json:"resp,omitempty"`
 	HTTP  string `json:"http,omitempty"`
 
@@ -119,6 +119,8 @@ func (s snapshot) state(node *messages.Node) string {
 		return "lost"
 	case alive:
 		return "up"
+	case s.strange[messages.NodeID(node.Id)]:
+		return "unknown"
 	}
 	return "down"
 }
@@ -168,7 +170,7 @@ func (s snapshot) newestPlan() *messages.PlacementStatus {
 	return plan
 }
 
-// group describes a group by this node's replica, or else by the newest that another node told of.
+// group describes a group by this node's replica, or else by one that another node told of; who is in it its leader knows.
 func (s snapshot) group(g *messages.Group) groupStatus {
 	leader, term := s.leader(messages.GroupID(g.Id))
 	doc := groupStatus{ID: g.Id, Leader: leader, Term: term, Replicas: g.Nodes}
@@ -191,11 +193,15 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 			doc.Bytes = &size.Bytes
 		}
 	}
-	if best != nil {
-		doc.Commit, doc.Applied, doc.LogFirst, doc.LogLast = best.Commit, best.Applied, best.First, best.Last
-		if len(best.Conf.GetVoters()) > 0 {
-			doc.Replicas = slices.Concat(best.Conf.Voters, best.Conf.Learners)
-		}
+	if best == nil {
+		return doc
+	}
+	doc.Commit, doc.Applied, doc.LogFirst, doc.LogLast = best.Commit, best.Applied, best.First, best.Last
+	if led := s.led(messages.GroupID(g.Id)); led != nil {
+		best = led
+	}
+	if len(best.Conf.GetVoters()) > 0 && len(g.Nodes) > 0 {
+		doc.Replicas = slices.Concat(best.Conf.Voters, best.Conf.Learners)
 	}
 	return doc
 }
