@@ -12,7 +12,7 @@ import (
 
 // HandOverLimits bound what the copying of buckets may cost. A zero field means its default.
 type HandOverLimits struct {
-	BytesPerSecond int // that this node copies for all its groups together. Default 8 MiB
+	BytesPerSecond int // that this node copies for all its groups together, at most. Default 8 MiB
 	ChunkBytes     int // of one chunk, about: one log entry. Default 128 KiB, at most 1 MiB
 	TailBytes      int // that may change while a bucket is copied; then the copying begins again. Default 1 GiB
 }
@@ -42,7 +42,7 @@ func (l *HandOverLimits) pace() shardkv.Pace {
 }
 
 // flow is a node's limit of bytes per second as a virtual clock: it stands at the time at which all that was spent would
-// be paid for. The Movers of a node share it.
+// be paid for. The Movers of a node share it. Who takes long is asked to rest, so the rate falls where others wait, too.
 type flow struct {
 	rate int64 // bytes per second
 	paid atomic.Int64
@@ -53,8 +53,13 @@ func (f *flow) wait(now time.Duration) time.Duration {
 	return max(0, time.Duration(f.paid.Load())-now)
 }
 
-func (f *flow) spend(now time.Duration, bytes int) {
-	cost := int64(bytes) * int64(time.Second) / f.rate
+// slowest is by how much the rate may fall: a bucket arrives on a machine that is always busy, too.
+const slowest = 16
+
+// spend pays for bytes that were copied: what the rate asks for, or the rest if that is longer.
+func (f *flow) spend(now time.Duration, bytes int, rest time.Duration) {
+	least := int64(bytes) * int64(time.Second) / f.rate
+	cost := min(max(least, int64(rest)), slowest*least)
 	for {
 		paid := f.paid.Load()
 		if f.paid.CompareAndSwap(paid, max(paid, int64(now))+cost) {

@@ -14,16 +14,19 @@ func TestFlow(t *testing.T) {
 		at          time.Duration
 		wait        time.Duration
 		spend       int
+		rest        time.Duration
 		afterwards  time.Duration
 		description string
 	}{
-		{0, 0, 100, 100 * time.Millisecond, "the first may go at once"},
-		{40 * time.Millisecond, 60 * time.Millisecond, 0, 60 * time.Millisecond, "the second waits"},
-		{40 * time.Millisecond, 60 * time.Millisecond, 50, 110 * time.Millisecond, "what was on its way already is paid for later"},
-		{10 * time.Second, 0, 100, 100 * time.Millisecond, "nothing is saved up"},
+		{0, 0, 100, 0, 100 * time.Millisecond, "the first may go at once"},
+		{40 * time.Millisecond, 60 * time.Millisecond, 0, 0, 60 * time.Millisecond, "the second waits"},
+		{40 * time.Millisecond, 60 * time.Millisecond, 50, 0, 110 * time.Millisecond, "what was on its way already is paid for later"},
+		{10 * time.Second, 0, 100, 40 * time.Millisecond, 100 * time.Millisecond, "nothing is saved up, and a rest is part of the wait"},
+		{20 * time.Second, 0, 100, time.Second, time.Second, "who took long rests longer"},
+		{30 * time.Second, 0, 100, time.Minute, 1600 * time.Millisecond, "but not for ever"},
 	} {
 		require.Equal(t, c.wait, f.wait(c.at), c.description)
-		f.spend(c.at, c.spend)
+		f.spend(c.at, c.spend, c.rest)
 		require.Equal(t, c.afterwards, f.wait(c.at), c.description)
 	}
 }

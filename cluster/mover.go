@@ -48,6 +48,8 @@ type (
 type errand struct {
 	ask    shardkv.Ask
 	seq    uint64
+	began  time.Duration
+	bytes  int           // that came and are not paid for
 	until  time.Duration // when it is taken for lost
 	silent bool          // nobody has answered
 }
@@ -114,15 +116,20 @@ func (m *Mover) walk() {
 	m.forget(steps)
 	now, next := m.n.system.Clock.Now(), strollEvery
 	for _, ask := range steps.Asks {
-		if e := m.errands[ask.Bucket]; same(e.ask, ask) {
+		e := m.errands[ask.Bucket]
+		if same(e.ask, ask) {
 			if now < e.until {
 				continue
 			}
 			if e.silent {
 				m.leaders[ask.Group] = m.guess(ask.Group) // who was asked may be gone for good
 			}
+		} else if e.bytes > 0 {
+			m.n.flow.spend(now, e.bytes, time.Duration(e.ask.Rest)*(now-e.began))
+			e.bytes = 0
+			m.errands[ask.Bucket] = e
 		}
-		if wait := m.n.flow.wait(now); copies(ask) && wait > 0 {
+		if wait := m.n.flow.wait(now); ask.Rest > 0 && wait > 0 {
 			next = min(next, wait)
 			continue
 		}
@@ -146,13 +153,11 @@ func same(a, b shardkv.Ask) bool {
 	return a.Group == b.Group && proto.Equal(a.Command, b.Command) && proto.Equal(a.Pull, b.Pull)
 }
 
-// copies tells whether a step waits for its turn: what has changed since, and what nobody serves meanwhile, does not.
-func copies(a shardkv.Ask) bool { return a.Pull != nil && !a.Pull.Copied }
-
 // run sends the step of a bucket to the leader that it is for.
 func (m *Mover) run(ask shardkv.Ask) {
 	m.seq++
-	m.errands[ask.Bucket] = errand{ask: ask, seq: m.seq, until: m.n.system.Clock.Now() + errandTime, silent: true}
+	now := m.n.system.Clock.Now()
+	m.errands[ask.Bucket] = errand{ask: ask, seq: m.seq, began: now, until: now + errandTime, silent: true}
 	a := &messages.Asker{Address: m.n.address(), Id: m.self.Id}
 	var err error
 	if ask.Command != nil {
@@ -234,12 +239,11 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 		return
 	}
 	delete(m.words, bucket)
-	now := m.n.system.Clock.Now()
 	m.n.metrics.Copied(proto.Size(c))
-	if copies(e.ask) {
-		m.n.flow.spend(now, proto.Size(c))
+	if e.ask.Rest > 0 {
+		e.bytes = proto.Size(c)
 	}
-	e.until = now + errandTime
+	e.until = m.n.system.Clock.Now() + errandTime
 	m.errands[bucket] = e
 	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: command}})
 	if err == nil {

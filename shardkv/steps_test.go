@@ -27,3 +27,29 @@ func TestPullsAreBoundedPerGiver(t *testing.T) {
 	}
 	require.Equal(t, map[uint64]int{2: 4, 3: 4}, from)
 }
+
+// Copying rests longest; changes rest less, and not at all when they bring the copy no nearer; the freeze waits for nothing.
+func TestRests(t *testing.T) {
+	config := &messages.Config{Version: 2, Owners: []uint64{1}, Previous: []uint64{2}, Moved: []uint64{2}, Arriving: []uint32{0}}
+	for _, c := range []struct {
+		transit shardkv.Transit
+		rest    int
+		freeze  bool
+	}{
+		{shardkv.Transit{}, 3, false},
+		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 3, false},
+		{shardkv.Transit{Copied: true, Behind: 1 << 30}, 1, false},
+		{shardkv.Transit{Copied: true, Behind: 1 << 30, Stalls: 1}, 0, false},
+		{shardkv.Transit{Copied: true, Behind: 1 << 10}, 0, true},
+	} {
+		c.transit.State, c.transit.ConfigVersion, c.transit.Other = shardkv.Installing, 2, 2
+		view := &shardkv.View{
+			Buckets:  []shardkv.BucketView{{State: shardkv.Installing, ConfigVersion: 2, Other: 2}},
+			Transits: []shardkv.Transit{c.transit},
+		}
+		asks := shardkv.Follow(1, config, view, nil, shardkv.Pace{}).Asks
+		require.Len(t, asks, 1)
+		require.Equal(t, c.rest, asks[0].Rest)
+		require.Equal(t, c.freeze, asks[0].Command != nil)
+	}
+}
