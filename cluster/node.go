@@ -166,7 +166,7 @@ func (n *node) spawn() error {
 	}
 	return errors.Join(
 		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
-		start("persistence/state", func() actor.Actor { return persistence.NewStateWriter(n.stateEngine, n.fail) },
+		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
 			actors.Durable(), actors.Batching(0, nil)),
 		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
@@ -177,6 +177,12 @@ func (n *node) spawn() error {
 func (n *node) newWriter() *persistence.Writer {
 	return persistence.NewWriter(n.log, persistence.WriterOptions{
 		Fatal: n.fail, Now: n.system.Clock.Now, Observe: n.metrics.Sync,
+	})
+}
+
+func (n *node) newStateWriter() *persistence.StateWriter {
+	return persistence.NewStateWriter(n.stateEngine, persistence.StateWriterOptions{
+		Fatal: n.fail, SyncBytes: n.c.Limits.SyncBytes(n.system.Rand("persistence/state")),
 	})
 }
 

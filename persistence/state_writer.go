@@ -13,13 +13,21 @@ import (
 //	receives  from      does
 //	*Store    Appliers  writes the batch, then answers Stored; if that was synced, tells all others who wrote: Synced
 //
-// Batches are written in the order they come, and synced only if one asks for it: the logs are durable, and repeat
-// what the engine forgets in a crash. It is spawned batching and durable. A write that fails stops the node.
+// Batches are written in the order they come. They are synced if one asks for it, or when so much has been written that
+// the engine would soon turn it into a table anyway: the logs are durable, and repeat what the engine forgets in a crash.
+// It is spawned batching and durable. A write that fails stops the node.
 type StateWriter struct {
 	engine   Engine
-	fatal    func(error)
+	o        StateWriterOptions
 	unsynced []*actor.PID // who wrote since the last sync
+	bytes    int          // that they wrote
 	failed   bool
+}
+
+// StateWriterOptions connect a StateWriter with its node.
+type StateWriterOptions struct {
+	Fatal     func(error)
+	SyncBytes int // written since the last sync that call for one; 0: only who asks does
 }
 
 // Store asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
@@ -30,14 +38,17 @@ type Store struct {
 }
 
 // Stored answers one Store and gives its batch back.
-type Stored struct{ *Store }
+type Stored struct {
+	*Store
+	Durable bool // it is synced, because the Store or the StateWriter wanted it
+}
 
 // Synced tells who wrote that everything is durable for which it has Stored: a sync serves all groups.
 type Synced struct{}
 
 // NewStateWriter makes a StateWriter; the node spawns it once.
-func NewStateWriter(engine Engine, fatal func(error)) *StateWriter {
-	return &StateWriter{engine: engine, fatal: fatal}
+func NewStateWriter(engine Engine, o StateWriterOptions) *StateWriter {
+	return &StateWriter{engine: engine, o: o}
 }
 
 func (w *StateWriter) Receive(ctx actor.Context) {
@@ -53,27 +64,29 @@ func (w *StateWriter) Receive(ctx actor.Context) {
 		if !ok || w.failed {
 			continue
 		}
-		if err := w.engine.Write(s.Batch, s.Sync); err != nil {
+		w.bytes += s.Batch.Bytes()
+		sync := s.Sync || w.o.SyncBytes > 0 && w.bytes >= w.o.SyncBytes
+		if err := w.engine.Write(s.Batch, sync); err != nil {
 			w.failed = true
-			w.fatal(fmt.Errorf("write state: %w", err))
+			w.o.Fatal(fmt.Errorf("write state: %w", err))
 			return
 		}
-		ctx.Send(s.ReplyTo, Stored{s})
-		w.wrote(ctx, s)
+		ctx.Send(s.ReplyTo, Stored{s, sync})
+		w.wrote(ctx, s.ReplyTo, sync)
 	}
 }
 
-func (w *StateWriter) wrote(ctx actor.Context, s *Store) {
-	if !slices.ContainsFunc(w.unsynced, s.ReplyTo.Equal) {
-		w.unsynced = append(w.unsynced, s.ReplyTo)
+func (w *StateWriter) wrote(ctx actor.Context, who *actor.PID, sync bool) {
+	if !slices.ContainsFunc(w.unsynced, who.Equal) {
+		w.unsynced = append(w.unsynced, who)
 	}
-	if !s.Sync {
+	if !sync {
 		return
 	}
 	for _, to := range w.unsynced {
-		if !to.Equal(s.ReplyTo) {
+		if !to.Equal(who) {
 			ctx.Send(to, Synced{})
 		}
 	}
-	w.unsynced = w.unsynced[:0]
+	w.unsynced, w.bytes = w.unsynced[:0], 0
 }

@@ -25,7 +25,7 @@ import (
 //	flush               Peer         makes everything applied durable and says up to where
 //	Digest              anybody      says what the data is at, and a sum of it
 //	persistence.Stored  StateWriter  the turn that was handed over is in the engine
-//	persistence.Synced  StateWriter  every turn that is in the engine is durable, since another group asked for it
+//	persistence.Synced  StateWriter  every turn that is in the engine is durable, though this group did not ask for it
 //
 // A turn lasts until it is large, so a record that changes often is written once; while the StateWriter writes one
 // turn the next one collects. Neither this delay nor that a turn is not synced costs anything but some replay: the
@@ -255,7 +255,7 @@ func (a *Applier) endTurn() bool {
 
 // onStored goes on where messages had to wait.
 func (a *Applier) onStored(done persistence.Stored) {
-	if a.stored = a.writes; done.Sync {
+	if a.stored = a.writes; done.Durable {
 		a.o.System.Root.Send(a.peer, flushed{a.stored})
 	}
 	a.batch, a.spare, a.writing = done.Batch, a.writing, nil

@@ -74,7 +74,7 @@ func ExampleMachine() {
 	}, actors.Durable(), actors.Batching(0, nil))
 	must(err)
 	stateWriter, err := system.Spawn("persistence/state", func() actor.Actor {
-		return persistence.NewStateWriter(state, must)
+		return persistence.NewStateWriter(state, persistence.StateWriterOptions{Fatal: must})
 	}, actors.Durable(), actors.Batching(0, nil))
 	must(err)
 	ticker, err := system.Spawn("ticker", func() actor.Actor { return raftactor.NewTicker(system) })

@@ -3,6 +3,7 @@ package raftactor
 import (
 	"fmt"
 	"hash/fnv"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -55,7 +56,7 @@ type Limits struct {
 	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
 	ChunkBytes       int // keys and values of one chunk of a snapshot; a single larger pair still travels. Default 256 KiB
 	SnapshotRate     int // bytes a second to one follower. Default 64 MiB
-	RetainBytes      int // applied log kept for followers that lag; twice as much triggers a compaction. Default 8 MiB
+	RetainBytes      int // applied log kept for followers that lag; four times as much calls for a compaction. Default 8 MiB
 	Mailbox          int // messages queued at the Peer; above, requests are OVERLOADED. Default 16384
 
 	// LeaseReads lets a leader answer reads without asking a quorum while it holds a lease. They are linearizable only
@@ -88,6 +89,14 @@ func (l Limits) WithDefaults() Limits {
 	}
 	l.ClockRatio = max(l.ClockRatio, minClockRatio)
 	return l
+}
+
+// SyncBytes draws how much may be written to the state of a node until its StateWriter syncs it: two to three times
+// RetainBytes. What a log grows by is about what its state does, so most logs are cut then. Each node draws its own
+// number: its replicas write what those of others do, and a group is slow when all write tables at the same moment.
+func (l Limits) SyncBytes(rng *rand.Rand) int {
+	retain := l.withDefaults().RetainBytes
+	return 2*retain + rng.IntN(retain)
 }
 
 // minClockRatio is by how much clocks are always taken to differ.

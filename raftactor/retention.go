@@ -64,17 +64,18 @@ func (p *Peer) onSnapshotSent(m snapshotSent) {
 	p.core.SnapshotDone(m.to, m.index, m.ok)
 }
 
-// compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so.
+// compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so. It says so
+// whenever the StateWriter has synced; only a log that outgrows the state must ask for it.
 func (p *Peer) compact() {
-	if p.flushing || p.core.LogBytes() < 2*p.o.Limits.RetainBytes {
+	if p.flushing || p.core.LogBytes() < 4*p.o.Limits.RetainBytes {
 		return
 	}
 	p.flushing = true
 	p.o.System.Root.Send(p.apply, flush{})
 }
 
-// onFlushed compacts what is durable. It also comes when another group has asked: a log that is half way takes part, so
-// that groups that grow alike share their flushes.
+// onFlushed compacts what is durable, if it is worth a write. It comes to all groups of a node together, so they share
+// their syncs.
 func (p *Peer) onFlushed(m flushed) {
 	p.flushing = false
 	if 2*p.core.LogBytes() < 3*p.o.Limits.RetainBytes {

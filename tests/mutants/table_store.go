@@ -11,8 +11,8 @@ var inStore = []mutant{
 	{
 		fault: "the log is cut before the data is synced",
 		file:  "persistence/state_writer.go",
-		old:   "w.engine.Write(s.Batch, s.Sync)",
-		new:   "w.engine.Write(s.Batch, false)",
+		old:   "w.engine.Write(s.Batch, sync)",
+		new:   "w.engine.Write(s.Batch, sync && false)",
 	},
 	{
 		fault: "the applied index is on disk before the data",
