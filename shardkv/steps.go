@@ -44,11 +44,11 @@ const (
 	freezeMax    = 10 // doublings
 )
 
-// What is copied takes a quarter of the time, so clients hardly notice it, and the less the busier a machine is. What has
-// changed since takes half, as long as that brings it nearer.
+// Copying takes a seventh of the time, so clients hardly notice it, and is the slower the busier the machines are. The tail
+// takes a third, as long as that brings it nearer.
 const (
-	copyRest = 3
-	tailRest = 1
+	copyRest = 6
+	tailRest = 2
 )
 
 // follower derives steps. It is pure: whoever leads next derives the same.
