@@ -47,7 +47,7 @@ var kinds = []kind{
 	{"blink", time.Second, (*Swarm).blink},
 	{"brown-out", 5 * time.Second, (*Swarm).brownOut},
 	{"lonely leader", 2 * time.Second, (*Swarm).isolate},
-	{"called-back bucket", 2 * time.Second, (*Swarm).callBack},
+	{"called-back bucket", 2 * time.Second, func(w *Swarm) { w.callBack(300 * time.Millisecond) }},
 	{"echo", 4 * time.Second, (*Swarm).echo},
 	{"full disk", 8 * time.Second, (*Swarm).fullDisk},
 	{"flipped bit", 8 * time.Second, (*Swarm).flipBit},
@@ -58,6 +58,8 @@ var kinds = []kind{
 	{"joined node", 8 * time.Second, (*Swarm).join},
 	{"drained node", 8 * time.Second, (*Swarm).drain},
 	{"lost block", 4 * time.Second, (*Swarm).loseBlock},
+	{"office outlived", 2 * time.Second, (*Swarm).outlive},
+	{"disturbed hand-over", 2 * time.Second, (*Swarm).disturb},
 }
 
 // Kinds are the names of all kinds of faults.

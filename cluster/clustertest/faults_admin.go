@@ -2,11 +2,13 @@ package clustertest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor"
 	"github.com/eraft-io/eraft/router"
@@ -31,18 +33,44 @@ func (w *Swarm) move() {
 	w.give(first, last, uint64(1+w.rng.IntN(w.s.groups())), func(*messages.Reply) {})
 }
 
-// callBack moves a bucket, and a moment later, wherever it is then, back to the group that had it.
-func (w *Swarm) callBack() {
+// callBack moves a bucket, and within a time, wherever it is then, back to the group that had it.
+func (w *Swarm) callBack(within time.Duration) {
 	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
 	w.give(b, b, uint64(1+w.rng.IntN(w.s.groups())), func(r *messages.Reply) {
 		c := r.GetMeta().GetConfig()
 		if r.Code != messages.Code_OK || !c.OnItsWay(b) || c.Previous[b] == 0 {
 			return
 		}
-		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(300*time.Millisecond))), func() {
+		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(within))), func() {
 			w.give(b, b, c.Previous[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
 		})
 	})
+}
+
+// disturb moves buckets while what the groups say to each other about them comes late, or while clients hardly hear what has
+// been done for them and ask again, where the bucket is then.
+func (w *Swarm) disturb() {
+	nodes := w.s.seeds()
+	lost := actortest.Faults{Drop: 0.3 + 0.5*w.rng.Float64()}
+	late := actortest.Faults{Late: 0.3 + 0.5*w.rng.Float64(), Echo: 2 * time.Second}
+	if w.rng.IntN(2) == 0 {
+		w.move()
+		w.s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+			if _, answers := e.Message.(*messages.Replies); answers && !slices.Contains(nodes, e.To) {
+				return lost
+			}
+			return actortest.Faults{}
+		})
+	} else {
+		w.callBack(1500 * time.Millisecond)
+		w.s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+			if _, order := e.Message.(*messages.Requests); order && slices.Contains(nodes, e.From) {
+				return late
+			}
+			return actortest.Faults{}
+		})
+	}
+	w.passing(3*time.Second, func() { w.s.Network().Each(nil) })
 }
 
 func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply)) {
@@ -57,8 +85,13 @@ func (w *Swarm) transfer() {
 	group := messages.GroupID(w.rng.IntN(w.s.groups() + 1))
 	to := messages.NodeID(w.rng.IntN(len(w.s.Members) + 1))
 	if m := w.s.Oracle.newest[group]; m != nil && m.Node != nil {
-		m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.PeerPath(group)), raftactor.Transfer{To: to})
+		w.tell(m, group, raftactor.Transfer{To: to})
 	}
+}
+
+// tell says something to a replica, as its node does.
+func (w *Swarm) tell(m *Member, group messages.GroupID, message any) {
+	m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.PeerPath(group)), message)
 }
 
 // regroup changes which nodes have a replica of a group: at least one of those that have one, and others. Placement brings

@@ -143,6 +143,15 @@ func (s *Simulation) life() uint64 {
 // Host is the node in the World, for pauses, skews and cuts.
 func (m *Member) Host() *actortest.Node { return m.at }
 
+// id is who the node is in the cluster, 0 if nobody yet.
+func (m *Member) id() messages.NodeID {
+	id, _, err := persistence.LoadIdentity(m.disks[0].Synced())
+	if err != nil {
+		return 0
+	}
+	return id.Node
+}
+
 // Start begins a life of the node on its disks.
 func (m *Member) Start() {
 	if m.Node != nil {
