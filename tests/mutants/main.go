@@ -13,7 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type mutant struct {
 type verdict struct {
 	rule string // that it broke, "": it survived
 	seed string // that showed it
+	held int    // seeds that did not
 	took time.Duration
 	err  error // it could not be judged
 }
@@ -39,8 +41,8 @@ type verdict struct {
 var (
 	root     = flag.String("root", ".", "directory of the go.mod")
 	seeds    = flag.Int("seeds", 2000, "how many seeds a mutant may survive")
-	wall     = flag.Duration("for", 10*time.Minute, "how long it may survive, in real time")
-	parallel = flag.Int("parallel", 2, "mutants at once")
+	wall     = flag.Duration("for", time.Hour, "how long it may survive, in real time: 20 seeds, 180 more, and the rest")
+	parallel = flag.Int("parallel", runtime.NumCPU(), "mutants at once")
 	only     = flag.String("run", "", "regular expression: only faults that match")
 	unseen   = flag.Bool("unseen", false, "look also for those that nobody is known to see")
 )
@@ -62,43 +64,65 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	var survivors []string
-	var mu sync.Mutex
-	var workers sync.WaitGroup
-	places := make(chan struct{}, *parallel)
-	lines := make([]string, len(mutants))
-	began := time.Now()
+	var hunts []*hunt
 	for i, m := range mutants {
-		if !chosen.MatchString(m.fault) || m.unseen != "" && !*unseen {
-			continue
+		if chosen.MatchString(m.fault) && (m.unseen == "" || *unseen) {
+			hunts = append(hunts, &hunt{mutant: m, dir: filepath.Join(dir, fmt.Sprint(i))})
 		}
-		places <- struct{}{}
-		workers.Go(func() {
-			v := judge(m, filepath.Join(dir, fmt.Sprint(i)))
-			<-places
-			mu.Lock()
-			defer mu.Unlock()
-			lines[i] = v.line(m)
-			fmt.Fprintln(os.Stderr, lines[i])
-			if v.rule == "" {
-				survivors = append(survivors, m.fault)
-			}
-		})
 	}
-	workers.Wait()
-	report(lines, survivors, time.Since(began))
+	began := time.Now()
+	for _, last := range []int{min(20, *seeds), min(200, *seeds), *seeds} { // most are seen soon: those that are not hold nobody up
+		all(hunts, func(h *hunt) { h.to(last) })
+	}
+	report(hunts, time.Since(began))
 	err = os.RemoveAll(dir)
-	if len(survivors) > 0 {
-		err = errors.Join(err, fmt.Errorf("%d not caught: %s", len(survivors), strings.Join(survivors, "; ")))
+	if names := survivors(hunts); len(names) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d not caught: %s", len(names), strings.Join(names, "; ")))
 	}
 	return err
 }
 
+// hunt is the search for one mutant, seed after seed from the first.
+type hunt struct {
+	mutant
+	verdict
+	dir    string // of its binary
+	judged bool
+}
+
+// all goes on with several hunts at once.
+func all(hunts []*hunt, on func(*hunt)) {
+	var workers sync.WaitGroup
+	places := make(chan struct{}, *parallel)
+	for _, h := range hunts {
+		if h.judged || h.held >= *seeds {
+			continue
+		}
+		places <- struct{}{}
+		workers.Go(func() {
+			on(h)
+			<-places
+		})
+	}
+	workers.Wait()
+}
+
+func survivors(hunts []*hunt) (names []string) {
+	for _, h := range hunts {
+		if h.rule == "" {
+			names = append(names, h.fault)
+		}
+	}
+	return names
+}
+
 // report prints the table for docs/SIMULATION.md, in the order of the mutants.
-func report(lines, survivors []string, took time.Duration) {
-	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
-	fmt.Printf("%d of %d caught in %v\n\n| fault | file | caught by | seeds |\n|---|---|---|---|\n%s\n",
-		len(lines)-len(survivors), len(lines), took.Round(time.Second), strings.Join(lines, "\n"))
+func report(hunts []*hunt, took time.Duration) {
+	fmt.Printf("%d of %d caught in %v\n\n| fault | file | caught by | seeds |\n|---|---|---|---|\n",
+		len(hunts)-len(survivors(hunts)), len(hunts), took.Round(time.Second))
+	for _, h := range hunts {
+		fmt.Println(h.line(h.mutant))
+	}
 	for _, m := range mutants {
 		if m.unseen != "" {
 			fmt.Printf("\nnot looked for: %s (%s): %s\n", m.fault, m.file, m.unseen)
@@ -111,28 +135,41 @@ func (v verdict) line(m mutant) string {
 	case v.err != nil:
 		return fmt.Sprintf("| %s | %s | not judged: %v | - |", m.fault, m.file, v.err)
 	case v.rule == "":
-		return fmt.Sprintf("| %s | %s | **survives** %v | %s |", m.fault, m.file, v.took.Round(time.Second), v.seed)
+		return fmt.Sprintf("| %s | %s | **survives** %v | %d seeds |", m.fault, m.file, v.took.Round(time.Second), v.held)
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s |", m.fault, m.file, v.rule, v.seed)
 }
 
-// judge builds a mutant and lets the simulator look for it.
-func judge(m mutant, dir string) verdict {
+// to lets the simulator look for a mutant up to a seed. The first time it is built.
+func (h *hunt) to(last int) {
 	began := time.Now()
-	binary, err := build(m, dir)
-	if err != nil {
-		return verdict{err: err}
+	if h.held == 0 {
+		if h.err = build(h.mutant, h.dir); h.err != nil {
+			h.judged = true
+		}
 	}
+	if !h.judged {
+		h.look(last)
+	}
+	if h.took += time.Since(began); h.judged || h.held >= *seeds {
+		fmt.Fprintln(os.Stderr, h.line(h.mutant))
+	}
+	if h.judged {
+		h.err = errors.Join(h.err, os.RemoveAll(h.dir))
+	}
+}
+
+func (h *hunt) look(last int) {
 	// A mutant may also never end. One that is found late is still given the time to say so.
 	ctx, cancel := context.WithTimeout(context.Background(), *wall+time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, binary, "sim", "--shrink=false", "--parallel", "1", "--seeds", fmt.Sprintf("1..%d", *seeds), "--for", wall.String()).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(h.dir, "eraft"), "sim", "--shrink=false", "--parallel", "1",
+		"--seeds", fmt.Sprintf("%d..%d", h.held+1, last), "--for", wall.String()).CombinedOutput()
 	v := read(string(out))
-	v.took = time.Since(began)
-	if err != nil && v.rule == "" {
-		v.err = fmt.Errorf("%w: %s", err, strings.ReplaceAll(string(out[max(0, len(out)-300):]), "\n", " "))
+	h.rule, h.seed, h.held = v.rule, v.seed, h.held+v.held
+	if h.judged = v.rule != "" || err != nil || h.held < last; v.rule == "" && err != nil {
+		h.err = fmt.Errorf("%w: %s", err, strings.ReplaceAll(string(out[max(0, len(out)-300):]), "\n", " "))
 	}
-	return v
 }
 
 var (
@@ -148,36 +185,37 @@ func read(out string) verdict {
 		return verdict{rule: found[1], seed: seed[1]}
 	}
 	if n := lived.FindStringSubmatch(out); n != nil {
-		return verdict{seed: n[1] + " seeds"}
+		held, _ := strconv.Atoi(n[1]) // they are digits
+		return verdict{held: held}
 	}
 	return verdict{}
 }
 
 // build makes an eraft with the bug in it, and leaves the source tree as it is.
-func build(m mutant, dir string) (binary string, err error) {
+func build(m mutant, dir string) error {
 	planted, err := m.plant(*root)
 	if err != nil {
-		return "", err
+		return err
 	}
 	path, err := filepath.Abs(filepath.Join(*root, m.file))
 	if err != nil {
-		return "", err
+		return err
 	}
 	replaced, list, binary := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "eraft")
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: replaced}})
 	if err != nil {
-		return "", err
+		return err
 	}
 	err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(replaced, planted, 0o644), os.WriteFile(list, overlay, 0o644))
 	if err != nil {
-		return "", err
+		return err
 	}
 	c := exec.Command("go", "build", "-overlay", list, "-ldflags", "-s -w", "-o", binary, "./cmd/eraft")
 	c.Dir = *root
 	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, strings.ReplaceAll(string(out), "\n", " "))
+		return fmt.Errorf("build: %w: %s", err, strings.ReplaceAll(string(out), "\n", " "))
 	}
-	return binary, nil
+	return nil
 }
 
 // plant gives the file with the bug in it. The table must say where, without doubt: code that changed makes it fail.

@@ -24,5 +24,5 @@ func TestReadsWhatTheSimulatorSays(t *testing.T) {
 	require.Equal(t, "Election Safety", caught.rule)
 	require.Equal(t, "17", caught.seed)
 	require.Equal(t, "Time passes", read("seed 2 broke a rule\nat 1.5s: Time passes: 100 steps without it\n").rule)
-	require.Equal(t, verdict{seed: "2000 seeds"}, read("2000 seeds (1..2000), 11 hours simulated\nviolations: 0\n"))
+	require.Equal(t, verdict{held: 2000}, read("2000 seeds (1..2000), 11 hours simulated\nviolations: 0\n"))
 }
