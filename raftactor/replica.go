@@ -95,7 +95,7 @@ func (l Limits) WithDefaults() Limits {
 // RetainBytes. What a log grows by is about what its state does, so most logs are cut then. Each node draws its own
 // number: its replicas write what those of others do, and a group is slow when all write tables at the same moment.
 func (l Limits) SyncBytes(rng *rand.Rand) int {
-	retain := l.withDefaults().RetainBytes
+	retain := l.WithDefaults().RetainBytes
 	return 2*retain + rng.IntN(retain)
 }
 
