@@ -150,19 +150,30 @@ type stamp struct {
 }
 
 func (s *stamping) SendMsg(m any) error {
-	if b := m.(*remote.RemoteMessage).GetMessageBatch(); b != nil {
-		header, keep := s.header(), b.Envelopes[:0]
-		for _, e := range b.Envelopes {
-			if len(e.MessageData) > maxMessageBytes {
-				s.n.guard.Drop("too large to send")
-				continue
-			}
-			e.MessageHeader = header
-			keep = append(keep, e)
-		}
-		b.Envelopes = keep
+	b := m.(*remote.RemoteMessage).GetMessageBatch()
+	if b == nil {
+		return s.ClientStream.SendMsg(m)
 	}
-	return s.ClientStream.SendMsg(m)
+	header, keep, size := s.header(), b.Envelopes[:0], 0
+	send := func() error {
+		part := &remote.MessageBatch{TypeNames: b.TypeNames, Targets: b.Targets, Senders: b.Senders, Envelopes: keep}
+		keep, size = keep[len(keep):], 0
+		return s.ClientStream.SendMsg(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_MessageBatch{MessageBatch: part}})
+	}
+	for _, e := range b.Envelopes {
+		if len(e.MessageData) > maxMessageBytes {
+			s.n.guard.Drop("too large to send")
+			continue
+		}
+		if size > 0 && size+len(e.MessageData) > partBytes {
+			if err := send(); err != nil {
+				return err
+			}
+		}
+		e.MessageHeader = header
+		keep, size = append(keep, e), size+len(e.MessageData)
+	}
+	return send()
 }
 
 // header is shared by all envelopes until the identity changes.

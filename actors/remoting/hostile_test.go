@@ -176,6 +176,50 @@ func TestReconnect(t *testing.T) {
 	reach(counter(t, b))
 }
 
+// Messages that were sent at once and are together larger than a receiver takes arrive one by one, in order.
+func TestLargeMessagesTravelInParts(t *testing.T) {
+	a, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 1})
+	defer func() { require.NoError(t, network.Detach()) }()
+	b, peer := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 2, Epoch: 1})
+	defer func() { require.NoError(t, peer.Detach()) }()
+	got := make(chan uint64, 100)
+	_, err := b.Spawn("raft/1", func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if m, ok := ctx.Message().(*messages.RaftMessages); ok {
+				got <- m.Messages[0].Term
+			}
+		})
+	})
+	require.NoError(t, err)
+	send := func(term uint64, size int) {
+		entry := &messages.Entry{Commands: [][]byte{make([]byte, size)}}
+		a.Root.Send(actor.NewPID(b.Address(), "raft/1"), &messages.RaftMessages{Messages: []*messages.RaftMessage{
+			{Term: term, Entries: []*messages.Entry{entry}},
+		}})
+	}
+	next := func() uint64 {
+		select {
+		case term := <-got:
+			return term
+		case <-time.After(20 * time.Second):
+			require.Fail(t, "a message is lost")
+			return 0
+		}
+	}
+	send(0, 0)
+	require.Zero(t, next())
+	for term := uint64(1); term <= 20; term++ {
+		send(term, 3<<20)
+		send(99, 4<<20)
+		send(term, 10)
+	}
+	for term := uint64(1); term <= 20; term++ {
+		require.Equal(t, term, next())
+		require.Equal(t, term, next())
+	}
+	require.EqualValues(t, 20, network.Guard().Drops()["too large to send"])
+}
+
 func TestListenErrors(t *testing.T) {
 	_, network := system(t, "127.0.0.1:0", actors.Identity{})
 	defer func() { require.NoError(t, network.Detach()) }()

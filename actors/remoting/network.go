@@ -29,8 +29,9 @@ type Options struct {
 
 const (
 	maxMessageBytes = 4 << 20 // one message
-	batchMessages   = 16      // of Proto.Actor into one gRPC message: together below maxBatchBytes
-	maxBatchBytes   = 80 << 20
+	batchMessages   = 16      // of Proto.Actor into one gRPC message,
+	partBytes       = 1 << 20 // unless they are so large: the receiver has all of a gRPC message in memory, per connection
+	maxPartBytes    = maxMessageBytes + partBytes
 	dialFor         = 10 * time.Second
 	window          = 4 << 20 // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
 	endpointQueue   = 1024
@@ -71,7 +72,7 @@ func (n *Network) Attach(sys *actors.System) error {
 		remote.WithEndpointWriterQueueSize(endpointQueue),
 		remote.WithEndpointWriterBatchSize(batchMessages),
 		remote.WithServerOptions(
-			grpc.MaxRecvMsgSize(maxBatchBytes),
+			grpc.MaxRecvMsgSize(maxPartBytes),
 			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 			grpc.StreamInterceptor(n.receive), grpc.UnaryInterceptor(rejectUnary),
