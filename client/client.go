@@ -36,6 +36,9 @@ type Config struct {
 	Timeout time.Duration // of a call whose context has no deadline; default 5 s, at most 30 s
 	// InFlight bounds unanswered calls; above: ErrOverloaded. Default 4096.
 	InFlight int
+	// Window bounds the bytes of calls that are on their way. Others wait for it, at most a second: then ErrOverloaded.
+	// Calls of up to 4 KiB do not wait. Default 16 MiB.
+	Window int
 	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
 	// as linearizable, take a hop more, and spread the work over all nodes.
 	ReplicaReads bool
@@ -91,7 +94,7 @@ func Dial(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := router.Start(system, router.Options{Contacts: c.Seeds, InFlight: c.InFlight})
+	session, err := router.Start(system, router.Options{Contacts: c.Seeds, InFlight: c.InFlight, Window: c.Window})
 	if err != nil {
 		return nil, errors.Join(err, network.Detach())
 	}
@@ -140,7 +143,7 @@ func (c *Client) attach(system *actor.ActorSystem) error {
 			return
 		}
 		root := ctx.ActorSystem().Root
-		c.ask(op, c.timeout, func(r *messages.Reply) { root.Send(sender, r) })
+		c.Ask(op, c.timeout, func(r *messages.Reply) { root.Send(sender, r) })
 	})
 	pid, err := system.Root.SpawnNamed(props, c.session.Id)
 	if err != nil {
@@ -168,15 +171,13 @@ func (c *Client) Close() error {
 	return errors.Join(err, c.network.Detach())
 }
 
-func (c *Client) ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
-	c.system.Root.Send(c.session, &router.Ask{Op: op, Timeout: timeout, Done: done})
+// Ask sends an operation and calls done once with its answer, on a goroutine that must not be blocked. Until then op must
+// not be changed. It is what the blocking calls are made of.
+func (c *Client) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
+	c.ask(&router.Ask{Op: op, Timeout: timeout, Done: done})
 }
 
-// Ask sends an operation and calls done once with its answer, on a goroutine that must not be blocked. It is what
-// the blocking calls are made of.
-func (c *Client) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
-	c.ask(op, timeout, done)
-}
+func (c *Client) ask(a *router.Ask) { c.system.Root.Send(c.session, a) }
 
 // Do sends an operation and waits for its answer. The error is the reply's, or the context's: then the operation
 // may still be applied.
@@ -188,7 +189,7 @@ func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, err
 		}
 	}
 	answer := make(chan *messages.Reply, 1)
-	c.ask(op, timeout, func(r *messages.Reply) { answer <- r })
+	c.ask(&router.Ask{Op: op, Timeout: timeout, Gone: ctx.Done(), Done: func(r *messages.Reply) { answer <- r }})
 	select {
 	case r := <-answer:
 		return r, r.Err()

@@ -69,8 +69,7 @@ type (
 	// sent tells a Session where its requests went; node 0: nowhere, there is no route.
 	sent struct {
 		seqs []uint64
-		node uint64
-		to   uint64 // group
+		to   receiver
 	}
 	// healed tells what a Session learned about a group or bucket.
 	healed struct {
@@ -96,6 +95,8 @@ type Options struct {
 	Contacts []string
 	// InFlight bounds a Session's unanswered requests; above: OVERLOADED. Default 4096.
 	InFlight int
+	// Window bounds the bytes of a Session's large requests that are on their way. Default 16 MiB.
+	Window int
 }
 
 func (r *Router) Receive(ctx actor.Context) {
@@ -156,7 +157,7 @@ func (r *Router) onForward(f *forward) {
 		}
 		to := r.receiver(q)
 		if told[to] == nil {
-			told[to] = &sent{node: to.node, to: to.group}
+			told[to] = &sent{to: to}
 			order = append(order, to)
 		}
 		told[to].seqs = append(told[to].seqs, q.seq)

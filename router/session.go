@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ import (
 //	pulse                            itself   tries again what got no answer, gives up what is past its deadline
 //	again                            itself   tries again what was refused because its bucket changes hands
 //
-// It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once.
+// It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once. Of large ones only a
+// window of Options.Window bytes is on the way; the others wait for it, without a copy, and are OVERLOADED after longestWait.
 type Session struct {
 	system   *actors.System
 	router   *actor.PID
@@ -34,8 +36,10 @@ type Session struct {
 	contacts []string // who is asked for the config
 	rng      *rand.Rand
 	seq      uint64
-	lowest   uint64 // lowest seq that may be unanswered
-	pending  map[uint64]*pending
+	lowest   uint64              // lowest seq that may be unanswered
+	pending  map[uint64]*pending // sent, by seq
+	window   window
+	waiting  []*pending // for the window, in the order they came
 	out      []routed
 	ticking  bool
 	refused  []uint64                 // seqs that wait for again
@@ -49,6 +53,9 @@ type Ask struct {
 	Op      proto.Message
 	Timeout time.Duration // 0: DefaultTimeout; at most MaxTimeout
 	Done    func(*messages.Reply)
+	// Gone is closed when nobody waits for the answer any more: then a request that was not sent is not sent. Optional. Op
+	// must not be changed before that.
+	Gone <-chan struct{}
 }
 
 const (
@@ -57,6 +64,8 @@ const (
 	// MaxTimeout is how long an identity may be used: servers forget sessions that are silent for twice as long.
 	MaxTimeout    = 30 * time.Second
 	defaultFlight = 4096
+	defaultWindow = 16 << 20
+	longestWait   = time.Second // of a request for the window; half of its timeout, if that is less
 	pulseEvery    = 25 * time.Millisecond
 	backoffLow    = 10 * time.Millisecond
 	backoffHigh   = 100 * time.Millisecond
@@ -65,32 +74,6 @@ const (
 	againTries    = 100         // of one request; from then on its buckets' new group is taken for dead
 	distrust      = time.Second // of a node that was silent; others believe in a dead leader until they elect another
 )
-
-// pending is one request that is not answered.
-type pending struct {
-	routed
-	sender   *actor.PID
-	done     func(*messages.Reply)
-	deadline time.Duration
-	next     time.Duration // when to try again
-	since    time.Duration // when the attempts began that are not answered
-	sent     time.Duration // when the newest of them was made
-	node     uint64        // asked last, 0: nobody
-	group    uint64
-	tries    int
-	moved    int    // of them, that were refused because the group does not serve the bucket
-	hint     uint64 // config version of the newest hint to another group
-	unsent   int    // of them, that found no route
-	maybe    bool   // some attempt may have been accepted: it cannot be called refused any more
-	heard    bool   // the last attempt was answered
-	last     *messages.Reply
-}
-
-// asked is how many attempts may have reached a node, or still may.
-func (p *pending) asked() int { return p.tries - p.unsent }
-
-// vain is how many attempts nobody answered well. An answer that comes twice may count twice.
-func (p *pending) vain() int { return max(0, p.tries-p.moved) }
 
 type (
 	pulse struct{}
@@ -108,16 +91,19 @@ func Start(system *actors.System, o Options) (*actor.PID, error) {
 
 // StartSession spawns a further Session on a system that has a Router.
 func StartSession(system *actors.System, o Options) (*actor.PID, error) {
-	limit := o.InFlight
+	limit, most := o.InFlight, o.Window
 	if limit <= 0 {
 		limit = defaultFlight
+	}
+	if most <= 0 {
+		most = defaultWindow
 	}
 	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
 		system: system, id: id, limit: limit, contacts: o.Contacts, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
-		patience: patience{map[uint64]*pulseOf{}},
-		router:   actor.NewPID(system.Address(), Path),
+		patience: patience{map[uint64]*pulseOf{}}, window: window{most: most, now: most},
+		router: actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
 }
@@ -129,6 +115,9 @@ func (s *Session) Receive(ctx actor.Context) {
 	case *actor.Stopping:
 		for _, p := range s.pending {
 			s.finish(p, s.unanswered(p, "the session was closed"))
+		}
+		for _, p := range s.waiting {
+			s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "the session was closed; never sent")))
 		}
 	case []any:
 		for _, element := range m {
@@ -142,10 +131,10 @@ func (s *Session) Receive(ctx actor.Context) {
 func (s *Session) on(message any, sender *actor.PID) {
 	switch m := message.(type) {
 	case *Ask:
-		s.take(m.Op, m.Timeout, nil, m.Done)
+		s.take(&pending{op: m.Op, done: m.Done, gone: m.Gone}, m.Timeout)
 	case *messages.Replies:
 		for _, r := range m.Replies {
-			s.onReply(r)
+			s.onReply(r, receiver{m.FromGroup, m.FromNode})
 		}
 	case *sent:
 		s.onSent(m)
@@ -154,33 +143,73 @@ func (s *Session) on(message any, sender *actor.PID) {
 	case again:
 		s.onAgain()
 	case proto.Message:
-		s.take(m, 0, sender, nil)
+		s.take(&pending{op: m, sender: sender}, 0)
 	}
 }
 
-// take gives a request its identity, or refuses it.
-func (s *Session) take(op proto.Message, timeout time.Duration, sender *actor.PID, done func(*messages.Reply)) {
+// take sends a request, lets it wait for the window, or refuses it.
+func (s *Session) take(p *pending, timeout time.Duration) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	p := &pending{sender: sender, done: done}
-	if len(s.pending) >= s.limit {
-		s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", s.limit)))
+	timeout = min(timeout, MaxTimeout)
+	if unanswered := len(s.pending) + len(s.waiting); unanswered >= s.limit {
+		s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", unanswered)))
 		return
 	}
-	s.seq++
-	p.seq = s.seq
-	if why := p.encode(s, op); why != nil {
-		s.finish(p, refuse(why))
-		return
+	now := s.system.Clock.Now()
+	p.deadline, p.until, p.bytes = now+timeout, now+min(timeout/2, longestWait), proto.Size(p.op)
+	if s.window.takes(p.bytes) {
+		s.begin(p)
+	} else {
+		s.waiting = append(s.waiting, p)
 	}
-	p.deadline = s.system.Clock.Now() + min(timeout, MaxTimeout)
-	s.pending[p.seq] = p
-	s.try(p)
 	if !s.ticking {
 		s.ticking = true
 		s.tick()
 	}
+}
+
+// begin gives a request its identity, and sends it for the first time.
+func (s *Session) begin(p *pending) {
+	s.seq++
+	p.seq = s.seq
+	if why := p.encode(s, p.op); why != nil {
+		s.finish(p, refuse(why))
+		return
+	}
+	p.op = nil
+	s.pending[p.seq] = p
+	s.window.sent(p.bytes)
+	s.try(p)
+}
+
+// admit sends what has waited for the window as long as there is room.
+func (s *Session) admit() {
+	for len(s.waiting) > 0 && s.window.takes(s.waiting[0].bytes) {
+		p := s.waiting[0]
+		s.waiting[0] = nil
+		s.waiting = s.waiting[1:]
+		if !s.leave(p) {
+			s.begin(p)
+		}
+	}
+}
+
+// leave ends the wait of a request that has waited too long, or that nobody wants any more.
+func (s *Session) leave(p *pending) bool {
+	select {
+	case <-p.gone:
+		s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "given up by the caller before it was sent")))
+		return true
+	default:
+	}
+	if s.system.Clock.Now() < p.until {
+		return false
+	}
+	s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED,
+		"never sent: %d bytes of this session wait for an answer, and no room was left for %d more in time", s.window.used, p.bytes)))
+	return true
 }
 
 func (s *Session) tick() {
@@ -197,18 +226,20 @@ func (s *Session) acked() uint64 {
 
 func (s *Session) try(p *pending) {
 	now := s.system.Clock.Now()
-	p.next = now + s.patience.attempt(p.node, p.vain())
+	p.next = now + s.patience.attempt(p.last.node, p.vain())
 	if p.heard || p.tries == 0 {
 		p.since = now
 	}
 	p.again = p.tries > 0
 	p.replica = p.replica && p.tries == 0 // a replica that could not answer has sent it back: the leader can
 	p.tries++
+	p.routing++
 	p.heard, p.sent = false, now
 	s.out = append(s.out, p.routed)
 }
 
 func (s *Session) flush() {
+	s.admit()
 	if len(s.out) > 0 {
 		s.system.Root.Send(s.router, &forward{session: s.self, requests: s.out})
 		s.out = nil
@@ -218,12 +249,11 @@ func (s *Session) flush() {
 func (s *Session) onSent(m *sent) {
 	for _, seq := range m.seqs {
 		if p := s.pending[seq]; p != nil {
-			p.node, p.group = m.node, m.to
-			if m.node == 0 {
-				p.unsent++
+			p.routing--
+			if p.last = m.to; m.to.node == 0 {
 				s.later(p)
-			} else if p.command {
-				p.maybe = true
+			} else {
+				p.at(m.to)
 			}
 		}
 	}
@@ -235,38 +265,40 @@ func (s *Session) later(p *pending) {
 	p.next = s.system.Clock.Now() + pause/2 + time.Duration(s.rng.Int64N(int64(pause/2)))
 }
 
-func (s *Session) onReply(r *messages.Reply) {
+func (s *Session) onReply(r *messages.Reply, from receiver) {
 	p := s.pending[r.Seq]
 	if p == nil || r.Session != uint64(s.id) {
 		return // late or twice
 	}
-	s.patience.answered(p.node, p.since, s.system.Clock.Now())
-	p.last, p.heard = r, true
-	if _, was := s.silent[p.node]; was {
-		delete(s.silent, p.node)
-		s.tell(healed{heard: true, node: p.node})
+	s.patience.answered(p.last.node, p.since, s.system.Clock.Now())
+	p.answer, p.heard = r, true
+	if _, was := s.silent[p.last.node]; was {
+		delete(s.silent, p.last.node)
+		s.tell(healed{heard: true, node: p.last.node})
+	}
+	switch r.Code {
+	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP, messages.Code_UNAVAILABLE, messages.Code_OVERLOADED:
+		p.refused(from)
 	}
 	switch r.Code {
 	case messages.Code_NOT_LEADER:
-		p.maybe = p.maybe && p.asked() > 1
 		leader := r.GetHint().GetLeader()
 		if s.system.Clock.Now() < s.silent[leader] {
 			s.later(p) // whoever says so will soon know better
 			return
 		}
-		s.tell(healed{group: p.group, node: p.node, leader: leader})
+		s.tell(healed{group: p.last.group, node: p.last.node, leader: leader})
 		s.follow(p, leader != 0)
 	case messages.Code_WRONG_GROUP:
 		s.tell(healed{wrong: true, target: p.target, hint: r.Hint})
-		p.maybe = p.maybe && p.asked() > 1
 		s.elsewhere(p, r.GetHint())
 	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:
 		if leader := r.GetHint().GetLeader(); leader != 0 && s.system.Clock.Now() >= s.silent[leader] {
-			s.tell(healed{group: p.group, leader: leader})
+			s.tell(healed{group: p.last.group, leader: leader})
 		}
 		s.later(p)
 	case messages.Code_OVERLOADED:
-		if p.maybe = p.maybe && p.asked() > 1; p.maybe {
+		if p.maybe() {
 			s.later(p)
 			return
 		}
@@ -323,10 +355,11 @@ func (s *Session) onAgain() {
 func (s *Session) tell(h healed) { s.system.Root.Send(s.router, h) }
 
 func (s *Session) onPulse() {
-	if s.ticking = len(s.pending) > 0; !s.ticking {
+	if s.ticking = len(s.pending)+len(s.waiting) > 0; !s.ticking {
 		return
 	}
 	s.tick()
+	s.waiting = slices.DeleteFunc(s.waiting, s.leave)
 	now := s.system.Clock.Now()
 	for seq := s.acked(); seq <= s.seq; seq++ {
 		p := s.pending[seq]
@@ -335,9 +368,9 @@ func (s *Session) onPulse() {
 		case now >= p.deadline:
 			s.finish(p, s.unanswered(p, "no answer in time"))
 		case now >= p.next:
-			if p.node != 0 && !p.heard && !(p.vain() <= aliveTries && s.patience.alive(p.node, p.sent)) {
-				s.silent[p.node] = now + distrust
-				s.tell(healed{group: p.group, node: p.node, silent: true})
+			if p.last.node != 0 && !p.heard && !(p.vain() <= aliveTries && s.patience.alive(p.last.node, p.sent)) {
+				s.silent[p.last.node] = now + distrust
+				s.tell(healed{group: p.last.group, node: p.last.node, silent: true})
 			}
 			s.try(p)
 		}
@@ -348,20 +381,20 @@ func (s *Session) onPulse() {
 // without effect.
 func (s *Session) unanswered(p *pending, why string) *messages.Reply {
 	code := messages.Code_UNAVAILABLE
-	if p.maybe {
+	if p.maybe() {
 		code = messages.Code_UNCERTAIN
 	}
 	text := fmt.Sprintf("%s, asked %d times", why, p.tries)
-	if p.node == 0 {
+	if p.last.node == 0 {
 		text += ": no node is known that could answer"
 		if len(s.contacts) > 0 {
 			text += "; none was named by " + strings.Join(s.contacts, ", ")
 		}
 	} else {
-		text += fmt.Sprintf(": group %d, last on node %d", p.group, p.node)
+		text += fmt.Sprintf(": group %d, last on node %d", p.last.group, p.last.node)
 	}
-	if p.last != nil && p.last.Text != "" {
-		text += ", which said: " + p.last.Text
+	if p.answer.GetText() != "" {
+		text += ", which said: " + p.answer.Text
 	}
 	return &messages.Reply{Code: code, Text: text}
 }
@@ -371,7 +404,10 @@ func refuse(why *messages.Error) *messages.Reply {
 }
 
 func (s *Session) finish(p *pending, r *messages.Reply) {
-	delete(s.pending, p.seq)
+	if s.pending[p.seq] == p {
+		delete(s.pending, p.seq)
+		s.window.over(p.bytes, r.Code == messages.Code_OVERLOADED)
+	}
 	switch {
 	case p.done != nil:
 		p.done(r)

@@ -41,8 +41,9 @@ type peer struct {
 	script []messages.Code // silence: no answer at all
 	hint   *messages.Hint  // of a NOT_LEADER or WRONG_GROUP
 	seen   [][]byte
-	times  int // that each answer comes
-	spread int // of seen, that were for any replica
+	times  int      // that each answer comes
+	spread int      // of seen, that were for any replica
+	nodes  []uint64 // who answers each request; then node 1
 }
 
 const silence = messages.Code(100)
@@ -66,8 +67,14 @@ func (p *peer) Receive(ctx actor.Context) {
 			if r.Code == messages.Code_NOT_LEADER || r.Code == messages.Code_WRONG_GROUP {
 				r.Hint = p.hint
 			}
+			node := uint64(1)
+			if len(p.nodes) > 0 {
+				node, p.nodes = p.nodes[0], p.nodes[1:]
+			}
 			if r.Code != silence {
-				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{Replies: slices.Repeat([]*messages.Reply{r}, p.times)})
+				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{
+					FromGroup: m.Group, FromNode: node, Replies: slices.Repeat([]*messages.Reply{r}, p.times),
+				})
 			}
 		}
 	}
@@ -100,10 +107,10 @@ func (w *watch) short() (n int) {
 }
 
 func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
-	return startAt(t, actors.NewWallClock(), inFlight, script...)
+	return startAt(t, actors.NewWallClock(), Options{InFlight: inFlight}, script...)
 }
 
-func startAt(t *testing.T, clock actors.Clock, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
+func startAt(t *testing.T, clock actors.Clock, o Options, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
 	sys, err := actors.NewSystem(actors.Env{
 		Clock: clock, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
 	}, nowhere{})
@@ -113,7 +120,7 @@ func startAt(t *testing.T, clock actors.Clock, inFlight int, script ...messages.
 		_, err = sys.Spawn(group, func() actor.Actor { return p })
 		require.NoError(t, err)
 	}
-	session, err := Start(sys, Options{InFlight: inFlight})
+	session, err := Start(sys, o)
 	require.NoError(t, err)
 	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: config()})
 	return sys, session, p
@@ -160,7 +167,7 @@ func TestBucketBetweenGroupsIsAskedAgainSoon(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := &watch{Clock: actors.NewWallClock()}
-			sys, session, p := startAt(t, clock, 0, wrong...)
+			sys, session, p := startAt(t, clock, Options{}, wrong...)
 			p.times, p.hint = 1, c.hint
 			require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 20*time.Second).Code)
 			require.Equal(t, c.pauses, clock.short())
@@ -195,6 +202,7 @@ func TestDeadlines(t *testing.T) {
 		{"a read", &messages.Get{Key: []byte("k")}, []messages.Code{silence, silence}, messages.Code_UNAVAILABLE},
 		{"refused for good", put("k"), []messages.Code{messages.Code_INVALID}, messages.Code_INVALID},
 		{"overloaded at once", put("k"), []messages.Code{messages.Code_OVERLOADED}, messages.Code_OVERLOADED},
+		{"overloaded, but heard by somebody before", put("k"), []messages.Code{silence, messages.Code_OVERLOADED}, messages.Code_UNCERTAIN},
 		{"an empty key is not sent", put(""), nil, messages.Code_INVALID},
 		{"a batch of two slots reaches the machine, which refuses", &messages.Batch{}, nil, messages.Code_INVALID},
 		{"no request", &messages.Reply{}, nil, messages.Code_INVALID},
@@ -204,6 +212,97 @@ func TestDeadlines(t *testing.T) {
 			require.Equal(t, c.want, ask(sys, session, c.op, 300*time.Millisecond).Code)
 		})
 	}
+}
+
+// What every replica that was asked has refused was not carried out. Who was asked twice may have refused once.
+func TestRefusedEverywhereIsRefused(t *testing.T) {
+	at, other := receiver{1, 1}, receiver{1, 2}
+	for _, c := range []struct {
+		name    string
+		asked   []receiver
+		refused []receiver
+		routing int
+		maybe   bool
+	}{
+		{"nobody asked", nil, nil, 0, false},
+		{"on its way", nil, nil, 1, true},
+		{"no answer", []receiver{at}, nil, 0, true},
+		{"refused", []receiver{at}, []receiver{at}, 0, false},
+		{"refused, and asked elsewhere", []receiver{at, other}, []receiver{at}, 0, true},
+		{"refused, and on its way elsewhere", []receiver{at}, []receiver{at}, 1, true},
+		{"refused by both", []receiver{at, other}, []receiver{at, other}, 0, false},
+		{"refused twice by one of them", []receiver{at, other}, []receiver{at, at}, 0, true},
+		{"asked twice, and one answer came twice", []receiver{at, at}, []receiver{at, at}, 0, true},
+		{"refused by somebody who was not asked", []receiver{at}, []receiver{other}, 0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &pending{routed: routed{command: true}, routing: c.routing}
+			for _, to := range c.asked {
+				p.at(to)
+			}
+			for _, by := range c.refused {
+				p.refused(by)
+			}
+			require.Equal(t, c.maybe, p.maybe())
+			p.command = false
+			require.False(t, p.maybe(), "a read")
+		})
+	}
+}
+
+// The leader that a hint names has too much to do: that is an answer, though somebody else was asked before.
+func TestOverloadedBehindAHint(t *testing.T) {
+	sys, session, p := start(t, 0, messages.Code_NOT_LEADER, messages.Code_OVERLOADED)
+	p.hint, p.nodes, p.times = &messages.Hint{Leader: 3}, []uint64{1, 3}, 1
+	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: &messages.Config{
+		Version: 2, Owners: []uint64{1}, Nodes: append(config().Nodes, &messages.Node{Id: 3, Address: "here"}),
+		Groups: []*messages.Group{{Id: 1, Nodes: []uint64{1, 3}}},
+	}})
+	began := time.Now()
+	require.Equal(t, messages.Code_OVERLOADED, ask(sys, session, put("k"), 20*time.Second).Code)
+	require.Less(t, time.Since(began), 10*time.Second, "not at the deadline")
+	require.Len(t, p.seen, 2)
+}
+
+// Whether a request reached anybody is not known before the Router has said so.
+func TestRouterThatIsSlow(t *testing.T) {
+	sys, _, _ := start(t, 0)
+	require.NoError(t, sys.Root.StopFuture(actor.NewPID("here", Path)).Wait())
+	session, err := StartSession(sys, Options{Name: "alone"})
+	require.NoError(t, err)
+	require.Equal(t, messages.Code_UNCERTAIN, ask(sys, session, put("k"), 50*time.Millisecond).Code)
+	require.Equal(t, messages.Code_UNAVAILABLE, ask(sys, session, &messages.Get{Key: []byte("k")}, 50*time.Millisecond).Code)
+}
+
+// Of large requests only as many are sent as the window takes. The others go when there is room, or were never sent;
+// small ones wait for nobody.
+func TestLargeRequestsWaitForTheWindow(t *testing.T) {
+	sys, session, p := startAt(t, actors.NewWallClock(), Options{Window: 100 << 10}, silence)
+	answers := make(chan string, 10)
+	large := &messages.Put{Key: []byte("k"), Value: make([]byte, 64<<10)}
+	later := func(name string, op proto.Message, timeout time.Duration, gone chan struct{}) {
+		sys.Root.Send(session, &Ask{Op: op, Timeout: timeout, Gone: gone, Done: func(r *messages.Reply) {
+			answers <- name + " " + r.Code.String()
+		}})
+	}
+	gone := make(chan struct{})
+	close(gone)
+	later("first", large, 20*time.Second, nil)
+	later("given up", large, 20*time.Second, gone)
+	later("hurried", large, 120*time.Millisecond, nil)
+	later("patient", large, 20*time.Second, nil)
+	later("small", put("k"), 20*time.Second, nil)
+	require.Equal(t, "small OK", <-answers)
+	require.Equal(t, "given up UNAVAILABLE", <-answers)
+	require.Equal(t, "hurried OVERLOADED", <-answers)
+	require.Equal(t, "first OK", <-answers)
+	require.Equal(t, "patient OK", <-answers)
+	names := map[uint64]bool{}
+	for _, encoded := range p.seen {
+		_, seq := messages.Ident(encoded)
+		names[seq] = true
+	}
+	require.Len(t, names, 3, "two were never sent")
 }
 
 func TestInFlightIsBounded(t *testing.T) {

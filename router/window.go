@@ -1,0 +1,40 @@
+package router
+
+// window bounds the bytes of a Session's requests that are on their way: sent and not answered. More on the way would not
+// be served sooner. They would stand in the queues of connections until their deadlines, and be sent again behind
+// themselves.
+//
+// It shrinks to what is left on the way when the cluster refuses a request as too much, and grows by one request for
+// each window that is served, as TCP's does (RFC 5681).
+type window struct {
+	most int // bytes
+	now  int // of them, what the cluster seems to have room for
+	used int
+}
+
+// smallRequest and below is not counted: such requests are bounded by their number, and wait for no large ones.
+const smallRequest = 4 << 10
+
+// takes tells whether a request may be sent now. One that is larger than the window goes alone.
+func (w *window) takes(bytes int) bool {
+	return bytes <= smallRequest || w.used == 0 || w.used+bytes <= w.now
+}
+
+func (w *window) sent(bytes int) {
+	if bytes > smallRequest {
+		w.used += bytes
+	}
+}
+
+// over is the end of a request that was sent.
+func (w *window) over(bytes int, overloaded bool) {
+	if bytes <= smallRequest {
+		return
+	}
+	w.used -= bytes
+	if overloaded {
+		w.now = max(min(w.now, w.used), smallRequest)
+		return
+	}
+	w.now = min(w.now+min(bytes, bytes*bytes/w.now), w.most)
+}
