@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidwall/redcon"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
@@ -36,11 +38,13 @@ type Options struct {
 // Gateway is a RESP listener.
 type Gateway struct {
 	o        Options
-	server   *redcon.Server
 	listener net.Listener
-	open     atomic.Int64
+	room     *semaphore.Weighted
 	ids      atomic.Uint64
-	served   sync.WaitGroup
+	accepts  sync.WaitGroup
+
+	mu   sync.Mutex
+	open map[net.Conn]bool
 
 	positions positions
 }
@@ -53,19 +57,12 @@ func Start(o Options) (*Gateway, error) {
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = 10000
 	}
-	g := &Gateway{o: o}
 	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w: is another process on that port?", err)
 	}
-	g.listener = listener
-	g.server = redcon.NewServer(listener.Addr().String(), g.serve, g.accept, g.closed)
-	g.server.SetIdleClose(0)
-	g.served.Go(func() {
-		if err := g.server.Serve(listener); err != nil {
-			return // closed
-		}
-	})
+	g := &Gateway{o: o, listener: listener, room: semaphore.NewWeighted(roomBytes), open: map[net.Conn]bool{}}
+	g.accepts.Go(g.accept)
 	return g, nil
 }
 
@@ -73,13 +70,71 @@ func Start(o Options) (*Gateway, error) {
 func (g *Gateway) Address() string { return g.listener.Addr().String() }
 
 // Connections is how many are open.
-func (g *Gateway) Connections() int { return int(g.open.Load()) }
+func (g *Gateway) Connections() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.open)
+}
 
-// Close ends all connections.
+// Close ends all connections. Commands that wait for an answer get none.
 func (g *Gateway) Close() error {
-	err := g.server.Close()
-	g.served.Wait()
+	err := g.listener.Close()
+	g.accepts.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for conn := range g.open {
+		err = errors.Join(err, conn.Close())
+	}
+	clear(g.open)
 	return err
+}
+
+func (g *Gateway) accept() {
+	for {
+		conn, err := g.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			<-time.After(acceptPause) // out of files, say
+			continue
+		}
+		if !g.enter(conn) {
+			go farewell(conn, "ERR max number of clients reached")
+			continue
+		}
+		go g.serve(conn)
+	}
+}
+
+const acceptPause = 10 * time.Millisecond
+
+func (g *Gateway) enter(conn net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.open) >= g.o.MaxConnections {
+		return false
+	}
+	g.open[conn] = true
+	return true
+}
+
+// leave ends a connection, unless Close has done so.
+func (g *Gateway) leave(conn net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open[conn] {
+		delete(g.open, conn)
+		_ = conn.Close() // nothing is left to be lost
+	}
+}
+
+// farewell says why a connection is not served.
+func farewell(conn net.Conn, why string) {
+	w := redcon.NewWriter(conn)
+	w.WriteError(why)
+	_ = w.Flush() // it may be gone already
+	_ = conn.Close()
 }
 
 // client is what a connection said about itself.
@@ -89,26 +144,50 @@ type client struct {
 	from messages.ReadFrom // READONLY
 }
 
-func (g *Gateway) accept(conn redcon.Conn) bool {
-	if int(g.open.Add(1)) > g.o.MaxConnections {
-		g.open.Add(-1)
-		conn.WriteError("ERR max number of clients reached")
-		return false
+// serve answers what comes on a connection until it ends.
+func (g *Gateway) serve(conn net.Conn) {
+	defer g.leave(conn)
+	r, w, cl := newReader(conn, g.room), redcon.NewWriter(conn), &client{id: g.ids.Add(1)}
+	defer r.release()
+	for {
+		batch, err := gather(r)
+		quit := g.answer(w, cl, batch, r.release)
+		var garbage errProtocol
+		if errors.As(err, &garbage) {
+			w.WriteError(garbage.Error())
+		}
+		if gone := w.Flush(); quit || err != nil || gone != nil {
+			return
+		}
+		if cap(w.Buffer()) > highBuffer {
+			w.SetBuffer(nil) // a large answer is no reason to keep so much for the next
+		}
 	}
-	conn.SetContext(&client{id: g.ids.Add(1)})
-	return true
 }
 
-func (g *Gateway) closed(conn redcon.Conn, _ error) { g.open.Add(-1) }
+const (
+	maxBatch   = 1024    // commands of a connection that are at work at once
+	flushBytes = 1 << 20 // of answers, that leave before the others are written
+)
 
-// serve answers a command and everything that has been pipelined behind it. Commands go out together, but one waits
-// for those before it that touch one of its keys, unless all of them only read.
-func (g *Gateway) serve(conn redcon.Conn, first redcon.Command) {
-	commands := append([]redcon.Command{first}, conn.ReadPipeline()...)
-	started := make([]*call, 0, len(commands))
+// gather waits for a command, and takes along what has been pipelined behind it.
+func gather(r *reader) (batch []words, err error) {
+	for more := true; more && len(batch) < maxBatch; {
+		var w words
+		if w, more, err = r.next(len(batch) == 0); more {
+			batch = append(batch, w)
+		}
+	}
+	return batch, err
+}
+
+// answer carries out a batch. Commands go out together, but one waits for those before it that touch one of its keys,
+// unless all of them only read. It reports whether the client wants to leave.
+func (g *Gateway) answer(w *redcon.Writer, cl *client, batch []words, release func()) (quit bool) {
+	started := make([]*call, 0, len(batch))
 	busy := map[string]*call{}
-	for _, command := range commands {
-		c := g.parse(conn, command.Args)
+	for _, command := range batch {
+		c := g.parse(cl, command)
 		c.refuse(g.o.Loading)
 		for _, key := range c.keys {
 			if before := busy[key]; before != nil && (c.writes || before.writes) {
@@ -131,16 +210,19 @@ func (g *Gateway) serve(conn redcon.Conn, first redcon.Command) {
 	}
 	for _, c := range started {
 		c.wait()
-		c.write(conn)
+	}
+	release()
+	for _, c := range started {
+		c.write(w)
+		if len(w.Buffer()) > flushBytes && w.Flush() != nil {
+			return true
+		}
 		if g.o.Event != nil {
 			g.o.Event(c.name, !c.failed())
 		}
-		if c.quit {
-			if err := conn.Close(); err != nil {
-				return
-			}
-		}
+		quit = quit || c.quit
 	}
+	return quit
 }
 
 // call is one command at work: the operations it asks for and how to write their answers.
@@ -154,7 +236,7 @@ type call struct {
 	refused string // an error to answer at once instead
 	answers []*messages.Reply
 	open    sync.WaitGroup
-	render  func(redcon.Conn, []*messages.Reply)
+	render  func(*redcon.Writer, []*messages.Reply)
 }
 
 // refuse answers what needs data with LOADING as long as there is none to reach.
@@ -199,7 +281,7 @@ func (c *call) failure() string {
 	return ""
 }
 
-func (c *call) write(conn redcon.Conn) {
+func (c *call) write(conn *redcon.Writer) {
 	if text := c.failure(); text != "" {
 		conn.WriteError(text)
 		return

@@ -177,14 +177,14 @@ func (c *call) scanned(g *Gateway, w *router.Walk, cursor uint64, nothing bool) 
 			g.positions.remember(next, w.After)
 		}
 	}
-	c.render = func(conn redcon.Conn, _ []*messages.Reply) {
+	c.render = func(conn *redcon.Writer, _ []*messages.Reply) {
 		conn.WriteArray(2)
 		conn.WriteBulkString(strconv.FormatUint(next, 10))
 		writeKeys(conn, keys)
 	}
 }
 
-func writeKeys(conn redcon.Conn, keys [][]byte) {
+func writeKeys(conn *redcon.Writer, keys [][]byte) {
 	conn.WriteArray(len(keys))
 	for _, key := range keys {
 		conn.WriteBulk(key)
@@ -211,7 +211,7 @@ func keys(c *call, r *request) string {
 				return
 			}
 		}
-		c.render = func(conn redcon.Conn, _ []*messages.Reply) { writeKeys(conn, all) }
+		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { writeKeys(conn, all) }
 	}
 	return ""
 }
@@ -236,7 +236,7 @@ func dbsize(c *call, r *request) string {
 		if seen := int64(w.Bucket); seen > 0 {
 			total = total * int64(buckets) / seen
 		}
-		c.render = func(conn redcon.Conn, _ []*messages.Reply) { conn.WriteInt64(total) }
+		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteInt64(total) }
 	}
 	return ""
 }

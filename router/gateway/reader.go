@@ -1,0 +1,230 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/tidwall/redcon"
+	"golang.org/x/sync/semaphore"
+)
+
+// reader takes RESP commands off a connection. It reads no more ahead than a small buffer, and what is large of a command
+// only when the gateway has room for it: what clients send faster than it can be written stays with them.
+type reader struct {
+	conn     net.Conn
+	room     *semaphore.Weighted // bytes, of all connections
+	buf      []byte
+	from, to int // what of buf is not taken yet
+
+	args    [][]byte // of the command under way
+	want    int      // how many it has; 0: none is under way
+	size    int      // of all of them that were announced
+	body    []byte   // the argument under way, with the line end behind it; nil: none
+	got     int      // of it
+	skip    int      // bytes still to come of an argument that is not kept
+	refused string   // why the command under way will not be carried out
+	held    int      // of room
+}
+
+const (
+	lowBuffer  = 4 << 10  // of a connection,
+	highBuffer = 64 << 10 // and of one on which more comes than fits
+	roomBytes  = 16 << 20
+	freeBytes  = 16 << 10 // of each command, for which no room is asked
+	maxCommand = 16 << 20
+	maxWords   = 1 << 20
+	maxKept    = 2 << 20   // of one argument; commands say what they take
+	maxBulk    = 512 << 20 // of one argument, as in Redis: what announces more is no RESP
+	roomWait   = time.Second
+	bodyWait   = 30 * time.Second // until a command must be whole that room is held for
+)
+
+// errProtocol is garbage: where the next command begins is not known.
+type errProtocol string
+
+func (e errProtocol) Error() string { return "ERR Protocol error: " + string(e) }
+
+// words is a command. One that is refused may lack arguments.
+type words struct {
+	args    [][]byte
+	refused string
+}
+
+func newReader(conn net.Conn, room *semaphore.Weighted) *reader {
+	return &reader{conn: conn, room: room, buf: make([]byte, lowBuffer)}
+}
+
+// next gives the next command. Without wait it gives only what is there already and needs no room.
+func (r *reader) next(wait bool) (w words, ok bool, err error) {
+	for {
+		more, err := r.step(wait)
+		switch {
+		case err != nil:
+			return words{}, false, err
+		case r.want > 0 && len(r.args) == r.want:
+			w := words{r.args, r.refused}
+			r.args, r.want, r.size, r.refused = nil, 0, 0, ""
+			if r.held > 0 {
+				err = r.conn.SetReadDeadline(time.Time{})
+			}
+			return w, true, err
+		case more:
+		case !wait:
+			return words{}, false, nil
+		default:
+			if err := r.fill(); err != nil {
+				return words{}, false, err
+			}
+		}
+	}
+}
+
+// release gives back the room of commands that are answered.
+func (r *reader) release() {
+	r.room.Release(int64(r.held))
+	r.held = 0
+}
+
+// step takes one thing out of the buffer. It reports whether there was one.
+func (r *reader) step(wait bool) (bool, error) {
+	have := r.to - r.from
+	switch {
+	case r.skip > 0:
+		n := min(r.skip, have)
+		r.from, r.skip = r.from+n, r.skip-n
+		if n > 0 && r.skip == 0 {
+			r.args = append(r.args, nil)
+		}
+		return n > 0, nil
+	case r.body != nil:
+		n := copy(r.body[r.got:], r.buf[r.from:r.to])
+		r.from, r.got = r.from+n, r.got+n
+		if r.got < len(r.body) {
+			return n > 0, nil
+		}
+		end := len(r.body) - 2
+		if string(r.body[end:]) != "\r\n" {
+			return false, errProtocol("expected CRLF behind an argument")
+		}
+		r.args, r.body = append(r.args, r.body[:end:end]), nil
+		return true, nil
+	}
+	before := r.from
+	line, ok, err := r.line()
+	switch {
+	case !ok || err != nil:
+		return false, err
+	case r.want == 0:
+		return true, r.begin(line)
+	}
+	taken, err := r.argument(line, wait)
+	if !taken {
+		r.from = before
+	}
+	return taken, err
+}
+
+// line is up to the next line end.
+func (r *reader) line() (line []byte, ok bool, err error) {
+	end := bytes.IndexByte(r.buf[r.from:r.to], '\n')
+	if end < 0 {
+		if r.to-r.from >= highBuffer {
+			return nil, false, errProtocol("too big inline request")
+		}
+		return nil, false, nil
+	}
+	line = r.buf[r.from : r.from+end]
+	r.from += end + 1
+	return bytes.TrimSuffix(line, []byte{'\r'}), true, nil
+}
+
+// begin takes the first line of a command: how many arguments follow, or all of them (an inline command).
+func (r *reader) begin(line []byte) error {
+	if len(line) > 0 && line[0] == '*' {
+		n, err := strconv.Atoi(string(line[1:]))
+		if err != nil || n > maxWords {
+			return errProtocol("invalid multibulk length")
+		}
+		r.want = max(n, 0) // Redis passes over empty ones, too
+		return nil
+	}
+	if len(bytes.TrimSpace(line)) == 0 {
+		return nil
+	}
+	c, err := redcon.Parse(append(bytes.Clone(line), "\r\n"...))
+	if err != nil {
+		return errProtocol("unbalanced quotes in request")
+	}
+	r.args, r.want = c.Args, len(c.Args)
+	return nil
+}
+
+// argument takes the line before an argument: its length.
+func (r *reader) argument(line []byte, wait bool) (bool, error) {
+	if len(line) == 0 || line[0] != '$' {
+		return false, errProtocol(fmt.Sprintf("expected '$', got %q", line[:min(len(line), 1)]))
+	}
+	n, err := strconv.Atoi(string(line[1:]))
+	if err != nil || n < 0 || n > maxBulk {
+		return false, errProtocol("invalid bulk length")
+	}
+	size := r.size + n
+	if need := size - freeBytes - r.held; need > 0 && r.refused == "" {
+		if !wait {
+			return false, nil // the commands before are answered first
+		}
+		if r.refused = r.ask(n, size, need); r.refused == "" {
+			r.held += need
+			if err := r.conn.SetReadDeadline(time.Now().Add(bodyWait)); err != nil {
+				return false, err
+			}
+		}
+	}
+	if r.size = size; r.refused != "" {
+		r.skip = n + 2
+		return true, nil
+	}
+	r.body, r.got = make([]byte, n+2), 0
+	return true, nil
+}
+
+// ask gets room for a command, or says why not.
+func (r *reader) ask(n, size, need int) string {
+	if n > maxKept {
+		return fmt.Sprintf("ERR argument is %d bytes long; %d is the most", n, maxKept)
+	}
+	if size > maxCommand {
+		return fmt.Sprintf("ERR command is longer than %d bytes", maxCommand)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), roomWait)
+	defer cancel()
+	if err := r.room.Acquire(ctx, int64(need)); err != nil {
+		return fmt.Sprintf("OVERLOADED not applied: this node keeps %d bytes of unanswered commands, and no room was left in time", roomBytes)
+	}
+	return ""
+}
+
+// fill reads what is there, at least one byte.
+func (r *reader) fill() error {
+	if r.from == r.to {
+		r.from, r.to = 0, 0
+		if left := len(r.body) - r.got; r.body != nil && left > len(r.buf) {
+			n, err := r.conn.Read(r.body[r.got : len(r.body)-1]) // the last byte comes through the buffer, where step sees it
+			r.got += n
+			return err
+		}
+	}
+	if r.from > 0 {
+		r.to = copy(r.buf, r.buf[r.from:r.to])
+		r.from = 0
+	}
+	n, err := r.conn.Read(r.buf[r.to:])
+	if r.to += n; r.to == len(r.buf) && len(r.buf) < highBuffer {
+		r.buf = append(r.buf, make([]byte, len(r.buf))...)
+	}
+	return err
+}

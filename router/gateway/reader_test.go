@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/semaphore"
+)
+
+// piped is a reader of what is written to it, in pieces of so many bytes.
+func piped(t *testing.T, room *semaphore.Weighted, text string, piece int) *reader {
+	server, cl := net.Pipe()
+	t.Cleanup(func() { server.Close() })
+	go func() {
+		defer cl.Close()
+		for len(text) > 0 {
+			n := min(piece, len(text))
+			if _, err := io.WriteString(cl, text[:n]); err != nil {
+				return
+			}
+			text = text[n:]
+		}
+	}()
+	return newReader(server, room)
+}
+
+func everything(r *reader) (all []string, err error) {
+	for {
+		batch, err := gather(r)
+		for _, w := range batch {
+			all = append(all, fmt.Sprintf("%q%s", w.args, w.refused))
+		}
+		if err != nil {
+			return all, err
+		}
+		r.release()
+	}
+}
+
+func resp(args ...string) string {
+	text := fmt.Sprintf("*%d\r\n", len(args))
+	for _, a := range args {
+		text += fmt.Sprintf("$%d\r\n%s\r\n", len(a), a)
+	}
+	return text
+}
+
+// However a stream is cut into pieces, its commands are the same.
+func TestReaderTakesCommands(t *testing.T) {
+	long := strings.Repeat("x", highBuffer+5)
+	for _, c := range []struct {
+		name, text string
+		want       []string
+		end        string
+	}{
+		{"two", resp("GET", "k") + resp("SET", "k", "a\r\nb"), []string{`["GET" "k"]`, `["SET" "k" "a\r\nb"]`}, "EOF"},
+		{"by hand", "PING\r\n\r\n  \n get  'a b' \n", []string{`["PING"]`, `["get" "a b"]`}, "EOF"},
+		{"an empty argument", resp("ECHO", ""), []string{`["ECHO" ""]`}, "EOF"},
+		{"no arguments at all", "*0\r\n*-1\r\n" + resp("PING"), []string{`["PING"]`}, "EOF"},
+		{"longer than the buffer", resp("SET", "k", long) + resp("PING"), []string{fmt.Sprintf("%q", []string{"SET", "k", long}), `["PING"]`}, "EOF"},
+		{"cut off", resp("PING") + "*2\r\n$3\r\nGE", []string{`["PING"]`}, "EOF"},
+		{"larger than anything", "*2\r\n$4\r\nECHO\r\n$3000000\r\n" + strings.Repeat("x", 3000000) + "\r\n" + resp("PING"),
+			[]string{`["ECHO" ""]ERR argument is 3000000 bytes long; 2097152 is the most`, `["PING"]`}, "EOF"},
+		{"no length", resp("PING") + "*x\r\n", []string{`["PING"]`}, "invalid multibulk length"},
+		{"too many", "*99999999999\r\n", nil, "invalid multibulk length"},
+		{"no bulk", "*1\r\n:1\r\n", nil, "expected '$', got \":\""},
+		{"below nothing", "*1\r\n$-5\r\n", nil, "invalid bulk length"},
+		{"too long", "*2\r\n$3\r\nGET\r\n$99999999999\r\n", nil, "invalid bulk length"},
+		{"longer than it says", "*1\r\n$2\r\nPING\r\n", nil, "expected CRLF"},
+		{"an open quote", "get 'a\r\n", nil, "unbalanced quotes"},
+		{"no end of a line", long, nil, "too big inline request"},
+	} {
+		for _, piece := range []int{1, 3, 100000} {
+			if piece < 10 && len(c.text) > 1<<20 {
+				continue
+			}
+			t.Run(fmt.Sprint(c.name, piece), func(t *testing.T) {
+				got, err := everything(piped(t, semaphore.NewWeighted(roomBytes), c.text, piece))
+				require.Equal(t, c.want, got)
+				require.ErrorContains(t, err, c.end)
+			})
+		}
+	}
+}
+
+// What is large of a command is read only when there is room, and given up if there is none for a while; the commands behind
+// it are not lost.
+func TestReaderNeedsRoom(t *testing.T) {
+	room := semaphore.NewWeighted(90 << 10)
+	value := strings.Repeat("x", 64<<10)
+	text := resp("PING") + resp("SET", "k", value) + resp("PING")
+	first := piped(t, room, text, 100000)
+	batch, err := gather(first)
+	require.NoError(t, err)
+	require.Len(t, batch, 1, "what needs room does not go along with others")
+	batch, err = gather(first)
+	require.NoError(t, err)
+	require.Len(t, batch, 2)
+	require.Len(t, batch[0].args[2], len(value))
+	require.Positive(t, first.held)
+
+	second := piped(t, room, text, 100000)
+	began := time.Now()
+	got, err := everything(second)
+	require.ErrorIs(t, err, io.EOF)
+	require.Len(t, got, 3)
+	require.Contains(t, got[1], `["SET" "k" ""]OVERLOADED not applied`)
+	require.GreaterOrEqual(t, time.Since(began), roomWait)
+	require.Zero(t, second.held)
+
+	first.release()
+	require.True(t, room.TryAcquire(90<<10), "everything is given back")
+	room.Release(90 << 10)
+	many := []string{"MSET"}
+	for i := range 40 {
+		many = append(many, fmt.Sprint("k", i), strings.Repeat("x", maxCommand/32))
+	}
+	got, err = everything(piped(t, semaphore.NewWeighted(roomBytes), resp(many...)+resp("PING"), 100000))
+	require.ErrorIs(t, err, io.EOF)
+	require.Contains(t, got[0], "ERR command is longer than 16777216 bytes")
+	require.Equal(t, `["PING"]`, got[1])
+}
