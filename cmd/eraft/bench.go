@@ -201,7 +201,7 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 					err = t.get(ctx, k)
 				}
 				if err != nil {
-					failed[messages.CodeOf(err).String()]++
+					failed[kindOf(err)]++
 					continue
 				}
 				longest, answered = max(longest, time.Since(answered)), time.Now()
@@ -226,6 +226,15 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 		r.Millis[name] = float64(total.ValueAtQuantile(q)) / 1000
 	}
 	return r
+}
+
+// kindOf is what to count an error as: its code or, if it came over RESP, its first word.
+func kindOf(err error) string {
+	if said := redis.Error(nil); errors.As(err, &said) {
+		word, _, _ := strings.Cut(err.Error(), " ")
+		return word
+	}
+	return messages.CodeOf(err).String()
 }
 
 func (b *bench) print(r report) error {
