@@ -23,11 +23,11 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	case *messages.MetaCommand:
 		p.meta = true
 	}
-	c, key := commandOf(op)
+	c := commandOf(op)
 	if c == nil {
 		return messages.Errorf(messages.Code_INVALID, "%T is not a request", op)
 	}
-	p.key, p.command = bytes.Clone(key), true
+	p.key, p.command = bytes.Clone(c.Key()), true
 	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
 	if !p.meta {
 		if why := checkKey(p.key); why != nil {
@@ -72,48 +72,23 @@ func checkKey(key []byte) *messages.Error {
 	return nil
 }
 
-// commandOf wraps a write and gives the key that decides where it goes.
-func commandOf(op proto.Message) (*messages.Command, []byte) {
+// commandOf wraps a write; nil: it is none.
+func commandOf(op proto.Message) *messages.Command {
 	switch w := op.(type) {
 	case *messages.Put:
-		return &messages.Command{Op: &messages.Command_Put{Put: w}}, w.GetKey()
+		return &messages.Command{Op: &messages.Command_Put{Put: w}}
 	case *messages.Delete:
-		return &messages.Command{Op: &messages.Command_Delete{Delete: w}}, w.GetKey()
+		return &messages.Command{Op: &messages.Command_Delete{Delete: w}}
 	case *messages.Append:
-		return &messages.Command{Op: &messages.Command_Append{Append: w}}, w.GetKey()
+		return &messages.Command{Op: &messages.Command_Append{Append: w}}
 	case *messages.Incr:
-		return &messages.Command{Op: &messages.Command_Incr{Incr: w}}, w.GetKey()
+		return &messages.Command{Op: &messages.Command_Incr{Incr: w}}
 	case *messages.CompareAndSwap:
-		return &messages.Command{Op: &messages.Command_Cas{Cas: w}}, w.GetExpect().GetKey()
+		return &messages.Command{Op: &messages.Command_Cas{Cas: w}}
 	case *messages.Batch:
-		return &messages.Command{Op: &messages.Command_Batch{Batch: w}}, batchKey(w)
+		return &messages.Command{Op: &messages.Command_Batch{Batch: w}}
 	case *messages.MetaCommand:
-		return &messages.Command{Op: &messages.Command_Meta{Meta: w}}, nil
-	}
-	return nil, nil
-}
-
-func batchKey(b *messages.Batch) []byte {
-	for _, c := range b.GetConditions() {
-		return c.GetKey()
-	}
-	for _, w := range b.GetWrites() {
-		_, key := commandOf(writeOf(w))
-		return key
-	}
-	return nil
-}
-
-func writeOf(w *messages.Write) proto.Message {
-	switch op := w.GetOp().(type) {
-	case *messages.Write_Put:
-		return op.Put
-	case *messages.Write_Delete:
-		return op.Delete
-	case *messages.Write_Append:
-		return op.Append
-	case *messages.Write_Incr:
-		return op.Incr
+		return &messages.Command{Op: &messages.Command_Meta{Meta: w}}
 	}
 	return nil
 }

@@ -28,40 +28,34 @@ func checkPair(key, value []byte) *messages.Error {
 	return checkValue(value)
 }
 
-// keyOf gives the key that decides a client command's bucket, or why the command is wrong whatever the state.
-func keyOf(c *messages.Command) ([]byte, *messages.Error) {
+// checkOp says why a client's command is wrong whatever the state.
+func checkOp(c *messages.Command) *messages.Error {
 	switch op := c.Op.(type) {
 	case *messages.Command_Put:
-		return op.Put.GetKey(), checkPair(op.Put.GetKey(), op.Put.GetValue())
-	case *messages.Command_Delete:
-		return op.Delete.GetKey(), checkKey(op.Delete.GetKey())
+		return checkPair(c.Key(), op.Put.GetValue())
 	case *messages.Command_Append:
-		return op.Append.GetKey(), checkPair(op.Append.GetKey(), op.Append.GetValue())
-	case *messages.Command_Incr:
-		return op.Incr.GetKey(), checkKey(op.Incr.GetKey())
+		return checkPair(c.Key(), op.Append.GetValue())
+	case *messages.Command_Delete, *messages.Command_Incr:
+		return checkKey(c.Key())
 	case *messages.Command_Cas:
 		if op.Cas.GetExpect().GetExpect() == nil {
-			return nil, messages.Errorf(messages.Code_INVALID, "compare-and-swap without a condition")
+			return messages.Errorf(messages.Code_INVALID, "compare-and-swap without a condition")
 		}
-		return op.Cas.Expect.Key, checkPair(op.Cas.Expect.Key, op.Cas.Value)
+		return checkPair(c.Key(), op.Cas.Value)
 	case *messages.Command_Batch:
-		return batchKey(op.Batch)
+		return checkBatch(op.Batch, c.Key())
 	}
-	return nil, messages.Errorf(messages.Code_INVALID, "a shard group does not take this command")
+	return messages.Errorf(messages.Code_INVALID, "a shard group does not take this command")
 }
 
-func batchKey(b *messages.Batch) ([]byte, *messages.Error) {
+func checkBatch(b *messages.Batch, first []byte) *messages.Error {
 	if n := len(b.GetConditions()) + len(b.GetWrites()); n == 0 || n > messages.MaxBatchOps {
-		return nil, messages.Errorf(messages.Code_INVALID, "a batch of %d operations: 1 to %d are possible", n, messages.MaxBatchOps)
+		return messages.Errorf(messages.Code_INVALID, "a batch of %d operations: 1 to %d are possible", n, messages.MaxBatchOps)
 	}
-	var first []byte
 	size := 0
 	check := func(key, value []byte) *messages.Error {
 		if size += len(key) + len(value); size > messages.MaxBatchBytes {
 			return messages.Errorf(messages.Code_TOO_LARGE, "the batch is larger than %d bytes", messages.MaxBatchBytes)
-		}
-		if first == nil {
-			first = key
 		}
 		// Equal slots are equal buckets in every cluster; unequal ones are refused even where they happen to meet.
 		if messages.SlotOf(first) != messages.SlotOf(key) {
@@ -71,28 +65,26 @@ func batchKey(b *messages.Batch) ([]byte, *messages.Error) {
 	}
 	for _, c := range b.Conditions {
 		if why := check(c.GetKey(), c.GetValue()); why != nil {
-			return nil, why
+			return why
 		}
 	}
 	for _, w := range b.Writes {
-		var why *messages.Error
-		switch op := w.GetOp().(type) {
-		case *messages.Write_Put:
-			why = check(op.Put.GetKey(), op.Put.GetValue())
-		case *messages.Write_Delete:
-			why = check(op.Delete.GetKey(), nil)
-		case *messages.Write_Append:
-			why = check(op.Append.GetKey(), op.Append.GetValue())
-		case *messages.Write_Incr:
-			why = check(op.Incr.GetKey(), nil)
-		default:
-			why = messages.Errorf(messages.Code_INVALID, "unknown write in a batch")
+		if w.GetOp() == nil {
+			return messages.Errorf(messages.Code_INVALID, "unknown write in a batch")
 		}
-		if why != nil {
-			return nil, why
+		if why := check(w.Key(), valueOf(w)); why != nil {
+			return why
 		}
 	}
-	return first, nil
+	return nil
+}
+
+// valueOf is what a write stores or adds.
+func valueOf(w *messages.Write) []byte {
+	if put := w.GetPut(); put != nil {
+		return put.Value
+	}
+	return w.GetAppend().GetValue()
 }
 
 // checkInstall refuses a chunk that this machine could not take, or could not read later.

@@ -89,8 +89,7 @@ func Checker(_ any, command []byte) *messages.Error {
 		}
 		return nil
 	}
-	_, why := keyOf(c)
-	return why
+	return checkOp(c)
 }
 
 // Apply implements raftactor.Machine.
@@ -119,11 +118,10 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 
 // applyOnce applies a command unless its session has had it applied before.
 func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messages.Command) (*messages.Reply, error) {
-	key, why := keyOf(c)
-	if why != nil {
+	if why := checkOp(c); why != nil {
 		return refusal(why), nil
 	}
-	id := uint32(messages.BucketOf(key, m.count))
+	id := uint32(messages.BucketOf(c.Key(), m.count))
 	b := m.buckets[id]
 	if !b.serves() {
 		return m.wrongGroup(b), nil

@@ -57,7 +57,7 @@ func (c *custody) applied(o *Oracle, group messages.GroupID, index uint64, comma
 			c.frozen[g] = freeze{pull.ConfigVersion, index}
 		}
 	}
-	key := keyOf(m)
+	key := m.Key()
 	if key == nil || reply.GetCode() != messages.Code_OK && reply.GetCode() != messages.Code_CONFLICT {
 		return
 	}
@@ -116,42 +116,4 @@ func (c *custody) read(o *Oracle, group messages.GroupID, index uint64, bucket u
 	if index >= c.frozen[grant{group, bucket}].index {
 		c.used(o, group, bucket, "reads")
 	}
-}
-
-// keyOf is a key that a client's command is about; nil: it is none of a client.
-func keyOf(m *messages.Command) []byte {
-	switch op := m.Op.(type) {
-	case *messages.Command_Put:
-		return op.Put.Key
-	case *messages.Command_Delete:
-		return op.Delete.Key
-	case *messages.Command_Append:
-		return op.Append.Key
-	case *messages.Command_Incr:
-		return op.Incr.Key
-	case *messages.Command_Cas:
-		return op.Cas.GetExpect().GetKey()
-	case *messages.Command_Batch:
-		for _, c := range op.Batch.Conditions {
-			return c.Key
-		}
-		for _, w := range op.Batch.Writes {
-			return keyOfWrite(w)
-		}
-	}
-	return nil
-}
-
-func keyOfWrite(w *messages.Write) []byte {
-	switch op := w.Op.(type) {
-	case *messages.Write_Put:
-		return op.Put.Key
-	case *messages.Write_Delete:
-		return op.Delete.Key
-	case *messages.Write_Append:
-		return op.Append.Key
-	case *messages.Write_Incr:
-		return op.Incr.Key
-	}
-	return nil
 }
