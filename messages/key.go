@@ -38,3 +38,14 @@ func (w *Write) Key() []byte {
 	}
 	return nil
 }
+
+// CheckKey says why a key cannot be one; nil: it can.
+func CheckKey(key []byte) *Error {
+	if len(key) == 0 {
+		return Errorf(Code_INVALID, "key is empty")
+	}
+	if len(key) > MaxKeyBytes {
+		return Errorf(Code_TOO_LARGE, "key is %d bytes long; %d is the most", len(key), MaxKeyBytes)
+	}
+	return nil
+}

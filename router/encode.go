@@ -30,7 +30,7 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	p.key, p.command = bytes.Clone(c.Key()), true
 	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
 	if !p.meta {
-		if why := checkKey(p.key); why != nil {
+		if why := messages.CheckKey(p.key); why != nil {
 			return why
 		}
 	}
@@ -39,7 +39,7 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 
 func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
 	if !p.meta && !p.byBucket {
-		if why := checkKey(p.key); why != nil {
+		if why := messages.CheckKey(p.key); why != nil {
 			return why
 		}
 	}
@@ -59,16 +59,6 @@ func (p *pending) marshal(m proto.Message) *messages.Error {
 		return messages.Errorf(messages.Code_TOO_LARGE, "request is %d bytes long; %d is the most", len(encoded), maxRequest)
 	}
 	p.encoded = encoded
-	return nil
-}
-
-func checkKey(key []byte) *messages.Error {
-	if len(key) == 0 {
-		return messages.Errorf(messages.Code_INVALID, "key is empty")
-	}
-	if len(key) > messages.MaxKeyBytes {
-		return messages.Errorf(messages.Code_TOO_LARGE, "key is %d bytes long; %d is the most", len(key), messages.MaxKeyBytes)
-	}
 	return nil
 }
 

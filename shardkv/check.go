@@ -4,16 +4,6 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-func checkKey(key []byte) *messages.Error {
-	if len(key) == 0 {
-		return messages.Errorf(messages.Code_INVALID, "key is empty")
-	}
-	if len(key) > messages.MaxKeyBytes {
-		return messages.Errorf(messages.Code_TOO_LARGE, "key is %d bytes long; %d is the most", len(key), messages.MaxKeyBytes)
-	}
-	return nil
-}
-
 func checkValue(value []byte) *messages.Error {
 	if len(value) > messages.MaxValueBytes {
 		return messages.Errorf(messages.Code_TOO_LARGE, "value is %d bytes long; %d is the most", len(value), messages.MaxValueBytes)
@@ -22,7 +12,7 @@ func checkValue(value []byte) *messages.Error {
 }
 
 func checkPair(key, value []byte) *messages.Error {
-	if why := checkKey(key); why != nil {
+	if why := messages.CheckKey(key); why != nil {
 		return why
 	}
 	return checkValue(value)
@@ -36,7 +26,7 @@ func checkOp(c *messages.Command) *messages.Error {
 	case *messages.Command_Append:
 		return checkPair(c.Key(), op.Append.GetValue())
 	case *messages.Command_Delete, *messages.Command_Incr:
-		return checkKey(c.Key())
+		return messages.CheckKey(c.Key())
 	case *messages.Command_Cas:
 		if op.Cas.GetExpect().GetExpect() == nil {
 			return messages.Errorf(messages.Code_INVALID, "compare-and-swap without a condition")

@@ -202,7 +202,7 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 }
 
 func (m *Machine) get(store persistence.Reader, g *messages.Get) (*messages.Reply, error) {
-	if why := checkKey(g.GetKey()); why != nil {
+	if why := messages.CheckKey(g.GetKey()); why != nil {
 		return refusal(why), nil
 	}
 	id := uint32(messages.BucketOf(g.Key, m.count))
