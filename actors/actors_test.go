@@ -130,11 +130,16 @@ func TestOtherActorsStartAfresh(t *testing.T) {
 // Who may say something can depend on whom it is for.
 func TestGuardRulesOfOneType(t *testing.T) {
 	sys := system(t, func(err error) { t.Error(err) })
-	g := actors.NewGuard([]actors.Rule{{Type: "T", Paths: []string{"in/"}}, {Type: "T", Paths: []string{"out/"}, Guest: true}}, sys)
+	g := actors.NewGuard([]actors.Rule{
+		{Type: "T", Paths: []string{"in/"}},
+		{Type: "T", Paths: []string{"out/"}, Guest: true, Says: func(encoded []byte) bool { return len(encoded) == 1 }},
+	}, sys)
 	guest, member := actors.Identity{}, actors.Identity{Cluster: 1, Node: 1, Epoch: 1}
-	require.True(t, g.Admit(guest, "T", "out/1"))
-	require.False(t, g.Admit(guest, "T", "in/1"))
-	require.True(t, g.Admit(member, "T", "in/1"))
-	require.False(t, g.Admit(member, "T", "elsewhere"))
-	require.Equal(t, map[string]uint64{"stranger": 1, "forbidden target": 1}, g.Drops())
+	require.True(t, g.Admit(guest, "T", "out/1", make([]byte, 1)))
+	require.False(t, g.Admit(guest, "T", "out/1", make([]byte, 2)))
+	require.True(t, g.Admit(member, "T", "out/1", make([]byte, 2)))
+	require.False(t, g.Admit(guest, "T", "in/1", nil))
+	require.True(t, g.Admit(member, "T", "in/1", nil))
+	require.False(t, g.Admit(member, "T", "elsewhere", nil))
+	require.Equal(t, map[string]uint64{"stranger": 1, "forbidden target": 1, "not for strangers": 1}, g.Drops())
 }

@@ -13,8 +13,12 @@ type Rule struct {
 	Type  string   // full protobuf name, such as "eraft.Requests"
 	Paths []string // prefixes of target paths
 	Guest bool     // senders without a cluster may say it: clients, and nodes that want to join
+	Says  Content  // what of it guests may say; nil: anything
 	Alien bool     // senders of other clusters may say it
 }
+
+// Content looks at an encoded message and tells whether it may come in. It must not keep the bytes.
+type Content func(encoded []byte) bool
 
 // Guard decides what may enter a system from outside. Every network asks it for every message. Drops are counted
 // by reason; the reasons are few and fixed.
@@ -48,25 +52,30 @@ func NewGuard(rules []Rule, sys *System) *Guard {
 	return g
 }
 
-// Admit tells whether a message of that type from that sender may reach that path. A refused one is counted.
-func (g *Guard) Admit(from Identity, typeName, path string) bool {
-	reason := g.refusal(from, typeName, path)
+// Admit tells whether a message of that type from that sender may reach that path. A refused one is counted. Only what
+// guests say is looked into.
+func (g *Guard) Admit(from Identity, typeName, path string, encoded []byte) bool {
+	reason := g.refusal(from, typeName, path, encoded)
 	if reason != "" {
 		g.Drop(reason)
 	}
 	return reason == ""
 }
 
-func (g *Guard) refusal(from Identity, typeName, path string) string {
+func (g *Guard) refusal(from Identity, typeName, path string, encoded []byte) string {
 	rules, ok := g.rules[typeName]
 	if !ok {
 		return "unknown type"
 	}
 	allowed, guest, alien := false, false, false
+	var says Content
 	for _, rule := range rules {
 		for _, prefix := range rule.Paths {
 			if strings.HasPrefix(path, prefix) {
 				allowed, guest, alien = true, guest || rule.Guest, alien || rule.Alien
+				if rule.Says != nil {
+					says = rule.Says
+				}
 			}
 		}
 	}
@@ -78,6 +87,9 @@ func (g *Guard) refusal(from Identity, typeName, path string) string {
 	case from.Cluster == 0:
 		if !guest {
 			return "stranger"
+		}
+		if says != nil && !says(encoded) {
+			return "not for strangers"
 		}
 		return ""
 	case self.Cluster != 0 && from.Cluster != self.Cluster:

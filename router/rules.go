@@ -5,7 +5,7 @@ import "github.com/eraft-io/eraft/actors"
 // Rules are what may come over the network, and to whom. Everything else is dropped before any actor sees it.
 func Rules() []actors.Rule {
 	return []actors.Rule{
-		{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true},
+		{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true, Says: clientsSay},
 		{Type: "eraft.Replies", Paths: []string{"session/", "mover/"}},
 		{Type: "eraft.RaftMessages", Paths: []string{"raft/"}},
 		{Type: "eraft.Alive", Paths: []string{"ticker"}},

@@ -90,7 +90,7 @@ func (f *firewall) filter(b *remote.MessageBatch) {
 			f.n.guard.Drop(reason)
 			continue
 		}
-		if f.n.guard.Admit(f.from, b.TypeNames[e.TypeId], b.Targets[e.Target].Id) {
+		if f.n.guard.Admit(f.from, b.TypeNames[e.TypeId], b.Targets[e.Target].Id, e.MessageData) {
 			keep = append(keep, e)
 		}
 	}

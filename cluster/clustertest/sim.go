@@ -321,8 +321,18 @@ func (w *wires) Stamp(from *actortest.Node) any {
 }
 
 func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
-	e := w.ends[at.Address()]
-	return e != nil && e.guard.Admit(m.Stamp.(actors.Identity), string(m.Message.ProtoReflect().Descriptor().FullName()), m.Target.Id)
+	e, from := w.ends[at.Address()], m.Stamp.(actors.Identity)
+	if e == nil {
+		return false
+	}
+	var encoded []byte
+	if from.Cluster == 0 { // only guests' messages are looked into
+		var err error
+		if encoded, err = proto.Marshal(m.Message); err != nil {
+			return false
+		}
+	}
+	return e.guard.Admit(from, string(m.Message.ProtoReflect().Descriptor().FullName()), m.Target.Id, encoded)
 }
 
 // source is a random source of the simulation's for one purpose, so that more of one never shifts another.

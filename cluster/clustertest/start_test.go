@@ -4,10 +4,18 @@ package clustertest_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/remoting"
+	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/router"
 )
 
 // Not under the race detector: two of Proto.Actor's remotes in one process are never free of races.
@@ -24,4 +32,75 @@ func TestStart(t *testing.T) {
 			require.Equal(t, "v", string(v.Data))
 		})
 	}
+}
+
+// A guest that says, well formed and over a real connection, what only members say to each other changes nothing and gets no
+// answer; the node serves on.
+func TestHostileGuest(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, 1, func(_ int, c *cluster.Config) { c.Groups = 1 })
+	cl, key := c.Client(t), []byte("k")
+	_, err := cl.Put(t.Context(), key, []byte("v"))
+	require.NoError(t, err)
+	config, err := cl.Config(t.Context(), 0)
+	require.NoError(t, err)
+
+	network := remoting.New(remoting.Options{Listen: "127.0.0.1:0", Rules: router.Rules()})
+	guest, err := actors.NewSystem(actors.Env{
+		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+	}, network)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, network.Detach()) }()
+	answers := make(chan uint64, 100)
+	_, err = guest.Spawn("session/1", func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if m, ok := ctx.Message().(*messages.Replies); ok {
+				for _, r := range m.Replies {
+					answers <- r.Seq
+				}
+			}
+		})
+	})
+	require.NoError(t, err)
+	say := func(group messages.GroupID, asker *messages.Asker) {
+		asker.Address, asker.Id = guest.Address(), "session/1"
+		guest.Root.Send(actor.NewPID(c.Seeds[0], "raft/"+group.String()), &messages.Requests{Group: uint64(group), Askers: []*messages.Asker{asker}})
+	}
+	encode := func(m proto.Message) [][]byte {
+		encoded, err := proto.Marshal(m)
+		require.NoError(t, err)
+		return [][]byte{encoded}
+	}
+	bucket := uint32(messages.BucketOf(key, len(config.Owners)))
+	version := config.Version + 1000
+	pull := &messages.BucketPull{Bucket: bucket, ConfigVersion: version}
+	for i, op := range []*messages.ShardCommand{
+		{Op: &messages.ShardCommand_Give{Give: &messages.Give{Bucket: bucket, ConfigVersion: version, To: 2}}},
+		{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}},
+		{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{Bucket: bucket, ConfigVersion: version}}},
+		{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{Buckets: []uint32{bucket}, ConfigVersion: version}}},
+	} {
+		command := encode(&messages.Command{Session: 1, Seq: uint64(i + 1), Op: &messages.Command_Shard{Shard: op}})
+		say(1, &messages.Asker{Commands: command})
+		say(1, &messages.Asker{Again: command})
+	}
+	say(1, &messages.Asker{Queries: encode(&messages.Query{Session: 1, Seq: 10, Op: &messages.Query_BucketPull{BucketPull: pull}})})
+	say(messages.Meta, &messages.Asker{Commands: encode(&messages.Command{Session: 1, Seq: 11, Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
+		Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{Name: "intruder", Address: guest.Address(), Token: 1}},
+	}}})})
+	say(1, &messages.Asker{Commands: encode(&messages.Command{Session: 1, Seq: 12, Op: &messages.Command_Put{Put: &messages.Put{Key: key, Value: []byte("w")}}})})
+	select {
+	case seq := <-answers:
+		require.EqualValues(t, 12, seq, "only what clients may say is answered")
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "an ordinary put is not answered")
+	}
+	v, found, err := cl.Get(t.Context(), key)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, "w", string(v.Data))
+	after, err := cl.Config(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, after.Nodes, len(config.Nodes))
+	require.Empty(t, answers)
 }

@@ -1,0 +1,73 @@
+package router
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// What clients may ask for, by the field that has it (kv.proto, meta.proto). All else comes from members only: what groups
+// say to each other when a bucket changes hands, and who is in the cluster.
+var (
+	clientCommands = []protowire.Number{10, 11, 12, 13, 14, 15, 21, 30} // not shard
+	clientQueries  = []protowire.Number{10, 11, 21, 30}                 // not bucket_pull
+	clientOrders   = []protowire.Number{3, 4, 5, 6, 7, 8, 10, 11, 12}   // not birth, add_node, arrived
+	names          = []protowire.Number{1, 2, 3}                        // session, seq, acked
+	metaOptions    = []protowire.Number{30, 31}                         // if_version, why
+)
+
+const (
+	askersField = 2  // of Requests
+	metaField   = 21 // of Command
+)
+
+// clientsSay tells whether encoded Requests ask only for what clients may ask for. It does not decode them.
+func clientsSay(requests []byte) bool {
+	return fields(requests, func(number protowire.Number, asker []byte) bool {
+		return number != askersField || fields(asker, func(number protowire.Number, asked []byte) bool {
+			switch number {
+			case 3, 6: // commands, again
+				return fields(asked, command)
+			case 4, 5: // queries, replica_queries
+				return fields(asked, func(number protowire.Number, _ []byte) bool {
+					return slices.Contains(clientQueries, number) || slices.Contains(names, number)
+				})
+			}
+			return true
+		})
+	})
+}
+
+func command(number protowire.Number, op []byte) bool {
+	if number == metaField {
+		return fields(op, func(number protowire.Number, _ []byte) bool {
+			return slices.Contains(clientOrders, number) || slices.Contains(metaOptions, number)
+		})
+	}
+	return slices.Contains(clientCommands, number) || slices.Contains(names, number)
+}
+
+// fields shows each field of an encoded message to ok, with its content if that has a length. It tells whether the
+// message is well formed and all were ok.
+func fields(encoded []byte, ok func(number protowire.Number, content []byte) bool) bool {
+	for len(encoded) > 0 {
+		number, kind, n := protowire.ConsumeTag(encoded)
+		if n < 0 {
+			return false
+		}
+		encoded = encoded[n:]
+		size := protowire.ConsumeFieldValue(number, kind, encoded)
+		if size < 0 {
+			return false
+		}
+		var content []byte
+		if kind == protowire.BytesType {
+			content, _ = protowire.ConsumeBytes(encoded)
+		}
+		if !ok(number, content) {
+			return false
+		}
+		encoded = encoded[size:]
+	}
+	return true
+}

@@ -1,0 +1,80 @@
+package router
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+func TestWhatClientsMaySay(t *testing.T) {
+	encode := func(m proto.Message) []byte {
+		encoded, err := proto.Marshal(m)
+		require.NoError(t, err)
+		return encoded
+	}
+	meta := func(m *messages.MetaCommand) *messages.Command {
+		m.IfVersion, m.Why = 7, "why"
+		return &messages.Command{Op: &messages.Command_Meta{Meta: m}}
+	}
+	shard := func(s *messages.ShardCommand) *messages.Command {
+		return &messages.Command{Op: &messages.Command_Shard{Shard: s}}
+	}
+	for _, c := range []struct {
+		name string
+		m    *messages.Command
+		want bool
+	}{
+		{"put", commandOf(&messages.Put{Key: []byte("k"), Value: []byte("v")}), true},
+		{"delete", commandOf(&messages.Delete{}), true},
+		{"append", commandOf(&messages.Append{}), true},
+		{"incr", commandOf(&messages.Incr{By: -1}), true},
+		{"compare-and-swap", commandOf(&messages.CompareAndSwap{}), true},
+		{"batch", commandOf(&messages.Batch{}), true},
+		{"of a user's own machine", &messages.Command{Op: &messages.Command_Custom{Custom: []byte{8, 1}}}, true},
+		{"move", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{Last: 1}}}), true},
+		{"join", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Join{Join: &messages.JoinGroups{}}}), true},
+		{"leave", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{}}}), true},
+		{"remove", meta(&messages.MetaCommand{Op: &messages.MetaCommand_RemoveNode{RemoveNode: &messages.RemoveNode{}}}), true},
+		{"drain", meta(&messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{}}}), true},
+		{"rebalance", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}), true},
+		{"pause", meta(&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{}}}), true},
+		{"birth", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: &messages.Birth{}}}), false},
+		{"add a node", meta(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{}}}), false},
+		{"arrived", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{}}}), false},
+		{"freeze", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{}}}), false},
+		{"drop", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{}}}), false},
+		{"give", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Give{Give: &messages.Give{}}}), false},
+		{"install", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{}}}), false},
+		{"adopt", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{}}}), false},
+		{"nothing", shard(nil), false},
+	} {
+		c.m.Session, c.m.Seq, c.m.Acked = 1, 2, 1
+		first := encode(commandOf(&messages.Put{}))
+		for _, asker := range []*messages.Asker{{Commands: [][]byte{first, encode(c.m)}}, {Again: [][]byte{encode(c.m)}}} {
+			requests := &messages.Requests{Group: 1, Askers: []*messages.Asker{{Address: "a", Id: "b", Commands: [][]byte{first}}, asker}}
+			require.Equal(t, c.want, clientsSay(encode(requests)), c.name)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		q    *messages.Query
+		want bool
+	}{
+		{"get", &messages.Query{Op: &messages.Query_Get{Get: &messages.Get{}}}, true},
+		{"scan", &messages.Query{Op: &messages.Query_Scan{Scan: &messages.Scan{}}}, true},
+		{"config", &messages.Query{Op: &messages.Query_Meta{Meta: &messages.MetaQuery{}}}, true},
+		{"pull", &messages.Query{Op: &messages.Query_BucketPull{BucketPull: &messages.BucketPull{}}}, false},
+	} {
+		c.q.Session, c.q.Seq = 1, 2
+		for _, asker := range []*messages.Asker{{Queries: [][]byte{encode(c.q)}}, {ReplicaQueries: [][]byte{encode(c.q)}}} {
+			require.Equal(t, c.want, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{asker}})), c.name)
+		}
+	}
+	require.False(t, clientsSay([]byte{0xff}), "garbage")
+	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{{0xff}}}}})), "garbage inside")
+	twice := append(encode(commandOf(&messages.Put{})), encode(shard(&messages.ShardCommand{}))...)
+	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{twice}}}})), "hidden behind another one")
+}
