@@ -91,6 +91,9 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// CompactBytes is what a log may take until it is compacted; above, what followers are being sent may still keep it.
+func (l Limits) CompactBytes() int { return 4 * l.WithDefaults().RetainBytes }
+
 // SyncBytes draws how much may be written to the state of a node until its StateWriter syncs it: two to three times
 // RetainBytes. What a log grows by is about what its state does, so most logs are cut then. Each node draws its own
 // number: its replicas write what those of others do, and a group is slow when all write tables at the same moment.

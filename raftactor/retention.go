@@ -67,7 +67,7 @@ func (p *Peer) onSnapshotSent(m snapshotSent) {
 // compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so. It says so
 // whenever the StateWriter has synced; only a log that outgrows the state must ask for it.
 func (p *Peer) compact() {
-	if p.flushing || p.core.LogBytes() < 4*p.o.Limits.RetainBytes {
+	if p.flushing || p.core.LogBytes() < p.o.Limits.CompactBytes() {
 		return
 	}
 	p.flushing = true

@@ -52,7 +52,7 @@ func (s *Simulation) letGo() {
 
 // held is what somebody holds and should not when there is nothing to do.
 func (s *Simulation) held() string {
-	retain := uint64(s.o.Limits.WithDefaults().RetainBytes)
+	most := uint64(s.o.Limits.CompactBytes())
 	for _, m := range s.Members {
 		for _, h := range m.Node.HandOvers() {
 			return fmt.Sprintf("n%d has bucket %d of group %d %s", m.number, h.Bucket, h.Group, h.State)
@@ -62,9 +62,9 @@ func (s *Simulation) held() string {
 			case r.WaitingBytes+r.WaitingReads+r.Snapshots > 0:
 				return fmt.Sprintf("n%d holds %d bytes of commands, %d reads and %d snapshots of group %d",
 					m.number, r.WaitingBytes, r.WaitingReads, r.Snapshots, r.Group)
-			case r.LogBytes >= 2*retain && r.Last > r.First: // one entry alone may be larger
+			case r.LogBytes >= most && r.Last > r.First: // one entry alone may be larger
 				return fmt.Sprintf("n%d keeps %d bytes of the log of group %d, entries %d to %d, but should compact at %d",
-					m.number, r.LogBytes, r.Group, r.First, r.Last, 2*retain)
+					m.number, r.LogBytes, r.Group, r.First, r.Last, most)
 			}
 		}
 	}
