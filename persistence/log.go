@@ -42,7 +42,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // putRecord writes a message with its checksum.
 func putRecord(batch *Batch, key []byte, m proto.Message) error {
 	err := batch.PutInPlace(key, proto.Size(m)+4, func(to []byte) ([]byte, error) {
-		out, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(to, m)
+		out, err := proto.MarshalOptions{}.MarshalAppend(to, m)
 		if err != nil {
 			return nil, err
 		}
