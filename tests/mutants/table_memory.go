@@ -23,8 +23,8 @@ var inMemory = []mutant{
 	{
 		fault: "the log is never compacted",
 		file:  "raftactor/retention.go",
-		old:   "p.flushing || p.core.LogBytes() < 2*p.o.Limits.RetainBytes",
-		new:   "p.flushing || p.core.LogBytes() < 2000*p.o.Limits.RetainBytes",
+		old:   "if cut <= p.core.Soft().First {",
+		new:   "if cut > 0 {",
 	},
 	{
 		fault: "what has changed while a bucket was copied is noted for ever",
