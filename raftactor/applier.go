@@ -218,9 +218,9 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 }
 
 // A turn goes to the StateWriter when it is at turnBytes, or as soon after as the one before it is written; at
-// fullTurnBytes nothing is applied until then.
+// fullTurnBytes nothing is applied until then. The larger a turn, the fewer records that change often are written.
 const (
-	turnBytes     = 1 << 20
+	turnBytes     = 4 << 20
 	fullTurnBytes = 8 << 20
 )
 

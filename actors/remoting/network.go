@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/eraft-io/eraft/actors"
@@ -72,13 +73,13 @@ func (n *Network) Attach(sys *actors.System) error {
 		remote.WithEndpointWriterQueueSize(endpointQueue),
 		remote.WithEndpointWriterBatchSize(batchMessages),
 		remote.WithServerOptions(
-			grpc.MaxRecvMsgSize(maxPartBytes),
+			grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers),
 			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 			grpc.StreamInterceptor(n.receive), grpc.UnaryInterceptor(rejectUnary),
 		),
 		remote.WithDialOptions(
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithTransportCredentials(insecure.NewCredentials()), experimental.WithBufferPool(buffers),
 			grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 			grpc.WithConnectParams(grpc.ConnectParams{
