@@ -201,10 +201,13 @@ func (m *Member) onHello(h *messages.Hello) {
 
 // lookAround asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
 func (m *Member) lookAround() {
-	if len(m.n.board.snapshot().others) > 0 || len(m.others()) == 0 {
+	if len(m.n.board.snapshot().others) > 0 {
 		return
 	}
 	for _, seed := range m.n.c.Seeds {
+		if seed == m.n.address() {
+			continue
+		}
 		m.n.send(actor.NewPID(seed, memberPath), &messages.Hello{
 			Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ClusterId: m.n.identity().Cluster, ReplyId: memberPath,
 		})

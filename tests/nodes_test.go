@@ -78,7 +78,7 @@ func TestNodesComeAndGoUnderLoad(t *testing.T) {
 		out, code = p.eraft(0, "remove", "n4")
 		require.Equal(t, 1, code, out)
 		require.Contains(t, out, "is alive")
-		require.NotContains(t, p.placed(c, 4), uint64(4))
+		require.NotContains(t, p.placed(c, 5), uint64(4), "its group stays, elsewhere")
 		p.stop(fourth)
 		time.Sleep(4 * time.Second)
 		out, code = p.eraft(0, "remove", "n4")
@@ -87,22 +87,29 @@ func TestNodesComeAndGoUnderLoad(t *testing.T) {
 		require.Error(t, p.procs[fourth].Wait(), "its disk is of no use any more")
 		p.procs[fourth] = nil
 		require.Contains(t, p.log(fourth), "start it with an empty data directory")
+		p.placed(c, 4)
 		out, code = p.eraft(0, "rebalance", "--dry-run")
 		require.Zero(t, code, out)
 		require.Equal(t, "nothing to do", strings.TrimSpace(out))
 	})
 }
 
-// A node that is given seeds of another cluster than its disk belongs to stays away from that one, and says what to do.
+// A node that is given seeds of another cluster than its disk belongs to stays away from that one, and says what to do; also
+// one that is a cluster of its own.
 func TestDiskOfAnotherCluster(t *testing.T) {
-	here, there := startProcesses(t, 2), startProcesses(t, 1)
-	here.stop(0)
-	here.stop(1)
-	here.knows[1] = there.seeds[0]
-	here.start(1)
-	require.Eventually(t, func() bool {
-		return strings.Contains(here.log(1), "belongs to cluster") && strings.Contains(here.log(1), "start with an empty data directory")
-	}, 30*time.Second, 100*time.Millisecond)
+	there := startProcesses(t, 1)
+	for _, nodes := range []int{2, 1} {
+		here := startProcesses(t, nodes)
+		for i := range nodes {
+			here.stop(i)
+		}
+		last := nodes - 1
+		here.knows[last] = there.seeds[0]
+		here.start(last)
+		require.Eventually(t, func() bool {
+			return strings.Contains(here.log(last), "belongs to cluster") && strings.Contains(here.log(last), "start with an empty data directory")
+		}, 30*time.Second, 100*time.Millisecond, "a cluster of %d", nodes)
+	}
 	c, err := client.Connect(t.Context(), client.Config{Seeds: there.seeds})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
