@@ -56,6 +56,20 @@ func (p *processes) placed(c *client.Client, groups int) map[uint64]int {
 	return load
 }
 
+// A node whose seeds do not answer says which, to whoever asks it, and keeps trying.
+func TestStatusNamesSilentSeeds(t *testing.T) {
+	p := startProcesses(t, 1)
+	addresses := p.free(3)
+	dead, late := addresses[2], 1
+	p.seeds, p.http, p.procs = append(p.seeds, addresses[0]), append(p.http, addresses[1]), append(p.procs, nil)
+	p.knows = append(p.knows, dead)
+	p.start(late)
+	require.Eventually(t, func() bool {
+		text, code := p.eraft(late, "status")
+		return code == 0 && strings.Contains(text, "no answer from "+dead)
+	}, 20*time.Second, 100*time.Millisecond)
+}
+
 // A fourth process joins with one seed, gets its share, is drained and forgotten, and all are restarted one after the other,
 // while clients work: not one operation fails.
 func TestNodesComeAndGoUnderLoad(t *testing.T) {
@@ -64,7 +78,7 @@ func TestNodesComeAndGoUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
 	underLoad(t, p, func() {
-		fourth := p.join(1)
+		fourth := p.join(1) // it knows the dead one
 		p.ready()
 		require.Len(t, p.placed(c, 5), 4, "each node has its share")
 		for i := range p.procs {

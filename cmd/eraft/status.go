@@ -71,6 +71,9 @@ func printStatus(body []byte) error {
 		return fmt.Errorf("status cannot be read: %w", err)
 	}
 	fmt.Printf("seen by %s: config %d, ready %v, %d buckets, %d moving\n", d.Node, d.ConfigVersion, d.Ready, d.Buckets.Count, len(d.Buckets.Moving))
+	if len(d.Waiting) > 0 {
+		fmt.Println("belongs to no cluster yet, no answer from", strings.Join(d.Waiting, ", "))
+	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tNAME\tADDRESS\tSTATE\tLABELS")
 	for i, n := range d.Nodes {
