@@ -169,6 +169,7 @@ func (n *node) spawn() error {
 		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
 			actors.Durable(), actors.Batching(0, nil)),
 		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }),
+		start(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, actors.Batching(0, nil)),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
 		start(memberPath, func() actor.Actor { return newMember(n) }),
 	)

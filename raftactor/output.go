@@ -47,6 +47,7 @@ const sendBytes = 1 << 20
 func (p *Peer) send(all []*messages.RaftMessage) {
 	for len(all) > 0 {
 		to, size, full := all[0].To, 0, false
+		address := p.o.Address(messages.NodeID(to))
 		var batch, rest []*messages.RaftMessage
 		for _, m := range all {
 			n := 0
@@ -58,15 +59,20 @@ func (p *Peer) send(all []*messages.RaftMessage) {
 				rest = append(rest, m)
 				continue
 			}
+			if p.beats(m) && address != "" {
+				p.o.System.Root.Send(p.pulse, pulse{address, m})
+				continue
+			}
 			batch, size = append(batch, m), size+n
 		}
 		all = rest
-		address := p.o.Address(messages.NodeID(to))
 		if address == "" {
 			p.core.Unreachable(to)
 			continue
 		}
-		p.o.System.Root.Send(actor.NewPID(address, PeerPath(p.o.Group)), &messages.RaftMessages{Messages: batch})
+		if len(batch) > 0 {
+			p.o.System.Root.Send(actor.NewPID(address, PeerPath(p.o.Group)), &messages.RaftMessages{Messages: batch})
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 //
 //	receives                 from       does
 //	*messages.RaftMessages   Peers      steps messages of other replicas
+//	pulsed                   Pulse      the same for a heartbeat or an answer to one
 //	*messages.Requests       Routers    commands become one log entry, queries one ReadIndex; or a refusal with a hint
 //	                                    to who asked a replica what only the leader answers
 //	Tick                     Ticker     lets raft's time pass
@@ -37,12 +38,14 @@ type Peer struct {
 	core  *raft.Core
 	self  *actor.PID
 	apply *actor.PID
+	pulse *actor.PID
 
 	waiting   waiting
 	entry     *waiter        // what is gathered for the next entry
 	names     map[named]bool // commands on their way, as of this turn; nil until somebody asks again
 	pace      pace
 	timer     bool // a pause is on its way
+	pulsing   bool // heartbeats of this turn go by Pulse
 	resting   bool // the Ticker has been told so
 	stall     stall
 	stalled   bool // the core has been told so
@@ -88,6 +91,7 @@ func newPeer(o *Options, s store, core *raft.Core) *Peer {
 		o: o, store: s, core: core,
 		self:      actor.NewPID(self, PeerPath(o.Group)),
 		apply:     actor.NewPID(self, ApplierPath(o.Group)),
+		pulse:     actor.NewPID(self, PulsePath),
 		asked:     map[uint64][]*messages.Asker{},
 		answers:   newOutbox(o),
 		transfers: transfers{},
@@ -120,6 +124,7 @@ func (p *Peer) Receive(ctx actor.Context) {
 		p.propose()
 		p.read()
 		p.output()
+		p.pulsing = false
 		if p.retiring && !p.failed {
 			p.retire()
 			return
@@ -131,10 +136,14 @@ func (p *Peer) Receive(ctx actor.Context) {
 func (p *Peer) on(message any) {
 	switch m := message.(type) {
 	case *messages.RaftMessages:
-		p.onRaft(m)
+		p.onRaft(m.Messages)
+	case pulsed:
+		p.pulsing = true
+		p.onRaft([]*messages.RaftMessage{m.message})
 	case *messages.Requests:
 		p.onRequests(m)
 	case Tick:
+		p.pulsing = true
 		p.onTick()
 	case Lost:
 		p.core.Lost(uint64(m.Node))
@@ -172,8 +181,8 @@ func (p *Peer) fail(err error) {
 	p.o.System.Fatal(fmt.Errorf("group %d: %w", p.o.Group, err))
 }
 
-func (p *Peer) onRaft(m *messages.RaftMessages) {
-	for _, message := range m.Messages {
+func (p *Peer) onRaft(all []*messages.RaftMessage) {
+	for _, message := range all {
 		if message.GetTo() != uint64(p.o.Node) || message.GetGroup() != uint64(p.o.Group) {
 			continue // meant for a node that had this address before
 		}

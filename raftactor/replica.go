@@ -195,7 +195,7 @@ func shed(o *Options) func(any) bool {
 			refuseAll(answers, m, messages.Errorf(messages.Code_OVERLOADED, "group %d has too much to do", o.Group))
 			answers.flush()
 			return true
-		case *messages.RaftMessages:
+		case *messages.RaftMessages, pulsed:
 			return true
 		}
 		return false

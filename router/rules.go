@@ -7,7 +7,7 @@ func Rules() []actors.Rule {
 	return []actors.Rule{
 		{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true, Says: clientsSay},
 		{Type: "eraft.Replies", Paths: []string{"session/", "mover/"}},
-		{Type: "eraft.RaftMessages", Paths: []string{"raft/"}},
+		{Type: "eraft.RaftMessages", Paths: []string{"raft/", "pulse"}},
 		{Type: "eraft.Alive", Paths: []string{"ticker"}},
 		{Type: "eraft.SnapshotChunk", Paths: []string{"snapshot/"}},
 		{Type: "eraft.SnapshotAck", Paths: []string{"snapshot/"}},

@@ -1,0 +1,66 @@
+package raftactor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// PulsePath is the path of the Pulse on every node.
+const PulsePath = "pulse"
+
+// Pulse carries heartbeats and their answers: those of all groups between two nodes travel in one message. The Ticker ticks
+// all Peers together, so at a tick they all have something to say. Pulse waits for nobody: what is in its mailbox
+// when its turn comes goes, and what comes later goes with the next. Heartbeats that a read waits for do not take this way.
+//
+//	receives                from    does
+//	pulse                   Peers   goes to the Pulse of a node, together with the others for it
+//	*messages.RaftMessages  Pulses  each goes to the Peer of its group
+//
+// It is spawned batching, once per node, under PulsePath. It may lose anything, as the network may.
+type Pulse struct{ system *actors.System }
+
+// pulse is a heartbeat or an answer to one, for the replica on the node at an address.
+type pulse struct {
+	address string
+	message *messages.RaftMessage
+}
+
+// pulsed is what came by Pulse; answers to it go the same way.
+type pulsed struct{ message *messages.RaftMessage }
+
+// NewPulse makes the node's Pulse.
+func NewPulse(system *actors.System) *Pulse { return &Pulse{system} }
+
+func (p *Pulse) Receive(ctx actor.Context) {
+	batch, ok := ctx.Message().([]any)
+	if !ok {
+		return
+	}
+	together := map[string]*messages.RaftMessages{}
+	var order []string
+	for _, element := range batch {
+		message, _ := actors.Unwrap(element)
+		switch m := message.(type) {
+		case pulse:
+			if together[m.address] == nil {
+				together[m.address] = new(messages.RaftMessages)
+				order = append(order, m.address)
+			}
+			together[m.address].Messages = append(together[m.address].Messages, m.message)
+		case *messages.RaftMessages:
+			for _, r := range m.Messages {
+				p.system.Root.Send(actor.NewPID(p.system.Address(), PeerPath(messages.GroupID(r.GetGroup()))), pulsed{r})
+			}
+		}
+	}
+	for _, address := range order {
+		p.system.Root.Send(actor.NewPID(address, PulsePath), together[address])
+	}
+}
+
+// beats tells whether a message goes by Pulse: in a turn that began with a tick or with what came that way.
+func (p *Peer) beats(m *messages.RaftMessage) bool {
+	return p.pulsing && (m.Kind == messages.RaftKind_HEARTBEAT || m.Kind == messages.RaftKind_HEARTBEAT_REPLY)
+}
