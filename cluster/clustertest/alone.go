@@ -57,6 +57,9 @@ func Shrink(seed uint64, p Plan) (Plan, Result) {
 		return true
 	}
 	for _, name := range Kinds() {
+		if slices.Contains(p.Without, name) {
+			continue
+		}
 		smaller := p
 		smaller.Without = append(slices.Clone(p.Without), name)
 		try(smaller)
