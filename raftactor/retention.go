@@ -62,6 +62,7 @@ func (p *Peer) onSnapshotSent(m snapshotSent) {
 		delete(p.transfers, m.to)
 	}
 	p.core.SnapshotDone(m.to, m.index, m.ok)
+	p.report() // the group may be at rest
 }
 
 // compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so. It says so
