@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"fmt"
 	"hash/crc64"
 	"slices"
@@ -232,14 +233,10 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 	if index <= p.index {
 		return
 	}
-	for _, holder := range o.s.Members {
-		disk := persistence.Glance{From: holder.disks[0].Synced(), Group: group}
+	for _, disk := range o.holders(group, index, term) {
 		has := term
 		if e := disk.Entry(index); has == 0 && e != nil {
 			has = e.Term
-		}
-		if !holds(disk, index, has) {
-			continue
 		}
 		if quorum, confs := o.quorum(p, disk, index, has); quorum {
 			p.index, p.confs, p.upTo, p.in = index, confs, index, p.led
@@ -251,6 +248,21 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 	}
 	o.violated("What is committed is durable on a quorum", "n%d calls entry %d of group %d committed; known is %d, with members %v; %s",
 		m.number, index, group, p.index, p.confs, o.disks(group, index))
+}
+
+// holders are the disks that have an entry. If its term is not known, those with the newest come first: an older one at
+// that index was replaced, and who has lost its disk cannot tell which it had.
+func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persistence.Glance {
+	var all []persistence.Glance
+	for _, m := range o.s.Members {
+		if disk := (persistence.Glance{From: m.disks[0].Synced(), Group: group}); holds(disk, index, term) {
+			all = append(all, disk)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b persistence.Glance) int {
+		return cmp.Compare(b.Entry(index).GetTerm(), a.Entry(index).GetTerm())
+	})
+	return all
 }
 
 // persisted checks that a replica applies only what its own disk has: what a loss of power takes from the log must not
