@@ -566,8 +566,10 @@ type RaftMessage struct {
 	Quiet     bool                   `protobuf:"varint,15,opt,name=quiet,proto3" json:"quiet,omitempty"`                    // a heartbeat's: nothing is under way, rest until somebody speaks
 	LeaseAt   uint64                 `protobuf:"varint,16,opt,name=lease_at,json=leaseAt,proto3" json:"lease_at,omitempty"` // a heartbeat's: when it was sent, by the leader's clock; 0: no lease is asked for. Its reply
 	// says it again if the follower helps nobody to replace the leader for `promise` from then on
-	Promise       uint64 `protobuf:"varint,17,opt,name=promise,proto3" json:"promise,omitempty"`                   // a heartbeat's: how long, in ns of the follower's clock
-	MemberAt      uint64 `protobuf:"varint,18,opt,name=member_at,json=memberAt,proto3" json:"member_at,omitempty"` // an append's and a heartbeat's: the receiver is a member as of this index. An append's reply says
+	Promise  uint64 `protobuf:"varint,17,opt,name=promise,proto3" json:"promise,omitempty"`                   // a heartbeat's: how long, in ns of the follower's clock
+	MemberAt uint64 `protobuf:"varint,18,opt,name=member_at,json=memberAt,proto3" json:"member_at,omitempty"` // an append's and a heartbeat's: the receiver is a member as of this index. The reply says it
+	// again: what a replica had before it was removed does not count for what it is now
+	Forgetful     bool `protobuf:"varint,19,opt,name=forgetful,proto3" json:"forgetful,omitempty"` // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -726,6 +728,13 @@ func (x *RaftMessage) GetMemberAt() uint64 {
 		return x.MemberAt
 	}
 	return 0
+}
+
+func (x *RaftMessage) GetForgetful() bool {
+	if x != nil {
+		return x.Forgetful
+	}
+	return false
 }
 
 // RaftMessages is what one peer has for one other peer in one turn.
@@ -1127,7 +1136,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xe4\x03\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\x82\x04\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1148,7 +1157,8 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05quiet\x18\x0f \x01(\bR\x05quiet\x12\x19\n" +
 	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x18\n" +
 	"\apromise\x18\x11 \x01(\x04R\apromise\x12\x1b\n" +
-	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\">\n" +
+	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x1c\n" +
+	"\tforgetful\x18\x13 \x01(\bR\tforgetful\">\n" +
 	"\fRaftMessages\x12.\n" +
 	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +
 	"\x05Alive\x12\x12\n" +

@@ -167,7 +167,7 @@ const lagEntries = 16
 func upToDate(status raft.Status, node uint64) bool {
 	for _, f := range status.Followers {
 		if f.ID == node {
-			return f.Active && f.Match+lagEntries >= status.Last
+			return f.Active && !f.Forgetful && f.Match+lagEntries >= status.Last
 		}
 	}
 	return false

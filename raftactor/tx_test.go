@@ -152,6 +152,9 @@ func TestNextChange(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, "%+v", c)
 	}
+	status := statusOf([]uint64{1}, []uint64{2}, 100)
+	status.Followers[0].Forgetful = true
+	require.Nil(t, NextChange(status, []uint64{1, 2}), "a voter that does not vote")
 }
 
 // TestHeir: a leader that is not wanted hands over to a wanted voter, as soon as one is up to date.

@@ -87,6 +87,10 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 // memberships that it hears of first may be those in which it was a voter: so it neither votes nor campaigns.
 func (c *Core) forgetful() bool { return c.commit < c.floor }
 
+// mayForget tells the leader of such a replica, also when it would be one again after a crash: it must not be made a voter,
+// since there may be nobody else to elect a leader with.
+func (c *Core) mayForget() bool { return c.out.durableCommit < c.floor }
+
 func (c *Core) onVoteReply(m *messages.RaftMessage) error {
 	c.learnCommit(m)
 	pre := m.Kind == messages.RaftKind_PRE_VOTE_REPLY

@@ -8,14 +8,15 @@ type progress struct {
 	next  uint64 // first entry to send
 	state progressState
 
-	paused  bool // probing: one append is out, wait for an answer or a heartbeat's
-	flight  []flight
-	bytes   int    // of all in flight
-	stalled int    // heartbeats answered since the last acknowledgement while something is in flight
-	silent  int    // ticks since it was heard
-	readSeq uint64 // newest read round it confirmed
-	asked   bool   // Ready.Snapshots has named it
-	leaseAt uint64 // when the newest heartbeat was sent that it answered with its promise
+	paused    bool // probing: one append is out, wait for an answer or a heartbeat's
+	flight    []flight
+	bytes     int    // of all in flight
+	stalled   int    // heartbeats answered since the last acknowledgement while something is in flight
+	silent    int    // ticks since it was heard
+	forgetful bool   // it has said last that it does not vote yet
+	readSeq   uint64 // newest read round it confirmed
+	asked     bool   // Ready.Snapshots has named it
+	leaseAt   uint64 // when the newest heartbeat was sent that it answered with its promise
 }
 
 // flight is one append on the way.

@@ -52,7 +52,7 @@ func (c *Core) settled() bool {
 		return false
 	}
 	for _, p := range c.peers {
-		if p.state != replicating || p.match != last || p.silent > 2*c.cfg.HeartbeatTicks {
+		if p.state != replicating || p.match != last || p.forgetful || p.silent > 2*c.cfg.HeartbeatTicks {
 			return false
 		}
 	}

@@ -100,7 +100,8 @@ func (c *Core) persist() *Persist {
 	o := &c.out
 	entries := c.log.slice(c.log.handed+1, c.log.last())
 	// That a membership is committed goes to the disk at once: those whom it leaves out will not help to find it out again.
-	hard := o.saved.Term != c.term || o.saved.Vote != c.vote || o.saved.Commit < c.confAt
+	// So does that an emptied replica has got back what it had: it will be counted on.
+	hard := o.saved.Term != c.term || o.saved.Vote != c.vote || o.saved.Commit < c.confAt || o.saved.Commit < c.floor && !c.forgetful()
 	content := hard || len(entries) > 0 || o.truncate != 0 || o.restore != nil
 	if !content && o.compact == nil {
 		if len(o.after) == 0 {
@@ -202,7 +203,7 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	c.out.compact = nil // of the log that is replaced: the disk must not go back to its start
 	if c.lead != 0 {
 		reply := c.message(messages.RaftKind_APPEND_REPLY, c.lead, nil)
-		reply.Index, reply.MemberAt = meta.Index, c.memberAt
+		reply.Index, reply.MemberAt, reply.Forgetful = meta.Index, c.memberAt, c.mayForget()
 		c.out.later(reply)
 	}
 	return nil

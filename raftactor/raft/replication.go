@@ -77,7 +77,7 @@ func (c *Core) heartbeat() {
 // onAppend is the consistency check of thesis 3.5. The answer leaves when the entries are durable.
 func (c *Core) onAppend(m *messages.RaftMessage) {
 	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
-	reply.Index, reply.MemberAt = m.Index, m.MemberAt
+	reply.Index, reply.MemberAt, reply.Forgetful = m.Index, m.MemberAt, c.mayForget()
 	switch {
 	case m.Index < c.commit:
 		reply.Index = c.commit // all of that is the same in every log
@@ -125,7 +125,7 @@ func (c *Core) onHeartbeat(m *messages.RaftMessage) {
 	c.commitTo(min(m.Commit, c.log.last()))
 	c.followToRest(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
-	reply.ReadSeq = m.ReadSeq
+	reply.ReadSeq, reply.MemberAt, reply.Forgetful = m.ReadSeq, m.MemberAt, c.mayForget()
 	c.grantLease(m, reply)
 	c.out.now(reply)
 }
@@ -141,12 +141,13 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 		return ErrUnwanted
 	}
 	p.silent = 0
+	if m.MemberAt != p.since {
+		return ErrFormer
+	}
+	p.forgetful = m.Forgetful
 	if m.Kind == messages.RaftKind_HEARTBEAT_REPLY {
 		c.onHeartbeatReply(p, m)
 		return nil
-	}
-	if m.MemberAt != p.since {
-		return ErrFormer
 	}
 	if m.Reject {
 		c.onReject(p, m)

@@ -257,7 +257,11 @@ func (s *scene) status(l line) {
 			s.say("  lease for %d ticks", st.Lease)
 		}
 		for _, f := range st.Followers {
-			s.say("  %d: %s, match %d next %d, %d on the way", f.ID, f.State, f.Match, f.Next, f.Inflight)
+			forgetful := ""
+			if f.Forgetful {
+				forgetful = ", does not vote yet"
+			}
+			s.say("  %d: %s, match %d next %d, %d on the way%s", f.ID, f.State, f.Match, f.Next, f.Inflight, forgetful)
 		}
 	}
 }

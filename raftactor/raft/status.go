@@ -24,6 +24,7 @@ type FollowerStatus struct {
 	ID, Match, Next uint64
 	State           string
 	Active          bool // heard of within an election timeout
+	Forgetful       bool // it was emptied, and takes part in no election yet
 	Inflight        int
 }
 
@@ -48,7 +49,7 @@ func (c *Core) Status() Status {
 	for _, p := range c.peers {
 		s.Followers = append(s.Followers, FollowerStatus{
 			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(),
-			Active: p.match > 0 && p.silent < c.cfg.ElectionTicks, Inflight: len(p.flight),
+			Active: p.match > 0 && p.silent < c.cfg.ElectionTicks, Inflight: len(p.flight), Forgetful: p.forgetful,
 		})
 	}
 	return s
