@@ -23,6 +23,7 @@ type batchMailbox struct {
 	user      []any
 	spare     []any
 	system    []any
+	started   bool // before that its actor can be found, but not run
 	running   bool
 	suspended bool
 }
@@ -53,8 +54,8 @@ func (m *batchMailbox) PostSystemMessage(message any) {
 
 // schedule is called with mu held and gives it up.
 func (m *batchMailbox) schedule() {
-	start := !m.running
-	m.running = true
+	start := m.started && !m.running
+	m.running = m.running || start
 	m.mu.Unlock()
 	if start {
 		m.dispatcher.Schedule(m.run)
@@ -127,7 +128,12 @@ func (m *batchMailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher
 	m.invoker, m.dispatcher = invoker, dispatcher
 }
 
-func (m *batchMailbox) Start() {}
+// Start lets the actor run. Who knows its path may have posted something already.
+func (m *batchMailbox) Start() {
+	m.mu.Lock()
+	m.started = true
+	m.schedule()
+}
 
 func (m *batchMailbox) UserMessageCount() int {
 	m.mu.Lock()
