@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/tidwall/redcon"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -21,13 +21,13 @@ type reader struct {
 	from, to int // what of buf is not taken yet
 
 	args    [][]byte // of the command under way
-	want    int      // how many it has; 0: none is under way
-	size    int      // of all of them that were announced
+	want    int      // how many are still to come
+	size    int      // of all that were announced, with what it costs to keep them
 	body    []byte   // the argument under way, with the line end behind it; nil: none
 	got     int      // of it
 	skip    int      // bytes still to come of an argument that is not kept
 	refused string   // why the command under way will not be carried out
-	held    int      // of room
+	held    int      // of room: by one command, since those that ask for it are not taken along with others
 }
 
 const (
@@ -35,6 +35,7 @@ const (
 	highBuffer = 64 << 10 // and of one on which more comes than fits
 	roomBytes  = 16 << 20
 	freeBytes  = 16 << 10 // of each command, for which no room is asked
+	wordBytes  = 32       // that an argument costs beside its content
 	maxCommand = 16 << 20
 	maxWords   = 1 << 20
 	maxKept    = 2 << 20   // of one argument; commands say what they take
@@ -48,7 +49,7 @@ type errProtocol string
 
 func (e errProtocol) Error() string { return "ERR Protocol error: " + string(e) }
 
-// words is a command. One that is refused may lack arguments.
+// words is a command. One that is refused may lack all of it but a first word, which then may be empty.
 type words struct {
 	args    [][]byte
 	refused string
@@ -65,9 +66,9 @@ func (r *reader) next(wait bool) (w words, ok bool, err error) {
 		switch {
 		case err != nil:
 			return words{}, false, err
-		case r.want > 0 && len(r.args) == r.want:
+		case r.want == 0 && len(r.args) > 0:
 			w := words{r.args, r.refused}
-			r.args, r.want, r.size, r.refused = nil, 0, 0, ""
+			r.args, r.size, r.refused = nil, 0, ""
 			if r.held > 0 {
 				err = r.conn.SetReadDeadline(time.Time{})
 			}
@@ -97,7 +98,7 @@ func (r *reader) step(wait bool) (bool, error) {
 		n := min(r.skip, have)
 		r.from, r.skip = r.from+n, r.skip-n
 		if n > 0 && r.skip == 0 {
-			r.args = append(r.args, nil)
+			r.keep(nil)
 		}
 		return n > 0, nil
 	case r.body != nil:
@@ -110,7 +111,8 @@ func (r *reader) step(wait bool) (bool, error) {
 		if string(r.body[end:]) != "\r\n" {
 			return false, errProtocol("expected CRLF behind an argument")
 		}
-		r.args, r.body = append(r.args, r.body[:end:end]), nil
+		r.keep(r.body[:end:end])
+		r.body = nil
 		return true, nil
 	}
 	before := r.from
@@ -126,6 +128,17 @@ func (r *reader) step(wait bool) (bool, error) {
 		r.from = before
 	}
 	return taken, err
+}
+
+// keep ends an argument. Of a command that is refused, it remembers only the first one.
+func (r *reader) keep(arg []byte) {
+	r.want--
+	if r.refused != "" {
+		r.args = slices.Clone(r.args[:min(len(r.args), 1)])
+	}
+	if r.refused == "" || len(r.args) == 0 {
+		r.args = append(r.args, arg)
+	}
 }
 
 // line is up to the next line end.
@@ -155,11 +168,11 @@ func (r *reader) begin(line []byte) error {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return nil
 	}
-	c, err := redcon.Parse(append(bytes.Clone(line), "\r\n"...))
-	if err != nil {
+	args, ok := split(line)
+	if !ok {
 		return errProtocol("unbalanced quotes in request")
 	}
-	r.args, r.want = c.Args, len(c.Args)
+	r.args = args
 	return nil
 }
 
@@ -172,16 +185,13 @@ func (r *reader) argument(line []byte, wait bool) (bool, error) {
 	if err != nil || n < 0 || n > maxBulk {
 		return false, errProtocol("invalid bulk length")
 	}
-	size := r.size + n
-	if need := size - freeBytes - r.held; need > 0 && r.refused == "" {
+	size := r.size + n + wordBytes
+	if size > freeBytes && r.refused == "" {
 		if !wait {
 			return false, nil // the commands before are answered first
 		}
-		if r.refused = r.ask(n, size, need); r.refused == "" {
-			r.held += need
-			if err := r.conn.SetReadDeadline(time.Now().Add(bodyWait)); err != nil {
-				return false, err
-			}
+		if err := r.hold(n, size); err != nil {
+			return false, err
 		}
 	}
 	if r.size = size; r.refused != "" {
@@ -192,13 +202,29 @@ func (r *reader) argument(line []byte, wait bool) (bool, error) {
 	return true, nil
 }
 
-// ask gets room for a command, or says why not.
+// hold gets room for a command of that size so far, or refuses it. From the first room on the command has bodyWait to come.
+func (r *reader) hold(n, size int) error {
+	need := size - freeBytes - r.held
+	if r.refused = r.ask(n, size, need); r.refused != "" {
+		return nil
+	}
+	first := r.held == 0
+	if r.held += need; !first {
+		return nil
+	}
+	return r.conn.SetReadDeadline(time.Now().Add(bodyWait))
+}
+
+// ask gets room, or says why there is none.
 func (r *reader) ask(n, size, need int) string {
 	if n > maxKept {
 		return fmt.Sprintf("ERR argument is %d bytes long; %d is the most", n, maxKept)
 	}
 	if size > maxCommand {
 		return fmt.Sprintf("ERR command is longer than %d bytes", maxCommand)
+	}
+	if r.room.TryAcquire(int64(need)) {
+		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), roomWait)
 	defer cancel()

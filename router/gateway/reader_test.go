@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -60,12 +61,13 @@ func TestReaderTakesCommands(t *testing.T) {
 	}{
 		{"two", resp("GET", "k") + resp("SET", "k", "a\r\nb"), []string{`["GET" "k"]`, `["SET" "k" "a\r\nb"]`}, "EOF"},
 		{"by hand", "PING\r\n\r\n  \n get  'a b' \n", []string{`["PING"]`, `["get" "a b"]`}, "EOF"},
+		{"quotes", `set "a \" \n" '\'' ""` + "\t'b\"'\r\n", []string{`["set" "a \" \n" "'" "" "b\""]`}, "EOF"},
 		{"an empty argument", resp("ECHO", ""), []string{`["ECHO" ""]`}, "EOF"},
 		{"no arguments at all", "*0\r\n*-1\r\n" + resp("PING"), []string{`["PING"]`}, "EOF"},
 		{"longer than the buffer", resp("SET", "k", long) + resp("PING"), []string{fmt.Sprintf("%q", []string{"SET", "k", long}), `["PING"]`}, "EOF"},
 		{"cut off", resp("PING") + "*2\r\n$3\r\nGE", []string{`["PING"]`}, "EOF"},
 		{"larger than anything", "*2\r\n$4\r\nECHO\r\n$3000000\r\n" + strings.Repeat("x", 3000000) + "\r\n" + resp("PING"),
-			[]string{`["ECHO" ""]ERR argument is 3000000 bytes long; 2097152 is the most`, `["PING"]`}, "EOF"},
+			[]string{`["ECHO"]ERR argument is 3000000 bytes long; 2097152 is the most`, `["PING"]`}, "EOF"},
 		{"no length", resp("PING") + "*x\r\n", []string{`["PING"]`}, "invalid multibulk length"},
 		{"too many", "*99999999999\r\n", nil, "invalid multibulk length"},
 		{"no bulk", "*1\r\n:1\r\n", nil, "expected '$', got \":\""},
@@ -73,6 +75,10 @@ func TestReaderTakesCommands(t *testing.T) {
 		{"too long", "*2\r\n$3\r\nGET\r\n$99999999999\r\n", nil, "invalid bulk length"},
 		{"longer than it says", "*1\r\n$2\r\nPING\r\n", nil, "expected CRLF"},
 		{"an open quote", "get 'a\r\n", nil, "unbalanced quotes"},
+		{"a quote inside a word", "get a'b'\r\n", nil, "unbalanced quotes"},
+		{"a quote that ends before its word", "get 'a'b\r\n", nil, "unbalanced quotes"},
+		{"the name is larger than anything", "*2\r\n$3000000\r\n" + strings.Repeat("x", 3000000) + "\r\n$1\r\nk\r\n" + resp("PING"),
+			[]string{`[""]ERR argument is 3000000 bytes long; 2097152 is the most`, `["PING"]`}, "EOF"},
 		{"no end of a line", long, nil, "too big inline request"},
 	} {
 		for _, piece := range []int{1, 3, 100000} {
@@ -109,7 +115,7 @@ func TestReaderNeedsRoom(t *testing.T) {
 	got, err := everything(second)
 	require.ErrorIs(t, err, io.EOF)
 	require.Len(t, got, 3)
-	require.Contains(t, got[1], `["SET" "k" ""]OVERLOADED not applied`)
+	require.Contains(t, got[1], `["SET"]OVERLOADED not applied`)
 	require.GreaterOrEqual(t, time.Since(began), roomWait)
 	require.Zero(t, second.held)
 
@@ -124,4 +130,74 @@ func TestReaderNeedsRoom(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 	require.Contains(t, got[0], "ERR command is longer than 16777216 bytes")
 	require.Equal(t, `["PING"]`, got[1])
+}
+
+// What goes along with a command that holds room has none itself, so large commands do not get in behind one.
+func TestReaderLendsNoRoom(t *testing.T) {
+	room := semaphore.NewWeighted(roomBytes)
+	value := strings.Repeat("x", 64<<10)
+	r := piped(t, room, strings.Repeat(resp("SET", "k", value), 3), 1<<20)
+	for range 3 {
+		batch, err := gather(r)
+		require.NoError(t, err)
+		require.Len(t, batch, 1)
+		require.Len(t, batch[0].args[2], len(value))
+		require.GreaterOrEqual(t, r.held, len(value)-freeBytes)
+		r.release()
+	}
+}
+
+// Arguments cost memory even when they are empty.
+func TestReaderCountsArguments(t *testing.T) {
+	const words = 10000
+	r := piped(t, semaphore.NewWeighted(roomBytes), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
+	batch, err := gather(r)
+	require.NoError(t, err)
+	require.Len(t, batch[0].args, words)
+	require.GreaterOrEqual(t, r.held, 24*words-freeBytes)
+
+	r = piped(t, semaphore.NewWeighted(1<<10), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
+	batch, err = gather(r)
+	require.NoError(t, err)
+	require.Len(t, batch, 2, "what is behind a command that is refused is not lost")
+	require.Contains(t, batch[0].refused, "OVERLOADED not applied")
+	require.Less(t, len(batch[0].args), words, "nobody needs what a command lacks")
+	require.Equal(t, "PING", string(batch[1].args[0]))
+}
+
+// A line of many short words costs about what it is long.
+func TestReaderTakesManyWordsByHand(t *testing.T) {
+	var before, after runtime.MemStats
+	line := strings.Repeat("a ", highBuffer/2-2) + "\n"
+	r := piped(t, semaphore.NewWeighted(roomBytes), line, 1<<20)
+	runtime.ReadMemStats(&before)
+	batch, err := gather(r)
+	runtime.ReadMemStats(&after)
+	require.NoError(t, err)
+	require.Len(t, batch[0].args, highBuffer/2-2)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
+}
+
+// halting is a connection on which arguments come one by one, and that notes its deadlines.
+type halting struct {
+	net.Conn
+	deadlines int
+}
+
+func (h *halting) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		h.deadlines++
+	}
+	return h.Conn.SetReadDeadline(at)
+}
+
+// Who sends one argument now and then gets no more time for it than who sends all at once.
+func TestReaderWaitsOnceForAWholeCommand(t *testing.T) {
+	r := piped(t, semaphore.NewWeighted(roomBytes), resp("MSET", "a", strings.Repeat("x", freeBytes), "b", "2", "c", "3"), 1<<20)
+	conn := &halting{Conn: r.conn}
+	r.conn = conn
+	batch, err := gather(r)
+	require.NoError(t, err)
+	require.Len(t, batch[0].args, 7)
+	require.Equal(t, 1, conn.deadlines)
 }
