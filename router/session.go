@@ -159,7 +159,7 @@ func (s *Session) take(p *pending, timeout time.Duration) {
 	}
 	now := s.system.Clock.Now()
 	p.deadline, p.until, p.bytes = now+timeout, now+min(timeout/2, longestWait), proto.Size(p.op)
-	if s.window.takes(p.bytes) {
+	if p.bytes <= smallRequest || len(s.waiting) == 0 && s.window.takes(p.bytes) {
 		s.begin(p)
 	} else {
 		s.waiting = append(s.waiting, p)

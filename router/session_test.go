@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -303,6 +304,22 @@ func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 		names[seq] = true
 	}
 	require.Len(t, names, 3, "two were never sent")
+}
+
+// A request that waits for the window is not overtaken by later ones that need less of it: they would leave none.
+func TestLargestRequestsAreNotOvertaken(t *testing.T) {
+	sys, session, p := startAt(t, actors.NewWallClock(), Options{Window: 100 << 10}, silence)
+	answers := make(chan string, 10)
+	for i, size := range []int{60 << 10, 90 << 10, 30 << 10} {
+		name := fmt.Sprint(i)
+		sys.Root.Send(session, &Ask{Op: &messages.Put{Key: []byte("k"), Value: make([]byte, size)}, Timeout: 20 * time.Second, Done: func(r *messages.Reply) {
+			answers <- name + " " + r.Code.String()
+		}})
+	}
+	require.Equal(t, "0 OK", <-answers)
+	require.Equal(t, "1 OK", <-answers)
+	require.Equal(t, "2 OK", <-answers)
+	require.NotEmpty(t, p.seen)
 }
 
 func TestInFlightIsBounded(t *testing.T) {
