@@ -61,6 +61,7 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 		}
 	case raftactor.SnapshotInstalled:
 		o.Snapshots++
+		delete(m.cursor, e.Group) // it may go on with the index that it has seen last
 	case cluster.Joined:
 		o.know(m)
 	case cluster.ConfigAdopted:
