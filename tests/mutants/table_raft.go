@@ -16,9 +16,9 @@ var inRaft = []mutant{
 	},
 	{
 		fault: "a replica that was emptied takes part in elections at once",
-		file:  "raftactor/raft/election.go",
-		old:   "return c.commit < c.floor",
-		new:   "return false",
+		file:  "raftactor/raft/core.go",
+		old:   "c.floor = hard.GetFloor()",
+		new:   "c.floor = 0",
 	},
 	{
 		fault: "a vote is forgotten over a restart",
