@@ -132,10 +132,9 @@ func (n *node) checkMeta(view any, command []byte) *messages.Error {
 	case *messages.MetaCommand_RemoveNode:
 		return n.checkRemoval(config, findNode(config, messages.NodeID(op.RemoveNode.Node)))
 	case *messages.MetaCommand_AddNode:
-		for _, other := range config.Nodes {
-			if !other.Removed && other.Name == op.AddNode.Name && other.Token != op.AddNode.Token && n.board.maybeAlive(messages.NodeID(other.Id)) {
-				return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s, which is alive: choose another name", other.Name, other.Id, other.Address)
-			}
+		other := meta.Named(config, op.AddNode.Name)
+		if other != nil && other.Token != op.AddNode.Token && n.board.maybeAlive(messages.NodeID(other.Id)) {
+			return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s, which is alive: choose another name", other.Name, other.Id, other.Address)
 		}
 	}
 	return nil

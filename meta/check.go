@@ -99,11 +99,11 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 		if byToken(config, a.Token) != nil && (n.Name == a.Name || n.Address == a.Address) {
 			return messages.Errorf(messages.Code_CONFLICT, "%s at %s has that name or address: choose another, or remove that node first", title(n), n.Address)
 		}
-		if n.Name == a.Name && n.Id != a.Instead {
-			return messages.Errorf(messages.Code_CONFLICT, "name %q belongs to %s at %s since a moment ago: ask again to take its place, or choose another name",
-				n.Name, title(n), n.Address)
-		}
 		if n.Name == a.Name {
+			if n.Id != a.Instead {
+				return messages.Errorf(messages.Code_CONFLICT, "name %q belongs to %s at %s since a moment ago: ask again to take its place, or choose another name",
+					n.Name, title(n), n.Address)
+			}
 			if why := checkLoss(config, n); why != nil {
 				return why
 			}

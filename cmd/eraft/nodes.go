@@ -13,6 +13,7 @@ import (
 
 	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
 )
 
 // node finds a node by its name or number.
@@ -25,10 +26,8 @@ func node(c *cobra.Command, cl *client.Client, text string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, n := range config.Nodes {
-		if !n.Removed && n.Name == text {
-			return n.Id, nil
-		}
+	if n := meta.Named(config, text); n != nil {
+		return n.Id, nil
 	}
 	return 0, fmt.Errorf("no node has the name %q: eraft status lists them", text)
 }
