@@ -9,7 +9,6 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
-	"github.com/eraft-io/eraft/raftactor/raft"
 	"github.com/eraft-io/eraft/shardkv"
 )
 
@@ -31,6 +30,7 @@ type board struct {
 	views    map[messages.GroupID]*shardkv.View
 	others   map[messages.NodeID]pulse
 	met      map[messages.NodeID]time.Duration // when the config was first seen to name it
+	drains   map[messages.NodeID]sight
 }
 
 type pulse struct {
@@ -48,6 +48,7 @@ func newBoard(now func() time.Duration) *board {
 		views:    map[messages.GroupID]*shardkv.View{},
 		others:   map[messages.NodeID]pulse{},
 		met:      map[messages.NodeID]time.Duration{},
+		drains:   map[messages.NodeID]sight{},
 	}
 	b.addresses.Store(&map[messages.NodeID]string{})
 	return b
@@ -142,6 +143,8 @@ type snapshot struct {
 	views    map[messages.GroupID]*shardkv.View           // of this node
 	others   map[messages.NodeID]*messages.NodeStatus     // nodes heard of lately
 	strange  map[messages.NodeID]bool                     // nodes that have not had the time to be heard
+	drains   map[messages.NodeID]sight
+	now      time.Duration
 }
 
 func (b *board) snapshot() snapshot {
@@ -150,17 +153,19 @@ func (b *board) snapshot() snapshot {
 	s := snapshot{
 		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble, plan: b.plan,
 		replicas: maps.Clone(b.replicas), views: maps.Clone(b.views),
-		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{},
+		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{}, now: b.now(),
 	}
 	for node, met := range b.met {
 		_, heard := b.others[node]
-		s.strange[node] = !heard && b.now()-met < silence
+		s.strange[node] = !heard && s.now-met < silence
 	}
 	for node, p := range b.others {
-		if b.now()-p.heard < silence {
+		if s.now-p.heard < silence {
 			s.others[node] = p.status
 		}
 	}
+	b.sightDrains(s)
+	s.drains = maps.Clone(b.drains)
 	return s
 }
 
@@ -222,23 +227,6 @@ func (s snapshot) led(group messages.GroupID) (newest *messages.ReplicaStatus) {
 		}
 	}
 	return newest
-}
-
-// without tells whether a group can do without a node for ever: its members have left it out, and most of them know that
-// for sure. As long as they might forget it in a crash, they may need the node to find it out again.
-func (s snapshot) without(group messages.GroupID, node uint64) bool {
-	led := s.led(group)
-	if led == nil {
-		return false
-	}
-	sure := 0
-	for _, voter := range led.Conf.GetVoters() {
-		r := s.replica(messages.NodeID(voter), group)
-		if r.GetSure() && !slices.Contains(raft.Members(r.Conf), node) {
-			sure++
-		}
-	}
-	return !slices.Contains(raft.Members(led.Conf), node) && 2*sure > len(led.Conf.GetVoters())
 }
 
 // replica is what a node tells of its replica of a group, nil if it has none or is not heard.

@@ -87,7 +87,7 @@ func (m *Member) retire() {
 		}
 		if len(g.Nodes) == 0 {
 			m.n.send(m.n.peer(id), raftactor.Retire{Index: raftactor.OverAt})
-		} else if s.without(id, self) {
+		} else if without, _ := s.without(id, self); without {
 			m.n.send(m.n.peer(id), raftactor.Retire{Index: s.led(id).Applied})
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -37,12 +36,6 @@ type nodeStatus struct {
 
 	Labels []string     `json:"labels,omitempty"`
 	Drain  *drainStatus `json:"drain,omitempty"`
-}
-
-// drainStatus is how far a drain is: at 100 per cent no group has a replica there, and the node can be stopped.
-type drainStatus struct {
-	Percent    int   `json:"percent"`
-	ETASeconds int64 `json:"eta_seconds"` // -1: nothing has moved yet by which it could be told
 }
 
 // placeStatus is what placement does about what is not where it should be.
@@ -92,7 +85,7 @@ func (n *node) statusJSON(s snapshot) []byte {
 	for _, node := range s.config.GetNodes() {
 		doc.Nodes = append(doc.Nodes, nodeStatus{
 			ID: node.Id, Name: node.Name, Addr: node.Address, State: s.state(node), RESP: node.Resp, HTTP: node.Http,
-			Labels: node.Labels, Drain: s.drain(node, n.system.Clock.Wall()),
+			Labels: node.Labels, Drain: s.drain(node),
 		})
 	}
 	for _, g := range s.config.GetGroups() {
@@ -123,28 +116,6 @@ func (s snapshot) state(node *messages.Node) string {
 		return "unknown"
 	}
 	return "down"
-}
-
-// drain tells how far a node's drain is: what it had, and what it still should have or has.
-func (s snapshot) drain(node *messages.Node, now time.Time) *drainStatus {
-	if node.Removed || node.State != messages.NodeState_DRAINING {
-		return nil
-	}
-	left := 0
-	for _, g := range s.config.Groups {
-		if len(g.Nodes) > 0 && (slices.Contains(g.Nodes, node.Id) || !s.without(messages.GroupID(g.Id), node.Id)) {
-			left++
-		}
-	}
-	if left == 0 {
-		return &drainStatus{Percent: 100}
-	}
-	had := max(int(node.Had), left)
-	d := &drainStatus{Percent: (had - left) * 100 / had, ETASeconds: -1}
-	if passed := now.Unix() - int64(node.SinceMs/1000); had > left && passed >= 0 {
-		d.ETASeconds = passed * int64(left) / int64(had-left)
-	}
-	return d
 }
 
 // placement describes what placement has in mind, as meta's leader told.

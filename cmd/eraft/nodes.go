@@ -59,41 +59,54 @@ func drainCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), wait)
 			defer cancel()
-			return r.drained(ctx, c, cl, command.GetSetNode().Node)
+			return r.drained(ctx, c, cl, command.GetSetNode().Node, config.GetVersion())
 		})
 	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: somebody else was quicker")
 	c.Flags().DurationVar(&wait, "wait", 0, "tell how far it is until it is over, at most so long")
 	return c
 }
 
-// drained tells how far a drain is until it is over.
-func (r *remote) drained(ctx context.Context, c *cobra.Command, cl *client.Client, id uint64) error {
+// drained tells how far a drain, which a version of the config began, is until it is over.
+func (r *remote) drained(ctx context.Context, c *cobra.Command, cl *client.Client, id, version uint64) error {
 	said := ""
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for {
 		d, err := r.look(c, cl)
-		if err != nil {
-			return err
-		}
-		for i, n := range d.Nodes {
-			if n.ID != id || n.Drain == nil {
-				continue
-			}
-			if text := d.drained(i); text != said {
+		if err == nil {
+			text, over, gone := d.drain(id, version)
+			if text != "" && text != said {
 				said = text
-				fmt.Printf("node %d (%s):%s\n", n.ID, n.Name, text)
+				fmt.Printf("node %d%s\n", id, text)
 			}
-			if n.Drain.Percent == 100 {
-				return nil
+			if over || gone != nil {
+				return gone
 			}
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return fmt.Errorf("node %d is not drained yet; that goes on: eraft status tells how far it is", id)
+			return errors.Join(fmt.Errorf("node %d is not drained yet; that goes on: eraft status tells how far it is", id), err)
 		}
 	}
+}
+
+// drain tells how far a drain is, and whether it is over or was taken back. Who has not heard of it yet says nothing: what it
+// tells may be of an earlier one.
+func (d *document) drain(id, version uint64) (text string, over bool, err error) {
+	if d.ConfigVersion < version {
+		return "", false, nil
+	}
+	for i, n := range d.Nodes {
+		switch {
+		case n.ID != id:
+		case n.Drain != nil:
+			return fmt.Sprintf(" (%s):%s", n.Name, d.drained(i)), n.Drain.Percent == 100, nil
+		default:
+			return "", false, fmt.Errorf("node %d (%s) does not drain any more, somebody else has changed that: eraft config log tells", id, n.Name)
+		}
+	}
+	return "", false, nil
 }
 
 func rebalanceCommand() *cobra.Command {

@@ -111,6 +111,8 @@ func (d *document) drained(i int) string {
 	switch {
 	case drain == nil:
 		return ""
+	case drain.Percent < 0:
+		return " how far is not known: not all leaders are heard"
 	case drain.Percent == 100:
 		return " 100 %, can be stopped"
 	case drain.ETASeconds < 0:

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Who waits for a drain is told how far that drain is: nothing that is not known, nothing of an earlier one, and not that it is
+// over when it was taken back.
+func TestDrainProgress(t *testing.T) {
+	for _, c := range []struct {
+		name, drain string
+		version     int
+		text        string
+		over        bool
+		err         string
+	}{
+		{"not known", `{"percent":-1,"eta_seconds":-1}`, 7, " (n4): how far is not known: not all leaders are heard", false, ""},
+		{"nothing moved yet", `{"percent":0,"eta_seconds":-1}`, 7, " (n4): 0 %", false, ""},
+		{"on its way", `{"percent":50,"eta_seconds":90}`, 8, " (n4): 50 %, about 1m30s to go", false, ""},
+		{"over", `{"percent":100,"eta_seconds":0}`, 7, " (n4): 100 %, can be stopped", true, ""},
+		{"an earlier drain", `{"percent":100,"eta_seconds":0}`, 6, "", false, ""},
+		{"not drained yet", `null`, 6, "", false, ""},
+		{"taken back", `null`, 8, "", false, "does not drain any more"},
+	} {
+		body, d := `{"config_version":%d,"nodes":[{"id":3,"name":"n3"},{"id":4,"name":"n4","drain":%s}]}`, new(document)
+		require.NoError(t, json.Unmarshal([]byte(fmt.Sprintf(body, c.version, c.drain)), d))
+		text, over, err := d.drain(4, 7)
+		require.Equal(t, c.text, text, c.name)
+		require.Equal(t, c.over, over, c.name)
+		if c.err == "" {
+			require.NoError(t, err, c.name)
+		} else {
+			require.ErrorContains(t, err, c.err, c.name)
+		}
+	}
+}
