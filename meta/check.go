@@ -234,7 +234,7 @@ func checkLeave(config *messages.Config, id uint64) *messages.Error {
 	case !slices.Contains(groups, id):
 		return invalid("group %d is no shard group of this cluster: they are %v", id, groups)
 	case len(groups) == 1:
-		return invalid("group %d is the last one: its buckets would have no owner", id)
+		return invalid("group %d is the last one: its buckets would have no owner: join another one first", id)
 	}
 	for _, b := range config.Arriving {
 		if config.Owners[b] == id {

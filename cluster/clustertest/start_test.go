@@ -3,6 +3,9 @@
 package clustertest_test
 
 import (
+	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/actors/remoting"
+	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/cluster/clustertest"
 	"github.com/eraft-io/eraft/messages"
@@ -103,4 +107,60 @@ func TestHostileGuest(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, after.Nodes, len(config.Nodes))
 	require.Empty(t, answers)
+}
+
+// Operators at machines of their own order what excludes what others order, all at once: whoever is first wins, all others hear
+// why not and what to do, and only what was done is in the chain.
+func TestOperatorsRace(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, 3, func(_ int, c *cluster.Config) { c.Groups = 2 })
+	operators := []*client.Client{c.Client(t), c.Client(t), c.Client(t), c.Client(t), c.Client(t), c.Client(t)}
+	require.Eventually(t, func() bool {
+		config, err := operators[0].Config(t.Context(), 0)
+		return err == nil && len(config.Arriving) == 0
+	}, time.Minute, 20*time.Millisecond)
+	start, err := operators[0].PausePlacement(t.Context())
+	require.NoError(t, err)
+	race := func(order func(i int) *messages.MetaCommand) (refused []error) {
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i, o := range operators {
+			wg.Go(func() {
+				if _, err := o.Change(t.Context(), order(i)); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					refused = append(refused, err)
+				}
+			})
+		}
+		wg.Wait()
+		return refused
+	}
+	for _, r := range []struct {
+		order   func(i int) *messages.MetaCommand
+		refused int
+		says    string
+	}{
+		{func(i int) *messages.MetaCommand {
+			return at(start.Version, move(uint32(i), uint32(i), 3-start.Owners[i]))
+		}, 5, "look again at what you want to change"},
+		{func(i int) *messages.MetaCommand { return leave(uint64(i%2 + 1)) }, 5, "is the last one|is no shard group|try again when it has arrived"},
+		{func(i int) *messages.MetaCommand { return drain(uint64(i%3 + 1)) }, 2, "is the last one that can have data: let another node join first"},
+	} {
+		refused := race(r.order)
+		require.Len(t, refused, r.refused, "%v", refused)
+		for _, err := range refused {
+			require.True(t, errors.Is(err, client.ErrConflict) || errors.Is(err, client.ErrInvalid), err)
+			require.Regexp(t, r.says, err.Error())
+		}
+	}
+	log, err := operators[0].ConfigLog(t.Context(), start.Version+1, 0)
+	require.NoError(t, err)
+	done := map[string]int{}
+	for _, config := range log {
+		if !strings.Contains(config.Change, "arrived") {
+			done[strings.Fields(config.Change)[0]]++
+		}
+	}
+	require.Equal(t, map[string]int{"move": 1, "leave": 1, "drain": 2}, done, "%v", log)
 }
