@@ -272,6 +272,16 @@ func (s *Simulation) Client(name string) *Client {
 	return &Client{s: s, system: system, ask: func(a *router.Ask) { system.Root.Send(session, a) }}
 }
 
+// Gateway is a client at a node that lives: it asks as Redis clients of the node do.
+func (m *Member) Gateway() *Client {
+	system := m.s.wires.ends[m.at.Address()].sys
+	session, err := router.StartSession(system, router.Options{Name: "gateway"})
+	if err != nil {
+		m.s.Fail("gateway: %v", err)
+	}
+	return &Client{s: m.s, system: system, ask: func(a *router.Ask) { system.Root.Send(session, a) }}
+}
+
 // Ask sends an operation; done is called once with its answer, while the World runs.
 func (c *Client) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
 	c.ask(&router.Ask{Op: op, Timeout: timeout, Done: done})
