@@ -253,9 +253,10 @@ func (m *Member) onJoin(j *messages.Join) {
 	if !m.joined || j.Node == nil {
 		return
 	}
-	if j.ClusterId != m.n.identity().Cluster {
+	if own := m.n.identity().Cluster; j.ClusterId != own {
 		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
-			Token: j.Node.Token, Text: "this node belongs to another cluster than the one you asked for",
+			Token: j.Node.Token, Text: fmt.Sprintf("the seed %s belongs to cluster %016x, not to %016x as it was asked: name seeds of one cluster",
+				m.n.address(), own, j.ClusterId),
 		})
 		return
 	}

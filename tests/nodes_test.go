@@ -14,9 +14,14 @@ import (
 
 // eraft runs a command against the cluster.
 func (p *processes) eraft(seed int, args ...string) (string, int) {
+	return p.run(append(args, "--seeds", p.seeds[seed], "--timeout", "20s")...)
+}
+
+// run runs the binary until it ends by itself.
+func (p *processes) run(args ...string) (string, int) {
 	path, err := build()
 	require.NoError(p.t, err)
-	cmd := exec.Command(path, append(args, "--seeds", p.seeds[seed], "--timeout", "20s")...)
+	cmd := exec.Command(path, args...)
 	out, _ := cmd.CombinedOutput()
 	return string(out), cmd.ProcessState.ExitCode()
 }

@@ -34,6 +34,7 @@ type processes struct {
 	http  []string
 	knows []string // the seeds that each node is started with
 	procs []*exec.Cmd
+	more  func(i int) []string // arguments of a node beside the usual ones
 }
 
 var build = sync.OnceValues(func() (string, error) {
@@ -60,8 +61,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func startProcesses(t *testing.T, n int) *processes {
-	p := &processes{t: t, dir: t.TempDir(), procs: make([]*exec.Cmd, n)}
+func startProcesses(t *testing.T, n int, more ...func(i int) []string) *processes {
+	p := &processes{t: t, dir: t.TempDir(), procs: make([]*exec.Cmd, n), more: func(int) []string { return nil }}
+	if len(more) > 0 {
+		p.more = more[0]
+	}
 	addresses := p.free(2 * n)
 	p.seeds, p.http = addresses[:n:n], addresses[n:]
 	for range n {
@@ -118,8 +122,8 @@ func (p *processes) start(i int) {
 	log, err := os.OpenFile(filepath.Join(p.dir, fmt.Sprintf("n%d.log", i+1)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(p.t, err)
 	defer log.Close()
-	cmd := exec.Command(path, "server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
-		"--seeds", p.knows[i], "--http", p.http[i])
+	cmd := exec.Command(path, append([]string{"server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
+		"--seeds", p.knows[i], "--http", p.http[i]}, p.more(i)...)...)
 	cmd.Stderr = log
 	require.NoError(p.t, cmd.Start())
 	p.procs[i] = cmd
