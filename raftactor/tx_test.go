@@ -164,3 +164,18 @@ func TestHeir(t *testing.T) {
 	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 5, 6}), "learners cannot lead")
 	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, nil, 10), []uint64{2, 3}))
 }
+
+// Replicas apply the same, so each draws how much is worth a write: at least half of what is.
+func TestTurnSizesDiffer(t *testing.T) {
+	seen := map[int]bool{}
+	for seed := range uint64(3) {
+		a := &Applier{draw: rand.New(rand.NewPCG(seed, 1)).IntN}
+		for range 100 {
+			a.nextTurn()
+			require.Greater(t, a.enough, turnBytes/2-1)
+			require.LessOrEqual(t, a.enough, turnBytes)
+			seen[a.enough] = true
+		}
+	}
+	require.Greater(t, len(seen), 200)
+}
