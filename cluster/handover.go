@@ -13,7 +13,7 @@ import (
 // HandOverLimits bound what the copying of buckets may cost. A zero field means its default.
 type HandOverLimits struct {
 	BytesPerSecond int // that this node copies for all its groups together, at most. Default 8 MiB
-	ChunkBytes     int // of one chunk, about: one log entry. Default 128 KiB, at most 1 MiB
+	ChunkBytes     int // of one chunk, about: one log entry. Default 64 KiB, at most 1 MiB
 	TailBytes      int // that may change while a bucket is copied; then the copying begins again. Default 1 GiB
 }
 
@@ -24,7 +24,7 @@ func (l *HandOverLimits) fill() error {
 		usual, highest int
 	}{
 		{"bytes per second", &l.BytesPerSecond, 8 << 20, 1 << 40},
-		{"chunk bytes", &l.ChunkBytes, 128 << 10, 1 << 20},
+		{"chunk bytes", &l.ChunkBytes, 64 << 10, 1 << 20},
 		{"tail bytes", &l.TailBytes, 1 << 30, 1 << 40},
 	} {
 		if *f.field == 0 {

@@ -36,8 +36,8 @@ func TestRests(t *testing.T) {
 		rest    int
 		freeze  bool
 	}{
-		{shardkv.Transit{}, 6, false},
-		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 6, false},
+		{shardkv.Transit{}, 8, false},
+		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 8, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 30}, 2, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 30, Stalls: 1}, 0, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 10}, 0, true},
