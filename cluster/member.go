@@ -179,7 +179,11 @@ func (m *Member) seek() {
 
 // meetUp gives birth when the rendezvous says so.
 func (m *Member) meetUp() {
-	m.n.board.setWaiting(m.meet.silent(), "")
+	silent, trouble := m.meet.silent(), m.refused
+	if trouble == "" && len(silent) > 0 {
+		trouble = "they must run, and reach this node at " + m.n.address()
+	}
+	m.n.board.setWaiting(silent, trouble)
 	if !m.admitting && m.meet.birth() {
 		m.admitting = true
 		m.n.send(m.n.pids.host, giveBirth{})

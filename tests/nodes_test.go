@@ -73,6 +73,9 @@ func TestStatusNamesSilentSeeds(t *testing.T) {
 		text, code := p.eraft(late, "status")
 		return code == 0 && strings.Contains(text, "no answer from "+dead)
 	}, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return strings.Contains(p.log(late), "no answer from ["+dead+"]; they must run, and reach this node at "+p.seeds[late])
+	}, 20*time.Second, 100*time.Millisecond, "it may be its own address that is wrong")
 }
 
 // A fourth process joins with one seed, gets its share, is drained and forgotten, and all are restarted one after the other,
