@@ -61,8 +61,8 @@ func TestRedirectIsOneHop(t *testing.T) {
 			for tag := 0; len(keys) < 2; tag++ {
 				keys[owner(t, s, fmt.Sprint(tag))] = fmt.Sprint(tag)
 			}
-			for _, key := range keys { // it knows who leads
-				_, err := c.Do(put(key, "v"))
+			for _, group := range []uint64{1, 2} { // it knows who leads
+				_, err := c.Do(put(keys[group], "v"))
 				require.NoError(t, err)
 			}
 			s.Network().Each(func(e actortest.Envelope) actortest.Faults {
