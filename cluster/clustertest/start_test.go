@@ -114,7 +114,13 @@ func TestHostileGuest(t *testing.T) {
 func TestOperatorsRace(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, 3, func(_ int, c *cluster.Config) { c.Groups = 2 })
-	operators := []*client.Client{c.Client(t), c.Client(t), c.Client(t), c.Client(t), c.Client(t), c.Client(t)}
+	operators := make([]*client.Client, 6)
+	for i := range operators {
+		o, err := client.Connect(t.Context(), client.Config{Seeds: c.Seeds, Timeout: 25 * time.Second}) // on a machine that is busy
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, o.Close()) })
+		operators[i] = o
+	}
 	require.Eventually(t, func() bool {
 		config, err := operators[0].Config(t.Context(), 0)
 		return err == nil && len(config.Arriving) == 0
