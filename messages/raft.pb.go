@@ -24,8 +24,8 @@ const (
 type EntryKind int32
 
 const (
-	EntryKind_COMMANDS    EntryKind = 0 // commands for the machine; none at all is a leader's no-op
-	EntryKind_CONF_CHANGE EntryKind = 1 // commands[0] is a ConfChange
+	EntryKind_COMMANDS    EntryKind = 0 // data is a Block of commands for the machine; none at all is a leader's no-op
+	EntryKind_CONF_CHANGE EntryKind = 1 // data is a ConfChange
 )
 
 // Enum value maps for EntryKind.
@@ -208,7 +208,7 @@ type Entry struct {
 	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	Kind          EntryKind              `protobuf:"varint,3,opt,name=kind,proto3,enum=eraft.EntryKind" json:"kind,omitempty"`
 	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time: stamped by the leader, never goes back within a log
-	Commands      [][]byte               `protobuf:"bytes,5,rep,name=commands,proto3" json:"commands,omitempty"`
+	Data          []byte                 `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,9 +271,9 @@ func (x *Entry) GetTimeMs() uint64 {
 	return 0
 }
 
-func (x *Entry) GetCommands() [][]byte {
+func (x *Entry) GetData() []byte {
 	if x != nil {
-		return x.Commands
+		return x.Data
 	}
 	return nil
 }
@@ -557,7 +557,7 @@ type RaftMessage struct {
 	Index     uint64                 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
 	LogTerm   uint64                 `protobuf:"varint,7,opt,name=log_term,json=logTerm,proto3" json:"log_term,omitempty"`
 	Commit    uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
-	Entries   []*Entry               `protobuf:"bytes,9,rep,name=entries,proto3" json:"entries,omitempty"`
+	Entries   []*Entry               `protobuf:"bytes,20,rep,name=entries,proto3" json:"entries,omitempty"`
 	Reject    bool                   `protobuf:"varint,10,opt,name=reject,proto3" json:"reject,omitempty"`
 	HintIndex uint64                 `protobuf:"varint,11,opt,name=hint_index,json=hintIndex,proto3" json:"hint_index,omitempty"`
 	HintTerm  uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
@@ -1100,13 +1100,13 @@ var File_eraft_messages_raft_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/raft.proto\x12\x05eraft\"\x8c\x01\n" +
+	"\x19eraft/messages/raft.proto\x12\x05eraft\"\x8a\x01\n" +
 	"\x05Entry\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x10.eraft.EntryKindR\x04kind\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\x12\x1a\n" +
-	"\bcommands\x18\x05 \x03(\fR\bcommands\"a\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\x12\x12\n" +
+	"\x04data\x18\x06 \x01(\fR\x04dataJ\x04\b\x05\x10\x06\"a\n" +
 	"\tHardState\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04vote\x18\x02 \x01(\x04R\x04vote\x12\x16\n" +
@@ -1136,7 +1136,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\x82\x04\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\x88\x04\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1146,7 +1146,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x06 \x01(\x04R\x05index\x12\x19\n" +
 	"\blog_term\x18\a \x01(\x04R\alogTerm\x12\x16\n" +
 	"\x06commit\x18\b \x01(\x04R\x06commit\x12&\n" +
-	"\aentries\x18\t \x03(\v2\f.eraft.EntryR\aentries\x12\x16\n" +
+	"\aentries\x18\x14 \x03(\v2\f.eraft.EntryR\aentries\x12\x16\n" +
 	"\x06reject\x18\n" +
 	" \x01(\bR\x06reject\x12\x1d\n" +
 	"\n" +
@@ -1158,7 +1158,8 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x18\n" +
 	"\apromise\x18\x11 \x01(\x04R\apromise\x12\x1b\n" +
 	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x1c\n" +
-	"\tforgetful\x18\x13 \x01(\bR\tforgetful\">\n" +
+	"\tforgetful\x18\x13 \x01(\bR\tforgetfulJ\x04\b\t\x10\n" +
+	"\">\n" +
 	"\fRaftMessages\x12.\n" +
 	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +
 	"\x05Alive\x12\x12\n" +

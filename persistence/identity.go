@@ -19,7 +19,7 @@ type Identity struct {
 }
 
 // Format is the layout of data directories that this program reads and writes.
-const Format = 1
+const Format = 2
 
 var identityKey = []byte("node/identity")
 
@@ -39,9 +39,9 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 	if err := json.Unmarshal(record.ID, &id); err != nil {
 		return Identity{}, false, &CorruptError{Where: "identity record", What: "its format is wrong; " + replaceNode}
 	}
-	if id.Format > Format {
-		return Identity{}, false, fmt.Errorf("the data directory has format %d, but this eraft knows only up to %d: "+
-			"start the newer eraft that wrote it", id.Format, Format)
+	if id.Format != Format {
+		return Identity{}, false, fmt.Errorf("the data directory has format %d, but this eraft knows only %d: "+
+			"start the eraft that wrote it, or let this node join again with an empty directory", id.Format, Format)
 	}
 	return id, true, nil
 }

@@ -3,6 +3,7 @@ package persistence_test
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ import (
 func entries(term, from, to uint64) []*messages.Entry {
 	var all []*messages.Entry
 	for i := from; i <= to; i++ {
-		all = append(all, &messages.Entry{Index: i, Term: term, Commands: [][]byte{fmt.Appendf(nil, "%d/%d", term, i)}})
+		all = append(all, &messages.Entry{Index: i, Term: term, Data: fmt.Appendf(nil, "%d/%d", term, i)})
 	}
 	return all
 }
@@ -71,7 +72,7 @@ func TestLogTruncatesCompactsAndIsReplaced(t *testing.T) {
 	first, last, loaded := load(t, e, 1)
 	require.EqualValues(t, 256, first)
 	require.EqualValues(t, 260, last)
-	require.Equal(t, "2/256", string(loaded.Entries[0].Commands[0]))
+	require.Equal(t, "2/256", string(loaded.Entries[0].Data))
 	save(t, e, persistence.Save{Group: 1, Snapshot: start(65535, 4), Entries: entries(4, 65536, 65540)})
 	first, last, _ = load(t, e, 1)
 	require.EqualValues(t, 65536, first)
@@ -131,6 +132,15 @@ func TestIdentity(t *testing.T) {
 	require.Equal(t, id.Token, again.Token)
 	_, err = persistence.RaiseEpoch(e, "n2", draw)
 	require.ErrorContains(t, err, `belongs to node "n1"`)
+	for _, other := range []string{`{"format":1}`, `{"format":99}`} {
+		record := fmt.Sprintf(`{"Sum":%d,"ID":%s}`, crc32.Checksum([]byte(other), crc32.MakeTable(crc32.Castagnoli)), other)
+		batch := new(persistence.Batch)
+		batch.Put([]byte("node/identity"), []byte(record))
+		foreign := memory.New()
+		require.NoError(t, foreign.Write(batch, true))
+		_, err = persistence.RaiseEpoch(foreign, "n1", draw)
+		require.ErrorContains(t, err, "start the eraft that wrote it")
+	}
 	require.True(t, e.FlipBit([]byte("node/identity"), 300))
 	_, err = persistence.RaiseEpoch(e, "n1", draw)
 	require.ErrorContains(t, err, "damaged")

@@ -206,7 +206,12 @@ func (a *Applier) apply(m apply) {
 
 func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 	at := Position{Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs}
-	for i, command := range entry.Commands {
+	if !messages.Block(entry.Data).Whole() {
+		a.fail(fmt.Errorf("entry %d cannot be taken apart", entry.Index))
+		return false
+	}
+	i := 0
+	for command := range messages.Block(entry.Data).Commands() {
 		reply, err := a.o.Machine.Apply(a.work, at, command)
 		if err != nil {
 			a.fail(fmt.Errorf("entry %d, command %d: %w", entry.Index, i, err))
@@ -218,6 +223,7 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 		if to, ok := w.recipient(i); ok {
 			a.answers.add(to, reply)
 		}
+		i++
 	}
 	return true
 }

@@ -1,7 +1,9 @@
 package raftactor
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -42,6 +44,7 @@ type Peer struct {
 
 	waiting   waiting
 	entry     *waiter        // what is gathered for the next entry
+	room      int            // that it will probably need: as much as the one before
 	names     map[named]bool // commands on their way, as of this turn; nil until somebody asks again
 	pace      pace
 	timer     bool // a pause is on its way
@@ -186,10 +189,23 @@ func (p *Peer) onRaft(all []*messages.RaftMessage) {
 		if message.GetTo() != uint64(p.o.Node) || message.GetGroup() != uint64(p.o.Group) {
 			continue // meant for a node that had this address before
 		}
+		if !whole(message) {
+			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: errDamaged})
+			continue
+		}
 		if err := p.core.Step(message); err != nil {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: err})
 		}
 	}
+}
+
+var errDamaged = errors.New("an entry that cannot be taken apart")
+
+// whole tells whether the Applier will be able to take all entries of a message apart.
+func whole(m *messages.RaftMessage) bool {
+	return !slices.ContainsFunc(m.Entries, func(e *messages.Entry) bool {
+		return e.Kind == messages.EntryKind_COMMANDS && !messages.Block(e.Data).Whole()
+	})
 }
 
 func (p *Peer) onTick() {

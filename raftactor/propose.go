@@ -2,6 +2,7 @@ package raftactor
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/eraft-io/eraft/messages"
@@ -52,7 +53,7 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 		return
 	}
 	if p.entry == nil {
-		p.entry = new(waiter)
+		p.entry = &waiter{data: make(messages.Block, 0, p.room)}
 	}
 	p.entry.add(to, command)
 	if p.entry.bytes >= p.o.Limits.EntryBytes {
@@ -65,7 +66,7 @@ func (p *Peer) propose() {
 	now, gathered := p.o.System.Clock.Now(), 0
 	w := p.entry
 	if w != nil {
-		gathered = len(w.commands)
+		gathered = w.count
 	}
 	busy := p.core.Writing() > 0 || p.core.Uncommitted()
 	p.pace.observe(now, busy, gathered)
@@ -81,8 +82,11 @@ func (p *Peer) propose() {
 			return
 		}
 	}
-	p.entry = nil
-	index, term, err := p.core.Propose(w.commands, p.time.stamp(p.o.System.Clock, p.core.LogTime()))
+	p.entry, p.room = nil, len(w.data)
+	if cap(w.data) > 2*len(w.data) {
+		w.data = slices.Clone(w.data) // the log keeps it
+	}
+	index, term, err := p.core.Propose(w.data, p.time.stamp(p.o.System.Clock, p.core.LogTime()))
 	if err != nil {
 		w.refuse(p.answers, p.refusal(err))
 		return

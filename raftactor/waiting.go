@@ -10,7 +10,8 @@ import (
 type waiter struct {
 	index, term uint64
 	bytes       int
-	commands    [][]byte
+	data        messages.Block // what the entry has
+	count       int
 	spans       []span
 }
 
@@ -34,8 +35,9 @@ func (w *waiter) recipient(i int) (recipient, bool) {
 }
 
 func (w *waiter) add(to recipient, command []byte) {
-	w.commands = append(w.commands, command)
+	w.data = w.data.Append(command)
 	w.bytes += len(command)
+	w.count++
 	if n := len(w.spans); n > 0 && w.spans[n-1].to == to {
 		w.spans[n-1].count++
 		return
@@ -45,10 +47,12 @@ func (w *waiter) add(to recipient, command []byte) {
 
 // refuse answers every command of the entry with the same reason.
 func (w *waiter) refuse(answers *outbox, why *messages.Error) {
-	for i, command := range w.commands {
+	i := 0
+	for command := range w.data.Commands() {
 		if to, ok := w.recipient(i); ok {
 			answers.refuse(to, command, why)
 		}
+		i++
 	}
 }
 
@@ -69,7 +73,7 @@ func (q *waiting) push(w *waiter) {
 func (q *waiting) applied(index uint64) {
 	for len(q.pending) > 0 && q.pending[0].index <= index {
 		q.bytes -= q.pending[0].bytes
-		q.pending[0] = nil // its commands may be large
+		q.pending[0] = nil // its data may be large
 		q.pending = q.pending[1:]
 	}
 }
@@ -84,7 +88,7 @@ func (q *waiting) names(gathered *waiter) map[named]bool {
 		if w == nil {
 			continue
 		}
-		for _, command := range w.commands {
+		for command := range w.data.Commands() {
 			session, seq := messages.Ident(command)
 			names[named{session, seq}] = true
 		}

@@ -192,7 +192,7 @@ func TestLargeMessagesTravelInParts(t *testing.T) {
 	})
 	require.NoError(t, err)
 	send := func(term uint64, size int) {
-		entry := &messages.Entry{Commands: [][]byte{make([]byte, size)}}
+		entry := &messages.Entry{Data: make([]byte, size)}
 		a.Root.Send(actor.NewPID(b.Address(), "raft/1"), &messages.RaftMessages{Messages: []*messages.RaftMessage{
 			{Term: term, Entries: []*messages.Entry{entry}},
 		}})

@@ -211,10 +211,7 @@ func (o *Oracle) whole() bool {
 func (o *Oracle) lines(r *messages.RaftMessage) {
 	before := r.LogTerm
 	for _, e := range r.Entries {
-		at, now := lineAt{r.Group, e.Index, e.Term}, line{before, uint64(e.Kind)}
-		for _, command := range e.Commands {
-			now.sum = crc64.Update(now.sum, polynomial, command)
-		}
+		at, now := lineAt{r.Group, e.Index, e.Term}, line{before, crc64.Update(uint64(e.Kind), polynomial, e.Data)}
 		if was, ok := o.promises.lines[at]; ok && was != now {
 			o.violated("Log Matching", "entry %d of term %d in group %d is not the same everywhere, or not what is before it", e.Index, e.Term, r.Group)
 		}

@@ -78,7 +78,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 		"data ahead of the log":        {Entries: entries(1, 1), Applied: 2},
 		"data behind the log":          {Snapshot: birth(5, 1, 1), Applied: 4},
 		"an unreadable change": {Applied: 1, Entries: []*messages.Entry{{
-			Index: 1, Term: 1, Kind: messages.EntryKind_CONF_CHANGE, Commands: [][]byte{{0xff}}}}},
+			Index: 1, Term: 1, Kind: messages.EntryKind_CONF_CHANGE, Data: []byte{0xff}}}},
 	} {
 		_, err := New(testConfig(1), boot)
 		require.Error(t, err, name)
@@ -130,7 +130,7 @@ func TestStatusHelpers(t *testing.T) {
 	c.Campaign()
 	settleAlone(c)
 	for _, stamp := range []uint64{70, 60} {
-		_, _, err := c.Propose([][]byte{make([]byte, 36)}, stamp)
+		_, _, err := c.Propose(make([]byte, 36), stamp)
 		require.NoError(t, err)
 	}
 	require.Equal(t, uint64(70), c.LogTime(), "log time never goes back")
@@ -196,7 +196,7 @@ func conflict(c *Core) {
 }
 
 func unreadable(c *Core) {
-	c.log.append([]*messages.Entry{{Index: 2, Term: 2, Kind: messages.EntryKind_CONF_CHANGE, Commands: [][]byte{{0xff}}}})
+	c.log.append([]*messages.Entry{{Index: 2, Term: 2, Kind: messages.EntryKind_CONF_CHANGE, Data: []byte{0xff}}})
 	c.log.durable, c.commit = 2, 2
 	c.toApply()
 }
@@ -204,7 +204,7 @@ func unreadable(c *Core) {
 // TestCompactRefusesUnreadableChange: the membership at the new start of the log would be unknown.
 func TestCompactRefusesUnreadableChange(t *testing.T) {
 	c := testCore(t, Boot{Snapshot: birth(1, 1, 1), Applied: 1})
-	c.log.append([]*messages.Entry{{Index: 2, Term: 2, Kind: messages.EntryKind_CONF_CHANGE}})
+	c.log.append([]*messages.Entry{{Index: 2, Term: 2, Kind: messages.EntryKind_CONF_CHANGE, Data: []byte{0xff}}})
 	c.log.durable, c.applied = 2, 2
 	require.ErrorContains(t, c.Compact(2), "cannot be read")
 }
@@ -230,7 +230,7 @@ func TestApplyConfEntry(t *testing.T) {
 	got, err := ApplyConfEntry(conf, entries(1, 1)[0])
 	require.NoError(t, err)
 	require.Same(t, conf, got)
-	_, err = ApplyConfEntry(conf, &messages.Entry{Kind: messages.EntryKind_CONF_CHANGE})
+	_, err = ApplyConfEntry(conf, &messages.Entry{Kind: messages.EntryKind_CONF_CHANGE, Data: []byte{0xff}})
 	require.Error(t, err)
 }
 

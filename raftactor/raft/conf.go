@@ -46,7 +46,7 @@ func (c *Core) logConf(change *messages.ConfChange) (index, term uint64, err err
 	}
 	e := &messages.Entry{
 		Index: c.log.last() + 1, Term: c.term, TimeMs: c.LogTime(),
-		Kind: messages.EntryKind_CONF_CHANGE, Commands: [][]byte{body},
+		Kind: messages.EntryKind_CONF_CHANGE, Data: body,
 	}
 	c.Stir()
 	c.log.append([]*messages.Entry{e})
@@ -173,7 +173,7 @@ func ApplyConfEntry(conf *messages.ConfState, entry *messages.Entry) (*messages.
 		return conf, nil
 	}
 	change := new(messages.ConfChange)
-	if len(entry.Commands) != 1 || proto.Unmarshal(entry.Commands[0], change) != nil {
+	if proto.Unmarshal(entry.Data, change) != nil {
 		return nil, fmt.Errorf("raft: entry %d is a membership change that cannot be read", entry.Index)
 	}
 	if next, err := applyConf(conf, change); err == nil {

@@ -54,7 +54,7 @@ func ForceQuorum(boot Boot, self uint64) (Forced, error) {
 	term := max(boot.HardState.GetTerm(), l.lastTerm()) + forcedTerms
 	f := Forced{Lost: lost, Committed: min(boot.HardState.GetCommit(), l.last())}
 	f.Entry = &messages.Entry{
-		Index: l.last() + 1, Term: term, Kind: messages.EntryKind_CONF_CHANGE, TimeMs: l.lastTime(), Commands: [][]byte{body},
+		Index: l.last() + 1, Term: term, Kind: messages.EntryKind_CONF_CHANGE, TimeMs: l.lastTime(), Data: body,
 	}
 	f.HardState = &messages.HardState{Term: term, Vote: self, Commit: f.Entry.Index}
 	return f, nil

@@ -16,15 +16,11 @@ type log struct {
 	durable uint64 // entries up to here are on this replica's disk
 }
 
-// entryOverhead is what an entry costs beside its commands.
+// entryOverhead is what an entry costs beside its data.
 const entryOverhead = 64
 
 func entryBytes(e *messages.Entry) int {
-	size := entryOverhead
-	for _, command := range e.Commands {
-		size += len(command)
-	}
-	return size
+	return entryOverhead + len(e.Data)
 }
 
 func (l *log) open(start *messages.SnapshotMeta, entries []*messages.Entry) error {

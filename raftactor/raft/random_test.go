@@ -286,7 +286,7 @@ func (w *world) propose(s *simNode) {
 		return
 	}
 	w.proposed++
-	if i, term, err := w.input(s).Propose([][]byte{fmt.Appendf(nil, "p%d-%0*d", w.proposed, w.rng.IntN(100), 0)}, 0); err == nil {
+	if i, term, err := w.input(s).Propose(fmt.Appendf(nil, "p%d-%0*d", w.proposed, w.rng.IntN(100), 0), 0); err == nil {
 		s.mine[i] = term
 		w.carry(s)
 	}
@@ -381,7 +381,7 @@ func describe(entries []*messages.Entry) string {
 	if len(entries) == 0 {
 		return "nothing"
 	}
-	return fmt.Sprintf("%d %d %q", entries[0].Index, entries[0].Term, entries[0].Commands)
+	return fmt.Sprintf("%d %d %q", entries[0].Index, entries[0].Term, entries[0].Data)
 }
 
 func (w *world) applied(s *simNode, e *messages.Entry) {

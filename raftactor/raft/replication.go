@@ -4,8 +4,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Propose appends one entry of these commands to a leader's log. It is sent and persisted by the next Ready.
-func (c *Core) Propose(commands [][]byte, timeMs uint64) (index, term uint64, err error) {
+// Propose appends one entry to a leader's log; it keeps data. It is sent and persisted by the next Ready.
+func (c *Core) Propose(data messages.Block, timeMs uint64) (index, term uint64, err error) {
 	if c.role != Leader {
 		return 0, 0, ErrNotLeader
 	}
@@ -16,7 +16,7 @@ func (c *Core) Propose(commands [][]byte, timeMs uint64) (index, term uint64, er
 		return 0, 0, ErrOverloaded
 	}
 	c.Stir()
-	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Commands: commands}
+	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Data: data}
 	c.log.append([]*messages.Entry{e})
 	return e.Index, e.Term, nil
 }

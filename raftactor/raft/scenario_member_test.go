@@ -225,7 +225,7 @@ func (s *scene) apply(l line, m *member) {
 
 func (s *scene) propose(l line, m *member) {
 	for _, word := range l.words()[1:] {
-		_, _, err := m.core.Propose([][]byte{[]byte(word)}, 0)
+		_, _, err := m.core.Propose(messages.Block(word), 0)
 		s.refused(err)
 	}
 }

@@ -77,13 +77,13 @@ func showEntry(e *messages.Entry) string {
 	text := fmt.Sprintf("%d/%d", e.Index, e.Term)
 	if e.Kind == messages.EntryKind_CONF_CHANGE {
 		change := new(messages.ConfChange)
-		if proto.Unmarshal(e.Commands[0], change) != nil {
+		if proto.Unmarshal(e.Data, change) != nil {
 			return text + "=?"
 		}
 		return text + "=" + showChange(change)
 	}
-	if len(e.Commands) > 0 {
-		text += "=" + string(e.Commands[0])
+	if len(e.Data) > 0 {
+		text += "=" + string(e.Data)
 	}
 	return text
 }

@@ -69,7 +69,7 @@ func (s *scene) acks(l line) {
 			s.handOver(ack)
 		}
 		m.slowDisk = true
-		_, _, err := m.core.Propose([][]byte{[]byte("x")}, 0)
+		_, _, err := m.core.Propose(messages.Block("x"), 0)
 		s.refused(err)
 		s.carry(m)
 		if words[0] == "has" {

@@ -14,7 +14,7 @@ func confEntry(t *testing.T, kind messages.ConfChange_Kind, node uint64) *messag
 	t.Helper()
 	body, err := proto.Marshal(&messages.ConfChange{Kind: kind, Node: node})
 	require.NoError(t, err)
-	return &messages.Entry{Index: 1, Term: 1, Kind: messages.EntryKind_CONF_CHANGE, Commands: [][]byte{body}}
+	return &messages.Entry{Index: 1, Term: 1, Kind: messages.EntryKind_CONF_CHANGE, Data: body}
 }
 
 // TestElectionTimeouts (thesis 3.4): every wait is drawn anew, evenly from [T, 2T), for followers and for those whose

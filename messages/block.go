@@ -1,0 +1,56 @@
+package messages
+
+import (
+	"encoding/binary"
+	"iter"
+)
+
+// Block is encoded commands one behind the other, each behind its length as a varint: the data of an Entry. Between who
+// proposes an entry and who applies it nobody looks into one: it is sent, written and kept as a whole.
+type Block []byte
+
+// BlockOf makes a Block of commands.
+func BlockOf(commands ...[]byte) Block {
+	var b Block
+	for _, command := range commands {
+		b = b.Append(command)
+	}
+	return b
+}
+
+// Append adds a copy of a command.
+func (b Block) Append(command []byte) Block {
+	return append(binary.AppendUvarint(b, uint64(len(command))), command...)
+}
+
+// Commands gives one after the other; they are parts of the Block. It ends where a Block is damaged.
+func (b Block) Commands() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(b) > 0 {
+			command, rest, ok := b.cut()
+			if !ok || !yield(command) {
+				return
+			}
+			b = rest
+		}
+	}
+}
+
+// Whole tells whether Commands gives all that is there.
+func (b Block) Whole() bool {
+	for ok := true; len(b) > 0; {
+		if _, b, ok = b.cut(); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (b Block) cut() (command []byte, rest Block, ok bool) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > uint64(len(b)-n) {
+		return nil, b, false
+	}
+	end := n + int(size)
+	return b[n:end:end], b[end:], true
+}
