@@ -43,6 +43,8 @@ type bucket struct {
 	stalls    uint64 // Installing: chunks of the tail after which no less was behind
 	bytes     uint64 // Installing: that have come
 	behind    uint64 // Installing: that had changed at the giver and not come
+
+	touched bool // its record must be written at the end of the turn; not part of it
 }
 
 func (b *bucket) serves() bool { return b != nil && (b.state == Serving || b.state == Giving) }

@@ -41,7 +41,7 @@ func (w *writing) read(key []byte) (record, error) {
 // next is a version that no key of the bucket has had. It moves along with the bucket, so versions only grow.
 func (w *writing) next() uint64 {
 	w.bucket.counter++
-	w.machine.touched = append(w.machine.touched, w.id)
+	w.machine.touch(w.id, w.bucket)
 	return w.bucket.counter
 }
 

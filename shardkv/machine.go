@@ -165,11 +165,18 @@ func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
 	return r
 }
 
+func (m *Machine) touch(id uint32, b *bucket) {
+	if !b.touched {
+		b.touched = true
+		m.touched = append(m.touched, id)
+	}
+}
+
 // Flush implements raftactor.Flusher: session records, and version counters of the buckets written to.
 func (m *Machine) Flush(tx persistence.Tx) error {
-	slices.Sort(m.touched)
-	for _, id := range slices.Compact(m.touched) {
+	for _, id := range m.touched {
 		if b := m.buckets[id]; b != nil {
+			b.touched = false
 			tx.Put(bucketKey('o', id), encodeBucket(b))
 		}
 	}

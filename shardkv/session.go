@@ -52,11 +52,19 @@ func (s *session) answer(seq uint64) *messages.Reply {
 	if seq < s.acked {
 		return &messages.Reply{Code: messages.Code_INVALID, Text: "this request was answered already"}
 	}
-	i, found := slices.BinarySearchFunc(s.results, seq, bySeq)
+	i, found := s.find(seq)
 	if !found {
 		return nil
 	}
 	return s.results[i]
+}
+
+// find tells where the result of a seq is or belongs: mostly it is a new one.
+func (s *session) find(seq uint64) (int, bool) {
+	if n := len(s.results); n == 0 || s.results[n-1].Seq < seq {
+		return n, false
+	}
+	return slices.BinarySearchFunc(s.results, seq, bySeq)
 }
 
 func bySeq(r *messages.Reply, seq uint64) int {
@@ -101,10 +109,10 @@ func (t *sessions) record(s *session, bucket uint32, c *messages.Command, r *mes
 	s.usedMs, s.used = nowMs, used
 	if c.Acked > s.acked {
 		s.acked = c.Acked
-		i, _ := slices.BinarySearchFunc(s.results, s.acked, bySeq)
+		i, _ := s.find(s.acked)
 		s.results = slices.Delete(s.results, 0, i)
 	}
-	i, _ := slices.BinarySearchFunc(s.results, c.Seq, bySeq)
+	i, _ := s.find(c.Seq)
 	s.results = slices.Insert(s.results, i, r)
 	t.mark(s)
 }

@@ -31,7 +31,7 @@ func (m *Machine) note(tx persistence.Tx, id uint32, b *bucket, kind byte, name,
 	b.changed += uint64(entryBytes + len(name) + len(value))
 	entry := append(binary.AppendUvarint(make([]byte, 0, len(name)+len(value)+entryBytes), b.changed), kind)
 	tx.Put(tailKey(id, b.tail), append(appendBytes(entry, name), value...))
-	m.touched = append(m.touched, id)
+	m.touch(id, b)
 }
 
 // entryBytes is what a change costs beside its key and value.
