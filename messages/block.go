@@ -23,15 +23,17 @@ func (b Block) Append(command []byte) Block {
 	return append(binary.AppendUvarint(b, uint64(len(command))), command...)
 }
 
-// Commands gives one after the other; they are parts of the Block. It ends where a Block is damaged.
-func (b Block) Commands() iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for len(b) > 0 {
-			command, rest, ok := b.cut()
-			if !ok || !yield(command) {
+// Commands gives one after the other, counted from 0; they are parts of the Block. It ends where a Block is damaged: who
+// takes one from outside asks Whole first.
+func (b Block) Commands() iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		rest := b
+		for i := 0; len(rest) > 0; i++ {
+			command, more, ok := rest.cut()
+			if !ok || !yield(i, command) {
 				return
 			}
-			b = rest
+			rest = more
 		}
 	}
 }

@@ -206,12 +206,7 @@ func (a *Applier) apply(m apply) {
 
 func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 	at := Position{Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs}
-	if !messages.Block(entry.Data).Whole() {
-		a.fail(fmt.Errorf("entry %d cannot be taken apart", entry.Index))
-		return false
-	}
-	i := 0
-	for command := range messages.Block(entry.Data).Commands() {
+	for i, command := range messages.Block(entry.Data).Commands() {
 		reply, err := a.o.Machine.Apply(a.work, at, command)
 		if err != nil {
 			a.fail(fmt.Errorf("entry %d, command %d: %w", entry.Index, i, err))
@@ -223,7 +218,6 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 		if to, ok := w.recipient(i); ok {
 			a.answers.add(to, reply)
 		}
-		i++
 	}
 	return true
 }

@@ -35,8 +35,8 @@ func TestEntryIsMadeOfItsCommands(t *testing.T) {
 	require.Equal(t, 4, w.count)
 	require.Equal(t, 4, w.bytes)
 	var got []string
-	for command := range w.data.Commands() {
-		to, ok := w.recipient(len(got))
+	for i, command := range w.data.Commands() {
+		to, ok := w.recipient(i)
 		require.True(t, ok)
 		got = append(got, to.id+string(command))
 	}

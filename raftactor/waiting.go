@@ -47,12 +47,10 @@ func (w *waiter) add(to recipient, command []byte) {
 
 // refuse answers every command of the entry with the same reason.
 func (w *waiter) refuse(answers *outbox, why *messages.Error) {
-	i := 0
-	for command := range w.data.Commands() {
+	for i, command := range w.data.Commands() {
 		if to, ok := w.recipient(i); ok {
 			answers.refuse(to, command, why)
 		}
-		i++
 	}
 }
 
@@ -88,7 +86,7 @@ func (q *waiting) names(gathered *waiter) map[named]bool {
 		if w == nil {
 			continue
 		}
-		for command := range w.data.Commands() {
+		for _, command := range w.data.Commands() {
 			session, seq := messages.Ident(command)
 			names[named{session, seq}] = true
 		}
