@@ -42,7 +42,7 @@ func (w *Swarm) outlive() {
 
 // replicas are those who live and have a replica of a group, but for one.
 func (w *Swarm) replicas(group messages.GroupID, but *Member) []*Member {
-	conf := w.s.Oracle.promises.group(group).confs[0]
+	conf := w.s.Oracle.promises.group(group).conf
 	var all []*Member
 	for _, id := range conf.GetVoters() {
 		if m := w.s.Oracle.promises.nodes[id]; m != nil && m != but && m.Node != nil {

@@ -44,11 +44,11 @@ type (
 // proof is what is known to be committed in a group, and who decides there.
 type proof struct {
 	index uint64
-	in    uint64                 // the newest term that had a leader when that became known
-	led   uint64                 // and that has had one by now
-	terms map[uint64]uint64      // index -> term of what was said to be committed
-	confs [2]*messages.ConfState // the membership, and the one before: a leader may not have applied the change yet
-	upTo  uint64                 // confs are those at this index
+	in    uint64              // the newest term that had a leader when that became known
+	led   uint64              // and that has had one by now
+	terms map[uint64]uint64   // index -> term of what was said to be committed
+	conf  *messages.ConfState // the membership
+	upTo  uint64              // at this index
 }
 
 // birth is where logs start: behind a state that no quorum has to write, since the config says it.
@@ -188,7 +188,7 @@ func (o *Oracle) electorate(m *Member, group messages.GroupID, r *messages.RaftM
 	if p.upTo != r.Commit {
 		return // others know of more
 	}
-	conf := p.confs[0]
+	conf := p.conf
 	for _, id := range []uint64{r.From, r.To} {
 		if !slices.Contains(conf.GetVoters(), id) && !slices.Contains(conf.GetOutgoing(), id) {
 			o.violated("Candidates know who votes", "n%d asks node %d for its vote in group %d, whose members at entry %d are %v", m.number, r.To, group, r.Commit, conf)
@@ -199,7 +199,7 @@ func (o *Oracle) electorate(m *Member, group messages.GroupID, r *messages.RaftM
 // whole tells whether every group has three voters or more, and none is on its way.
 func (o *Oracle) whole() bool {
 	for _, g := range o.config.GetGroups() {
-		conf := o.promises.group(messages.GroupID(g.Id)).confs[0]
+		conf := o.promises.group(messages.GroupID(g.Id)).conf
 		if !g.Left && (len(conf.GetVoters()) < 3 || len(conf.GetOutgoing())+len(conf.GetLearners()) > 0) {
 			return false
 		}
@@ -235,8 +235,8 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 		if e := disk.Entry(index); has == 0 && e != nil {
 			has = e.Term
 		}
-		if quorum, confs := o.quorum(p, disk, index, has); quorum {
-			p.index, p.confs, p.upTo, p.in = index, confs, index, p.led
+		if quorum, conf := o.quorum(p, disk, index, has); quorum {
+			p.index, p.conf, p.upTo, p.in = index, conf, index, p.led
 			if has != 0 {
 				p.terms[index] = has
 			}
@@ -244,7 +244,7 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 		}
 	}
 	o.violated("What is committed is durable on a quorum", "n%d calls entry %d of group %d committed; known is %d, with members %v; %s",
-		m.number, index, group, p.index, p.confs, o.disks(group, index))
+		m.number, index, group, p.index, p.conf, o.disks(group, index))
 }
 
 // holders are the disks that have an entry. If its term is not known, those with the newest come first: an older one at
@@ -280,25 +280,33 @@ func (o *Oracle) disks(group messages.GroupID, index uint64) string {
 	return strings.Join(text, "; ")
 }
 
-// quorum tells whether a quorum has an entry on disk: of the members that a log, which has it as well, says there were
-// at some time since the entry before that was known to be committed. It also gives the members there are then.
-func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (bool, [2]*messages.ConfState) {
-	confs, from := p.confs, p.upTo
+// quorum tells whether a quorum has an entry on disk: of the members that there are by all that is before it in a log
+// that has it as well, since the entry before that was known to be committed. A change of members may be held by a quorum of either
+// side: it counts for what comes behind it. quorum also gives the members there are with the entry.
+func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (durable bool, conf *messages.ConfState) {
+	conf, from := p.conf, p.upTo
 	if start := disk.Start(); start.GetIndex() > from {
-		confs, from = [2]*messages.ConfState{start.GetConf(), confs[0]}, start.GetIndex()
+		durable = start.Index >= index && o.heldByQuorum(disk.Group, conf, index, term)
+		conf, from = start.GetConf(), start.GetIndex()
 	}
-	durable := o.heldByQuorum(disk.Group, confs[0], index, term) || o.heldByQuorum(disk.Group, confs[1], index, term)
-	for at := from + 1; at <= index; at++ {
-		e := disk.Entry(at)
-		if e.GetKind() != messages.EntryKind_CONF_CHANGE {
-			continue
-		}
-		if next, err := raft.ApplyConfEntry(confs[0], e); err == nil {
-			confs = [2]*messages.ConfState{next, confs[0]}
-			durable = durable || o.heldByQuorum(disk.Group, next, index, term)
+	for at := from + 1; at < index; at++ {
+		conf = changed(conf, disk.Entry(at))
+	}
+	durable = durable || o.heldByQuorum(disk.Group, conf, index, term)
+	if next := changed(conf, disk.Entry(index)); next != conf && from < index {
+		return durable || o.heldByQuorum(disk.Group, next, index, term), next
+	}
+	return durable, conf
+}
+
+// changed is a membership after an entry.
+func changed(conf *messages.ConfState, e *messages.Entry) *messages.ConfState {
+	if e.GetKind() == messages.EntryKind_CONF_CHANGE {
+		if next, err := raft.ApplyConfEntry(conf, e); err == nil {
+			return next
 		}
 	}
-	return durable, confs
+	return conf
 }
 
 func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, index, term uint64) bool {

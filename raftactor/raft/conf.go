@@ -182,6 +182,17 @@ func ApplyConfEntry(conf *messages.ConfState, entry *messages.Entry) (*messages.
 	return conf, nil
 }
 
+// confAhead is the membership after all changes in the log, also those that have not taken effect.
+func (c *Core) confAhead() *messages.ConfState {
+	conf := c.conf
+	for _, e := range c.log.slice(c.emitted+1, c.log.last()) {
+		if next, err := ApplyConfEntry(conf, e); err == nil {
+			conf = next
+		}
+	}
+	return conf
+}
+
 // changeConf lets a committed membership change take effect.
 func (c *Core) changeConf(entry *messages.Entry) {
 	conf, err := ApplyConfEntry(c.conf, entry)

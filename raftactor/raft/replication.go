@@ -205,21 +205,32 @@ func (c *Core) onHeartbeatReply(p *progress, m *messages.RaftMessage) {
 	}
 }
 
-// advance commits what a majority has durable, if it is of the leader's own term (thesis 3.6.2, figure 3.7).
+// advance commits what a majority has durable, if it is of the leader's own term (thesis 3.6.2, figure 3.7). What comes
+// behind membership changes that have not taken effect yet needs a majority of the membership after them as well (thesis
+// 4.1): a replica that is removed may know it before this leader does, and end.
 func (c *Core) advance() {
 	if c.role != Leader {
 		return
 	}
-	index := agreed(c.conf, func(id uint64) uint64 {
-		if id == c.cfg.ID {
-			return c.log.durable
-		}
-		return c.peer(id).match
-	})
+	index := agreed(c.conf, c.durableAt)
+	if c.confPending > c.emitted && index > c.confPending {
+		index = max(c.confPending, min(index, agreed(c.confAhead(), c.durableAt)))
+	}
 	if index > c.commit && c.log.term(index) == c.term {
 		c.commitTo(index)
 		c.startReads()
 	}
+}
+
+// durableAt is up to where a leader knows that a replica has its log on disk.
+func (c *Core) durableAt(id uint64) uint64 {
+	if id == c.cfg.ID {
+		return c.log.durable
+	}
+	if p := c.peer(id); p != nil {
+		return p.match
+	}
+	return 0
 }
 
 // Unreachable tells that messages to a replica were lost: it is probed again.

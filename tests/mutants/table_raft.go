@@ -33,6 +33,12 @@ var inRaft = []mutant{
 		new:   "{ return max(1, n/2) }",
 	},
 	{
+		fault: "what follows a membership change is counted without it",
+		file:  "raftactor/raft/replication.go",
+		old:   "c.confPending > c.emitted && index > c.confPending",
+		new:   "false",
+	},
+	{
 		fault: "entries of an older term are committed by counting",
 		file:  "raftactor/raft/replication.go",
 		old:   "index > c.commit && c.log.term(index) == c.term",
