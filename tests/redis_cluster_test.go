@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -23,15 +24,19 @@ func TestRedisClusterClient(t *testing.T) {
 		require.Equal(t, fmt.Sprint(i), c.Get(ctx, fmt.Sprintf("k%d", i)).Val())
 	}
 	var mu sync.Mutex
-	ids := map[string]bool{}
-	require.NoError(t, c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		id, err := node.Do(ctx, "CLUSTER", "MYID").Text()
-		mu.Lock()
-		defer mu.Unlock()
-		ids[id] = true
-		return err
-	}))
-	require.Len(t, ids, 3, "each node leads something")
+	var ids map[string]bool
+	require.Eventually(t, func() bool { // a ready cluster may still be spreading its leaders
+		c.ReloadState(ctx)
+		ids = map[string]bool{}
+		err := c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+			id, err := node.Do(ctx, "CLUSTER", "MYID").Text()
+			mu.Lock()
+			defer mu.Unlock()
+			ids[id] = true
+			return err
+		})
+		return err == nil && len(ids) == 3
+	}, 20*time.Second, 50*time.Millisecond, "each node leads something")
 	shards, err := c.ClusterShards(ctx).Result()
 	require.NoError(t, err)
 	require.NotEmpty(t, shards)
