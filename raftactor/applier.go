@@ -42,8 +42,7 @@ type Applier struct {
 	writes   uint64 // the index that the data in the engine will be at then
 	stored   uint64 // and is at now
 	spare    *turn
-	draw     func(n int) int
-	enough   int // bytes of work that are worth a write
+	pace     turnPace
 	batch    *persistence.Batch
 	flushing bool
 	parked   []any   // what came while nothing may be applied
@@ -82,10 +81,10 @@ type (
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
 	a := &Applier{
 		o: o, store: s, at: at, writes: at.Index, stored: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
-		draw: o.System.Rand("turns/" + o.Group.String()).IntN,
+		pace: turnPace{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
 		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o),
 	}
-	a.nextTurn()
+	a.pace.begin(o.System.Clock.Now())
 	return a
 }
 
@@ -104,7 +103,7 @@ func (a *Applier) drain(batch []any) {
 		message, _ := actors.Unwrap(element)
 		a.on(message)
 	}
-	if a.work.bytes >= a.enough || a.flushing {
+	if a.flushing || a.pace.over(a.o.System.Clock.Now(), a.work.bytes) {
 		a.handOver()
 	}
 	a.query()
@@ -222,17 +221,6 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 	return true
 }
 
-// A turn goes to the StateWriter when it is at a size between half of turnBytes and turnBytes, or as soon after as the
-// one before it is written; at fullTurnBytes nothing is applied until then. The larger a turn, the fewer records that
-// change often are written, but the longer its sorting and writing takes a core away from who waits for an answer. The
-// size is drawn: replicas of a group apply the same, and should not all write at the same moment.
-const (
-	turnBytes     = 512 << 10
-	fullTurnBytes = 8 << 20
-)
-
-func (a *Applier) nextTurn() { a.enough = turnBytes - a.draw(turnBytes/2) }
-
 // handOver gives the turn to the StateWriter and begins the next one over it.
 func (a *Applier) handOver() {
 	if a.failed || a.writing != nil || a.at.Index == a.writes && !a.flushing {
@@ -250,7 +238,7 @@ func (a *Applier) handOver() {
 	a.o.System.Root.Send(a.o.StateWriter, &persistence.Store{Batch: a.batch, Sync: a.flushing, ReplyTo: a.self})
 	a.writing, a.work, a.writes = a.work, a.spare, a.at.Index
 	a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false
-	a.nextTurn()
+	a.pace.begin(a.o.System.Clock.Now())
 }
 
 // endTurn lets the Machine write what it writes once per turn.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -165,17 +166,21 @@ func TestHeir(t *testing.T) {
 	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, nil, 10), []uint64{2, 3}))
 }
 
-// Replicas apply the same, so each draws how much is worth a write: at least half of what is.
-func TestTurnSizesDiffer(t *testing.T) {
+// A turn is small unless much is written; and replicas, which apply the same, do not all write at once.
+func TestTurnPace(t *testing.T) {
 	seen := map[int]bool{}
 	for seed := range uint64(3) {
-		a := &Applier{draw: rand.New(rand.NewPCG(seed, 1)).IntN}
+		p := turnPace{draw: rand.New(rand.NewPCG(seed, 1)).IntN}
 		for range 100 {
-			a.nextTurn()
-			require.Greater(t, a.enough, turnBytes/2-1)
-			require.LessOrEqual(t, a.enough, turnBytes)
-			seen[a.enough] = true
+			p.begin(time.Second)
+			require.GreaterOrEqual(t, p.bytes, turnBytes/2)
+			require.LessOrEqual(t, p.bytes, turnBytes)
+			require.False(t, p.over(time.Second+turnTime, turnBytes/2-1), "it is small")
+			require.False(t, p.over(time.Second+turnTime/2-1, turnBytes), "much is written")
+			require.True(t, p.over(time.Second+turnTime, turnBytes), "little is written")
+			require.True(t, p.over(time.Second, manyTurns*turnBytes), "it is very large")
+			seen[p.bytes] = true
 		}
 	}
-	require.Greater(t, len(seen), 200)
+	require.Greater(t, len(seen), 100)
 }

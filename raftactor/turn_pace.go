@@ -1,0 +1,33 @@
+package raftactor
+
+import "time"
+
+// turnPace says when a turn goes to the StateWriter: when it is large and has lasted for some time, or is very large; or as
+// soon after as the one before it is written. The longer a turn, the fewer records that change often are written; but the
+// larger it is, the longer its sorting and writing takes a core away from who waits for an answer. So turns are small unless
+// much is written. All bounds are drawn: replicas of a group apply the same, and should not all write at the same moment.
+type turnPace struct {
+	draw  func(n int) int
+	bytes int           // what is large
+	lasts time.Duration // how long a large turn goes on
+	began time.Duration
+}
+
+const (
+	turnBytes     = 512 << 10 // at most, before a turn is large
+	turnTime      = 300 * time.Millisecond
+	manyTurns     = 8       // so many times as large as a large turn is very large
+	fullTurnBytes = 8 << 20 // nothing is applied to a turn like that until the one before it is written
+)
+
+// begin draws the bounds of the next turn, between half of what they may be and all.
+func (p *turnPace) begin(now time.Duration) {
+	const shares = 1 << 10
+	share := shares - p.draw(shares/2)
+	p.began, p.bytes, p.lasts = now, turnBytes*share/shares, turnTime*time.Duration(share)/shares
+}
+
+// over tells whether a turn of so many bytes should be written now.
+func (p *turnPace) over(now time.Duration, bytes int) bool {
+	return bytes >= p.bytes && (now-p.began >= p.lasts || bytes >= manyTurns*p.bytes)
+}
