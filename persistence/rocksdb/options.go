@@ -59,8 +59,6 @@ func (k Kind) options() *options {
 	db.SetBytesPerSync(1 << 20)             // write tables out steadily, not in one stall at the end
 	db.SetCompression(grocksdb.LZ4Compression)
 	db.SetLevelCompactionDynamicLevelBytes(true) // space stays near the data's size
-	// Merges run at the lowest priority of the whole process: whoever waits for an answer comes first.
-	grocksdb.NewDefaultEnv().LowerThreadPoolCPUPriority()
 	if k == Log {
 		db.SetCompression(grocksdb.NoCompression)            // entries live short: compressing them is wasted work
 		db.SetWriteBufferSize(24<<20 + rand.Uint64N(12<<20)) // replicas fill theirs alike, but should not all flush at once
