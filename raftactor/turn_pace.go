@@ -15,7 +15,7 @@ type turnPace struct {
 
 const (
 	turnBytes     = 512 << 10 // at most, before a turn is large
-	turnTime      = 300 * time.Millisecond
+	turnTime      = 600 * time.Millisecond
 	manyTurns     = 8       // so many times as large as a large turn is very large
 	fullTurnBytes = 8 << 20 // nothing is applied to a turn like that until the one before it is written
 )
