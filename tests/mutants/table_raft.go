@@ -11,8 +11,8 @@ var inRaft = []mutant{
 	{
 		fault: "a leader counts its own entries before its disk has them",
 		file:  "raftactor/raft/replication.go",
-		old:   "\t\t\treturn c.log.durable\n",
-		new:   "\t\t\treturn c.log.last()\n",
+		old:   "\t\treturn c.log.durable\n",
+		new:   "\t\treturn c.log.last()\n",
 	},
 	{
 		fault: "a replica that was emptied takes part in elections at once",
