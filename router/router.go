@@ -304,7 +304,9 @@ func (r *Router) onHealed(h healed) {
 	case h.heard:
 		r.table.Silent(h.node, false)
 	case h.leader != 0:
-		r.table.Lead(h.group, h.leader)
+		if !r.table.Lead(h.group, h.leader) {
+			r.inquire() // it has joined since
+		}
 	default:
 		if h.silent {
 			r.table.Silent(h.node, true)

@@ -192,6 +192,31 @@ func TestDeadLeaderIsNotBelievedIn(t *testing.T) {
 	require.EqualValues(t, 1, deadSends.Load()-before)
 }
 
+// member is where configs come from: whoever asks gets one in which node 3 is, and the peer leads from then on.
+type member struct{ p *peer }
+
+func (m member) Receive(ctx actor.Context) {
+	pull, ok := ctx.Message().(*messages.ConfigPull)
+	if !ok || pull.Have == 0 {
+		return
+	}
+	newer := config()
+	newer.Version, newer.Nodes = 2, append(newer.Nodes, &messages.Node{Id: 3, Address: "here"})
+	m.p.sys.Root.Send(actor.NewPID(pull.ReplyAddress, pull.ReplyId), &messages.ConfigPush{Config: newer})
+	m.p.mu.Lock()
+	defer m.p.mu.Unlock()
+	m.p.script = nil
+}
+
+// A node that joined after the client's config leads: only a newer config tells where it is.
+func TestLeaderThatIsNotInTheConfig(t *testing.T) {
+	sys, session, p := start(t, 0, slices.Repeat([]messages.Code{messages.Code_NOT_LEADER}, 10_000)...)
+	p.hint = &messages.Hint{Leader: 3}
+	_, err := sys.Spawn(MemberPath, func() actor.Actor { return member{p} })
+	require.NoError(t, err)
+	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 10*time.Second).Code)
+}
+
 func TestDeadlines(t *testing.T) {
 	mute, full := slices.Repeat([]messages.Code{silence}, 50), slices.Repeat([]messages.Code{messages.Code_OVERLOADED}, 50)
 	for _, c := range []struct {

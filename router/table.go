@@ -83,11 +83,13 @@ func (t *Table) Replica(group uint64, home string, turn int) (node uint64, addre
 	return node, address
 }
 
-// Lead records who leads a group.
-func (t *Table) Lead(group, node uint64) {
-	if t.address(node) != "" {
-		t.leaders[group] = node
+// Lead records who leads a group, unless the config does not say where that node is.
+func (t *Table) Lead(group, node uint64) bool {
+	if t.address(node) == "" {
+		return false
 	}
+	t.leaders[group] = node
+	return true
 }
 
 // Silent says that a node did not answer, or was heard again.
