@@ -13,7 +13,7 @@ import (
 // HandOverLimits bound what the copying of buckets may cost. A zero field means its default.
 type HandOverLimits struct {
 	BytesPerSecond int // that this node copies for all its groups together, at most. Default 8 MiB
-	ChunkBytes     int // of one chunk, about: one log entry. Default 64 KiB, at most 1 MiB
+	ChunkBytes     int // of one chunk, about: one log entry; 256 records at most. Default 256 KiB, at most 1 MiB
 	TailBytes      int // that may change while a bucket is copied; then the copying begins again. Default 1 GiB
 }
 
@@ -24,7 +24,7 @@ func (l *HandOverLimits) fill() error {
 		usual, highest int
 	}{
 		{"bytes per second", &l.BytesPerSecond, 8 << 20, 1 << 40},
-		{"chunk bytes", &l.ChunkBytes, 64 << 10, 1 << 20},
+		{"chunk bytes", &l.ChunkBytes, 256 << 10, 1 << 20},
 		{"tail bytes", &l.TailBytes, 1 << 30, 1 << 40},
 	} {
 		if *f.field == 0 {
@@ -53,8 +53,9 @@ func (f *flow) wait(now time.Duration) time.Duration {
 	return max(0, time.Duration(f.paid.Load())-now)
 }
 
-// slowest is by how much the rate may fall: a bucket arrives on a machine that is always busy, too.
-const slowest = 16
+// slowest is by how much the rate may fall: a bucket arrives on a machine that is always busy, too, and a node that has
+// come to take load off the others must get it in time.
+const slowest = 4
 
 // spend pays for bytes that were copied: what the rate asks for, or the rest if that is longer.
 func (f *flow) spend(now time.Duration, bytes int, rest time.Duration) {

@@ -22,8 +22,8 @@ func TestFlow(t *testing.T) {
 		{40 * time.Millisecond, 60 * time.Millisecond, 0, 0, 60 * time.Millisecond, "the second waits"},
 		{40 * time.Millisecond, 60 * time.Millisecond, 50, 0, 110 * time.Millisecond, "what was on its way already is paid for later"},
 		{10 * time.Second, 0, 100, 40 * time.Millisecond, 100 * time.Millisecond, "nothing is saved up, and a rest is part of the wait"},
-		{20 * time.Second, 0, 100, time.Second, time.Second, "who took long rests longer"},
-		{30 * time.Second, 0, 100, time.Minute, 1600 * time.Millisecond, "but not for ever"},
+		{20 * time.Second, 0, 100, 300 * time.Millisecond, 300 * time.Millisecond, "who took long rests longer"},
+		{30 * time.Second, 0, 100, time.Minute, 400 * time.Millisecond, "but not for ever"},
 	} {
 		require.Equal(t, c.wait, f.wait(c.at), c.description)
 		f.spend(c.at, c.spend, c.rest)

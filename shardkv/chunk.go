@@ -9,10 +9,12 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// About how much of a bucket travels in one chunk, if the pull does not say, and at most.
+// About how much of a bucket travels in one chunk, if the pull does not say, and at most. Small records cost by their
+// number: a chunk has no more of them than others hardly notice, unless the bucket is frozen and clients wait for it.
 const (
 	chunkBytes    = 256 << 10
 	maxChunkBytes = 1 << 20
+	chunkPairs    = 256
 )
 
 // pull answers with the chunk that a taker asks for.
@@ -53,7 +55,7 @@ func (m *Machine) copyChunk(store persistence.Reader, b *bucket, p *messages.Buc
 			low = append(append(slices.Clone(prefix), p.After[1:]...), 0)
 		}
 		err := store.Scan(low, persistence.PrefixEnd(prefix), func(key, value []byte) bool {
-			if full = size > 0 && size+len(key)+len(value) > most; full {
+			if full = size > 0 && size+len(key)+len(value) > most || len(chunk.Pairs) == chunkPairs; full {
 				return false
 			}
 			size += len(key) + len(value)

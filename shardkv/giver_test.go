@@ -238,6 +238,33 @@ func TestFreezeComesNearer(t *testing.T) {
 }
 
 // A chunk that came from nowhere good is refused, before the log and in it, whatever its checksum says.
+// Small records cost by their number, so a chunk has few of them, until the bucket is frozen: then clients wait.
+func TestChunksHaveFewRecords(t *testing.T) {
+	a := newReplica(t, 1, true)
+	id := uint32(messages.BucketOf([]byte("{x}"), buckets))
+	fill := func() {
+		for i := range 600 {
+			a.apply(put(fmt.Sprintf("{x}%d", i), "v"))
+		}
+	}
+	fill()
+	chunk := a.shard(give(id, 5, 2)).Chunk
+	var sizes []int
+	pull := &messages.BucketPull{Bucket: id, ConfigVersion: 5, Base: chunk.Base, Tail: chunk.Tail}
+	for !chunk.Copied {
+		pull.After = chunk.Cursor
+		chunk = a.pull(pull)
+		sizes = append(sizes, len(chunk.Pairs))
+	}
+	require.Equal(t, []int{256, 256, 88}, sizes)
+	fill()
+	pull.Copied = true
+	require.Len(t, a.pull(pull).Pairs, 256)
+	last := a.shard(freeze(pull)).Chunk
+	require.Len(t, last.Pairs, 600)
+	require.True(t, last.Last)
+}
+
 func TestDamagedChunksAreRefused(t *testing.T) {
 	for name, pair := range map[string]*messages.Pair{
 		"no key":                {},

@@ -67,7 +67,8 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 			came, reached = changed, changed
 			return true
 		}
-		if full = seq > p.Tail+1 && changed-came > size; full {
+		many := len(chunk.Pairs) == chunkPairs && b.state != Frozen
+		if full = seq > p.Tail+1 && changed-came > size || many; full {
 			return false
 		}
 		if before := known[string(pair.Key)]; before != nil {
