@@ -299,14 +299,16 @@ func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (
 	return durable, conf
 }
 
-// changed is a membership after an entry.
+// changed is a membership after an entry, which may not be there.
 func changed(conf *messages.ConfState, e *messages.Entry) *messages.ConfState {
-	if e.GetKind() == messages.EntryKind_CONF_CHANGE {
-		if next, err := raft.ApplyConfEntry(conf, e); err == nil {
-			return next
-		}
+	if e == nil {
+		return conf
 	}
-	return conf
+	next, err := raft.ApplyConfEntry(conf, e)
+	if err != nil {
+		return conf
+	}
+	return next
 }
 
 func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, index, term uint64) bool {

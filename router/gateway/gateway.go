@@ -133,8 +133,8 @@ func (g *Gateway) leave(conn net.Conn) {
 func farewell(conn net.Conn, why string) {
 	w := redcon.NewWriter(conn)
 	w.WriteError(why)
-	_ = w.Flush() // it may be gone already
-	_ = conn.Close()
+	_ = w.Flush()    // it may be gone already
+	_ = conn.Close() // and nothing is left to be lost
 }
 
 // client is what a connection said about itself.
