@@ -37,6 +37,7 @@ type Config struct {
 	// InFlight bounds unanswered calls; above: ErrOverloaded. Default 4096.
 	InFlight int
 	// Window bounds the bytes of calls that are on their way. Others wait for it, at most a second: then ErrOverloaded.
+	// Calls with one cancelable context are one caller's: who was refused and calls again goes before those who came since.
 	// Calls of up to 4 KiB do not wait. Default 16 MiB.
 	Window int
 	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are

@@ -17,6 +17,7 @@ type pending struct {
 	gone     <-chan struct{}
 	op       proto.Message // until it is encoded
 	bytes    int
+	wanted   time.Duration // since when its caller waits
 	until    time.Duration // when a request that waits for the window is refused
 	deadline time.Duration
 	next     time.Duration // when to try again

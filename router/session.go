@@ -26,7 +26,7 @@ import (
 //	again                            itself   tries again what was refused because its bucket changes hands
 //
 // It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once. Of large ones only a
-// window of Options.Window bytes is on the way; the others wait for it, without a copy, and are OVERLOADED after longestWait.
+// window of Options.Window bytes is on the way; the others wait in the queue, without a copy, and are OVERLOADED after longestWait.
 type Session struct {
 	system   *actors.System
 	router   *actor.PID
@@ -39,7 +39,7 @@ type Session struct {
 	lowest   uint64              // lowest seq that may be unanswered
 	pending  map[uint64]*pending // sent, by seq
 	window   window
-	waiting  []*pending // for the window, in the order they came
+	queue    queue
 	out      []routed
 	ticking  bool
 	refused  []uint64                 // seqs that wait for again
@@ -54,7 +54,7 @@ type Ask struct {
 	Timeout time.Duration // 0: DefaultTimeout; at most MaxTimeout
 	Done    func(*messages.Reply)
 	// Gone is closed when nobody waits for the answer any more: then a request that was not sent is not sent. Optional. Op
-	// must not be changed before that.
+	// must not be changed before that. Asks with the same Gone are one caller's: refused as OVERLOADED, it keeps its turn.
 	Gone <-chan struct{}
 }
 
@@ -103,6 +103,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 	s := &Session{
 		system: system, id: id, limit: limit, contacts: o.Contacts, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
 		patience: patience{map[uint64]*pulseOf{}}, window: window{most: most, now: most},
+		queue:  queue{turns: map[<-chan struct{}]time.Duration{}, most: limit},
 		router: actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
@@ -116,7 +117,7 @@ func (s *Session) Receive(ctx actor.Context) {
 		for _, p := range s.pending {
 			s.finish(p, s.unanswered(p, "the session was closed"))
 		}
-		for _, p := range s.waiting {
+		for _, p := range s.queue.waiting {
 			s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "the session was closed; never sent")))
 		}
 	case []any:
@@ -153,16 +154,17 @@ func (s *Session) take(p *pending, timeout time.Duration) {
 		timeout = DefaultTimeout
 	}
 	timeout = min(timeout, MaxTimeout)
-	if unanswered := len(s.pending) + len(s.waiting); unanswered >= s.limit {
+	now := s.system.Clock.Now()
+	s.queue.arrive(p, now)
+	if unanswered := len(s.pending) + len(s.queue.waiting); unanswered >= s.limit {
 		s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", unanswered)))
 		return
 	}
-	now := s.system.Clock.Now()
 	p.deadline, p.until, p.bytes = now+timeout, now+min(timeout/2, longestWait), proto.Size(p.op)
-	if p.bytes <= smallRequest || len(s.waiting) == 0 && s.window.takes(p.bytes) {
+	if p.bytes <= smallRequest || len(s.queue.waiting) == 0 && s.window.takes(p.bytes) {
 		s.begin(p)
 	} else {
-		s.waiting = append(s.waiting, p)
+		s.queue.push(p)
 	}
 	if !s.ticking {
 		s.ticking = true
@@ -186,11 +188,8 @@ func (s *Session) begin(p *pending) {
 
 // admit sends what has waited for the window as long as there is room.
 func (s *Session) admit() {
-	for len(s.waiting) > 0 && s.window.takes(s.waiting[0].bytes) {
-		p := s.waiting[0]
-		s.waiting[0] = nil
-		s.waiting = s.waiting[1:]
-		if !s.leave(p) {
+	for len(s.queue.waiting) > 0 && s.window.takes(s.queue.waiting[0].bytes) {
+		if p := s.queue.pop(); !s.leave(p) {
 			s.begin(p)
 		}
 	}
@@ -355,11 +354,11 @@ func (s *Session) onAgain() {
 func (s *Session) tell(h healed) { s.system.Root.Send(s.router, h) }
 
 func (s *Session) onPulse() {
-	if s.ticking = len(s.pending)+len(s.waiting) > 0; !s.ticking {
+	if s.ticking = len(s.pending)+len(s.queue.waiting) > 0; !s.ticking {
 		return
 	}
 	s.tick()
-	s.waiting = slices.DeleteFunc(s.waiting, s.leave)
+	s.queue.waiting = slices.DeleteFunc(s.queue.waiting, s.leave)
 	now := s.system.Clock.Now()
 	for seq := s.acked(); seq <= s.seq; seq++ {
 		p := s.pending[seq]
@@ -407,6 +406,9 @@ func (s *Session) finish(p *pending, r *messages.Reply) {
 	if s.pending[p.seq] == p {
 		delete(s.pending, p.seq)
 		s.window.over(p.bytes, r.Code == messages.Code_OVERLOADED)
+	}
+	if r.Code == messages.Code_OVERLOADED {
+		s.queue.refused(p)
 	}
 	switch {
 	case p.done != nil:

@@ -302,34 +302,39 @@ func TestRouterThatIsSlow(t *testing.T) {
 }
 
 // Of large requests only as many are sent as the window takes. The others go when there is room, or were never sent;
-// small ones wait for nobody.
+// small ones wait for nobody. Who was refused and comes again goes before those who came after it.
 func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 	sys, session, p := startAt(t, actors.NewWallClock(), Options{Window: 100 << 10}, silence)
 	answers := make(chan string, 10)
 	large := &messages.Put{Key: []byte("k"), Value: make([]byte, 64<<10)}
-	later := func(name string, op proto.Message, timeout time.Duration, gone chan struct{}) {
-		sys.Root.Send(session, &Ask{Op: op, Timeout: timeout, Gone: gone, Done: func(r *messages.Reply) {
-			answers <- name + " " + r.Code.String()
-		}})
+	ask := func(op proto.Message, timeout time.Duration, gone chan struct{}, done func(*messages.Reply)) {
+		sys.Root.Send(session, &Ask{Op: op, Timeout: timeout, Gone: gone, Done: done})
 	}
-	gone := make(chan struct{})
+	later := func(name string, op proto.Message, timeout time.Duration, gone chan struct{}) {
+		ask(op, timeout, gone, func(r *messages.Reply) { answers <- name + " " + r.Code.String() })
+	}
+	gone, hurried := make(chan struct{}), make(chan struct{})
 	close(gone)
 	later("first", large, 20*time.Second, nil)
 	later("given up", large, 20*time.Second, gone)
-	later("hurried", large, 120*time.Millisecond, nil)
+	ask(large, 120*time.Millisecond, hurried, func(r *messages.Reply) {
+		answers <- "hurried " + r.Code.String()
+		later("hurried again", large, 20*time.Second, hurried)
+	})
 	later("patient", large, 20*time.Second, nil)
 	later("small", put("k"), 20*time.Second, nil)
 	require.Equal(t, "small OK", <-answers)
 	require.Equal(t, "given up UNAVAILABLE", <-answers)
 	require.Equal(t, "hurried OVERLOADED", <-answers)
 	require.Equal(t, "first OK", <-answers)
+	require.Equal(t, "hurried again OK", <-answers)
 	require.Equal(t, "patient OK", <-answers)
 	names := map[uint64]bool{}
 	for _, encoded := range p.seen {
 		_, seq := messages.Ident(encoded)
 		names[seq] = true
 	}
-	require.Len(t, names, 3, "two were never sent")
+	require.Len(t, names, 4, "two were never sent")
 }
 
 // A request that waits for the window is not overtaken by later ones that need less of it: they would leave none.

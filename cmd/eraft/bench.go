@@ -189,6 +189,8 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 	began := time.Now()
 	for w, t := range targets {
 		wg.Go(func() {
+			ctx, cancel := context.WithCancel(ctx) // its own: it is a caller of its own
+			defer cancel()
 			mine, failed := hdrhistogram.New(1, 60_000_000, 3), map[string]int64{}
 			answered, longest := time.Now(), time.Duration(0)
 			rng, value := rand.New(rand.NewPCG(uint64(w), 1)), make([]byte, b.ValueSize)
