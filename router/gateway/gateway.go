@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/tidwall/redcon"
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
@@ -39,7 +38,7 @@ type Options struct {
 type Gateway struct {
 	o        Options
 	listener net.Listener
-	room     *semaphore.Weighted
+	room     *room
 	ids      atomic.Uint64
 	accepts  sync.WaitGroup
 
@@ -61,7 +60,7 @@ func Start(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w: is another process on that port?", err)
 	}
-	g := &Gateway{o: o, listener: listener, room: semaphore.NewWeighted(roomBytes), open: map[net.Conn]bool{}}
+	g := &Gateway{o: o, listener: listener, room: &room{free: roomBytes}, open: map[net.Conn]bool{}}
 	g.accepts.Go(g.accept)
 	return g, nil
 }
@@ -148,7 +147,7 @@ type client struct {
 func (g *Gateway) serve(conn net.Conn) {
 	defer g.leave(conn)
 	r, w, cl := newReader(conn, g.room), redcon.NewWriter(conn), &client{id: g.ids.Add(1)}
-	defer r.release()
+	defer r.release(false)
 	for {
 		batch, err := gather(r)
 		quit := g.answer(w, cl, batch, r.release)
@@ -183,7 +182,7 @@ func gather(r *reader) (batch []words, err error) {
 
 // answer carries out a batch. Commands go out together, but one waits for those before it that touch one of its keys,
 // unless all of them only read. It reports whether the client wants to leave.
-func (g *Gateway) answer(w *redcon.Writer, cl *client, batch []words, release func()) (quit bool) {
+func (g *Gateway) answer(w *redcon.Writer, cl *client, batch []words, release func(served bool)) (quit bool) {
 	started := make([]*call, 0, len(batch))
 	busy := map[string]*call{}
 	for _, command := range batch {
@@ -208,10 +207,12 @@ func (g *Gateway) answer(w *redcon.Writer, cl *client, batch []words, release fu
 			break
 		}
 	}
+	served := true
 	for _, c := range started {
 		c.wait()
+		served = served && !strings.HasPrefix(c.failure(), word(messages.Code_OVERLOADED))
 	}
-	release()
+	release(served)
 	for _, c := range started {
 		c.write(w)
 		if len(w.Buffer()) > flushBytes && w.Flush() != nil {

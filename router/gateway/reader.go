@@ -2,21 +2,18 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // reader takes RESP commands off a connection. It reads no more ahead than a small buffer, and what is large of a command
 // only when the gateway has room for it: what clients send faster than it can be written stays with them.
 type reader struct {
 	conn     net.Conn
-	room     *semaphore.Weighted // bytes, of all connections
+	room     *room // of all connections
 	buf      []byte
 	from, to int // what of buf is not taken yet
 
@@ -28,6 +25,8 @@ type reader struct {
 	skip    int      // bytes still to come of an argument that is not kept
 	refused string   // why the command under way will not be carried out
 	held    int      // of room: by one command, since those that ask for it are not taken along with others
+
+	since time.Time // when the connection began to wait for room; zero: its last large command was served
 }
 
 const (
@@ -55,7 +54,7 @@ type words struct {
 	refused string
 }
 
-func newReader(conn net.Conn, room *semaphore.Weighted) *reader {
+func newReader(conn net.Conn, room *room) *reader {
 	return &reader{conn: conn, room: room, buf: make([]byte, lowBuffer)}
 }
 
@@ -84,9 +83,12 @@ func (r *reader) next(wait bool) (w words, ok bool, err error) {
 	}
 }
 
-// release gives back the room of commands that are answered.
-func (r *reader) release() {
-	r.room.Release(int64(r.held))
+// release gives back the room of commands that are answered. Unless they were served, the connection keeps its turn.
+func (r *reader) release(served bool) {
+	if served && r.held > 0 {
+		r.since = time.Time{}
+	}
+	r.room.give(r.held)
 	r.held = 0
 }
 
@@ -223,12 +225,10 @@ func (r *reader) ask(n, size, need int) string {
 	if size > maxCommand {
 		return fmt.Sprintf("ERR command is longer than %d bytes", maxCommand)
 	}
-	if r.room.TryAcquire(int64(need)) {
-		return ""
+	if r.since.IsZero() {
+		r.since = time.Now()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), roomWait)
-	defer cancel()
-	if err := r.room.Acquire(ctx, int64(need)); err != nil {
+	if !r.room.take(need, r.since) {
 		return fmt.Sprintf("OVERLOADED not applied: this node keeps %d bytes of unanswered commands, and no room was left in time", roomBytes)
 	}
 	return ""

@@ -10,11 +10,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/semaphore"
 )
 
 // piped is a reader of what is written to it, in pieces of so many bytes.
-func piped(t *testing.T, room *semaphore.Weighted, text string, piece int) *reader {
+func piped(t *testing.T, room *room, text string, piece int) *reader {
 	server, cl := net.Pipe()
 	t.Cleanup(func() { server.Close() })
 	go func() {
@@ -39,7 +38,7 @@ func everything(r *reader) (all []string, err error) {
 		if err != nil {
 			return all, err
 		}
-		r.release()
+		r.release(true)
 	}
 }
 
@@ -86,7 +85,7 @@ func TestReaderTakesCommands(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprint(c.name, piece), func(t *testing.T) {
-				got, err := everything(piped(t, semaphore.NewWeighted(roomBytes), c.text, piece))
+				got, err := everything(piped(t, &room{free: roomBytes}, c.text, piece))
 				require.Equal(t, c.want, got)
 				require.ErrorContains(t, err, c.end)
 			})
@@ -97,10 +96,10 @@ func TestReaderTakesCommands(t *testing.T) {
 // What is large of a command is read only when there is room, and given up if there is none for a while; the commands behind
 // it are not lost.
 func TestReaderNeedsRoom(t *testing.T) {
-	room := semaphore.NewWeighted(90 << 10)
+	space := &room{free: 90 << 10}
 	value := strings.Repeat("x", 64<<10)
 	text := resp("PING") + resp("SET", "k", value) + resp("PING")
-	first := piped(t, room, text, 100000)
+	first := piped(t, space, text, 100000)
 	batch, err := gather(first)
 	require.NoError(t, err)
 	require.Len(t, batch, 1, "what needs room does not go along with others")
@@ -110,7 +109,7 @@ func TestReaderNeedsRoom(t *testing.T) {
 	require.Len(t, batch[0].args[2], len(value))
 	require.Positive(t, first.held)
 
-	second := piped(t, room, text, 100000)
+	second := piped(t, space, text, 100000)
 	began := time.Now()
 	got, err := everything(second)
 	require.ErrorIs(t, err, io.EOF)
@@ -119,14 +118,15 @@ func TestReaderNeedsRoom(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), roomWait)
 	require.Zero(t, second.held)
 
-	first.release()
-	require.True(t, room.TryAcquire(90<<10), "everything is given back")
-	room.Release(90 << 10)
+	first.release(true)
+	require.Equal(t, 90<<10, space.free, "everything is given back")
+	require.True(t, first.since.IsZero())
+	require.False(t, second.since.IsZero(), "who was refused keeps its turn")
 	many := []string{"MSET"}
 	for i := range 40 {
 		many = append(many, fmt.Sprint("k", i), strings.Repeat("x", maxCommand/32))
 	}
-	got, err = everything(piped(t, semaphore.NewWeighted(roomBytes), resp(many...)+resp("PING"), 100000))
+	got, err = everything(piped(t, &room{free: roomBytes}, resp(many...)+resp("PING"), 100000))
 	require.ErrorIs(t, err, io.EOF)
 	require.Contains(t, got[0], "ERR command is longer than 16777216 bytes")
 	require.Equal(t, `["PING"]`, got[1])
@@ -134,29 +134,29 @@ func TestReaderNeedsRoom(t *testing.T) {
 
 // What goes along with a command that holds room has none itself, so large commands do not get in behind one.
 func TestReaderLendsNoRoom(t *testing.T) {
-	room := semaphore.NewWeighted(roomBytes)
+	space := &room{free: roomBytes}
 	value := strings.Repeat("x", 64<<10)
-	r := piped(t, room, strings.Repeat(resp("SET", "k", value), 3), 1<<20)
+	r := piped(t, space, strings.Repeat(resp("SET", "k", value), 3), 1<<20)
 	for range 3 {
 		batch, err := gather(r)
 		require.NoError(t, err)
 		require.Len(t, batch, 1)
 		require.Len(t, batch[0].args[2], len(value))
 		require.GreaterOrEqual(t, r.held, len(value)-freeBytes)
-		r.release()
+		r.release(true)
 	}
 }
 
 // Arguments cost memory even when they are empty.
 func TestReaderCountsArguments(t *testing.T) {
 	const words = 10000
-	r := piped(t, semaphore.NewWeighted(roomBytes), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
+	r := piped(t, &room{free: roomBytes}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
 	batch, err := gather(r)
 	require.NoError(t, err)
 	require.Len(t, batch[0].args, words)
 	require.GreaterOrEqual(t, r.held, 24*words-freeBytes)
 
-	r = piped(t, semaphore.NewWeighted(1<<10), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
+	r = piped(t, &room{free: 1 << 10}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
 	batch, err = gather(r)
 	require.NoError(t, err)
 	require.Len(t, batch, 2, "what is behind a command that is refused is not lost")
@@ -169,7 +169,7 @@ func TestReaderCountsArguments(t *testing.T) {
 func TestReaderTakesManyWordsByHand(t *testing.T) {
 	var before, after runtime.MemStats
 	line := strings.Repeat("a ", highBuffer/2-2) + "\n"
-	r := piped(t, semaphore.NewWeighted(roomBytes), line, 1<<20)
+	r := piped(t, &room{free: roomBytes}, line, 1<<20)
 	runtime.ReadMemStats(&before)
 	batch, err := gather(r)
 	runtime.ReadMemStats(&after)
@@ -193,7 +193,7 @@ func (h *halting) SetReadDeadline(at time.Time) error {
 
 // Who sends one argument now and then gets no more time for it than who sends all at once.
 func TestReaderWaitsOnceForAWholeCommand(t *testing.T) {
-	r := piped(t, semaphore.NewWeighted(roomBytes), resp("MSET", "a", strings.Repeat("x", freeBytes), "b", "2", "c", "3"), 1<<20)
+	r := piped(t, &room{free: roomBytes}, resp("MSET", "a", strings.Repeat("x", freeBytes), "b", "2", "c", "3"), 1<<20)
 	conn := &halting{Conn: r.conn}
 	r.conn = conn
 	batch, err := gather(r)

@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// room is the bytes that the connections of a Gateway share. Who has waited longest gets some first. A connection that was
+// refused and asks again has waited since its first try: it would otherwise stand behind those that were served meanwhile
+// and ask again, every time.
+type room struct {
+	mu      sync.Mutex
+	free    int
+	waiting []*claim
+}
+
+// claim is what one connection waits for.
+type claim struct {
+	bytes int
+	since time.Time
+	got   chan struct{} // closed when the bytes are the claimant's
+}
+
+// take gets bytes for a connection that has waited since then. It reports whether there was room in time.
+func (r *room) take(bytes int, since time.Time) bool {
+	c := &claim{bytes, since, make(chan struct{})}
+	r.mu.Lock()
+	behind := slices.IndexFunc(r.waiting, func(other *claim) bool { return other.since.After(since) })
+	if behind < 0 {
+		behind = len(r.waiting)
+	}
+	r.waiting = slices.Insert(r.waiting, behind, c)
+	r.admit()
+	r.mu.Unlock()
+	select {
+	case <-c.got:
+		return true
+	case <-time.After(roomWait):
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := slices.Index(r.waiting, c)
+	if at < 0 {
+		return true // just now
+	}
+	r.waiting = slices.Delete(r.waiting, at, at+1)
+	r.admit() // those behind may need less
+	return false
+}
+
+// give gives bytes back.
+func (r *room) give(bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free += bytes
+	r.admit()
+}
+
+// admit serves claims as long as there is room for the first.
+func (r *room) admit() {
+	for len(r.waiting) > 0 && r.waiting[0].bytes <= r.free {
+		r.free -= r.waiting[0].bytes
+		close(r.waiting[0].got)
+		r.waiting = slices.Delete(r.waiting, 0, 1)
+	}
+}
