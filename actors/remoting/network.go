@@ -73,13 +73,14 @@ func (n *Network) Attach(sys *actors.System) error {
 		remote.WithEndpointWriterQueueSize(endpointQueue),
 		remote.WithEndpointWriterBatchSize(batchMessages),
 		remote.WithServerOptions(
-			grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers),
+			grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers), grpc.ForceServerCodecV2(codec{}),
 			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 			grpc.StreamInterceptor(n.receive), grpc.UnaryInterceptor(rejectUnary),
 		),
 		remote.WithDialOptions(
-			grpc.WithTransportCredentials(insecure.NewCredentials()), experimental.WithBufferPool(buffers),
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			experimental.WithBufferPool(buffers), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{})),
 			grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 			grpc.WithConnectParams(grpc.ConnectParams{
