@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
@@ -260,6 +261,9 @@ func (r *Router) send() {
 
 // split cuts a message that is too big into several.
 func split(m *messages.Requests) []*messages.Requests {
+	if proto.Size(m) <= requestBytes {
+		return []*messages.Requests{m}
+	}
 	var parts []*messages.Requests
 	now, size := &messages.Requests{Group: m.Group}, 0
 	cut := func(a *messages.Asker) *messages.Asker {

@@ -18,8 +18,11 @@ import (
 //	s<bucket><session>  what the session did in this bucket: see encodeSession
 //	t<bucket><seq>      what has changed while the bucket is given: see note
 //	o<bucket>           the bucket's state here: see encodeBucket
-func bucketKey(kind byte, bucket uint32) []byte {
-	return binary.BigEndian.AppendUint32([]byte{kind}, bucket)
+func bucketKey(kind byte, bucket uint32) []byte { return recordKey(kind, bucket, 0) }
+
+// recordKey is a bucketKey with room for the rest of a key.
+func recordKey(kind byte, bucket uint32, room int) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 5+room), kind), bucket)
 }
 
 // DataRange is where a bucket's keys and values are in the store.
@@ -28,10 +31,10 @@ func DataRange(bucket uint32) (low, high []byte) {
 	return low, persistence.PrefixEnd(low)
 }
 
-func dataKey(bucket uint32, key []byte) []byte { return append(bucketKey('d', bucket), key...) }
+func dataKey(bucket uint32, key []byte) []byte { return append(recordKey('d', bucket, len(key)), key...) }
 
 func sessionKey(bucket uint32, session uint64) []byte {
-	return binary.BigEndian.AppendUint64(bucketKey('s', bucket), session)
+	return binary.BigEndian.AppendUint64(recordKey('s', bucket, 8), session)
 }
 
 func encodeValue(version uint64, value []byte) []byte {
@@ -135,6 +138,7 @@ func decodeSession(stored []byte) (*session, error) {
 			return nil, errDamaged
 		}
 		s.results = append(s.results, r)
+		s.newest = max(s.newest, r.Seq)
 	}
 	return s, f.err
 }

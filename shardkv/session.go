@@ -13,6 +13,7 @@ type session struct {
 	bucket  uint32
 	id      uint64
 	acked   uint64 // below: answered, forgotten
+	newest  uint64 // no result is of a later seq
 	usedMs  uint64 // log time of the last use
 	used    uint64 // order of the last use: log index and place in the entry
 	results []*messages.Reply
@@ -61,8 +62,8 @@ func (s *session) answer(seq uint64) *messages.Reply {
 
 // find tells where the result of a seq is or belongs: mostly it is a new one.
 func (s *session) find(seq uint64) (int, bool) {
-	if n := len(s.results); n == 0 || s.results[n-1].Seq < seq {
-		return n, false
+	if seq > s.newest {
+		return len(s.results), false
 	}
 	return slices.BinarySearchFunc(s.results, seq, bySeq)
 }
@@ -114,6 +115,7 @@ func (t *sessions) record(s *session, bucket uint32, c *messages.Command, r *mes
 	}
 	i, _ := s.find(c.Seq)
 	s.results = slices.Insert(s.results, i, r)
+	s.newest = max(s.newest, c.Seq)
 	t.mark(s)
 }
 
