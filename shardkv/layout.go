@@ -31,7 +31,9 @@ func DataRange(bucket uint32) (low, high []byte) {
 	return low, persistence.PrefixEnd(low)
 }
 
-func dataKey(bucket uint32, key []byte) []byte { return append(recordKey('d', bucket, len(key)), key...) }
+func dataKey(bucket uint32, key []byte) []byte {
+	return append(recordKey('d', bucket, len(key)), key...)
+}
 
 func sessionKey(bucket uint32, session uint64) []byte {
 	return binary.BigEndian.AppendUint64(recordKey('s', bucket, 8), session)
