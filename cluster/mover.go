@@ -46,12 +46,13 @@ type (
 
 // errand is a step that was asked for. It is over when the view shows its effect: then the bucket's next step is another.
 type errand struct {
-	ask    shardkv.Ask
-	seq    uint64
-	began  time.Duration
-	bytes  int           // that came and are not paid for
-	until  time.Duration // when it is taken for lost
-	silent bool          // nobody has answered
+	ask     shardkv.Ask
+	seq     uint64
+	began   time.Duration
+	bytes   int           // that came and are not paid for
+	records int           // that they are
+	until   time.Duration // when it is taken for lost
+	silent  bool          // nobody has answered
 }
 
 func moverPath(group messages.GroupID) string { return "mover/" + group.String() }
@@ -125,7 +126,7 @@ func (m *Mover) walk() {
 				m.leaders[ask.Group] = m.guess(ask.Group) // who was asked may be gone for good
 			}
 		} else if e.bytes > 0 {
-			m.n.flow.spend(now, e.bytes, time.Duration(e.ask.Rest)*(now-e.began))
+			m.n.flow.spend(now, e.bytes, e.records, time.Duration(e.ask.Rest)*(now-e.began))
 			e.bytes = 0
 			m.errands[ask.Bucket] = e
 		}
@@ -241,7 +242,7 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 	delete(m.words, bucket)
 	m.n.metrics.Copied(proto.Size(c))
 	if e.ask.Rest > 0 {
-		e.bytes = proto.Size(c)
+		e.bytes, e.records = proto.Size(c), len(c.Pairs)
 	}
 	e.until = m.n.system.Clock.Now() + errandTime
 	m.errands[bucket] = e

@@ -517,6 +517,7 @@ type BucketPull struct {
 	Copied        bool                   `protobuf:"varint,6,opt,name=copied,proto3" json:"copied,omitempty"`                                    // all has been copied once: what is asked for is the tail
 	Tail          uint64                 `protobuf:"varint,7,opt,name=tail,proto3" json:"tail,omitempty"`                                        // position in it of the chunk before
 	Bytes         uint32                 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`                                      // of the pairs, about; 0: 256 KiB, at most 1 MiB
+	Changes       bool                   `protobuf:"varint,9,opt,name=changes,proto3" json:"changes,omitempty"`                                  // the tail is asked for already, but only what it has of records up to after
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -605,6 +606,13 @@ func (x *BucketPull) GetBytes() uint32 {
 		return x.Bytes
 	}
 	return 0
+}
+
+func (x *BucketPull) GetChanges() bool {
+	if x != nil {
+		return x.Changes
+	}
+	return false
 }
 
 // BucketChunk is a part of a bucket. Keys of its pairs are kind and name: 'd' and a key, or 's' and a session. In a chunk
@@ -790,7 +798,7 @@ const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\x04Keep\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
 	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x19\n" +
-	"\bgiven_up\x18\x03 \x01(\bR\agivenUp\"\xcf\x01\n" +
+	"\bgiven_up\x18\x03 \x01(\bR\agivenUp\"\xe9\x01\n" +
 	"\n" +
 	"BucketPull\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
@@ -800,7 +808,8 @@ const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\x05after\x18\x05 \x01(\fR\x05after\x12\x16\n" +
 	"\x06copied\x18\x06 \x01(\bR\x06copied\x12\x12\n" +
 	"\x04tail\x18\a \x01(\x04R\x04tail\x12\x14\n" +
-	"\x05bytes\x18\b \x01(\rR\x05bytes\"\xf2\x02\n" +
+	"\x05bytes\x18\b \x01(\rR\x05bytes\x12\x18\n" +
+	"\achanges\x18\t \x01(\bR\achanges\"\xf2\x02\n" +
 	"\vBucketChunk\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
 	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x12\n" +

@@ -103,7 +103,7 @@ func (a *Applier) drain(batch []any) {
 		message, _ := actors.Unwrap(element)
 		a.on(message)
 	}
-	if a.flushing || a.pace.over(a.o.System.Clock.Now(), a.work.bytes) {
+	if a.flushing || a.pace.over(a.o.System.Clock.Now(), a.work) {
 		a.handOver()
 	}
 	a.query()

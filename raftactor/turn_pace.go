@@ -5,7 +5,7 @@ import "time"
 // turnPace says when a turn goes to the StateWriter: when it is large and has lasted for some time, or is very large; or as
 // soon after as the one before it is written. The longer a turn, the fewer records that change often are written; but the
 // larger it is, the longer its sorting and writing takes a core away from who waits for an answer. So turns are small unless
-// much is written. All bounds are drawn: replicas of a group apply the same, and should not all write at the same moment.
+// much is written, and short unless records are seen to change often. All bounds are drawn: replicas of a group apply the same, and should not all write at the same moment.
 type turnPace struct {
 	draw  func(n int) int
 	bytes int           // what is large
@@ -14,9 +14,9 @@ type turnPace struct {
 }
 
 const (
-	turnBytes     = 512 << 10 // at most, before a turn is large
+	turnBytes     = 192 << 10 // at most, before a turn is large
 	turnTime      = 600 * time.Millisecond
-	manyTurns     = 8       // so many times as large as a large turn is very large
+	manyTurns     = 20      // so many times as large as a large turn is very large
 	fullTurnBytes = 8 << 20 // nothing is applied to a turn like that until the one before it is written
 )
 
@@ -27,7 +27,11 @@ func (p *turnPace) begin(now time.Duration) {
 	p.began, p.bytes, p.lasts = now, turnBytes*share/shares, turnTime*time.Duration(share)/shares
 }
 
-// over tells whether a turn of so many bytes should be written now.
-func (p *turnPace) over(now time.Duration, bytes int) bool {
-	return bytes >= p.bytes && (now-p.began >= p.lasts || bytes >= manyTurns*p.bytes)
+// over tells whether a turn should be written now.
+func (p *turnPace) over(now time.Duration, t *turn) bool {
+	lasts := p.lasts
+	if !t.saves() {
+		lasts /= 4
+	}
+	return t.bytes >= p.bytes && (now-p.began >= lasts || t.bytes >= manyTurns*p.bytes)
 }

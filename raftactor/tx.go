@@ -16,6 +16,7 @@ type turn struct {
 	writes   map[string]*write
 	prefixes [][]byte // deleted before any of writes
 	bytes    int      // about what the engine write will hold: a key that is written again counts once
+	again    int      // writes of a key that was written before in this turn
 }
 
 type write struct {
@@ -30,7 +31,7 @@ func newTurn(store persistence.Reader) *turn {
 // reset empties the turn and keeps its memory for the next, which will be as large.
 func (t *turn) reset() {
 	clear(t.writes)
-	t.prefixes, t.bytes = nil, 0
+	t.prefixes, t.bytes, t.again = nil, 0, 0
 }
 
 func (t *turn) Get(key []byte) ([]byte, bool, error) {
@@ -43,6 +44,9 @@ func (t *turn) Get(key []byte) ([]byte, bool, error) {
 	return t.store.Get(key)
 }
 
+// saves tells whether many a record has been written more than once, so that a longer turn would write less.
+func (t *turn) saves() bool { return 4*t.again > len(t.writes) }
+
 func (t *turn) Put(key, value []byte) { t.write(key, write{value: value}) }
 
 func (t *turn) Delete(key []byte) { t.write(key, write{deleted: true}) }
@@ -53,6 +57,8 @@ func (t *turn) write(key []byte, now write) {
 		w = new(write)
 		t.writes[string(key)] = w
 		t.bytes += len(key)
+	} else {
+		t.again++
 	}
 	t.bytes += len(now.value) - len(w.value)
 	*w = now

@@ -175,10 +175,15 @@ func TestTurnPace(t *testing.T) {
 			p.begin(time.Second)
 			require.GreaterOrEqual(t, p.bytes, turnBytes/2)
 			require.LessOrEqual(t, p.bytes, turnBytes)
-			require.False(t, p.over(time.Second+turnTime, turnBytes/2-1), "it is small")
-			require.False(t, p.over(time.Second+turnTime/2-1, turnBytes), "much is written")
-			require.True(t, p.over(time.Second+turnTime, turnBytes), "little is written")
-			require.True(t, p.over(time.Second, manyTurns*turnBytes), "it is very large")
+			over := func(after time.Duration, bytes, again int) bool {
+				return p.over(time.Second+after, &turn{bytes: bytes, again: again})
+			}
+			require.False(t, over(turnTime, turnBytes/2-1, 1), "it is small")
+			require.False(t, over(turnTime/2-1, turnBytes, 1), "much is written, and often the same")
+			require.False(t, over(turnTime/8-1, turnBytes, 0), "much is written")
+			require.True(t, over(turnTime/4, turnBytes, 0), "and nothing twice")
+			require.True(t, over(turnTime, turnBytes, 1), "little is written")
+			require.True(t, over(0, manyTurns*turnBytes, 1), "it is very large")
 			seen[p.bytes] = true
 		}
 	}

@@ -1,6 +1,8 @@
 package shardkv
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
@@ -27,7 +29,7 @@ func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messa
 	}
 	chunk.Counter = b.counter
 	fill := m.copyChunk
-	if p.Copied {
+	if p.Copied || p.Changes {
 		fill = m.tailChunk
 	}
 	if err := fill(store, b, p, chunk); err != nil {
@@ -40,11 +42,22 @@ func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messa
 // kinds of records in a chunk, in the order in which they travel.
 var kinds = []byte{'s', 'd'}
 
+// hasCome tells whether a record was copied when the cursor got there, if it was there.
+func hasCome(cursor, key []byte) bool {
+	return len(cursor) > 0 && cmp.Or(
+		cmp.Compare(slices.Index(kinds, key[0]), slices.Index(kinds, cursor[0])), bytes.Compare(key[1:], cursor[1:]),
+	) <= 0
+}
+
 // copyChunk fills a chunk with the records behind the cursor of the one before, as they are now. What changes afterwards
 // is in the tail.
 func (m *Machine) copyChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
 	size, full, most := 0, false, limit(p.Bytes, chunkBytes, maxChunkBytes)
-	chunk.Copied, chunk.Tail, chunk.Behind = true, p.Tail, b.changed
+	came, err := changedUpTo(store, b, p)
+	if err != nil {
+		return err
+	}
+	chunk.Copied, chunk.Tail, chunk.Behind = true, p.Tail, b.changed-came
 	for _, kind := range kinds {
 		if len(p.After) > 0 && slices.Index(kinds, kind) < slices.Index(kinds, p.After[0]) {
 			continue

@@ -44,10 +44,10 @@ const (
 	freezeMax    = 10 // doublings
 )
 
-// Copying takes a ninth of the time, so clients hardly notice it, and is the slower the busier the machines are. The tail
+// Copying takes a twelfth of the time, so clients hardly notice it, and is the slower the busier the machines are. The tail
 // takes a third, as long as that brings it nearer.
 const (
-	copyRest = 8
+	copyRest = 11
 	tailRest = 2
 )
 
@@ -66,6 +66,9 @@ type follower struct {
 func Follow(group messages.GroupID, config *messages.Config, view *View, words map[uint32]Word, pace Pace) Steps {
 	if pace.TailBytes <= 0 {
 		pace.TailBytes = 1 << 30
+	}
+	if pace.ChunkBytes <= 0 {
+		pace.ChunkBytes = chunkBytes
 	}
 	f := &follower{group: uint64(group), config: config, view: view, words: words, pace: pace, pulls: map[uint64]int{}}
 	for _, t := range view.Transits {
@@ -139,7 +142,7 @@ func (f *follower) installing(t Transit) {
 	}
 	pull := &messages.BucketPull{
 		Bucket: id, ConfigVersion: move, Base: t.Base, Number: t.NextChunk, After: t.Cursor, Copied: t.Copied, Tail: t.Tail,
-		Bytes: uint32(f.pace.ChunkBytes),
+		Bytes: uint32(f.pace.ChunkBytes), Changes: f.changes(t),
 	}
 	if t.Copied && t.Behind <= freezeBytes<<min(t.Stalls/freezeStalls, freezeMax) {
 		f.pulls[t.Other]++
@@ -148,6 +151,12 @@ func (f *follower) installing(t Transit) {
 	} else if f.mayPull(t.Other) {
 		f.steps.Asks = append(f.steps.Asks, Ask{Bucket: id, Group: t.Other, Pull: pull, Rest: rest(t)})
 	}
+}
+
+// changes tells whether the next chunk has what changed before all is copied. Changes of what is copied later need not
+// travel then, and few are left in the end. At most every other chunk has them, so that the copying comes to an end.
+func (f *follower) changes(t Transit) bool {
+	return !t.Copied && t.Behind >= uint64(f.pace.ChunkBytes) && t.NextChunk%2 == 1
 }
 
 func rest(t Transit) int {

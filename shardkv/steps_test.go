@@ -36,8 +36,8 @@ func TestRests(t *testing.T) {
 		rest    int
 		freeze  bool
 	}{
-		{shardkv.Transit{}, 8, false},
-		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 8, false},
+		{shardkv.Transit{}, 11, false},
+		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 11, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 30}, 2, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 30, Stalls: 1}, 0, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 10}, 0, true},
@@ -51,5 +51,29 @@ func TestRests(t *testing.T) {
 		require.Len(t, asks, 1)
 		require.Equal(t, c.rest, asks[0].Rest)
 		require.Equal(t, c.freeze, asks[0].Command != nil)
+	}
+}
+
+// Changes are taken while the copying goes on, when they fill a chunk, but the copying goes on.
+func TestChangesComeBetween(t *testing.T) {
+	config := &messages.Config{Version: 2, Owners: []uint64{1}, Previous: []uint64{2}, Moved: []uint64{2}, Arriving: []uint32{0}}
+	for _, c := range []struct {
+		transit shardkv.Transit
+		changes bool
+	}{
+		{shardkv.Transit{NextChunk: 1, Behind: 999}, false},
+		{shardkv.Transit{NextChunk: 1, Behind: 1000}, true},
+		{shardkv.Transit{NextChunk: 2, Behind: 1 << 30}, false},
+		{shardkv.Transit{NextChunk: 3, Behind: 1 << 30}, true},
+		{shardkv.Transit{NextChunk: 3, Behind: 1 << 30, Copied: true}, false},
+	} {
+		c.transit.State, c.transit.ConfigVersion, c.transit.Other = shardkv.Installing, 2, 2
+		view := &shardkv.View{
+			Buckets:  []shardkv.BucketView{{State: shardkv.Installing, ConfigVersion: 2, Other: 2}},
+			Transits: []shardkv.Transit{c.transit},
+		}
+		asks := shardkv.Follow(1, config, view, nil, shardkv.Pace{ChunkBytes: 1000}).Asks
+		require.Len(t, asks, 1)
+		require.Equal(t, c.changes, asks[0].Pull.Changes, "%+v", c.transit)
 	}
 }

@@ -51,11 +51,15 @@ func (m *Machine) clearTail(tx persistence.Tx, id uint32, b *bucket) {
 	}
 }
 
-// tailChunk fills a chunk with what has changed behind a position of the tail. A record that changed often is there once.
+// tailChunk fills a chunk with what has changed behind a position of the tail. A record that changed often is there once;
+// one that is copied later is not there.
 func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
 	var came, reached uint64 // bytes changed up to where the chunk begins, and ends
 	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.Bytes, chunkBytes, maxChunkBytes))
-	chunk.Copied, chunk.Tail = true, p.Tail
+	chunk.Copied, chunk.Tail = p.Copied, p.Tail
+	if !p.Copied {
+		chunk.Cursor = p.After
+	}
 	prefix := bucketKey('t', p.Bucket)
 	err := store.Scan(tailKey(p.Bucket, p.Tail), persistence.PrefixEnd(prefix), func(key, value []byte) bool {
 		changed, pair, err := decodeEntry(value)
@@ -73,18 +77,28 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 		}
 		if before := known[string(pair.Key)]; before != nil {
 			before.Value = pair.Value
-		} else {
+		} else if p.Copied || hasCome(p.After, pair.Key) {
 			known[string(pair.Key)] = pair
 			chunk.Pairs = append(chunk.Pairs, pair)
 		}
 		chunk.Tail, reached = seq, changed
 		return true
 	})
-	chunk.Behind, chunk.Last = b.changed-reached, b.state == Frozen && !full
+	chunk.Behind, chunk.Last = b.changed-reached, p.Copied && b.state == Frozen && !full
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("read the tail of bucket %d: %w", p.Bucket, err)
 	}
 	return m.fillSessions(p.Bucket, chunk)
+}
+
+// changedUpTo is how many bytes have changed up to where a pull stands in the tail.
+func changedUpTo(store persistence.Reader, b *bucket, p *messages.BucketPull) (uint64, error) {
+	entry, found, err := store.Get(tailKey(p.Bucket, p.Tail))
+	if err != nil || !found || p.Tail <= b.base {
+		return 0, err
+	}
+	changed, _, err := decodeEntry(entry)
+	return changed, err
 }
 
 func decodeEntry(value []byte) (changed uint64, p *messages.Pair, err error) {
