@@ -58,7 +58,7 @@ func (f *flow) wait(now time.Duration) time.Duration {
 // A small record counts as recordBytes for that: what inserting it takes hardly depends on its size.
 const (
 	slowest     = 4
-	recordBytes = 1024
+	recordBytes = 512
 )
 
 // spend pays for records that were copied: what the rate asks for, or the rest if that is longer.

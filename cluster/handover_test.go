@@ -25,7 +25,7 @@ func TestFlow(t *testing.T) {
 		{10 * time.Second, 0, 100, 0, 40 * time.Millisecond, 100 * time.Millisecond, "nothing is saved up, and a rest is part of the wait"},
 		{20 * time.Second, 0, 100, 0, 300 * time.Millisecond, 300 * time.Millisecond, "who took long rests longer"},
 		{30 * time.Second, 0, 100, 0, time.Minute, 400 * time.Millisecond, "but not for ever"},
-		{60 * time.Second, 0, 100, 2, time.Minute, 8192 * time.Millisecond, "longer for small records"},
+		{60 * time.Second, 0, 100, 2, time.Minute, 4096 * time.Millisecond, "longer for small records"},
 	} {
 		require.Equal(t, c.wait, f.wait(c.at), c.description)
 		f.spend(c.at, c.spend, c.records, c.rest)
