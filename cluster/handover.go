@@ -54,8 +54,8 @@ func (f *flow) wait(now time.Duration) time.Duration {
 }
 
 // slowest is by how much the rate may fall: a bucket arrives on a machine that is always busy, too, and a node that has
-// come to take load off the others must get it in time.
-// A small record counts as recordBytes for that: what inserting it takes hardly depends on its size.
+// come to take load off the others must get it in time. A small record counts as recordBytes for that: what inserting it takes
+// hardly depends on its size.
 const (
 	slowest     = 4
 	recordBytes = 512
@@ -63,8 +63,8 @@ const (
 
 // spend pays for records that were copied: what the rate asks for, or the rest if that is longer.
 func (f *flow) spend(now time.Duration, bytes, records int, rest time.Duration) {
-	time := func(bytes int) int64 { return int64(bytes) * int64(time.Second) / f.rate }
-	cost := max(time(bytes), min(int64(rest), slowest*time(max(bytes, records*recordBytes))))
+	takes := func(bytes int) int64 { return int64(bytes) * int64(time.Second) / f.rate }
+	cost := max(takes(bytes), min(int64(rest), slowest*takes(max(bytes, records*recordBytes))))
 	for {
 		paid := f.paid.Load()
 		if f.paid.CompareAndSwap(paid, max(paid, int64(now))+cost) {

@@ -5,7 +5,8 @@ import "time"
 // turnPace says when a turn goes to the StateWriter: when it is large and has lasted for some time, or is very large; or as
 // soon after as the one before it is written. The longer a turn, the fewer records that change often are written; but the
 // larger it is, the longer its sorting and writing takes a core away from who waits for an answer. So turns are small unless
-// much is written, and short unless records are seen to change often. All bounds are drawn: replicas of a group apply the same, and should not all write at the same moment.
+// much is written, and short unless records are seen to change often. All bounds are drawn: replicas of a group apply the
+// same, and should not all write at the same moment.
 type turnPace struct {
 	draw  func(n int) int
 	bytes int           // what is large

@@ -189,3 +189,20 @@ func TestTurnPace(t *testing.T) {
 	}
 	require.Greater(t, len(seen), 100)
 }
+
+// A longer turn writes less where records change again and again, and only there.
+func TestTurnSaves(t *testing.T) {
+	turn := newTurn(nil)
+	for i := range byte(8) {
+		turn.Put([]byte{i}, []byte("v"))
+	}
+	require.False(t, turn.saves(), "all are new")
+	turn.Put([]byte{0}, []byte("w"))
+	turn.Delete([]byte{0})
+	require.False(t, turn.saves(), "a quarter was written again, no more")
+	turn.Put([]byte{1}, []byte("w"))
+	require.True(t, turn.saves())
+	turn.reset()
+	turn.Put([]byte{0}, []byte("v"))
+	require.False(t, turn.saves(), "it begins anew")
+}
