@@ -66,12 +66,10 @@ func (m *metrics) Command(name string, ok bool) {
 func (m *metrics) Copied(bytes int) { m.copied.Add(float64(bytes)) }
 
 // Sync notes one engine write of the Writer.
-func (m *metrics) Sync(bytes, saves int, synced bool, took time.Duration) {
+func (m *metrics) Sync(bytes, saves int, took time.Duration) {
 	m.bytes.Add(float64(bytes))
 	m.saves.Observe(float64(saves))
-	if synced {
-		m.sync.Observe(took.Seconds())
-	}
+	m.sync.Observe(took.Seconds())
 }
 
 // Describe implements prometheus.Collector.

@@ -20,7 +20,6 @@ type Save struct {
 type Persist struct {
 	Save    Save
 	Seq     uint64 // echoed; per group ascending
-	NoSync  bool   // nothing waits for its durability: it may ride along with a later one
 	ReplyTo *actor.PID
 }
 

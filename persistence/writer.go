@@ -2,7 +2,6 @@ package persistence
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -28,8 +27,8 @@ type Writer struct {
 // WriterOptions connect a Writer with its node.
 type WriterOptions struct {
 	Fatal   func(error)
-	Now     func() time.Duration                                    // monotonic
-	Observe func(bytes, saves int, synced bool, took time.Duration) // optional; after each engine write
+	Now     func() time.Duration                       // monotonic
+	Observe func(bytes, saves int, took time.Duration) // optional; after each engine write
 }
 
 // NewWriter makes a Writer; the node spawns it once.
@@ -77,18 +76,8 @@ func (w *Writer) write(ctx actor.Context, step []*Persist) {
 	if len(step) == 0 {
 		return
 	}
-	sync := slices.ContainsFunc(step, func(p *Persist) bool { return !p.NoSync })
-	began := w.o.Now()
-	if err := w.log.engine.Write(&w.batch, sync); err != nil {
-		w.fail(err)
+	if w.batch.Len() > 0 && !w.save(len(step)) {
 		return
-	}
-	if w.o.Observe != nil {
-		w.o.Observe(w.batch.Bytes(), len(step), sync, w.o.Now()-began)
-	}
-	w.batch.Reset()
-	if cap(w.batch.data) > writeBytes/4 {
-		w.batch = Batch{}
 	}
 	newest := make(map[messages.GroupID]*Persist)
 	var order []messages.GroupID
@@ -102,4 +91,22 @@ func (w *Writer) write(ctx actor.Context, step []*Persist) {
 		p := newest[group]
 		ctx.Send(p.ReplyTo, &Persisted{Group: group, Seq: p.Seq})
 	}
+}
+
+// save is one synced engine write. It is always synced, so that never more than one record of the engine's log can be
+// torn; false: it failed.
+func (w *Writer) save(steps int) bool {
+	began := w.o.Now()
+	if err := w.log.engine.Write(&w.batch, true); err != nil {
+		w.fail(err)
+		return false
+	}
+	if w.o.Observe != nil {
+		w.o.Observe(w.batch.Bytes(), steps, w.o.Now()-began)
+	}
+	w.batch.Reset()
+	if cap(w.batch.data) > writeBytes/4 {
+		w.batch = Batch{}
+	}
+	return true
 }

@@ -90,7 +90,7 @@ func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 			Group: p.o.Group, HardState: step.HardState, Snapshot: step.Snapshot, Truncate: step.Truncate,
 			Entries: step.Entries, Compact: step.Compact,
 		},
-		Seq: step.Seq, NoSync: step.NoSync, ReplyTo: p.self,
+		Seq: step.Seq, ReplyTo: p.self,
 	})
 }
 

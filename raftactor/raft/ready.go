@@ -24,7 +24,6 @@ type Persist struct {
 	Truncate  uint64
 	Entries   []*messages.Entry
 	Compact   *messages.SnapshotMeta
-	NoSync    bool                    // nothing waits for it
 	After     []*messages.RaftMessage // may leave when the step is durable: they promise what it holds
 }
 
@@ -115,7 +114,7 @@ func (c *Core) persist() *Persist {
 	o.seq++
 	p := &Persist{
 		Seq: o.seq, Snapshot: o.restore, Truncate: o.truncate, Entries: entries, Compact: o.compact,
-		NoSync: !content, After: o.after,
+		After: o.after,
 	}
 	// The commit index goes with the entries. A membership change is proposed only when the one before is committed,
 	// so whoever has the second on disk knows that the first is committed, and does not campaign before it applies.

@@ -5,8 +5,8 @@ var inStore = []mutant{
 	{
 		fault: "the log is not synced",
 		file:  "persistence/writer.go",
-		old:   "w.log.engine.Write(&w.batch, sync)",
-		new:   "w.log.engine.Write(&w.batch, sync && false)",
+		old:   "w.log.engine.Write(&w.batch, true)",
+		new:   "w.log.engine.Write(&w.batch, false)",
 	},
 	{
 		fault: "the log is cut before the data is synced",
