@@ -18,8 +18,7 @@ type Engine struct {
 	kind    Kind
 	options *options
 	read    *grocksdb.ReadOptions
-	relaxed *grocksdb.WriteOptions
-	synced  *grocksdb.WriteOptions
+	writes  *grocksdb.WriteOptions
 
 	mu sync.RWMutex // held for reading by every call, so that Close waits for them
 	db *grocksdb.DB // nil when closed
@@ -27,6 +26,11 @@ type Engine struct {
 
 // Open opens or makes a database in dir.
 func Open(dir string, kind Kind) (*Engine, error) {
+	if kind == Log {
+		if err := replay(dir); err != nil {
+			return nil, err
+		}
+	}
 	o := kind.options()
 	db, err := grocksdb.OpenDb(o.db, dir)
 	if err != nil {
@@ -35,17 +39,16 @@ func Open(dir string, kind Kind) (*Engine, error) {
 	}
 	e := &Engine{
 		dir: dir, kind: kind, options: o, db: db,
-		read:    grocksdb.NewDefaultReadOptions(),
-		relaxed: grocksdb.NewDefaultWriteOptions(),
-		synced:  grocksdb.NewDefaultWriteOptions(),
+		read: grocksdb.NewDefaultReadOptions(), writes: grocksdb.NewDefaultWriteOptions(),
 	}
-	e.read.SetVerifyChecksums(true) // a bit that flipped on disk is an error, never an answer
-	if kind == State {
-		e.relaxed.DisableWAL(true) // the Raft logs are its log
-	}
-	e.synced.SetSync(true)
+	e.read.SetVerifyChecksums(true)    // a bit that flipped on disk is an error, never an answer
+	e.writes.DisableWAL(kind == State) // the Raft logs are its log
+	e.writes.SetSync(kind == Log)
 	return e, nil
 }
+
+// replaceNode is the advice for damage that only another replica can mend.
+const replaceNode = "remove this node from the cluster and let it join again with an empty data directory"
 
 // explain turns RocksDB's texts into errors that say what to do.
 func explain(dir string, err error) error {
@@ -54,7 +57,7 @@ func explain(dir string, err error) error {
 	case strings.HasPrefix(text, "Corruption:"):
 		return &persistence.CorruptError{
 			Where: dir,
-			What:  text + "; remove this node from the cluster and let it join again with an empty data directory",
+			What:  text + "; " + replaceNode,
 		}
 	case strings.Contains(text, "lock"):
 		return fmt.Errorf("%s is in use by another process: %w", dir, err)
@@ -123,7 +126,8 @@ func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, v
 	return nil
 }
 
-// Write implements persistence.Engine. For a log it is one call into RocksDB, with one fsync if asked for.
+// Write implements persistence.Engine. A log is always synced: so at most one record of its write-ahead file can be torn,
+// which is how checkFile tells it from damage.
 func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -131,7 +135,7 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 		return persistence.ErrClosed
 	}
 	if batch.Len() > 0 {
-		if err := e.write(batch, sync && e.kind == Log); err != nil {
+		if err := e.write(batch); err != nil {
 			return explain(e.dir, err)
 		}
 	}
@@ -143,13 +147,10 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 	return nil
 }
 
-func (e *Engine) write(batch *persistence.Batch, sync bool) error {
+func (e *Engine) write(batch *persistence.Batch) error {
 	wb := grocksdb.WriteBatchFrom(batch.Encoded())
 	defer wb.Destroy()
-	if sync {
-		return e.db.Write(e.synced, wb)
-	}
-	return e.db.Write(e.relaxed, wb)
+	return e.db.Write(e.writes, wb)
 }
 
 // flush makes everything written so far durable.
@@ -203,8 +204,7 @@ func (e *Engine) Close() error {
 	e.db.Close()
 	e.db = nil
 	e.read.Destroy()
-	e.relaxed.Destroy()
-	e.synced.Destroy()
+	e.writes.Destroy()
 	e.options.destroy()
 	if err != nil {
 		return explain(e.dir, err)
