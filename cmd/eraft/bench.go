@@ -74,6 +74,7 @@ func benchCommand() *cobra.Command {
 		case b.Clients < 1 || b.ValueSize < 0 || b.ValueSize > messages.MaxValueBytes || b.Keys < 1 || b.Duration <= 0:
 			return usageError{errors.New("--clients, --keys and --duration must be above 0, --value-size 0 to 1 MiB")}
 		}
+		collectSeldom()
 		return b.run(c.Context())
 	}
 	return c

@@ -54,6 +54,7 @@ func serverCommand() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
+		collectSeldom()
 		return serve(config, format)
 	}
 	return c
