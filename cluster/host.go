@@ -222,7 +222,8 @@ func (h *Host) start(group messages.GroupID) error {
 	}
 	id := h.n.identity()
 	o := raftactor.Options{
-		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
+		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, LogReader: h.n.pids.logReader,
+		StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
 		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
 		OnView: h.n.onView, OnRetired: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
 		OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,

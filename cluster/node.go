@@ -43,7 +43,7 @@ type node struct {
 	board       *board
 	flow        flow // of the buckets that come to this node
 	client      *client.Client
-	pids        struct{ writer, stateWriter, ticker, router, session, host, member *actor.PID }
+	pids        struct{ writer, logReader, stateWriter, ticker, router, session, host, member *actor.PID }
 	edge        edge
 	metrics     *metrics
 
@@ -146,6 +146,7 @@ func (n *node) connect() error {
 func (n *node) spawn() error {
 	address := n.address()
 	n.pids.writer = actor.NewPID(address, "persistence/log")
+	n.pids.logReader = actor.NewPID(address, "persistence/log/reader")
 	n.pids.stateWriter = actor.NewPID(address, "persistence/state")
 	n.pids.ticker = actor.NewPID(address, raftactor.TickerPath)
 	n.pids.router = actor.NewPID(address, router.Path)
@@ -166,6 +167,7 @@ func (n *node) spawn() error {
 	}
 	return errors.Join(
 		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
+		start("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(n.log, n.fail) }, actors.Durable()),
 		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
 			actors.Durable(), actors.Batching(0, nil)),
 		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }),
@@ -344,6 +346,7 @@ func (n *node) stopActors() error {
 		err = errors.Join(err, raftactor.Stop(n.system, group))
 	}
 	stop(n.pids.writer)
+	stop(n.pids.logReader)
 	stop(n.pids.stateWriter)
 	return err
 }

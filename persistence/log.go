@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -120,7 +121,11 @@ func (l *Log) Add(batch *Batch, s Save) error {
 		}
 	}
 	if s.Compact != nil {
-		batch.DeleteRange(all, entryKey(s.Group, s.Compact.Index+1))
+		drop := s.Compact.Index + 1
+		if s.Keep != 0 {
+			drop = min(drop, s.Keep)
+		}
+		batch.DeleteRange(all, entryKey(s.Group, drop))
 		return putRecord(batch, groupKey(kindStart, s.Group), s.Compact)
 	}
 	return nil
@@ -138,6 +143,9 @@ func (l *Log) Load(group messages.GroupID) (Loaded, error) {
 		return Loaded{}, err
 	}
 	if loaded.Entries, err = l.entries(group, loaded.Snapshot); err != nil {
+		return Loaded{}, err
+	}
+	if loaded.Kept, err = l.kept(group); err != nil {
 		return Loaded{}, err
 	}
 	if !hard && (start || len(loaded.Entries) > 0) {
@@ -185,29 +193,72 @@ func glance[M proto.Message](from Reader, key []byte, into M) (none M) {
 	return into
 }
 
+// kept is the index of the first entry, 0 if there is none.
+func (l *Log) kept(group messages.GroupID) (first uint64, err error) {
+	prefix := groupKey(kindEntry, group)
+	err = l.engine.Scan(prefix, PrefixEnd(prefix), func(key, _ []byte) bool {
+		if len(key) == 17 {
+			first = binary.BigEndian.Uint64(key[9:])
+		}
+		return false
+	})
+	return first, err
+}
+
+// entries are all that come behind the start.
 func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*messages.Entry, error) {
 	var entries []*messages.Entry
 	var bad error
-	prefix := groupKey(kindEntry, group)
 	next, term := start.Index+1, start.Term
-	err := l.engine.Scan(prefix, PrefixEnd(prefix), func(key, value []byte) bool {
-		entry := new(messages.Entry)
-		if bad = openRecord(key, value, entry); bad != nil {
+	err := l.engine.Scan(entryKey(group, next), PrefixEnd(groupKey(kindEntry, group)), func(key, value []byte) bool {
+		var entry *messages.Entry
+		if entry, bad = openEntry(key, value, next, term); bad != nil {
 			return false
-		}
-		if entry.Index != next || len(key) != 17 || binary.BigEndian.Uint64(key[9:]) != next {
-			bad = &CorruptError{Where: describe(key), What: fmt.Sprintf("entry %d should be here; %s", next, replaceNode)}
-		} else if entry.Term < term {
-			bad = &CorruptError{Where: describe(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, replaceNode)}
 		}
 		entries = append(entries, entry)
 		next, term = next+1, entry.Term
-		return bad == nil
+		return true
 	})
-	if err == nil {
-		err = bad
+	return entries, cmp.Or(err, bad)
+}
+
+// Piece is the entries from..to as far as they take no more than so many bytes, but at least two; none if they have been
+// deleted. It may be read while the log is written elsewhere, or cut at its front.
+func (l *Log) Piece(group messages.GroupID, from, to uint64, bytes int) ([]*messages.Entry, error) {
+	var entries []*messages.Entry
+	var bad error
+	next, term := from, uint64(0)
+	err := l.engine.Scan(entryKey(group, from), entryKey(group, to+1), func(key, value []byte) bool {
+		if bytes -= len(value); bytes < 0 && len(entries) >= 2 || next == from && string(key) != string(entryKey(group, from)) {
+			return false
+		}
+		var entry *messages.Entry
+		if entry, bad = openEntry(key, value, next, term); bad != nil {
+			return false
+		}
+		entries = append(entries, entry)
+		next, term = next+1, entry.Term
+		return true
+	})
+	if err = cmp.Or(err, bad); err != nil {
+		return nil, err
 	}
-	return entries, err
+	return entries, nil
+}
+
+// openEntry checks the record of an entry that must be at index, in this term or a later one, and decodes it.
+func openEntry(key, value []byte, index, term uint64) (*messages.Entry, error) {
+	entry := new(messages.Entry)
+	if err := openRecord(key, value, entry); err != nil {
+		return nil, err
+	}
+	if entry.Index != index || len(key) != 17 || binary.BigEndian.Uint64(key[9:]) != index {
+		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("entry %d should be here; %s", index, replaceNode)}
+	}
+	if entry.Term < term {
+		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, replaceNode)}
+	}
+	return entry, nil
 }
 
 // Groups lists the groups that have a log, ascending. Of one that was removed only its hard state is left, which is checked

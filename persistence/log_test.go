@@ -88,6 +88,41 @@ func TestLogTruncatesCompactsAndIsReplaced(t *testing.T) {
 	require.EqualValues(t, 9, last, "the neighbour keeps its log")
 }
 
+// What a compaction leaves on disk can be read piece by piece, and is nothing to a replica that starts.
+func TestLogKeepsEntriesBeforeItsStart(t *testing.T) {
+	e := memory.New()
+	save(t, e, persistence.Save{Group: 1, HardState: &messages.HardState{Term: 2}, Snapshot: start(1, 1), Entries: append(entries(1, 2, 20), entries(2, 21, 60)...)})
+	save(t, e, persistence.Save{Group: 1, Compact: start(40, 2), Keep: 15})
+	first, last, loaded := load(t, e, 1)
+	require.EqualValues(t, 41, first)
+	require.EqualValues(t, 60, last)
+	require.EqualValues(t, 15, loaded.Kept)
+	piece := func(from, to uint64, bytes int) (indexes []uint64) {
+		all, err := persistence.OpenLog(e).Piece(1, from, to, bytes)
+		require.NoError(t, err)
+		for _, entry := range all {
+			indexes = append(indexes, entry.Index)
+		}
+		return indexes
+	}
+	require.Equal(t, []uint64{15, 16}, piece(15, 40, 1), "two at least")
+	require.Len(t, piece(15, 40, 1<<20), 26)
+	require.Equal(t, []uint64{38, 39, 40}, piece(38, 40, 1<<20))
+	require.Less(t, len(piece(15, 40, 100)), 10)
+	require.Empty(t, piece(14, 40, 1<<20), "its beginning has been deleted")
+
+	gap := new(persistence.Batch)
+	gap.Delete([]byte("e\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x12"))
+	require.NoError(t, e.Write(gap, true))
+	_, err := persistence.OpenLog(e).Piece(1, 15, 40, 1<<20)
+	require.ErrorContains(t, err, "should be here")
+
+	save(t, e, persistence.Save{Group: 1, Compact: start(40, 2), Keep: 41})
+	require.Empty(t, piece(15, 40, 1<<20))
+	first, _, _ = load(t, e, 1)
+	require.EqualValues(t, 41, first)
+}
+
 func TestLogRefusesDamage(t *testing.T) {
 	fresh := func() *memory.Engine {
 		e := memory.New()

@@ -13,6 +13,7 @@ type Save struct {
 	Truncate  uint64                 // drop entries with index >= this, 0: none
 	Entries   []*messages.Entry      // contiguous; an entry at an index that exists replaces it and everything behind it
 	Compact   *messages.SnapshotMeta // drop entries with index <= this; like Snapshot it becomes the start of the log
+	Keep      uint64                 // with Compact: entries from here on are not dropped yet, 0: all are
 	Remove    bool                   // forget the group, but for its HardState
 }
 
@@ -34,4 +35,5 @@ type Loaded struct {
 	HardState *messages.HardState
 	Snapshot  *messages.SnapshotMeta // start of the log: the state up to here is not in it. Never nil
 	Entries   []*messages.Entry      // contiguous from Snapshot.Index+1
+	Kept      uint64                 // first entry that is there, also before the start; 0: none
 }

@@ -73,6 +73,9 @@ func ExampleMachine() {
 		return persistence.NewWriter(log, persistence.WriterOptions{Fatal: must, Now: system.Clock.Now})
 	}, actors.Durable(), actors.Batching(0, nil))
 	must(err)
+	logReader, err := system.Spawn("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(log, must) },
+		actors.Durable())
+	must(err)
 	stateWriter, err := system.Spawn("persistence/state", func() actor.Actor {
 		return persistence.NewStateWriter(state, persistence.StateWriterOptions{Fatal: must})
 	}, actors.Durable(), actors.Batching(0, nil))
@@ -83,7 +86,7 @@ func ExampleMachine() {
 	must(err)
 	leading := make(chan bool, 100)
 	must(raftactor.Start(raftactor.Options{
-		Group: 7, Node: 1, System: system, Writer: writer, StateWriter: stateWriter, Ticker: ticker,
+		Group: 7, Node: 1, System: system, Writer: writer, LogReader: logReader, StateWriter: stateWriter, Ticker: ticker,
 		State: state, Log: loaded, Machine: &tally{},
 		Address: func(messages.NodeID) string { return "n1" },
 		OnState: func(s *messages.ReplicaStatus) { leading <- s.Leader == 1 },

@@ -51,6 +51,7 @@ func (p *Peer) tidy() {
 		p.core.Stir()
 	}
 	p.compact()
+	p.release()
 }
 
 // rest tells the Ticker when the group has come to rest, and when it has woken up. A leader rests with all other

@@ -35,6 +35,7 @@ func (p *Peer) output() {
 		}
 		p.answerReads(ready.Reads)
 		p.sendSnapshots(ready.Snapshots)
+		p.load(ready.Loads)
 	}
 	p.settle()
 	p.answers.flush()
@@ -88,7 +89,7 @@ func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 	p.o.System.Root.Send(p.o.Writer, &persistence.Persist{
 		Save: persistence.Save{
 			Group: p.o.Group, HardState: step.HardState, Snapshot: step.Snapshot, Truncate: step.Truncate,
-			Entries: step.Entries, Compact: step.Compact,
+			Entries: step.Entries, Compact: step.Compact, Keep: step.Keep,
 		},
 		Seq: step.Seq, ReplyTo: p.self,
 	})

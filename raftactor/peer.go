@@ -27,7 +27,8 @@ import (
 //	*persistence.Persisted   Writer     what waited for the disk may go on
 //	applied, flushed         Applier    frees memory, allows compaction
 //	viewChanged              Applier    proposals are checked against it
-//	snapshotBegun, snapshotSent  senders    the log behind a snapshot is kept while it is on its way
+//	*persistence.Entries     LogReader  a piece of the log that a follower needs and memory does not have
+//	snapshotSending, snapshotSent  senders  the log behind a snapshot is kept while it is on its way
 //	staged                   receiver   a whole snapshot is there
 //	Desire                   node       where the group's replicas should be
 //	Transfer                 node       hand leadership over
@@ -65,6 +66,7 @@ type Peer struct {
 	leader    raft.LeaderChange
 	answers   *outbox
 	transfers transfers
+	shelf     shelf
 	draws     func() uint64
 	state     *messages.ReplicaStatus
 	failed    bool
@@ -160,8 +162,10 @@ func (p *Peer) on(message any) {
 		p.onFlushed(m)
 	case viewChanged:
 		p.view = m.view
-	case snapshotBegun:
-		p.onSnapshotBegun(m)
+	case *persistence.Entries:
+		p.core.Loaded(uint64(m.For), m.Entries)
+	case snapshotSending:
+		p.onSnapshotSending(m)
 	case snapshotSent:
 		p.onSnapshotSent(m)
 	case staged:

@@ -21,6 +21,7 @@ type Options struct {
 	Node        messages.NodeID
 	System      *actors.System
 	Writer      *actor.PID         // of the node's log
+	LogReader   *actor.PID         // of the same log
 	StateWriter *actor.PID         // of State
 	Ticker      *actor.PID         // of the node, see NewTicker
 	State       persistence.Engine // the node's data; the replica touches only its own group's keys
@@ -147,7 +148,7 @@ func Start(o Options) error {
 		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
 		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes,
 		Rand: o.System.Rand("raft/" + o.Group.String()),
-	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Applied: at.Index,
+	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Kept: o.Log.Kept, Applied: at.Index,
 		Now: raft.Nanos(o.System.Clock.Now()),
 	})
 	if err != nil {

@@ -39,6 +39,8 @@ type sender struct {
 	starts   [][]byte // the key at which each chunk begins, as far as it is known
 	number   uint64   // next chunk to send
 	acked    uint64   // chunks that the follower has
+	sent     int      // bytes
+	told     int      // of them, to the Peer
 	pace     throttle
 	resting  bool
 	heard    time.Duration
@@ -46,10 +48,13 @@ type sender struct {
 }
 
 type (
-	idle          struct{}
-	rested        struct{}
-	snapshotBegun struct{ to, transfer, index uint64 }
-	snapshotSent  struct {
+	idle            struct{}
+	rested          struct{}
+	snapshotSending struct {
+		to, transfer, index uint64
+		bytes               int
+	}
+	snapshotSent struct {
 		to, transfer, index uint64
 		ok                  bool
 	}
@@ -84,11 +89,17 @@ func (s *sender) start(ctx actor.Context) {
 		s.fail(ctx, err)
 		return
 	}
-	ctx.Send(s.peer, snapshotBegun{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index})
+	s.tell(ctx)
 	s.starts = [][]byte{nil}
 	s.heard = s.o.System.Clock.Now()
 	s.watch(ctx.Self())
 	s.fill(ctx)
+}
+
+// tell lets the Peer know how much is sent.
+func (s *sender) tell(ctx actor.Context) {
+	s.told = s.sent
+	ctx.Send(s.peer, snapshotSending{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index, bytes: s.sent})
 }
 
 func (s *sender) onAck(ctx actor.Context, m *messages.SnapshotAck) {
@@ -133,6 +144,9 @@ func (s *sender) fill(ctx actor.Context) {
 		s.pace.spent(now, size)
 		s.number++
 		ctx.Send(s.to, chunk)
+		if s.sent += size; chunk.Last || s.sent-s.told >= s.o.Limits.RetainBytes {
+			s.tell(ctx)
+		}
 	}
 }
 

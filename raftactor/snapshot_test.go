@@ -211,18 +211,43 @@ func TestCompleteSnapshotSurvivesARestart(t *testing.T) {
 	require.Equal(t, 1, w.chunks[0])
 }
 
-// The log is kept behind a snapshot until its follower has acknowledged something behind it.
+// Memory keeps what followers are served from, and no more for those that are served from the disk.
+func TestMemoryKeepsWhatFollowersAreServedFrom(t *testing.T) {
+	all := []raft.FollowerStatus{{ID: 2, Match: 7, Active: true}, {ID: 3, Match: 52}, {ID: 4, Match: 60, Active: true}}
+	require.EqualValues(t, 60, served(all, 50))
+	require.EqualValues(t, 7, served(all, 8))
+	require.Equal(t, ^uint64(0), served(all, 62))
+}
+
+// The disk keeps what is behind a snapshot until its follower is served from memory.
 func TestLogIsKeptForSnapshots(t *testing.T) {
-	everything := ^uint64(0)
-	all := transfers{2: {index: 50, running: true}, 3: {running: true}}
-	lags := raft.FollowerStatus{ID: 2, Match: 7}
-	require.EqualValues(t, 50, all.needed([]raft.FollowerStatus{lags, {ID: 3}}), "the second has not begun")
-	require.EqualValues(t, 40, all.needed([]raft.FollowerStatus{lags, {ID: 4, Match: 40, Active: true}}), "nor cut off who is served from the log")
+	all, lags := transfers{2: {index: 50, running: true}}, raft.FollowerStatus{ID: 2, Match: 7}
+	keep := func(first uint64) uint64 {
+		return all.keep([]raft.FollowerStatus{lags, {ID: 4, Match: 40, Active: true}}, first, nil, 1)
+	}
+	require.EqualValues(t, 50, keep(45))
 	all[2].running = false
-	require.EqualValues(t, 50, all.needed([]raft.FollowerStatus{lags}), "it has the snapshot, but has not installed it")
+	require.EqualValues(t, 50, keep(45), "it has the snapshot, but has not installed it")
 	lags.Match = 50
-	require.Equal(t, everything, all.needed([]raft.FollowerStatus{lags}))
-	require.NotContains(t, all, uint64(2))
+	require.EqualValues(t, 50, keep(60), "what comes next is on disk only")
+	lags.Match = 59
+	require.Equal(t, ^uint64(0), keep(60))
+	require.Empty(t, all)
+}
+
+// The disk keeps as much behind a snapshot as was sent of it, or as memory may hold.
+func TestDiskKeepsNoMoreThanTheSnapshotTakes(t *testing.T) {
+	all, followers := transfers{2: {index: 50, running: true}, 3: {index: 70, running: true}}, []raft.FollowerStatus{{ID: 2}, {ID: 3}, {ID: 4, Match: 1}}
+	on := shelf{{60, 500}, {75, 500}}
+	require.EqualValues(t, 50, all.keep(followers, 76, on, 125))
+	on = append(on, piece{90, 300})
+	require.EqualValues(t, 70, all.keep(followers, 91, on, 125), "the other one needs another snapshot")
+	all[2].bytes = 1300
+	require.EqualValues(t, 50, all.keep(followers, 91, on, 125))
+	followers[0].Match, all[2].bytes = 61, 900
+	require.EqualValues(t, 61, all.keep(followers, 91, on, 125), "what it has got needs not be kept")
+	require.Equal(t, ^uint64(0), all.keep(followers, 91, on, 0))
+	require.Equal(t, on[1:], on.from(61))
 }
 
 // A follower that never answers is given up; one that takes another transfer meanwhile says so.

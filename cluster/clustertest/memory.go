@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
 )
 
 // What nodes hold in memory is bounded by limits at all times, and by next to nothing when there is nothing to do. Mailboxes
@@ -61,7 +62,10 @@ func (s *Simulation) held() string {
 			return fmt.Sprintf("n%d has bucket %d of group %d %s", m.number, h.Bucket, h.Group, h.State)
 		}
 		for _, r := range m.Node.Replicas() {
+			log := persistence.Glance{From: m.disks[0], Group: messages.GroupID(r.Group)}
 			switch {
+			case log.Entry(log.Start().GetIndex()) != nil:
+				return fmt.Sprintf("n%d keeps what is before the log of group %d on disk", m.number, r.Group)
 			case r.WaitingBytes+r.WaitingReads+r.Snapshots > 0:
 				return fmt.Sprintf("n%d holds %d bytes of commands, %d reads and %d snapshots of group %d",
 					m.number, r.WaitingBytes, r.WaitingReads, r.Snapshots, r.Group)

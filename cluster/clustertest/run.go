@@ -125,6 +125,9 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	if rng.IntN(2) == 0 {
 		l.LeaseReads, l.ClockRatio = true, clockRatio
 	}
+	if slow := rand.New(rand.NewPCG(seed, 7)); slow.IntN(4) == 0 { // what is written during a snapshot is more than memory keeps
+		l.RetainBytes, l.ChunkBytes, l.SnapshotRate = 256+slow.IntN(512), 64+slow.IntN(128), 2<<10+slow.IntN(6<<10)
+	}
 	return l
 }
 

@@ -10,7 +10,7 @@ import (
 type Kind int
 
 const (
-	// Log is written in order, synced often, read at start, and cut at the front.
+	// Log is written in order, synced often, read at start and for followers that are far behind, and cut at the front.
 	Log Kind = iota
 	// State is written without a log of its own, read at random, and as big as the user's data. To sync it writes a
 	// table file, so that is for rare moments.
@@ -28,7 +28,7 @@ func (k Kind) options() *options {
 	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions()}
 	cache := 128 << 20 // state: filters, indexes and hot blocks, as they are used; the page cache holds the rest
 	if k == Log {
-		cache = 1 << 20 // the log is read only at start
+		cache = 1 << 20 // the log is read in order, and rarely twice
 	}
 	o.cache = grocksdb.NewLRUCache(uint64(cache))
 	o.table.SetBlockCache(o.cache)

@@ -146,11 +146,11 @@ func TestStatusHelpers(t *testing.T) {
 	for bytes, start := range map[int]uint64{0: 4, 99: 4, 100: 3, 199: 3, 200: 2, 263: 2, 264: 1, 9999: 1} {
 		require.Equal(t, start, c.TailStart(bytes), "tail of %d bytes", bytes)
 	}
-	require.NoError(t, c.Compact(3))
+	require.NoError(t, c.Compact(3, 4))
 	require.Equal(t, 100, c.LogBytes())
 	require.Equal(t, uint64(4), c.Soft().First)
 	require.Equal(t, uint64(70), c.LogTime())
-	require.ErrorIs(t, c.Compact(3), ErrObsolete)
+	require.ErrorIs(t, c.Compact(3, 4), ErrObsolete)
 	require.Zero(t, c.log.term(2), "the log knows nothing of what it has dropped")
 	require.Equal(t, []string{"probe", "replicate", "snapshot"}, []string{probing.String(), replicating.String(), installing.String()})
 }
@@ -206,7 +206,7 @@ func TestCompactRefusesUnreadableChange(t *testing.T) {
 	c := testCore(t, Boot{Snapshot: birth(1, 1, 1), Applied: 1})
 	c.log.append([]*messages.Entry{{Index: 2, Term: 2, Kind: messages.EntryKind_CONF_CHANGE, Data: []byte{0xff}}})
 	c.log.durable, c.applied = 2, 2
-	require.ErrorContains(t, c.Compact(2), "cannot be read")
+	require.ErrorContains(t, c.Compact(2, 3), "cannot be read")
 }
 
 // TestApplyConfEntry: a change that makes no sense at its place in the log changes nothing, on every replica alike.

@@ -62,6 +62,7 @@ type Boot struct {
 	HardState *messages.HardState
 	Snapshot  *messages.SnapshotMeta
 	Entries   []*messages.Entry
+	Kept      uint64 // first entry on disk, if there are some before the log's start
 	Applied   uint64
 	Now       Nanos
 }
@@ -134,6 +135,9 @@ func New(cfg Config, boot Boot) (*Core, error) {
 	c := &Core{cfg: cfg, now: boot.Now}
 	if err := c.log.open(boot.Snapshot, boot.Entries); err != nil {
 		return nil, err
+	}
+	if boot.Kept != 0 {
+		c.log.kept = min(c.log.kept, boot.Kept)
 	}
 	if boot.Applied > c.log.last() {
 		return nil, fmt.Errorf("raft: the data is at %d but the log ends at %d", boot.Applied, c.log.last())

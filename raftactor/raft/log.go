@@ -6,9 +6,11 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// log is the retained part of a group's log, all of it in memory: the same entries that the disk has or will have.
+// log is the retained part of a group's log, all of it in memory: the same entries that the disk has or will have. What the
+// disk has beside them, for followers that need it, is committed and older than the start.
 type log struct {
 	start   *messages.SnapshotMeta // the state before the first entry
+	kept    uint64                 // the first entry that the disk has; those up to start only the disk has
 	entries []*messages.Entry      // contiguous from start.Index+1
 	bytes   int
 
@@ -30,7 +32,7 @@ func (l *log) open(start *messages.SnapshotMeta, entries []*messages.Entry) erro
 	if start.Conf == nil {
 		start = &messages.SnapshotMeta{Index: start.Index, Term: start.Term, TimeMs: start.TimeMs, Conf: &messages.ConfState{}}
 	}
-	l.start = start
+	l.start, l.kept = start, start.Index+1
 	term := start.Term
 	for i, e := range entries {
 		if e.Index != start.Index+1+uint64(i) || e.Term < term {
@@ -82,7 +84,10 @@ func (l *log) slice(from, to uint64) []*messages.Entry {
 
 // bounded is the entries from..to, but no more than limit bytes of them unless the first alone is larger.
 func (l *log) bounded(from, to uint64, limit int) ([]*messages.Entry, int) {
-	all := l.slice(from, to)
+	return bounded(l.slice(from, to), limit)
+}
+
+func bounded(all []*messages.Entry, limit int) ([]*messages.Entry, int) {
 	size := 0
 	for i, e := range all {
 		n := entryBytes(e)
@@ -111,14 +116,15 @@ func (l *log) truncate(index uint64) {
 	l.handed, l.durable = min(l.handed, index-1), min(l.durable, index-1)
 }
 
-// compact drops entries up to index; conf is the membership there. The rest moves to memory of its own, so that
-// what was dropped can be freed.
-func (l *log) compact(index uint64, conf *messages.ConfState) *messages.SnapshotMeta {
+// compact drops entries up to index; conf is the membership there. The disk keeps those from keep on. The rest moves to
+// memory of its own, so that what was dropped can be freed.
+func (l *log) compact(index, keep uint64, conf *messages.ConfState) *messages.SnapshotMeta {
 	count := index - l.start.Index
 	for _, e := range l.entries[:count] {
 		l.bytes -= entryBytes(e)
 	}
 	cut := l.entries[count-1]
+	l.kept = min(max(l.kept, keep), index+1)
 	l.start = &messages.SnapshotMeta{Index: index, Term: cut.Term, TimeMs: cut.TimeMs, Conf: conf}
 	l.entries = append([]*messages.Entry(nil), l.entries[count:]...)
 	return l.start
@@ -126,7 +132,7 @@ func (l *log) compact(index uint64, conf *messages.ConfState) *messages.Snapshot
 
 // restore replaces the whole log by its start behind a snapshot.
 func (l *log) restore(meta *messages.SnapshotMeta) {
-	*l = log{start: meta, handed: meta.Index}
+	*l = log{start: meta, kept: meta.Index + 1, handed: meta.Index}
 }
 
 // before finds the last index at or below index whose term is at or below term: where two logs may still agree

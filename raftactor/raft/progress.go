@@ -1,5 +1,7 @@
 package raft
 
+import "github.com/eraft-io/eraft/messages"
+
 // progress is what a leader knows about one follower. Invariant: 0 <= match < next.
 type progress struct {
 	id    uint64
@@ -10,13 +12,15 @@ type progress struct {
 
 	paused    bool // probing: one append is out, wait for an answer or a heartbeat's
 	flight    []flight
-	bytes     int    // of all in flight
-	stalled   int    // heartbeats answered since the last acknowledgement while something is in flight
-	silent    int    // ticks since it was heard
-	forgetful bool   // it has said last that it does not vote yet
-	readSeq   uint64 // newest read round it confirmed
-	asked     bool   // Ready.Snapshots has named it
-	leaseAt   uint64 // when the newest heartbeat was sent that it answered with its promise
+	bytes     int               // of all in flight
+	stalled   int               // heartbeats answered since the last acknowledgement while something is in flight
+	silent    int               // ticks since it was heard
+	forgetful bool              // it has said last that it does not vote yet
+	readSeq   uint64            // newest read round it confirmed
+	asked     bool              // Ready.Snapshots has named it
+	loading   bool              // Ready.Loads has named it
+	loaded    []*messages.Entry // what was read for it, and the entry before
+	leaseAt   uint64            // when the newest heartbeat was sent that it answered with its promise
 }
 
 // flight is one append on the way.

@@ -62,6 +62,7 @@ type simNode struct {
 	disk  disk   // what a power loss keeps
 	page  []disk // and what it may lose, newest last
 	todo  []*Persist
+	loads []Load
 	data  *messages.SnapshotMeta // applied state, as durable as the process
 	base  *messages.SnapshotMeta // applied state that a power loss keeps
 	down  bool
@@ -127,7 +128,7 @@ func (w *world) boot(s *simNode) {
 	core, err := New(Config{
 		ID: s.id, Group: 9, Promise: promise, Lease: w.lease, ElectionTicks: 10, HeartbeatTicks: 2, RestTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
 		MaxInflightBytes: 900, MaxUncommittedBytes: 3000, MaxApplyBytes: 500, Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
-	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.entries, Applied: s.data.Index, Now: w.clock(s)})
+	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.log(), Kept: s.disk.kept(), Applied: s.data.Index, Now: w.clock(s)})
 	if err != nil {
 		w.fail("boot %d: %v", s.id, err)
 	}
@@ -149,7 +150,7 @@ func (w *world) crash(s *simNode) {
 	for _, p := range s.todo[:w.rng.IntN(len(s.todo)+1)] {
 		s.disk = s.disk.after(p) // written, but nobody was told
 	}
-	s.down, s.core, s.todo = true, nil, nil
+	s.down, s.core, s.todo, s.loads = true, nil, nil, nil
 	s.data = s.base
 	if s.data.Index < s.disk.start.Index {
 		s.data = s.disk.start // the staged snapshot is installed by recovery
@@ -173,9 +174,32 @@ func (d disk) after(p *Persist) disk {
 	}
 	if p.Compact != nil {
 		d.start = p.Compact
-		d.entries = slices.DeleteFunc(d.entries, func(e *messages.Entry) bool { return e.Index <= p.Compact.Index })
+		d.entries = slices.DeleteFunc(d.entries, func(e *messages.Entry) bool { return e.Index < p.Keep })
 	}
 	return d
+}
+
+// log is what a replica is booted with.
+func (d disk) log() []*messages.Entry {
+	return slices.DeleteFunc(slices.Clone(d.entries), func(e *messages.Entry) bool { return e.Index <= d.start.Index })
+}
+
+// kept is the first entry that is there.
+func (d disk) kept() uint64 {
+	if len(d.entries) == 0 {
+		return 0
+	}
+	return d.entries[0].Index
+}
+
+// load reads a piece of at most count entries; none if its beginning has been deleted.
+func (d disk) load(l Load, count int) (entries []*messages.Entry) {
+	for _, e := range d.entries {
+		if e.Index == l.From+uint64(len(entries)) && e.Index <= l.To && len(entries) < count {
+			entries = append(entries, e)
+		}
+	}
+	return entries
 }
 
 func (w *world) step() {
@@ -195,7 +219,7 @@ func (w *world) step() {
 	case k < 900:
 		w.propose(s)
 	case k < 930:
-		w.read(s)
+		w.ask(s)
 	case k < 940 && !s.down:
 		w.crash(s)
 	case k < 955 && s.down:
@@ -262,7 +286,22 @@ func (w *world) deliver(i int) {
 	w.carry(s)
 }
 
+// read brings the pieces of the log that were asked for.
+func (w *world) read(s *simNode) {
+	loads := s.loads
+	s.loads = nil
+	for _, l := range loads {
+		s.core.Loaded(l.For, s.disk.load(l, 2+w.rng.IntN(6)))
+	}
+	if len(loads) > 0 {
+		w.carry(s)
+	}
+}
+
 func (w *world) sync(s *simNode, n int) {
+	if !s.down {
+		w.read(s)
+	}
 	if s.down || len(s.todo) == 0 {
 		return
 	}
@@ -292,7 +331,7 @@ func (w *world) propose(s *simNode) {
 	}
 }
 
-func (w *world) read(s *simNode) {
+func (w *world) ask(s *simNode) {
 	if s.down {
 		return
 	}
@@ -308,7 +347,15 @@ func (w *world) read(s *simNode) {
 func (w *world) compact(s *simNode) {
 	s.base = s.data
 	if s.data.Index > s.core.Soft().First+5 {
-		_ = s.core.Compact(s.data.Index - uint64(w.rng.IntN(4)))
+		cut := s.data.Index - uint64(w.rng.IntN(4))
+		keep := cut + 1
+		if w.rng.IntN(2) == 0 {
+			keep -= uint64(w.rng.IntN(20))
+		}
+		_ = s.core.Compact(cut, keep)
+		w.carry(s)
+	} else if w.rng.IntN(4) == 0 {
+		s.core.Release()
 		w.carry(s)
 	}
 }
@@ -358,6 +405,7 @@ func (w *world) carry(s *simNode) {
 		for _, to := range r.Snapshots {
 			w.snapshot(s, to)
 		}
+		s.loads = append(s.loads, r.Loads...)
 	}
 	if s.core.role == Leader {
 		if other := w.leaders[s.core.term]; other != 0 && other != s.id {
@@ -454,7 +502,7 @@ func (w *world) heal() {
 	leader := w.leader()
 	before := w.confirmed
 	w.propose(leader)
-	w.read(leader)
+	w.ask(leader)
 	w.calm(40)
 	if w.confirmed == before || w.reads[w.token] != 0 {
 		w.fail("no progress after the faults ended: %s", w.describe())

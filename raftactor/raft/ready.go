@@ -13,6 +13,7 @@ type Ready struct {
 	Apply     []*messages.Entry      // committed and durable here, in order, each once
 	Reads     []ReadResult
 	Snapshots []uint64 // followers that need a snapshot: each is named once until SnapshotDone
+	Loads     []Load   // pieces of the log that only the disk has: each is asked for once until Loaded
 }
 
 // Persist is one step of the log's disk. Steps are made durable in order of Seq; Persisted(Seq) tells that all up
@@ -23,7 +24,8 @@ type Persist struct {
 	Snapshot  *messages.SnapshotMeta
 	Truncate  uint64
 	Entries   []*messages.Entry
-	Compact   *messages.SnapshotMeta
+	Compact   *messages.SnapshotMeta  // the log starts after it
+	Keep      uint64                  // with Compact: entries before this one are deleted
 	After     []*messages.RaftMessage // may leave when the step is durable: they promise what it holds
 }
 
@@ -40,6 +42,7 @@ type outputs struct {
 	after     []*messages.RaftMessage
 	reads     []ReadResult
 	snapshots []uint64
+	loads     []Load
 
 	saved     saved // of the hard state, as last handed out
 	truncate  uint64
@@ -87,10 +90,10 @@ func (c *Core) Ready() (Ready, bool) {
 	apply := c.toApply()
 	r := Ready{Apply: apply, Restore: c.out.restore}
 	r.Persist = c.persist()
-	r.Leader, r.Send, r.Reads, r.Snapshots = c.out.leader, c.out.send, c.out.reads, c.out.snapshots
-	c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.restore = nil, nil, nil, nil, nil
+	r.Leader, r.Send, r.Reads, r.Snapshots, r.Loads = c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads
+	c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads, c.out.restore = nil, nil, nil, nil, nil, nil
 	some := r.Leader != nil || r.Persist != nil || r.Restore != nil ||
-		len(r.Send)+len(r.Apply)+len(r.Reads)+len(r.Snapshots) > 0
+		len(r.Send)+len(r.Apply)+len(r.Reads)+len(r.Snapshots)+len(r.Loads) > 0
 	return r, some
 }
 
@@ -115,6 +118,9 @@ func (c *Core) persist() *Persist {
 	p := &Persist{
 		Seq: o.seq, Snapshot: o.restore, Truncate: o.truncate, Entries: entries, Compact: o.compact,
 		After: o.after,
+	}
+	if p.Compact != nil {
+		p.Keep = c.log.kept
 	}
 	// The commit index goes with the entries. A membership change is proposed only when the one before is committed,
 	// so whoever has the second on disk knows that the first is committed, and does not campaign before it applies.
@@ -208,8 +214,9 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	return nil
 }
 
-// Compact drops entries up to index from the log; the data must have made them durable.
-func (c *Core) Compact(index uint64) error {
+// Compact drops entries up to index from the log; the data must have made them durable. Those from keep on stay on the disk:
+// followers that are behind the start of the log are sent them from there.
+func (c *Core) Compact(index, keep uint64) error {
 	if index <= c.log.start.Index || index > c.applied || index > c.log.durable {
 		return ErrObsolete
 	}
@@ -221,6 +228,6 @@ func (c *Core) Compact(index uint64) error {
 		}
 		conf = next
 	}
-	c.out.compact = c.log.compact(index, conf)
+	c.out.compact = c.log.compact(index, keep, conf)
 	return nil
 }

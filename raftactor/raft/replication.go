@@ -43,17 +43,15 @@ func (c *Core) replicate() {
 
 // sendAppend sends the entries from p.next on. It reports whether an append went out.
 func (c *Core) sendAppend(p *progress) bool {
+	before, entries := c.log.term(p.next-1), c.log.slice(p.next, c.log.last())
 	if p.next <= c.log.start.Index {
-		p.state, p.flight, p.bytes = installing, nil, 0
-		if !p.asked {
-			p.asked = true
-			c.out.snapshots = append(c.out.snapshots, p.id)
+		if before, entries = c.fromDisk(p); entries == nil {
+			return false
 		}
-		return false
 	}
-	entries, size := c.log.bounded(p.next, c.log.last(), c.cfg.MaxAppendBytes)
+	entries, size := bounded(entries, c.cfg.MaxAppendBytes)
 	m := c.message(messages.RaftKind_APPEND, p.id, nil)
-	m.Index, m.LogTerm = p.next-1, c.log.term(p.next-1)
+	m.Index, m.LogTerm = p.next-1, before
 	m.Commit, m.Entries, m.MemberAt = c.commit, entries, p.since
 	c.out.now(m)
 	if p.state == probing {
@@ -76,6 +74,9 @@ func (c *Core) heartbeat() {
 
 // onAppend is the consistency check of thesis 3.5. The answer leaves when the entries are durable.
 func (c *Core) onAppend(m *messages.RaftMessage) {
+	if c.out.restoring && c.log.bytes >= c.cfg.MaxUncommittedBytes && len(m.Entries) > 0 {
+		return // it comes again: none of it can be applied, or cut, before the snapshot is in place
+	}
 	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
 	reply.Index, reply.MemberAt, reply.Forgetful = m.Index, m.MemberAt, c.mayForget()
 	switch {
@@ -158,7 +159,7 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 		return ErrUnwanted
 	}
 	news := p.acked(m.Index)
-	if p.state == probing && (news || m.Index+1 >= p.next) || p.state == installing && p.match >= c.log.start.Index {
+	if p.state == probing && (news || m.Index+1 >= p.next) || p.state == installing && p.match >= min(c.log.kept, c.log.start.Index) {
 		p.probe(p.match + 1)
 		p.state = replicating
 	}

@@ -19,6 +19,7 @@ type member struct {
 	core   *Core
 	disk   disk                   // what a crash keeps
 	todo   []*Persist             // what it may lose, oldest first
+	loads  []Load                 // what is to be read
 	data   *messages.SnapshotMeta // applied state, in memory
 	base   *messages.SnapshotMeta // applied state, on disk
 
@@ -56,7 +57,7 @@ func (m *member) note(format string, args ...any) {
 func (m *member) retime() { m.core.timeout = m.cfg.ElectionTicks + m.jitter.ticks }
 
 func (s *scene) boot(m *member) {
-	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.entries, Applied: m.data.Index, Now: m.clock})
+	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.log(), Kept: m.disk.kept(), Applied: m.data.Index, Now: m.clock})
 	if err != nil {
 		s.say("%d does not start: %v", m.id, err)
 		m.core = nil
@@ -99,6 +100,13 @@ func (s *scene) carry(m *member) {
 		for _, to := range r.Snapshots {
 			m.note("wants a snapshot for %d", to)
 		}
+		for _, l := range r.Loads {
+			m.note("reads %d to %d for %d", l.From, l.To, l.For)
+			m.loads = append(m.loads, l)
+		}
+		if !m.slowDisk {
+			s.loaded(m)
+		}
 	}
 	s.tell(m)
 }
@@ -127,6 +135,15 @@ func (s *scene) synced(m *member, n int) {
 		}
 	}
 	m.core.Persisted(done[n-1].Seq)
+}
+
+// loaded brings what was read: pieces of three entries, the first of which is the one before those to be sent.
+func (s *scene) loaded(m *member) {
+	loads := m.loads
+	m.loads = nil
+	for _, l := range loads {
+		m.core.Loaded(l.For, m.disk.load(l, 3))
+	}
 }
 
 // emit checks an entry that is handed out to be applied: State Machine Safety, and that it is on this disk.
@@ -208,6 +225,7 @@ func (s *scene) persist(l line, m *member) {
 	if n := l.value("steps", len(m.todo)); n > 0 {
 		s.synced(m, n)
 	}
+	s.loaded(m)
 	if slices.Contains(l.words(), "fast") {
 		m.slowDisk = false
 	}
@@ -253,7 +271,7 @@ func (s *scene) joint(l line, m *member) {
 // compact makes the data durable and drops the log up to an index.
 func (s *scene) compact(l line, m *member) {
 	m.base = m.data
-	s.refused(m.core.Compact(l.at(1)))
+	s.refused(m.core.Compact(l.at(1), uint64(l.value("keep", int(l.at(1))+1))))
 }
 
 // snapshot carries a leader's data to a follower: chunks, staging and all. report=fail: it did not get there;
@@ -304,7 +322,7 @@ func (s *scene) force(_ line, m *member) {
 	if m.core != nil {
 		s.t.Fatalf("%d is not down", m.id)
 	}
-	f, err := ForceQuorum(Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.entries}, m.id)
+	f, err := ForceQuorum(Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.log()}, m.id)
 	if s.refused(err); err != nil {
 		return
 	}
@@ -327,7 +345,7 @@ func (s *scene) drain(l line, m *member) {
 			}
 		case "compact":
 			m.base = m.data
-			s.refused(m.core.Compact(l.number(words[1])))
+			s.refused(m.core.Compact(l.number(words[1]), l.number(words[1])+1))
 		case "restore":
 			meta := proto.Clone(m.data).(*messages.SnapshotMeta)
 			meta.Index, meta.Term = s.place(words[1])

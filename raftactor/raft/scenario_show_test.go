@@ -151,6 +151,9 @@ func showWrite(p *Persist) string {
 	}
 	if p.Compact != nil {
 		parts = append(parts, fmt.Sprintf("log starts after %d", p.Compact.Index))
+		if p.Keep <= p.Compact.Index {
+			parts = append(parts, fmt.Sprintf("but keeps from %d on", p.Keep))
+		}
 	}
 	text := fmt.Sprintf("#%d (%s)", p.Seq, strings.Join(parts, ", "))
 	if len(p.After) > 0 {

@@ -142,6 +142,7 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"propose-force": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_FORCE) },
 	"joint":         (*scene).joint,
 	"compact":       (*scene).compact,
+	"release":       func(_ *scene, _ line, m *member) { m.core.Release() },
 	"snapshot":      (*scene).snapshot,
 	"stall":         func(_ *scene, l line, m *member) { m.core.Stalled(!l.has("over")) },
 	"lost":          func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },

@@ -23,8 +23,20 @@ var inMemory = []mutant{
 	{
 		fault: "the log is never compacted",
 		file:  "raftactor/retention.go",
-		old:   "if cut <= p.core.Soft().First {",
+		old:   "if cut <= first {",
 		new:   "if cut > 0 {",
+	},
+	{
+		fault: "the log behind a snapshot stays on disk for ever",
+		file:  "raftactor/retention.go",
+		old:   "\t\tp.core.Release()\n",
+		new:   "",
+	},
+	{
+		fault: "the log behind a snapshot is deleted, but not forgotten",
+		file:  "persistence/log.go",
+		old:   "drop = min(drop, s.Keep)",
+		new:   "drop = s.Compact.Index + 1",
 	},
 	{
 		fault: "what has changed while a bucket was copied is noted for ever",
