@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -22,16 +23,20 @@ import (
 // in a recycled file. So they are read in a mode that stops at the first record that it cannot read, and before that
 // checkFile has seen that nothing follows it.
 func replay(dir string) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
-	if err != nil || len(names) == 0 {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(files) == 0 {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		number, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(name), ".log"), 10, 64)
-		if err != nil {
-			continue // not RocksDB's
+	for _, file := range files {
+		digits, found := strings.CutSuffix(file.Name(), ".log")
+		number, err := strconv.ParseUint(digits, 10, 64)
+		if !found || err != nil {
+			continue // something else
 		}
-		if err := checkFile(name, uint32(number)); err != nil {
+		if err := checkFile(filepath.Join(dir, file.Name()), uint32(number)); err != nil {
 			return err
 		}
 	}
