@@ -5,16 +5,21 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
-// garbageBytes is how much garbage may lie about at least before it is collected. Go's own rule, as much as is in use,
-// collects several times a second under load, for a node has little in use.
+// garbageBytes is how much garbage may lie about at least, under load, before it is collected. Go's own rule, as much as
+// is in use, collects several times a second then, for a node has little in use.
 const garbageBytes = 64 << 20
+
+// underLoad is how soon collections follow one another where much is done. Else Go's own rule holds, so that a node
+// that has become idle gives its memory back.
+const underLoad = 10 * time.Second
 
 // collectSeldom makes Go's collector wait for garbageBytes. Who sets GOGC decides for himself.
 func collectSeldom() {
 	if os.Getenv("GOGC") == "" {
-		afterCollection()
+		afterCollection(time.Now())
 	}
 }
 
@@ -22,14 +27,19 @@ func collectSeldom() {
 type collection struct{ _ *byte }
 
 // afterCollection adapts the growth that Go allows to what is in use, after each collection.
-func afterCollection() {
-	runtime.AddCleanup(new(collection), func(struct{}) {
+func afterCollection(last time.Time) {
+	runtime.AddCleanup(new(collection), func(last time.Time) {
 		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(live)
-		debug.SetGCPercent(growth(live[0].Value.Uint64()))
-		afterCollection()
-	}, struct{}{})
+		debug.SetGCPercent(growth(live[0].Value.Uint64(), time.Since(last)))
+		afterCollection(time.Now())
+	}, last)
 }
 
 // growth is in per cent of what is in use: room for garbageBytes, or as much as Go would allow.
-func growth(live uint64) int { return int(max(100, 100*garbageBytes/max(live, 1<<20))) }
+func growth(live uint64, sinceLast time.Duration) int {
+	if sinceLast > underLoad {
+		return 100
+	}
+	return int(max(100, 100*garbageBytes/max(live, 1<<20)))
+}

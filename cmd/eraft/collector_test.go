@@ -10,11 +10,12 @@ import (
 )
 
 func TestGarbageMayLieAbout(t *testing.T) {
-	require.Equal(t, 640, growth(10<<20))
-	require.Equal(t, 160, growth(40<<20))
-	require.Equal(t, 100, growth(128<<20), "never less than Go allows")
-	require.Equal(t, 100, growth(8<<30))
-	require.Positive(t, growth(0))
+	require.Equal(t, 640, growth(10<<20, time.Second))
+	require.Equal(t, 160, growth(40<<20, time.Second))
+	require.Equal(t, 100, growth(64<<20, time.Second), "never less than Go allows")
+	require.Equal(t, 100, growth(8<<30, time.Second))
+	require.Positive(t, growth(0, 0))
+	require.Equal(t, 100, growth(10<<20, time.Minute), "nothing is done")
 }
 
 // Each collection adapts what the next one waits for.
