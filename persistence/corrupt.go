@@ -16,5 +16,5 @@ func (e *CorruptError) Error() string { return fmt.Sprintf("damaged data: %s: %s
 // ErrClosed is the answer of an engine that has been closed.
 var ErrClosed = errors.New("engine is closed")
 
-// replaceNode is the advice for damage that only another replica can mend.
-const replaceNode = "remove this node from the cluster and let it join again with an empty data directory"
+// ReplaceNode is the advice for damage that only another replica can mend.
+const ReplaceNode = "remove this node from the cluster and let it join again with an empty data directory"

@@ -34,10 +34,10 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 		ID  json.RawMessage
 	}
 	if err := json.Unmarshal(value, &record); err != nil || crc32.Checksum(record.ID, castagnoli) != record.Sum {
-		return Identity{}, false, &CorruptError{Where: "identity record", What: "its checksum or format is wrong; " + replaceNode}
+		return Identity{}, false, &CorruptError{Where: "identity record", What: "its checksum or format is wrong; " + ReplaceNode}
 	}
 	if err := json.Unmarshal(record.ID, &id); err != nil {
-		return Identity{}, false, &CorruptError{Where: "identity record", What: "its format is wrong; " + replaceNode}
+		return Identity{}, false, &CorruptError{Where: "identity record", What: "its format is wrong; " + ReplaceNode}
 	}
 	if id.Format != Format {
 		return Identity{}, false, fmt.Errorf("the data directory has format %d, but this eraft knows only %d: "+

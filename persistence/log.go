@@ -59,7 +59,7 @@ func putRecord(batch *Batch, key []byte, m proto.Message) error {
 // openRecord checks a record and decodes it into m.
 func openRecord(key, value []byte, m proto.Message) error {
 	damaged := func(what string) error {
-		return &CorruptError{Where: describe(key), What: what + "; " + replaceNode}
+		return &CorruptError{Where: describe(key), What: what + "; " + ReplaceNode}
 	}
 	if len(value) < 4 {
 		return damaged("it is cut off")
@@ -150,7 +150,7 @@ func (l *Log) Load(group messages.GroupID) (Loaded, error) {
 	}
 	if !hard && (start || len(loaded.Entries) > 0) {
 		return Loaded{}, &CorruptError{
-			Where: describe(groupKey(kindHard, group)), What: "it is missing though the log is there; " + replaceNode,
+			Where: describe(groupKey(kindHard, group)), What: "it is missing though the log is there; " + ReplaceNode,
 		}
 	}
 	return loaded, nil
@@ -253,10 +253,10 @@ func openEntry(key, value []byte, index, term uint64) (*messages.Entry, error) {
 		return nil, err
 	}
 	if entry.Index != index || len(key) != 17 || binary.BigEndian.Uint64(key[9:]) != index {
-		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("entry %d should be here; %s", index, replaceNode)}
+		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("entry %d should be here; %s", index, ReplaceNode)}
 	}
 	if entry.Term < term {
-		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, replaceNode)}
+		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, ReplaceNode)}
 	}
 	return entry, nil
 }

@@ -47,9 +47,6 @@ func Open(dir string, kind Kind) (*Engine, error) {
 	return e, nil
 }
 
-// replaceNode is the advice for damage that only another replica can mend.
-const replaceNode = "remove this node from the cluster and let it join again with an empty data directory"
-
 // explain turns RocksDB's texts into errors that say what to do.
 func explain(dir string, err error) error {
 	text := err.Error()
@@ -57,7 +54,7 @@ func explain(dir string, err error) error {
 	case strings.HasPrefix(text, "Corruption:"):
 		return &persistence.CorruptError{
 			Where: dir,
-			What:  text + "; " + replaceNode,
+			What:  text + "; " + persistence.ReplaceNode,
 		}
 	case strings.Contains(text, "lock"):
 		return fmt.Errorf("%s is in use by another process: %w", dir, err)
@@ -139,7 +136,7 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 			return explain(e.dir, err)
 		}
 	}
-	if sync && (e.kind == State || batch.Len() == 0) {
+	if sync && e.kind == State {
 		if err := e.flush(); err != nil {
 			return explain(e.dir, err)
 		}
@@ -153,11 +150,8 @@ func (e *Engine) write(batch *persistence.Batch) error {
 	return e.db.Write(e.writes, wb)
 }
 
-// flush makes everything written so far durable.
+// flush makes the state durable as it is now.
 func (e *Engine) flush() error {
-	if e.kind == Log {
-		return e.db.FlushWAL(true)
-	}
 	o := grocksdb.NewDefaultFlushOptions()
 	defer o.Destroy()
 	o.SetWait(true)
@@ -200,7 +194,10 @@ func (e *Engine) Close() error {
 	if e.db == nil {
 		return nil
 	}
-	err := e.flush()
+	var err error
+	if e.kind == State {
+		err = e.flush()
+	}
 	e.db.Close()
 	e.db = nil
 	e.read.Destroy()

@@ -96,7 +96,7 @@ func checkFile(name string, number uint32) error {
 		return nil
 	case w.damaged:
 		return &persistence.CorruptError{
-			Where: name, What: fmt.Sprintf("the record at byte %d cannot be read, though others follow it; %s", w.end, replaceNode),
+			Where: name, What: fmt.Sprintf("the record at byte %d cannot be read, though others follow it; %s", w.end, persistence.ReplaceNode),
 		}
 	}
 	return err

@@ -82,11 +82,7 @@ func (l *log) slice(from, to uint64) []*messages.Entry {
 	return l.entries[from-l.first() : to-l.first()+1 : to-l.first()+1]
 }
 
-// bounded is the entries from..to, but no more than limit bytes of them unless the first alone is larger.
-func (l *log) bounded(from, to uint64, limit int) ([]*messages.Entry, int) {
-	return bounded(l.slice(from, to), limit)
-}
-
+// bounded is the first of all entries, no more than limit bytes of them unless the first alone is larger, and their size.
 func bounded(all []*messages.Entry, limit int) ([]*messages.Entry, int) {
 	size := 0
 	for i, e := range all {

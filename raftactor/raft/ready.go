@@ -161,7 +161,7 @@ func (c *Core) toApply() []*messages.Entry {
 	if budget <= 0 {
 		return nil
 	}
-	entries, _ := c.log.bounded(c.emitted+1, to, budget)
+	entries, _ := bounded(c.log.slice(c.emitted+1, to), budget)
 	for _, e := range entries {
 		c.emitted = e.Index
 		if e.Kind == messages.EntryKind_CONF_CHANGE {
