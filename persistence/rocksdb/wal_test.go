@@ -188,14 +188,17 @@ func (f *filler) torn(before, after []byte, from, to int) {
 	require.Equal(f.t, want, records(f.t, f.killed(wal)))
 }
 
-// damaged flips a bit that is older than the last record.
+// damaged flips a bit that is older than the last record: any, or one with which the first record seems to be of a later file.
 func (f *filler) damaged(after []byte, from int) {
-	wal := bytes.Clone(after)
-	wal[f.random.IntN(from)] ^= 1 << f.random.IntN(8)
-	_, err := rocksdb.Open(f.killed(wal), rocksdb.Log)
-	corrupt := new(persistence.CorruptError)
-	require.ErrorAs(f.t, err, &corrupt)
-	require.ErrorContains(f.t, err, "let it join again")
+	const number = 10 // its highest byte, in the header of the file's first record
+	for _, at := range []int{f.random.IntN(from), number} {
+		wal := bytes.Clone(after)
+		wal[at] ^= 1 << f.random.IntN(8)
+		_, err := rocksdb.Open(f.killed(wal), rocksdb.Log)
+		corrupt := new(persistence.CorruptError)
+		require.ErrorAs(f.t, err, &corrupt)
+		require.ErrorContains(f.t, err, "let it join again")
+	}
 }
 
 // A log that was written by an engine that does not recycle is read like any other, and judged like any other.
