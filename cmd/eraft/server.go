@@ -156,6 +156,9 @@ func serve(config cluster.Config, format string) error {
 		handler = slog.NewJSONHandler(os.Stderr, nil)
 	}
 	config.Logger = slog.New(handler)
+	if err := calmSysmon(); err != nil {
+		config.Logger.Info("slower than it could be: give the node CAP_SYS_NICE, see docs/OPERATIONS.md", "because", err)
+	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	node, err := cluster.Start(context.Background(), config)
