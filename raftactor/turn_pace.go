@@ -16,7 +16,7 @@ type turnPace struct {
 
 const (
 	turnBytes     = 192 << 10 // at most, before a turn is large
-	turnTime      = 600 * time.Millisecond
+	turnTime      = 2 * time.Second
 	manyTurns     = 20      // so many times as large as a large turn is very large
 	fullTurnBytes = 8 << 20 // nothing is applied to a turn like that until the one before it is written
 )
