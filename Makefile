@@ -45,8 +45,8 @@ sim: build ## simulated clusters through many seeds: make sim SEEDS=1..20000 FOR
 slice: build ## up to three minutes of seeds beyond those of the ledger, always the same
 	bin/eraft sim --seeds $(SLICE) --for 3m
 
-race: ## the packages without real remoting, under the race detector
-	$(GO) test -race ./actors ./actors/actortest ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
+race: ## most packages under the race detector
+	$(GO) test -race ./actors/... ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
 	$(GO) test -race ./cluster/clustertest -seeds 10
 
 integration: build ## real clusters: in one process, and as processes that are killed

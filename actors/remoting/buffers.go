@@ -50,12 +50,15 @@ func (p *pool) Put(b *[]byte) {
 	}
 }
 
-// codec is gRPC's codec for protobuf, with buffers.
+// codec is gRPC's codec for protobuf, with buffers, and for what this package encodes and decodes itself.
 type codec struct{}
 
 func (codec) Name() string { return "proto" }
 
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
+	if p, ok := v.(*parcel); ok {
+		return p.encode(), nil
+	}
 	m, ok := v.(proto.Message)
 	if !ok {
 		return nil, fmt.Errorf("%T is no protobuf message", v)
@@ -69,6 +72,10 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if w, ok := v.(*wire); ok {
+		w.Buffer = data.MaterializeToBuffer(buffers)
+		return nil
+	}
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", v)

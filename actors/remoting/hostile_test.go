@@ -1,11 +1,8 @@
-//go:build !race
-
-// Proto.Actor's remote races with itself when two of them run in one process.
-
 package remoting_test
 
 import (
 	"context"
+	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -218,6 +215,30 @@ func TestLargeMessagesTravelInParts(t *testing.T) {
 		require.Equal(t, term, next())
 	}
 	require.EqualValues(t, 20, network.Guard().Drops()["too large to send"])
+}
+
+// What waits for a system that does not answer is bounded, and nobody waits for it to stop.
+func TestQueueIsBounded(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	a, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 1})
+	for range 1 << 15 {
+		a.Root.Send(actor.NewPID(silent.Addr().String(), "raft/1"), &messages.RaftMessages{})
+	}
+	require.EqualValues(t, 1<<14, network.Guard().Drops()["queue is full"])
+	require.NoError(t, network.Detach())
+	a.Root.Send(actor.NewPID(silent.Addr().String(), "raft/1"), &messages.RaftMessages{})
+}
+
+// Systems do not stop or watch one another's actors, and send nothing but protobuf.
+func TestOnlyMessagesLeave(t *testing.T) {
+	a, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 1})
+	defer func() { require.NoError(t, network.Detach()) }()
+	there := actor.NewPID("127.0.0.1:1", "raft/1")
+	a.Root.Send(there, "text")
+	a.Root.Stop(there)
+	require.Equal(t, map[string]uint64{"no protobuf message": 1, "system message": 1}, network.Guard().Drops())
 }
 
 func TestListenErrors(t *testing.T) {

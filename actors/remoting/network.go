@@ -1,6 +1,6 @@
-// Package remoting is the real network between actor systems: Proto.Actor's remote over gRPC, behind guard rails.
-// It is the only package that imports remote. Whatever arrives is checked before Proto.Actor sees it, since there an
-// unknown type or an index out of range ends the process.
+// Package remoting is the real network between actor systems: the gRPC service and the messages of Proto.Actor's remote, but
+// both ends of our own. There, an unknown type or an index out of range ends the process, and a system that does not answer
+// may be sent any number of messages. It is the only package that imports remote.
 package remoting
 
 import (
@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -30,110 +32,121 @@ type Options struct {
 
 const (
 	maxMessageBytes = 4 << 20 // one message
-	batchMessages   = 16      // of Proto.Actor into one gRPC message,
-	partBytes       = 1 << 20 // unless they are so large: the receiver has all of a gRPC message in memory, per connection
+	partBytes       = 1 << 20 // of messages that travel together: the receiver has all of them in memory, per connection
 	maxPartBytes    = maxMessageBytes + partBytes
 	dialFor         = 10 * time.Second
 	window          = 4 << 20 // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
-	endpointQueue   = 1024
+	maxQueue        = 1 << 14 // messages that wait for one other system
 )
 
 // Network is one system's end of the network.
 type Network struct {
 	o      Options
-	remote *remote.Remote
+	server *grpc.Server
 	guard  *actors.Guard
 	sys    *actors.System
+	dial   []grpc.DialOption
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	mu        sync.RWMutex
+	endpoints map[string]*endpoint // by address
+	stamp     stamp
+	running   sync.WaitGroup // what goes on for endpoints
+}
+
+// stamp is an identity, encoded as the header of an envelope.
+type stamp struct {
+	id     actors.Identity
+	header []byte
 }
 
 // New makes a network; NewSystem attaches it.
 func New(o Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Network{o: o, ctx: ctx, cancel: cancel}
+	return &Network{o: o, ctx: ctx, cancel: cancel, endpoints: map[string]*endpoint{}}
 }
 
 // Attach listens and gives the system its address: exactly the string that others must use in PIDs.
 func (n *Network) Attach(sys *actors.System) error {
-	host, port, err := resolve(n.o.Listen)
+	l, err := listen(n.o.Listen)
 	if err != nil {
 		return err
 	}
-	advertise := n.o.Advertise
-	if advertise == "" {
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			return fmt.Errorf("listening on %s needs an address that others can dial: say --advertise host:port", n.o.Listen)
-		}
-		advertise = net.JoinHostPort(host, strconv.Itoa(port))
+	address, err := advertised(n.o, l)
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	n.sys, n.guard = sys, actors.NewGuard(n.o.Rules, sys)
-	config := remote.Configure(host, port,
-		remote.WithAdvertisedHost(advertise),
-		remote.WithEndpointWriterQueueSize(endpointQueue),
-		remote.WithEndpointWriterBatchSize(batchMessages),
-		remote.WithServerOptions(
-			grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers), grpc.ForceServerCodecV2(codec{}),
-			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
-			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-			grpc.StreamInterceptor(n.receive), grpc.UnaryInterceptor(rejectUnary),
-		),
-		remote.WithDialOptions(
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			experimental.WithBufferPool(buffers), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{})),
-			grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
-			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, MaxDelay: 300 * time.Millisecond},
-				MinConnectTimeout: time.Second,
-			}),
-			grpc.WithStreamInterceptor(n.send),
-		),
+	n.dial = []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		experimental.WithBufferPool(buffers), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{})),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, MaxDelay: 300 * time.Millisecond},
+			MinConnectTimeout: time.Second,
+		}),
+	}
+	n.server = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers), grpc.ForceServerCodecV2(codec{}),
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.WaitForHandlers(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
-	config.MaxRetryCount = 1 // more would abandon connections
-	n.remote = remote.NewRemote(sys.ActorSystem, config)
-	return n.start()
+	remote.RegisterRemotingServer(n.server, server{n: n})
+	sys.ProcessRegistry.Address = address
+	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return outgoing{n}, true })
+	n.running.Go(func() { _ = n.server.Serve(l) }) // ends with an error when it is stopped
+	return nil
 }
 
-// resolve checks that the address can be listened on, because remote panics if it cannot.
-func resolve(address string) (host string, port int, err error) {
-	host, _, err = net.SplitHostPort(address)
-	if err != nil {
-		return "", 0, fmt.Errorf("listen: %q is not an address of the form host:port", address)
+// listen explains why an address cannot be listened on.
+func listen(address string) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, fmt.Errorf("listen: %q is not an address of the form host:port", address)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return "", 0, fmt.Errorf("listen: %w: is another process on that port?", err)
+		return nil, fmt.Errorf("listen: %w: is another process on that port?", err)
 	}
-	return host, l.Addr().(*net.TCPAddr).Port, l.Close()
+	return l, nil
 }
 
-func (n *Network) start() (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("listen: %v", r)
-		}
-	}()
-	n.remote.Start()
-	return nil
+// advertised is the address at which others reach a listener.
+func advertised(o Options, l net.Listener) (string, error) {
+	if o.Advertise != "" {
+		return o.Advertise, nil
+	}
+	host, _, _ := net.SplitHostPort(o.Listen) // it listens there
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return "", fmt.Errorf("listening on %s needs an address that others can dial: say --advertise host:port", o.Listen)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)), nil
 }
 
 // Detach ends all connections, and waits for it.
 func (n *Network) Detach() error {
-	if n.remote == nil {
+	if n.server == nil {
 		return nil
 	}
+	n.mu.Lock()
 	n.cancel()
-	n.remote.Shutdown(false)
+	n.mu.Unlock()
+	n.server.Stop()
+	n.running.Wait()
 	return nil
 }
 
 // Guard is what decides over incoming messages; it counts what it refused.
 func (n *Network) Guard() *actors.Guard { return n.guard }
 
-var errUnary = errors.New("no such call here")
-
-// rejectUnary refuses Proto.Actor's diagnostic calls: their implementation panics.
-func rejectUnary(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
-	return nil, errUnary
+// header says in every envelope who speaks.
+func (n *Network) header() []byte {
+	id := n.sys.Identity()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.stamp.header == nil || n.stamp.id != id {
+		n.stamp = stamp{id, encodeHeader(id)}
+	}
+	return n.stamp.header
 }

@@ -1,0 +1,86 @@
+package remoting
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/eraft-io/eraft/actors"
+)
+
+// Numbers of fields.
+const (
+	ofBatch      = 1 // in RemoteMessage
+	ofTypes      = 1 // in MessageBatch
+	ofTargets    = 2
+	ofEnvelopes  = 3
+	ofSenders    = 4
+	ofKind       = 1 // in MessageEnvelope
+	ofData       = 2
+	ofTarget     = 3
+	ofSender     = 4
+	ofSerializer = 5
+	ofHeader     = 6
+	ofPairs      = 1 // in MessageHeader
+	ofKey        = 1 // in each
+	ofValue      = 2
+	ofAddress    = 1 // in PID
+	ofID         = 2
+)
+
+// eachField shows the fields of an encoded message: numbers, and the content of those that have a length.
+func eachField(encoded []byte, visit func(field protowire.Number, number uint64, content []byte) error) error {
+	for len(encoded) > 0 {
+		field, kind, n := protowire.ConsumeTag(encoded)
+		if n < 0 {
+			return errMessage
+		}
+		encoded = encoded[n:]
+		var number uint64
+		var content []byte
+		switch kind {
+		case protowire.VarintType:
+			number, n = protowire.ConsumeVarint(encoded)
+		case protowire.BytesType:
+			content, n = protowire.ConsumeBytes(encoded)
+		default:
+			n = protowire.ConsumeFieldValue(field, kind, encoded)
+		}
+		if n < 0 {
+			return errMessage
+		}
+		if err := visit(field, number, content); err != nil {
+			return err
+		}
+		encoded = encoded[n:]
+	}
+	return nil
+}
+
+func appendPIDs(b []byte, field protowire.Number, all []*actor.PID) []byte {
+	for _, pid := range all {
+		b = appendBytes(b, field, string(appendBytes(appendBytes(nil, ofAddress, pid.Address), ofID, pid.Id)))
+	}
+	return b
+}
+
+func appendLength(b []byte, field protowire.Number, length int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(length))
+}
+
+func appendBytes(b []byte, field protowire.Number, content string) []byte {
+	return append(appendLength(b, field, len(content)), content...)
+}
+
+func appendNumber(b []byte, field protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
+}
+
+func sizeNumber(field protowire.Number, v uint64) int {
+	return protowire.SizeTag(field) + protowire.SizeVarint(v)
+}
+
+// encodeHeader gives the field of an envelope that says who speaks.
+func encodeHeader(id actors.Identity) []byte {
+	pair := appendBytes(appendBytes(nil, ofKey, identityKey), ofValue, format(id))
+	return appendBytes(nil, ofHeader, string(appendBytes(nil, ofPairs, string(pair))))
+}

@@ -1,0 +1,93 @@
+package remoting
+
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// parcel is letters that travel together. On the wire it is a remote.RemoteMessage with a MessageBatch, which would take a
+// copy of every message more to make.
+type parcel struct {
+	n         *Network
+	header    []byte // of every envelope, encoded
+	envelopes []envelope
+	types     []string
+	targets   []*actor.PID
+	senders   []*actor.PID
+	bytes     int // about what it will be
+}
+
+type envelope struct {
+	message              proto.Message
+	size                 int
+	kind, target, sender uint64
+}
+
+// envelopeBytes is more than an envelope takes beside its message and its header.
+const envelopeBytes = 40
+
+// add packs a letter whose message has that size.
+func (p *parcel) add(l letter, size int) {
+	e := envelope{message: l.message, size: size}
+	e.kind, p.types = place(p.types, string(l.message.ProtoReflect().Descriptor().FullName()), func(a, b string) bool { return a == b })
+	e.target, p.targets = place(p.targets, l.to, samePID)
+	if l.sender != nil {
+		e.sender, p.senders = place(p.senders, l.sender, samePID)
+		e.sender++
+	}
+	p.envelopes = append(p.envelopes, e)
+	p.bytes += size + len(p.header) + envelopeBytes
+}
+
+func samePID(a, b *actor.PID) bool { return a.Id == b.Id && a.Address == b.Address }
+
+// place finds v among all, or appends it.
+func place[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
+	for i, known := range all {
+		if same(known, v) {
+			return uint64(i), all
+		}
+	}
+	return uint64(len(all)), append(all, v)
+}
+
+// encode gives what goes on the wire, in a buffer of the pool.
+func (p *parcel) encode() mem.BufferSlice {
+	room := p.bytes
+	for _, kind := range p.types {
+		room += envelopeBytes + len(kind)
+	}
+	for _, pid := range slices.Concat(p.targets, p.senders) {
+		room += envelopeBytes + len(pid.Address) + len(pid.Id)
+	}
+	body := buffers.Get(room)
+	b := (*body)[:0]
+	for _, e := range p.envelopes {
+		b = p.append(b, e)
+	}
+	for _, kind := range p.types {
+		b = appendBytes(b, ofTypes, kind)
+	}
+	b = appendPIDs(appendPIDs(b, ofTargets, p.targets), ofSenders, p.senders)
+	*body = b
+	return mem.BufferSlice{mem.SliceBuffer(appendLength(nil, ofBatch, len(b))), mem.NewBuffer(body, buffers)}
+}
+
+// append encodes an envelope, or drops it: a string in it may be no UTF-8.
+func (p *parcel) append(b []byte, e envelope) []byte {
+	before := len(b)
+	fixed := len(p.header) + sizeNumber(ofKind, e.kind) + sizeNumber(ofTarget, e.target) + sizeNumber(ofSender, e.sender)
+	b = appendLength(b, ofEnvelopes, fixed+protowire.SizeTag(ofData)+protowire.SizeBytes(e.size))
+	b = append(b, p.header...)
+	b = appendNumber(appendNumber(appendNumber(b, ofKind, e.kind), ofTarget, e.target), ofSender, e.sender)
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(appendLength(b, ofData, e.size), e.message)
+	if err != nil {
+		p.n.guard.Drop("cannot be encoded")
+		return b[:before]
+	}
+	return b
+}

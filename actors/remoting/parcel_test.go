@@ -1,0 +1,132 @@
+package remoting
+
+import (
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/remote"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+)
+
+var speaker = actors.Identity{Cluster: 0xabc, Node: 7, Epoch: 1 << 40}
+
+func network() *Network {
+	n := New(Options{})
+	n.guard = actors.NewGuard(nil, &actors.System{Env: actors.Env{Events: func(actors.Event) {}}})
+	return n
+}
+
+// Proto.Actor reads in a parcel what its own sender would have said.
+func TestParcelIsAMessageBatch(t *testing.T) {
+	pid := rapid.Custom(func(t *rapid.T) *actor.PID {
+		return actor.NewPID(rapid.SampledFrom([]string{"a:1", "b:22", ""}).Draw(t, "address"), rapid.SampledFrom([]string{"raft/1", "router", ""}).Draw(t, "id"))
+	})
+	kinds := map[string]func(t *rapid.T) proto.Message{
+		"eraft.Entry": func(t *rapid.T) proto.Message {
+			return &messages.Entry{Data: make([]byte, rapid.IntRange(0, 3000).Draw(t, "size"))}
+		},
+		"eraft.Requests": func(t *rapid.T) proto.Message { return &messages.Requests{Group: rapid.Uint64().Draw(t, "group")} },
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p := parcel{n: network(), header: encodeHeader(speaker)}
+		var letters []letter
+		for range rapid.IntRange(1, 200).Draw(t, "letters") {
+			kind := rapid.SampledFrom([]string{"eraft.Entry", "eraft.Requests"}).Draw(t, "kind")
+			l := letter{to: pid.Draw(t, "to"), message: kinds[kind](t)}
+			if rapid.Bool().Draw(t, "has sender") {
+				l.sender = pid.Draw(t, "sender")
+			}
+			letters = append(letters, l)
+			p.add(l, proto.Size(l.message))
+		}
+		b := read(t, &p)
+		require.Len(t, b.Envelopes, len(letters))
+		for i, e := range b.Envelopes {
+			l := letters[i]
+			require.Equal(t, string(proto.MessageName(l.message)), b.TypeNames[e.TypeId])
+			require.True(t, proto.Equal(l.to, b.Targets[e.Target]))
+			if l.sender == nil {
+				require.Zero(t, e.Sender)
+			} else {
+				require.True(t, proto.Equal(l.sender, b.Senders[e.Sender-1]))
+			}
+			data, err := proto.Marshal(l.message)
+			require.NoError(t, err)
+			require.Equal(t, string(data), string(e.MessageData))
+			from, ok := parse(e.MessageHeader.HeaderData[identityKey])
+			require.True(t, ok)
+			require.Equal(t, speaker, from)
+		}
+		require.LessOrEqual(t, len(b.TypeNames), 2)
+		require.LessOrEqual(t, len(b.Targets), 9)
+	})
+}
+
+func read(t require.TestingT, p *parcel) *remote.MessageBatch {
+	encoded, err := codec{}.Marshal(p)
+	require.NoError(t, err)
+	defer encoded.Free()
+	m := new(remote.RemoteMessage)
+	require.NoError(t, codec{}.Unmarshal(encoded, m))
+	return m.GetMessageBatch()
+}
+
+// A message that is no protobuf is dropped alone.
+func TestWhatCannotBeEncodedIsDropped(t *testing.T) {
+	p := parcel{n: network(), header: encodeHeader(speaker)}
+	for _, text := range []string{"good", "\xff", "good"} {
+		m := &messages.Reply{Text: text}
+		p.add(letter{to: actor.NewPID("a:1", "x"), message: m}, proto.Size(m))
+	}
+	b := read(t, &p)
+	require.Len(t, b.Envelopes, 2)
+	require.EqualValues(t, 1, p.n.guard.Drops()["cannot be encoded"])
+}
+
+// Whatever bytes come, no message is made of them that a guard has not admitted, and nothing panics.
+func TestAnyBytesAreRead(t *testing.T) {
+	n := New(Options{Listen: "127.0.0.1:0", Rules: []actors.Rule{{Type: "eraft.Entry", Paths: []string{"raft/"}}}})
+	sys, err := actors.NewSystem(actors.Env{Events: func(actors.Event) {}}, n)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, n.Detach()) }()
+	sys.SetIdentity(speaker)
+	var got int
+	_, free := sys.ProcessRegistry.Add(process(func() { got++ }), "raft/1")
+	require.True(t, free)
+	rapid.Check(t, func(t *rapid.T) {
+		n.guard = actors.NewGuard(n.o.Rules, sys) // one flip makes a speaker younger
+		in := inbox{n: n}
+		p := parcel{n: n, header: encodeHeader(speaker)}
+		for range rapid.IntRange(1, 5).Draw(t, "letters") {
+			m := &messages.Entry{Data: rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "data")}
+			p.add(letter{to: sys.PID(sys.Address(), "raft/1"), sender: sys.PID("b:1", "x"), message: m}, proto.Size(m))
+		}
+		encoded := p.encode()
+		data := encoded.Materialize()
+		encoded.Free()
+		got = 0
+		_, err := in.read(data)
+		require.NoError(t, err)
+		require.Len(t, p.envelopes, got)
+
+		for range rapid.IntRange(1, 4).Draw(t, "flips") {
+			data[rapid.IntRange(0, len(data)-1).Draw(t, "where")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		}
+		data = data[:rapid.IntRange(0, len(data)).Draw(t, "length")]
+		got = 0
+		_, _ = in.read(data)
+		require.LessOrEqual(t, got, len(data)/2)
+	})
+}
+
+// process counts what it is sent.
+type process func()
+
+func (p process) SendUserMessage(*actor.PID, any)   { p() }
+func (p process) SendSystemMessage(*actor.PID, any) { panic("a system message came from outside") }
+func (p process) Stop(*actor.PID)                   { panic("a stop came from outside") }
