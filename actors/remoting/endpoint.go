@@ -23,12 +23,17 @@ func (o outgoing) SendUserMessage(to *actor.PID, m any) {
 		o.n.guard.Drop("no protobuf message")
 		return
 	}
+	l := letter{to, sender, message, proto.Size(message)}
+	if l.size > maxMessageBytes {
+		o.n.guard.Drop("too large to send")
+		return
+	}
 	for posted := false; !posted; {
 		e := o.n.endpoint(to.Address)
 		if e == nil {
 			return
 		}
-		posted = e.post(letter{to, sender, message})
+		posted = e.post(l)
 	}
 }
 
@@ -40,6 +45,7 @@ func (o outgoing) Stop(*actor.PID) { o.n.guard.Drop("system message") }
 type letter struct {
 	to, sender *actor.PID
 	message    proto.Message
+	size       int // of the message, encoded
 }
 
 // endpoint is the way to one other system: a queue, and a goroutine that has a stream to it. It ends with its first
@@ -51,6 +57,7 @@ type endpoint struct {
 
 	mu    sync.Mutex
 	queue []letter
+	bytes int // of their messages
 	over  bool
 	wake  chan struct{} // holds one if the queue may have something new
 }
@@ -73,18 +80,21 @@ func (n *Network) endpoint(address string) *endpoint {
 	return e
 }
 
-// post queues a letter, or drops it if too many wait. False: the endpoint is over.
+// post queues a letter, or drops it if too much waits. False: the endpoint is over.
 func (e *endpoint) post(l letter) bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch {
-	case e.over:
-		return false
-	case len(e.queue) >= maxQueue:
-		e.n.guard.Drop("queue is full")
-		return true
+	over, full := e.over, len(e.queue) >= maxQueue || e.bytes >= maxQueueBytes
+	if !over && !full {
+		e.queue, e.bytes = append(e.queue, l), e.bytes+l.size
 	}
-	if e.queue = append(e.queue, l); len(e.queue) == 1 {
+	first := len(e.queue) == 1
+	e.mu.Unlock()
+	switch {
+	case over:
+		return false
+	case full:
+		e.n.guard.Drop("queue is full")
+	case first:
 		select {
 		case e.wake <- struct{}{}:
 		default:
@@ -98,13 +108,14 @@ func (e *endpoint) take(spare []letter) []letter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := e.queue
-	e.queue = spare[:0]
+	e.queue, e.bytes = spare[:0], 0
 	return all
 }
 
 func (e *endpoint) run() {
 	ctx, cancel := context.WithCancel(e.n.ctx)
 	defer cancel()
+	began := time.Now()
 	conn, err := e.connect(ctx, cancel)
 	if conn != nil {
 		defer conn.Close()
@@ -115,9 +126,15 @@ func (e *endpoint) run() {
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-e.wake:
-			clear(letters)
 			letters = e.take(letters)
 			err = e.send(letters)
+			clear(letters)
+		}
+	}
+	if time.Since(began) < shortLife { // whoever is there does not want us: the next try should not follow at once
+		select {
+		case <-e.n.ctx.Done():
+		case <-time.After(shortLife):
 		}
 	}
 	e.n.mu.Lock()
@@ -131,7 +148,7 @@ func (e *endpoint) run() {
 // connect opens the stream as soon as the other system listens, and gives up after a while or when this one stops. The
 // other system says nothing on it but that it goes: then the endpoint is over.
 func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient(e.address, e.n.dial...)
+	conn, err := grpc.NewClient("passthrough:///"+e.address, e.n.dial...) // its own resolver asks for more than the address
 	if err != nil {
 		return nil, err
 	}
@@ -161,18 +178,13 @@ func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grp
 func (e *endpoint) send(letters []letter) error {
 	p := parcel{n: e.n, header: e.n.header()}
 	for _, l := range letters {
-		size := proto.Size(l.message)
-		if size > maxMessageBytes {
-			e.n.guard.Drop("too large to send")
-			continue
-		}
-		if p.bytes > 0 && p.bytes+size > partBytes {
+		if p.bytes > 0 && p.bytes+l.size > partBytes {
 			if err := e.stream.SendMsg(&p); err != nil {
 				return err
 			}
 			p = parcel{n: e.n, header: p.header}
 		}
-		p.add(l, size)
+		p.add(l)
 	}
 	if p.bytes == 0 {
 		return nil

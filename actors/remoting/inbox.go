@@ -66,6 +66,9 @@ type inbox struct {
 	envelopes        [][]byte
 }
 
+// maxHeader is more than a header of an envelope has, or a message that is no batch.
+const maxHeader = 1 << 10
+
 var errMessage = status.Error(codes.InvalidArgument, "unknown message")
 
 // read delivers what is in a message, and tells what to say to it.
@@ -76,8 +79,8 @@ func (in *inbox) read(data []byte) (*remote.RemoteMessage, error) {
 		}
 	}
 	m := new(remote.RemoteMessage)
-	switch err := proto.Unmarshal(data, m); {
-	case err != nil:
+	switch {
+	case len(data) > maxHeader || proto.Unmarshal(data, m) != nil:
 		return nil, errMessage
 	case m.GetDisconnectRequest() != nil:
 		return nil, nil
@@ -104,6 +107,9 @@ func (in *inbox) batch(body []byte) error {
 			in.senders, err = appendPID(in.senders, content)
 		case ofEnvelopes:
 			in.envelopes = append(in.envelopes, content)
+		}
+		if max(len(in.types), len(in.targets), len(in.senders), len(in.envelopes)) > maxParts {
+			return errMessage
 		}
 		return err
 	})
@@ -198,7 +204,7 @@ func (in *inbox) speaker(header []byte) bool {
 		return true
 	}
 	var m remote.MessageHeader
-	if proto.Unmarshal(header, &m) != nil {
+	if len(header) > maxHeader || proto.Unmarshal(header, &m) != nil {
 		return false
 	}
 	from, ok := parse(m.HeaderData[identityKey])

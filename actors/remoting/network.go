@@ -36,7 +36,10 @@ const (
 	maxPartBytes    = maxMessageBytes + partBytes
 	dialFor         = 10 * time.Second
 	window          = 4 << 20 // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
-	maxQueue        = 1 << 14 // messages that wait for one other system
+	maxQueue        = 1 << 14 // messages that wait for one other system,
+	maxQueueBytes   = 256 << 20
+	maxParts        = 1 << 15 // types, targets, senders or envelopes of what arrives at once
+	shortLife       = 200 * time.Millisecond
 )
 
 // Network is one system's end of the network.

@@ -1,8 +1,6 @@
 package remoting
 
 import (
-	"slices"
-
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -30,9 +28,9 @@ type envelope struct {
 // envelopeBytes is more than an envelope takes beside its message and its header.
 const envelopeBytes = 40
 
-// add packs a letter whose message has that size.
-func (p *parcel) add(l letter, size int) {
-	e := envelope{message: l.message, size: size}
+func (p *parcel) add(l letter) {
+	pids := len(p.targets) + len(p.senders)
+	e := envelope{message: l.message, size: l.size}
 	e.kind, p.types = place(p.types, string(l.message.ProtoReflect().Descriptor().FullName()), func(a, b string) bool { return a == b })
 	e.target, p.targets = place(p.targets, l.to, samePID)
 	if l.sender != nil {
@@ -40,8 +38,13 @@ func (p *parcel) add(l letter, size int) {
 		e.sender++
 	}
 	p.envelopes = append(p.envelopes, e)
-	p.bytes += size + len(p.header) + envelopeBytes
+	p.bytes += l.size + len(p.header) + envelopeBytes
+	if len(p.targets)+len(p.senders) > pids {
+		p.bytes += pidBytes(l.to) + pidBytes(l.sender)
+	}
 }
+
+func pidBytes(pid *actor.PID) int { return envelopeBytes + len(pid.GetAddress()) + len(pid.GetId()) }
 
 func samePID(a, b *actor.PID) bool { return a.Id == b.Id && a.Address == b.Address }
 
@@ -61,9 +64,6 @@ func (p *parcel) encode() mem.BufferSlice {
 	for _, kind := range p.types {
 		room += envelopeBytes + len(kind)
 	}
-	for _, pid := range slices.Concat(p.targets, p.senders) {
-		room += envelopeBytes + len(pid.Address) + len(pid.Id)
-	}
 	body := buffers.Get(room)
 	b := (*body)[:0]
 	for _, e := range p.envelopes {
@@ -77,15 +77,17 @@ func (p *parcel) encode() mem.BufferSlice {
 	return mem.BufferSlice{mem.SliceBuffer(appendLength(nil, ofBatch, len(b))), mem.NewBuffer(body, buffers)}
 }
 
-// append encodes an envelope, or drops it: a string in it may be no UTF-8.
+// append encodes an envelope, or drops it: a string in it may be no UTF-8, or somebody may have changed it.
 func (p *parcel) append(b []byte, e envelope) []byte {
 	before := len(b)
 	fixed := len(p.header) + sizeNumber(ofKind, e.kind) + sizeNumber(ofTarget, e.target) + sizeNumber(ofSender, e.sender)
 	b = appendLength(b, ofEnvelopes, fixed+protowire.SizeTag(ofData)+protowire.SizeBytes(e.size))
 	b = append(b, p.header...)
 	b = appendNumber(appendNumber(appendNumber(b, ofKind, e.kind), ofTarget, e.target), ofSender, e.sender)
-	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(appendLength(b, ofData, e.size), e.message)
-	if err != nil {
+	b = appendLength(b, ofData, e.size)
+	end := len(b) + e.size
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, e.message)
+	if err != nil || len(b) != end {
 		p.n.guard.Drop("cannot be encoded")
 		return b[:before]
 	}

@@ -1,11 +1,13 @@
 package remoting
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -41,8 +43,9 @@ func TestParcelIsAMessageBatch(t *testing.T) {
 			if rapid.Bool().Draw(t, "has sender") {
 				l.sender = pid.Draw(t, "sender")
 			}
+			l.size = proto.Size(l.message)
 			letters = append(letters, l)
-			p.add(l, proto.Size(l.message))
+			p.add(l)
 		}
 		b := read(t, &p)
 		require.Len(t, b.Envelopes, len(letters))
@@ -81,7 +84,7 @@ func TestWhatCannotBeEncodedIsDropped(t *testing.T) {
 	p := parcel{n: network(), header: encodeHeader(speaker)}
 	for _, text := range []string{"good", "\xff", "good"} {
 		m := &messages.Reply{Text: text}
-		p.add(letter{to: actor.NewPID("a:1", "x"), message: m}, proto.Size(m))
+		p.add(letter{to: actor.NewPID("a:1", "x"), message: m, size: proto.Size(m)})
 	}
 	b := read(t, &p)
 	require.Len(t, b.Envelopes, 2)
@@ -104,7 +107,7 @@ func TestAnyBytesAreRead(t *testing.T) {
 		p := parcel{n: n, header: encodeHeader(speaker)}
 		for range rapid.IntRange(1, 5).Draw(t, "letters") {
 			m := &messages.Entry{Data: rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "data")}
-			p.add(letter{to: sys.PID(sys.Address(), "raft/1"), sender: sys.PID("b:1", "x"), message: m}, proto.Size(m))
+			p.add(letter{to: sys.PID(sys.Address(), "raft/1"), sender: sys.PID("b:1", "x"), message: m, size: proto.Size(m)})
 		}
 		encoded := p.encode()
 		data := encoded.Materialize()
@@ -130,3 +133,28 @@ type process func()
 func (p process) SendUserMessage(*actor.PID, any)   { p() }
 func (p process) SendSystemMessage(*actor.PID, any) { panic("a system message came from outside") }
 func (p process) Stop(*actor.PID)                   { panic("a stop came from outside") }
+
+// A message that somebody changed after it was sent does not spoil those it travels with.
+func TestWhatHasChangedIsDropped(t *testing.T) {
+	p := parcel{n: network(), header: encodeHeader(speaker)}
+	changed := &messages.Entry{Data: make([]byte, 10)}
+	for _, m := range []*messages.Entry{{Index: 1}, changed, {Index: 3}} {
+		p.add(letter{to: actor.NewPID("a:1", "x"), message: m, size: proto.Size(m)})
+	}
+	changed.Data = changed.Data[:5]
+	require.Len(t, read(t, &p).Envelopes, 2)
+	require.EqualValues(t, 1, p.n.guard.Drops()["cannot be encoded"])
+}
+
+// What takes little room on the wire and much in memory is refused before it has taken it.
+func TestManySmallParts(t *testing.T) {
+	for _, field := range []protowire.Number{ofTypes, ofTargets, ofSenders, ofEnvelopes} {
+		body := bytes.Repeat(appendLength(nil, field, 0), 1<<20)
+		in := inbox{n: network()}
+		_, err := in.read(append(appendLength(nil, ofBatch, len(body)), body...))
+		require.Error(t, err)
+		require.LessOrEqual(t, cap(in.types)+cap(in.targets)+cap(in.senders)+cap(in.envelopes), 2*maxParts)
+		_, err = in.read(append(append(appendLength(nil, ofBatch, len(body)), body...), appendLength(nil, 4, 0)...))
+		require.Error(t, err)
+	}
+}
