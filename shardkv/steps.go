@@ -44,10 +44,10 @@ const (
 	freezeMax    = 10 // doublings
 )
 
-// Copying takes a twelfth of the time, so clients hardly notice it, and is the slower the busier the machines are. The tail
+// Copying takes a nineteenth of the time, so clients hardly notice it, and is the slower the busier the machines are. The tail
 // takes a third, as long as that brings it nearer.
 const (
-	copyRest = 11
+	copyRest = 18
 	tailRest = 2
 )
 

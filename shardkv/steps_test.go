@@ -36,8 +36,8 @@ func TestRests(t *testing.T) {
 		rest    int
 		freeze  bool
 	}{
-		{shardkv.Transit{}, 11, false},
-		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 11, false},
+		{shardkv.Transit{}, 18, false},
+		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 18, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 30}, 2, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 30, Stalls: 1}, 0, false},
 		{shardkv.Transit{Copied: true, Behind: 1 << 10}, 0, true},
