@@ -9,6 +9,8 @@ import (
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
 )
 
 // outgoing is the Process behind every PID of another system. Proto.Actor's own starts a goroutine for every few messages,
@@ -54,6 +56,8 @@ type endpoint struct {
 	n       *Network
 	address string
 	stream  remote.Remoting_ReceiveClient
+	speaker actors.Identity
+	header  []byte // of every envelope: the speaker, encoded
 
 	mu    sync.Mutex
 	queue []letter
@@ -176,13 +180,16 @@ func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grp
 
 // send sends letters in order, as many at a time as the other system should have in memory.
 func (e *endpoint) send(letters []letter) error {
-	p := parcel{n: e.n, header: e.n.header()}
+	if id := e.n.sys.Identity(); e.header == nil || id != e.speaker {
+		e.speaker, e.header = id, encodeHeader(id)
+	}
+	p := parcel{n: e.n, header: e.header}
 	for _, l := range letters {
 		if p.bytes > 0 && p.bytes+l.size > partBytes {
 			if err := e.stream.SendMsg(&p); err != nil {
 				return err
 			}
-			p = parcel{n: e.n, header: p.header}
+			p = parcel{n: e.n, header: e.header}
 		}
 		p.add(l)
 	}

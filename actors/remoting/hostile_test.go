@@ -173,6 +173,27 @@ func TestReconnect(t *testing.T) {
 	reach(counter(t, b))
 }
 
+// Of a name only the address is asked: a name server that says nothing to other questions would keep systems apart.
+func TestNamesAreOnlyLookedUp(t *testing.T) {
+	var asked atomic.Int64
+	before := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = before })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		asked.Add(1)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	a, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 1})
+	defer func() { require.NoError(t, network.Detach()) }()
+	b, peer := system(t, "localhost:0", actors.Identity{Cluster: 7, Node: 2, Epoch: 1})
+	defer func() { require.NoError(t, peer.Detach()) }()
+	got := counter(t, b)
+	require.Contains(t, b.Address(), "localhost:")
+	a.Root.Send(actor.NewPID(b.Address(), "raft/1"), &messages.RaftMessages{})
+	require.Eventually(t, func() bool { return got.Load() == 1 }, 8*time.Second, time.Millisecond)
+	require.Zero(t, asked.Load())
+}
+
 // Messages that were sent at once and are together larger than a receiver takes arrive one by one, in order.
 func TestLargeMessagesTravelInParts(t *testing.T) {
 	a, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 1})

@@ -54,14 +54,7 @@ type Network struct {
 
 	mu        sync.RWMutex
 	endpoints map[string]*endpoint // by address
-	stamp     stamp
-	running   sync.WaitGroup // what goes on for endpoints
-}
-
-// stamp is an identity, encoded as the header of an envelope.
-type stamp struct {
-	id     actors.Identity
-	header []byte
+	running   sync.WaitGroup       // every goroutine of this package
 }
 
 // New makes a network; NewSystem attaches it.
@@ -142,14 +135,3 @@ func (n *Network) Detach() error {
 
 // Guard is what decides over incoming messages; it counts what it refused.
 func (n *Network) Guard() *actors.Guard { return n.guard }
-
-// header says in every envelope who speaks.
-func (n *Network) header() []byte {
-	id := n.sys.Identity()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.stamp.header == nil || n.stamp.id != id {
-		n.stamp = stamp{id, encodeHeader(id)}
-	}
-	return n.stamp.header
-}
