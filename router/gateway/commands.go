@@ -34,6 +34,13 @@ func (g *Gateway) parse(cl *client, w words) *call {
 	args := w.args
 	name := strings.ToLower(string(args[0]))
 	c := &call{name: name}
+	if ofHTTP(name) {
+		c.quit, c.render = true, hangUp
+		return c
+	}
+	if cl.multi(c) {
+		return c
+	}
 	known, ok := commands[name]
 	if !ok {
 		c.name = "unknown"

@@ -141,6 +141,8 @@ type client struct {
 	id   uint64
 	name string
 	from messages.ReadFrom // READONLY
+
+	inMulti bool
 }
 
 // serve answers what comes on a connection until it ends.
@@ -268,18 +270,36 @@ func (c *call) wait() { c.open.Wait() }
 
 func (c *call) failed() bool { return c.failure() != "" }
 
-// failure is the error to write for the first operation that failed; "" if none. A condition that did not hold is
-// an answer, not a failure.
+// failure is the error to write; "" if all operations were carried out. A condition that did not hold is an answer, not a
+// failure. Of several writes, all may be refused; if only some are, or of one it is not known, the command is UNCERTAIN.
 func (c *call) failure() string {
 	if c.refused != "" {
 		return c.refused
 	}
+	var failed *messages.Reply
+	written, unknown := 0, 0
 	for _, r := range c.answers {
-		if r.Code != messages.Code_OK && r.Code != messages.Code_CONFLICT {
-			return ErrorText(r)
+		switch r.Code {
+		case messages.Code_OK:
+			written++
+			continue
+		case messages.Code_CONFLICT:
+			continue
+		case messages.Code_UNCERTAIN:
+			unknown++
+		}
+		if failed == nil || failed.Code != messages.Code_UNCERTAIN && r.Code == messages.Code_UNCERTAIN {
+			failed = r
 		}
 	}
-	return ""
+	switch {
+	case failed == nil:
+		return ""
+	case c.writes && len(c.answers) > 1 && written+unknown > 0:
+		return fmt.Sprintf("%s %d of %d keys were written, of %d it is not known; of the others the first: %s",
+			word(messages.Code_UNCERTAIN), written, len(c.answers), unknown, ErrorText(failed))
+	}
+	return ErrorText(failed)
 }
 
 func (c *call) write(conn *redcon.Writer) {

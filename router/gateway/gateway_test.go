@@ -29,7 +29,8 @@ type oneNode struct {
 	engine *memory.Engine
 	index  uint64
 	fail   *messages.Reply
-	from   []messages.ReadFrom // of each Get
+	refuse map[string]messages.Code // operations on these keys
+	from   []messages.ReadFrom      // of each Get
 }
 
 func newOneNode(t *testing.T) *oneNode {
@@ -78,6 +79,12 @@ func (n *oneNode) Ask(op proto.Message, _ time.Duration, done func(*messages.Rep
 	if n.fail != nil {
 		done(n.fail)
 		return
+	}
+	if keyed, ok := op.(interface{ GetKey() []byte }); ok {
+		if code, ok := n.refuse[string(keyed.GetKey())]; ok {
+			done(&messages.Reply{Code: code, Text: "why"})
+			return
+		}
 	}
 	switch o := op.(type) {
 	case *messages.Get, *messages.Scan:

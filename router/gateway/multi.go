@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/tidwall/redcon"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// There are no transactions over RESP yet. Clients send MULTI, what belongs to it and EXEC in one go, so to refuse MULTI
+// alone would carry out the commands behind it one by one: all of them are refused, up to the command that ends it.
+const (
+	errMulti   = "ERR MULTI is not supported: nothing up to EXEC or DISCARD is carried out"
+	errInMulti = "ERR not carried out: it follows a MULTI, which is not supported; EXEC or DISCARD ends that"
+	errExec    = "EXECABORT nothing was carried out: MULTI is not supported"
+)
+
+// multi answers a command that begins, ends or is inside of a transaction; false: it has nothing to do with one.
+func (cl *client) multi(c *call) bool {
+	inside := cl.inMulti
+	switch {
+	case c.name == "multi":
+		cl.inMulti = true
+		c.fail(errMulti)
+	case c.name == "exec" && inside:
+		cl.inMulti = false
+		c.fail(errExec)
+	case c.name == "discard" && inside:
+		cl.inMulti, c.render = false, simple("OK")
+	case c.name == "exec" || c.name == "discard":
+		c.fail("ERR " + strings.ToUpper(c.name) + " without MULTI")
+	case inside && c.name != "quit":
+		if _, known := commands[c.name]; !known {
+			c.name = "unknown"
+		}
+		c.fail(errInMulti)
+	default:
+		return false
+	}
+	return true
+}
+
+// ofHTTP tells of the first word of a line that a browser sends. A web page can make one send commands to any port of the
+// machine that it runs on; as in Redis such a connection ends, before anything behind the line is carried out.
+func ofHTTP(name string) bool { return name == "post" || name == "host:" }
+
+func hangUp(*redcon.Writer, []*messages.Reply) {}
