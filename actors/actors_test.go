@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -125,6 +126,56 @@ func TestOtherActorsStartAfresh(t *testing.T) {
 		_, n, started := r.count()
 		return n > 0 && started == 2
 	}, 5*time.Second, time.Millisecond)
+}
+
+// An actor that fails again and again would be missing on a node that seems to be well.
+func TestActorThatKeepsFailingTakesTheNodeDown(t *testing.T) {
+	fatal := make(chan error, 10)
+	sys, r := system(t, func(err error) { fatal <- err }), newRecorder()
+	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(0, nil))
+	require.NoError(t, err)
+	for range 11 {
+		sys.Root.Send(pid, "panic")
+		sys.Root.Send(pid, 1)
+	}
+	for restarts := 1; ; restarts++ {
+		select {
+		case err := <-fatal:
+			require.ErrorContains(t, err, "actor router failed more than 10 times")
+			require.ErrorContains(t, err, "told to")
+			return
+		case <-time.After(time.Millisecond):
+			require.Less(t, restarts, 10_000)
+			sys.Root.Send(pid, "panic") // several in one drain are one failure
+		}
+	}
+}
+
+// What is spawned and ends leaves nothing behind: a node starts an actor for every snapshot and every session.
+func TestEndedActorsLeaveNothingBehind(t *testing.T) {
+	sys := system(t, func(err error) { t.Error(err) })
+	processes := func() (n int) {
+		for _, part := range sys.ProcessRegistry.LocalPIDs.LocalPIDs {
+			n += part.Count()
+		}
+		return n
+	}
+	life := func(i int) {
+		options := []actors.Option{actors.Batching(0, nil)}
+		if i%2 == 0 {
+			options = append(options, actors.Durable())
+		}
+		pid, err := sys.Spawn("session/"+strconv.Itoa(i), func() actor.Actor { return newRecorder() }, options...)
+		require.NoError(t, err)
+		require.NoError(t, sys.Root.StopFuture(pid).Wait())
+	}
+	life(0)
+	life(1)
+	before := processes()
+	for i := range 100 {
+		life(i)
+	}
+	require.Eventually(t, func() bool { return processes() <= before }, 5*time.Second, time.Millisecond)
 }
 
 // Who may say something can depend on whom it is for.

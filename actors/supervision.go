@@ -18,16 +18,36 @@ type ActorFailed struct {
 
 func (ActorFailed) EventName() string { return "actor failed" }
 
-// supervision stops a durable actor together with its node, and restarts any other at most 10 times in 10 s.
-func (s *System) supervision(path string, durable bool) actor.SupervisorStrategy {
-	return actor.NewOneForOneStrategy(10, 10*time.Second, func(reason any) actor.Directive {
-		s.Events(ActorFailed{Path: path, Durable: durable, Reason: reason})
-		if durable {
-			s.Fatal(fmt.Errorf("actor %s failed: %v", path, reason))
-			return actor.StopDirective
-		}
-		return actor.RestartDirective
-	})
+// An actor that panics more often than maxRestarts within restartWindow is not restarted any more.
+const (
+	maxRestarts   = 10
+	restartWindow = 10 * time.Second
+)
+
+// supervision is the strategy for all durable actors of a System, or for all others. Proto.Actor keeps a guardian process for
+// every strategy it has ever seen, so there must be no more than these two.
+type supervision struct {
+	system  *System
+	durable bool
+}
+
+// HandleFailure stops a durable actor together with its node, and restarts any other. The node stops as well when an actor
+// fails again and again: without it, it would seem to be well and do only part of its work.
+func (s *supervision) HandleFailure(_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID,
+	failures *actor.RestartStatistics, reason any, _ any) {
+	s.system.Events(ActorFailed{Path: child.Id, Durable: s.durable, Reason: reason})
+	if s.durable {
+		s.system.Fatal(fmt.Errorf("actor %s failed: %v", child.Id, reason))
+		supervisor.StopChildren(child)
+		return
+	}
+	failures.Fail()
+	if failures.NumberOfFailures(restartWindow) > maxRestarts {
+		s.system.Fatal(fmt.Errorf("actor %s failed more than %d times in %v, at last: %v", child.Id, maxRestarts, restartWindow, reason))
+		supervisor.StopChildren(child)
+		return
+	}
+	supervisor.RestartChildren(child)
 }
 
 // quiet silences Proto.Actor's own logger: what matters is told by events.

@@ -15,7 +15,8 @@ import (
 type System struct {
 	*actor.ActorSystem
 	Env
-	identity atomic.Pointer[Identity]
+	identity        atomic.Pointer[Identity]
+	durable, others supervision
 }
 
 // Identity is who speaks: it goes with every envelope to another system. Zero Cluster and Node: a client or a
@@ -38,6 +39,7 @@ type Network interface {
 func NewSystem(env Env, network Network) (*System, error) {
 	s := &System{ActorSystem: actor.NewActorSystem(actor.WithLoggerFactory(quiet)), Env: env}
 	s.identity.Store(&Identity{})
+	s.durable, s.others = supervision{s, true}, supervision{s, false}
 	if err := network.Attach(s); err != nil {
 		return nil, err
 	}
@@ -61,8 +63,8 @@ type spawning struct {
 	mailbox actor.MailboxProducer
 }
 
-// Durable marks an actor whose memory mirrors a disk: if it panics, the node stops (Env.Fatal); it is never
-// restarted with an empty memory.
+// Durable marks an actor whose memory mirrors a disk, or is what others rely on and would not say again: if it panics, the
+// node stops (Env.Fatal); it is never restarted with an empty memory.
 func Durable() Option { return func(o *spawning) { o.durable = true } }
 
 // Batching gives the actor everything that has arrived as one []any per Receive. Above limit queued messages
@@ -77,7 +79,11 @@ func (s *System) Spawn(path string, producer func() actor.Actor, options ...Opti
 	for _, option := range options {
 		option(&o)
 	}
-	props := actor.PropsFromProducer(producer, actor.WithGuardian(s.supervision(path, o.durable)))
+	guardian := &s.others
+	if o.durable {
+		guardian = &s.durable
+	}
+	props := actor.PropsFromProducer(producer, actor.WithGuardian(guardian))
 	if o.mailbox != nil {
 		props.Configure(actor.WithMailbox(o.mailbox))
 	}

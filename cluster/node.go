@@ -170,7 +170,7 @@ func (n *node) spawn() error {
 		start("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(n.log, n.fail) }, actors.Durable()),
 		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
 			actors.Durable(), actors.Batching(0, nil)),
-		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }),
+		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }, actors.Durable()),
 		start(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, actors.Batching(0, nil)),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
 		start(memberPath, func() actor.Actor { return newMember(n) }),

@@ -67,7 +67,8 @@ type (
 	beat struct{ number uint64 }
 )
 
-// NewTicker makes the node's Ticker; it is spawned once per node, under TickerPath.
+// NewTicker makes the node's Ticker; it is spawned once per node, durable, under TickerPath: a Ticker that came back with an empty
+// memory would tick nobody.
 func NewTicker(system *actors.System) *Ticker {
 	return &Ticker{system: system, heard: map[messages.NodeID]sign{}}
 }

@@ -123,7 +123,7 @@ func (o *Oracle) promised(m *Member, r *messages.RaftMessage) {
 			o.violated("Promises are on disk", "n%d votes for node %d in term %d of group %d, but its disk has %v", m.number, r.To, r.Term, group, hard)
 		}
 		o.committed(m, group, r.Commit, r.HintTerm)
-	case messages.RaftKind_PRE_VOTE, messages.RaftKind_PRE_VOTE_REPLY:
+	case messages.RaftKind_PRE_VOTE, messages.RaftKind_PRE_VOTE_REPLY, messages.RaftKind_READ_INDEX_REPLY:
 		o.committed(m, group, r.Commit, r.HintTerm)
 	}
 }
