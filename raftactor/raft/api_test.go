@@ -275,3 +275,31 @@ func TestAgreedAgainstCounting(t *testing.T) {
 	both := &messages.ConfState{Voters: []uint64{1, 2}, Outgoing: []uint64{1}}
 	require.Equal(t, undecided, tally(both, []ballot{{1, true}}), "one half is not enough")
 }
+
+// TestCandidateThatTakesASnapshotIsNoneAnyMore: its ballots were given for another log and by another membership, which may be
+// two changes away from the one in the snapshot: two majorities of the same term could elect two leaders.
+func TestCandidateThatTakesASnapshotIsNoneAnyMore(t *testing.T) {
+	for _, role := range []Role{PreCandidate, Candidate} {
+		c := testCore(t, Boot{HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: birth(1, 1, 1, 2, 3, 4, 5), Applied: 1})
+		c.Campaign()
+		carryFast(c)
+		kind, term := messages.RaftKind_PRE_VOTE_REPLY, uint64(2)
+		if role == Candidate {
+			for _, id := range []uint64{2, 3} {
+				require.NoError(t, c.Step(&messages.RaftMessage{Kind: kind, From: id, To: 1, Term: term}))
+			}
+			carryFast(c)
+			kind = messages.RaftKind_VOTE_REPLY
+		}
+		require.Equal(t, role, c.role)
+		// 4 was elected in term 2 by 3, 4 and 5, and has committed the removals of 5 and of 3. Its snapshot reaches 1.
+		require.NoError(t, c.Restore(birth(20, 2, 1, 2, 4)))
+		carryFast(c)
+		require.Equal(t, Follower, c.role)
+		_ = c.Step(&messages.RaftMessage{Kind: kind, From: 2, To: 1, Term: term}) // given before 2 heard of 4
+		carryFast(c)
+		require.Equal(t, Follower, c.role)
+		require.NoError(t, c.Step(&messages.RaftMessage{Kind: messages.RaftKind_HEARTBEAT, From: 4, To: 1, Term: 2, Commit: 20}))
+		require.NoError(t, c.Err())
+	}
+}

@@ -111,6 +111,7 @@ type Core struct {
 	leaseOver bool  // leadership was offered to somebody in this term
 	stalled   bool  // the disk does not answer
 	yielded   bool  // and leadership was offered for that
+	called    bool  // a leader has ordered this replica to campaign since the last tick
 
 	transfer      uint64 // who is to lead, 0: nobody
 	transferTicks int
@@ -192,7 +193,7 @@ func (c *Core) become(role Role, term, lead uint64) {
 		c.term, c.vote, c.memberAt = term, 0, 0
 	}
 	c.role, c.lead = role, lead
-	c.elapsed, c.beat, c.transfer, c.leaseOver, c.yielded = 0, 0, 0, false, false
+	c.elapsed, c.beat, c.transfer, c.leaseOver, c.yielded, c.called = 0, 0, 0, false, false, false
 	c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
 	c.votes = c.votes[:0]
 	c.Stir()
@@ -211,6 +212,7 @@ func (c *Core) Tick() {
 	if c.quiet {
 		return
 	}
+	c.called = false
 	c.elapsed++
 	if c.role != Leader {
 		c.ageQuestions()

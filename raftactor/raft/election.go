@@ -113,7 +113,7 @@ func (c *Core) onVoteReply(m *messages.RaftMessage) error {
 	return nil
 }
 
-// learnCommit takes a commit index from a vote's sender if the entry there is the same in this log: what is
+// learnCommit takes a commit index from a message that names the term there, if the entry there is the same in this log: what is
 // committed is a fact, whoever says it and in whatever term. A replica may need it to learn who votes: the one that removed itself from
 // the group has stepped down, has the longer log, and will never lead again.
 func (c *Core) learnCommit(m *messages.RaftMessage) {
@@ -143,8 +143,18 @@ func (c *Core) onTimeoutNow() error {
 	if c.role == Leader || !c.voter(c.cfg.ID) {
 		return ErrUnwanted
 	}
-	c.campaign(Candidate, true)
+	c.called = true
+	c.standIfCalled()
 	return nil
+}
+
+// standIfCalled campaigns by order of a leader. That a membership is committed may come in the same turn as the order, when the
+// leader is one that it leaves out: then the order is for the members after it, and waits until it has taken effect.
+func (c *Core) standIfCalled() {
+	if c.called && !c.confUnapplied() {
+		c.called = false
+		c.campaign(Candidate, true)
+	}
 }
 
 // Transfer hands leadership to another voter (thesis 3.10): as soon as it has the whole log it is told to campaign

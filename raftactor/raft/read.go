@@ -67,13 +67,14 @@ func (c *Core) onReadIndex(m *messages.RaftMessage) error {
 	return nil
 }
 
-// onReadIndexReply ends a question.
+// onReadIndexReply ends a question. The answer says what is committed as well: with a lease no round of heartbeats does.
 func (c *Core) onReadIndexReply(m *messages.RaftMessage) error {
 	i := slices.IndexFunc(c.questions, func(q question) bool { return q.token == m.ReadSeq })
 	if i < 0 {
 		return ErrUnwanted
 	}
 	c.questions = slices.Delete(c.questions, i, i+1)
+	c.learnCommit(m)
 	c.out.reads = append(c.out.reads, ReadResult{Token: m.ReadSeq, Index: m.Index})
 	return nil
 }
@@ -127,7 +128,7 @@ func (c *Core) confirmReads() {
 	}
 }
 
-// answerReads tells the index to who asked, here or at a follower.
+// answerReads tells the index to who asked, here or at a follower, which must know that it is committed before it can apply it.
 func (c *Core) answerReads(readings []reading, index uint64) {
 	for _, r := range readings {
 		if r.from == 0 {
@@ -135,7 +136,7 @@ func (c *Core) answerReads(readings []reading, index uint64) {
 			continue
 		}
 		c.out.now(c.message(messages.RaftKind_READ_INDEX_REPLY, r.from, func(m *messages.RaftMessage) {
-			m.ReadSeq, m.Index = r.token, index
+			m.ReadSeq, m.Index, m.Commit, m.HintTerm = r.token, index, c.commit, c.log.term(c.commit)
 		}))
 	}
 }

@@ -88,6 +88,7 @@ func (c *Core) Ready() (Ready, bool) {
 		c.replicate()
 	}
 	apply := c.toApply()
+	c.standIfCalled()
 	r := Ready{Apply: apply, Restore: c.out.restore}
 	r.Persist = c.persist()
 	r.Leader, r.Send, r.Reads, r.Snapshots, r.Loads = c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads
@@ -193,8 +194,10 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 		c.commitTo(meta.Index)
 		return nil
 	}
-	if meta.Term > c.term { // somebody leads a later term: an answer in the old one would acknowledge what its leader lacks
-		c.become(Follower, meta.Term, 0)
+	// Somebody leads a later term: an answer in the old one would acknowledge what its leader lacks. And ballots for a log and a
+	// membership that are replaced elect nobody: since they were given, the membership may have changed more than once.
+	if meta.Term > c.term || c.role != Follower {
+		c.become(Follower, max(c.term, meta.Term), 0)
 	}
 	c.log.restore(meta)
 	c.out.truncated(meta.Index + 1)
