@@ -53,7 +53,9 @@ func ForceNewQuorum(dir string, group messages.GroupID, confirm func(ForcePlan) 
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}
-	err = ForceNewQuorumOn(logEngine, group, confirm)
+	if _, _, err = (persistence.Directory{Log: logEngine, State: stateEngine}).Identity(); err == nil {
+		err = ForceNewQuorumOn(logEngine, group, confirm)
+	}
 	return errors.Join(err, logEngine.Close(), stateEngine.Close(), lock.Unlock())
 }
 

@@ -267,7 +267,7 @@ func (n *node) loadConfig() error {
 func (n *node) become(cluster uint64, node messages.NodeID) error {
 	id := n.identity()
 	id.Cluster, id.Node = cluster, node
-	if err := persistence.SaveIdentity(n.logEngine, id); err != nil {
+	if err := n.directory().Become(id); err != nil {
 		return err
 	}
 	n.setIdentity(id)

@@ -96,7 +96,7 @@ func (n *node) open() error {
 		return err
 	}
 	n.log = persistence.OpenLog(n.logEngine)
-	id, err := persistence.RaiseEpoch(n.logEngine, n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
+	id, err := n.directory().Begin(n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
 	if err != nil {
 		return err
 	}
@@ -195,6 +195,10 @@ func (n *node) send(to *actor.PID, message any) { n.system.Root.Send(to, message
 
 func (n *node) peer(group messages.GroupID) *actor.PID {
 	return actor.NewPID(n.address(), raftactor.PeerPath(group))
+}
+
+func (n *node) directory() persistence.Directory {
+	return persistence.Directory{Log: n.logEngine, State: n.stateEngine}
 }
 
 func (n *node) identity() persistence.Identity { return *n.id.Load() }

@@ -8,14 +8,15 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Identity is who a data directory belongs to.
+// Identity is who a data directory belongs to. Each of its two engines has a copy, see Directory.
 type Identity struct {
 	Format  int             `json:"format"`
 	Name    string          `json:"name"`
-	Token   uint64          `json:"token"`   // drawn once, by the first start
-	Epoch   messages.Epoch  `json:"epoch"`   // raised by every start
-	Cluster uint64          `json:"cluster"` // 0: belongs to none yet
-	Node    messages.NodeID `json:"node"`    // 0: belongs to none yet
+	Token   uint64          `json:"token"`            // names the directory; drawn once, by the first start
+	Epoch   messages.Epoch  `json:"epoch"`            // raised by every start; only the log engine's counts
+	Cluster uint64          `json:"cluster"`          // 0: belongs to none yet
+	Node    messages.NodeID `json:"node"`             // 0: belongs to none yet
+	Paired  bool            `json:"paired,omitempty"` // in the log engine: the state engine has its copy
 }
 
 // Format is the layout of data directories that this program reads and writes.
@@ -23,7 +24,7 @@ const Format = 2
 
 var identityKey = []byte("node/identity")
 
-// LoadIdentity reads the identity record; found is false in a fresh directory.
+// LoadIdentity reads an engine's identity record; found is false in a fresh one.
 func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 	value, found, err := r.Get(identityKey)
 	if err != nil || !found {
@@ -46,8 +47,8 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 	return id, true, nil
 }
 
-// SaveIdentity makes the identity durable.
-func SaveIdentity(engine Engine, id Identity) error {
+// saveIdentity makes an engine's identity record durable.
+func saveIdentity(engine Engine, id Identity) error {
 	id.Format = Format
 	body, err := json.Marshal(id)
 	if err != nil {
@@ -63,23 +64,4 @@ func SaveIdentity(engine Engine, id Identity) error {
 		return fmt.Errorf("save identity: %w", err)
 	}
 	return nil
-}
-
-// RaiseEpoch starts another life of a directory: it loads the identity, or draws a token for a fresh directory,
-// raises the epoch and makes that durable. Nothing may be sent before it returns. A directory that another node
-// name has used is refused: two names for one identity is how data gets mixed up.
-func RaiseEpoch(engine Engine, name string, draw func() uint64) (Identity, error) {
-	id, found, err := LoadIdentity(engine)
-	if err != nil {
-		return Identity{}, err
-	}
-	if !found {
-		id = Identity{Name: name, Token: draw() | 1}
-	}
-	if id.Name != name {
-		return Identity{}, fmt.Errorf("the data directory belongs to node %q, not %q: "+
-			"start it with --name %s, or give this node a directory of its own", id.Name, name, id.Name)
-	}
-	id.Epoch++
-	return id, SaveIdentity(engine, id)
 }

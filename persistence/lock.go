@@ -3,6 +3,7 @@ package persistence
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,15 +13,78 @@ import (
 // DirLock is a data directory held by this process.
 type DirLock struct{ file *os.File }
 
-// LockDir makes the directory if needed and holds it until Unlock or the end of the process. A directory that
-// holds only somebody else's files is refused and left as it is: who deletes those later would delete the data too.
+// LockDir makes the directory if needed, with log/ and state/ in it, and holds it until Unlock or the end of the process. A
+// directory that holds only somebody else's files is refused and left as it is: who deletes those later would delete the data
+// too. When it returns, a loss of power does not take the directory itself away any more.
 func LockDir(dir string) (*DirLock, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	base := deepestThere(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w: choose one that this user may write", err)
 	}
 	if err := refuseForeign(dir); err != nil {
 		return nil, err
 	}
+	lock, err := flock(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range []string{"log", "state"} {
+		if err := os.MkdirAll(filepath.Join(dir, part), 0o700); err != nil {
+			return nil, errors.Join(fmt.Errorf("data directory: %w", err), lock.Unlock())
+		}
+	}
+	if err := syncDirs(dir, base, syncDir); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s cannot be made durable: %w", dir, err), lock.Unlock())
+	}
+	return lock, nil
+}
+
+// deepestThere is the part of a path that exists.
+func deepestThere(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// syncDirs makes the entries of a directory durable, and its own and those of its parents, up to one that was there before, in
+// that one's parent. What was there before may have been made by a start that was cut off.
+func syncDirs(dir, base string, sync func(string) error) error {
+	for {
+		if err := sync(dir); err != nil {
+			return err
+		}
+		if dir == filepath.Dir(base) || dir == filepath.Dir(dir) {
+			return nil
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// syncDir is the fsync of a directory. One that this user may not read was not made by it, and some file systems have no such call.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
+}
+
+// flock takes the lock on a directory that is there.
+func flock(dir string) (*DirLock, error) {
 	path := filepath.Join(dir, "LOCK")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

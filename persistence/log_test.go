@@ -3,7 +3,6 @@ package persistence_test
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,36 +150,6 @@ func TestLogRefusesDamage(t *testing.T) {
 	require.ErrorContains(t, err, "should be here")
 }
 
-func TestIdentity(t *testing.T) {
-	e := memory.New()
-	draw := func() uint64 { return 42 }
-	id, err := persistence.RaiseEpoch(e, "n1", draw)
-	require.NoError(t, err)
-	require.EqualValues(t, 1, id.Epoch)
-	id.Cluster, id.Node = 9, 3
-	require.NoError(t, persistence.SaveIdentity(e, id))
-	e = e.Kill()
-	again, err := persistence.RaiseEpoch(e, "n1", nil)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, again.Epoch)
-	require.EqualValues(t, 3, again.Node)
-	require.Equal(t, id.Token, again.Token)
-	_, err = persistence.RaiseEpoch(e, "n2", draw)
-	require.ErrorContains(t, err, `belongs to node "n1"`)
-	for _, other := range []string{`{"format":1}`, `{"format":99}`} {
-		record := fmt.Sprintf(`{"Sum":%d,"ID":%s}`, crc32.Checksum([]byte(other), crc32.MakeTable(crc32.Castagnoli)), other)
-		batch := new(persistence.Batch)
-		batch.Put([]byte("node/identity"), []byte(record))
-		foreign := memory.New()
-		require.NoError(t, foreign.Write(batch, true))
-		_, err = persistence.RaiseEpoch(foreign, "n1", draw)
-		require.ErrorContains(t, err, "start the eraft that wrote it")
-	}
-	require.True(t, e.FlipBit([]byte("node/identity"), 300))
-	_, err = persistence.RaiseEpoch(e, "n1", draw)
-	require.ErrorContains(t, err, "damaged")
-}
-
 func TestConfigCopy(t *testing.T) {
 	e := memory.New()
 	none, err := persistence.LoadConfig(e)
@@ -230,6 +199,10 @@ func TestLockDirRefusesForeignFiles(t *testing.T) {
 		t.Run(strings.Join(c.names, " "), func(t *testing.T) {
 			dir := t.TempDir()
 			for _, name := range c.names {
+				if name == "log" || name == "state" {
+					require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+					continue
+				}
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 			}
 			lock, err := persistence.LockDir(dir)

@@ -60,6 +60,7 @@ var kinds = []kind{
 	{"lost block", 4 * time.Second, (*Swarm).loseBlock},
 	{"office outlived", 2 * time.Second, (*Swarm).outlive},
 	{"disturbed hand-over", 2 * time.Second, (*Swarm).disturb},
+	{"half a directory", 8 * time.Second, (*Swarm).loseHalf},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -76,8 +77,9 @@ func Kinds() []string {
 func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(m *Member, err error) bool {
-		corrupt := new(persistence.CorruptError)
-		return errors.Is(err, errSync) || errors.Is(err, memory.ErrFull) || m.damaged && errors.As(err, &corrupt)
+		corrupt, mixed := new(persistence.CorruptError), new(persistence.MixedError)
+		return errors.Is(err, errSync) || errors.Is(err, memory.ErrFull) || m.damaged && errors.As(err, &corrupt) ||
+			m.half && errors.As(err, &mixed)
 	})
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
 	if w.rng.IntN(4) == 0 {

@@ -110,6 +110,26 @@ func (m *Member) loses(nth, count int) bool {
 	return m.damaged
 }
 
+// loseHalf lets a node that has lost power find only one of its two disks, as if a volume were not mounted: it must not start,
+// under its name or as anybody else. With both disks it comes back as it was.
+func (w *Swarm) loseHalf() {
+	m := w.any()
+	m.Crash()
+	w.passing(time.Second, m.Start)
+	if m.damaged || m.id() == 0 {
+		return
+	}
+	lost := w.rng.IntN(2)
+	kept := m.disks[lost]
+	m.disks[lost], m.half = memory.New(), true
+	if m.Start(); m.Node != nil {
+		m.s.Oracle.violated("Half a directory is refused", "n%d starts without disk %d", m.number, lost)
+		return
+	}
+	m.disks[lost], m.half = kept, false
+	m.s.Oracle.know(m)
+}
+
 // mayWipe tells whether the run can still do without the disks of a node.
 func (w *Swarm) mayWipe() bool { return !w.wiped && !w.thin && w.s.Now() < w.until }
 

@@ -73,6 +73,7 @@ type Member struct {
 	at      *actortest.Node
 	disks   [2]*memory.Engine // log and state
 	damaged bool              // something on a disk is read wrong
+	half    bool              // it is started with one of its disks only
 	config  uint64            // version of the newest that this life has adopted
 	cursor  map[messages.GroupID]cursor
 

@@ -4,6 +4,9 @@ package rocksdb
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -26,6 +29,9 @@ type Engine struct {
 
 // Open opens or makes a database in dir.
 func Open(dir string, kind Kind) (*Engine, error) {
+	if err := checkContents(dir); err != nil {
+		return nil, err
+	}
 	if kind == Log {
 		if err := replay(dir); err != nil {
 			return nil, err
@@ -60,6 +66,34 @@ func explain(dir string, err error) error {
 		return fmt.Errorf("%s is in use by another process: %w", dir, err)
 	}
 	return fmt.Errorf("rocksdb in %s: %w", dir, err)
+}
+
+// checkContents refuses a directory whose table of contents is missing: RocksDB would make a new database over the old files.
+func checkContents(dir string) error {
+	damaged := func(what string) error {
+		return &persistence.CorruptError{Where: dir, What: what + "; " + persistence.ReplaceNode}
+	}
+	current, err := os.ReadFile(filepath.Join(dir, "CURRENT"))
+	if errors.Is(err, fs.ErrNotExist) {
+		files, err := os.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		for _, file := range files {
+			if ext := filepath.Ext(file.Name()); ext == ".sst" || ext == ".log" {
+				return damaged("it has files of a database, but CURRENT is missing")
+			}
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	manifest := strings.TrimSpace(string(current))
+	if _, err := os.Stat(filepath.Join(dir, manifest)); errors.Is(err, fs.ErrNotExist) || manifest == "" {
+		return damaged(fmt.Sprintf("CURRENT names %q as its table of contents, which is missing", manifest))
+	}
+	return nil
 }
 
 // Get implements persistence.Reader.

@@ -3,6 +3,18 @@ package main
 // inStore are bugs of what stands around it: disks, data, sessions, buckets and configs.
 var inStore = []mutant{
 	{
+		fault: "a node that has lost its log is a newcomer",
+		file:  "persistence/directory.go",
+		old:   "case !log.found && state.found && state.id.Cluster != 0:",
+		new:   "case !log.found && state.found && false:",
+	},
+	{
+		fault: "a node that has lost its data goes on with its log",
+		file:  "persistence/directory.go",
+		old:   "case !state.found && log.id.Paired:",
+		new:   "case !state.found && log.id.Paired && false:",
+	},
+	{
 		fault: "the log is not synced",
 		file:  "persistence/writer.go",
 		old:   "w.log.engine.Write(&w.batch, true)",

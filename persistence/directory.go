@@ -1,0 +1,128 @@
+package persistence
+
+import "fmt"
+
+// Directory is the pair of engines that a data directory consists of. Each carries the identity of the directory, so that half
+// of a directory (a volume that is not mounted, a table of contents that was cut off), or two halves of different directories, is
+// refused before the node says a word: a node that has lost its log must not take part under its old id, nor found a cluster
+// over its old data.
+type Directory struct{ Log, State Engine }
+
+// half is what one engine of a directory says of whom it belongs to.
+type half struct {
+	id    Identity
+	found bool // there is an identity record
+	empty bool // there is nothing at all
+}
+
+func readHalf(engine Engine) (h half, err error) {
+	if h.id, h.found, err = LoadIdentity(engine); err != nil || h.found {
+		return h, err
+	}
+	h.empty = true
+	err = engine.Scan(nil, nil, func(_, _ []byte) bool {
+		h.empty = false
+		return false
+	})
+	return h, err
+}
+
+// Identity checks that both engines belong to one directory, and says whose it is; found is false if it is a fresh one. It
+// writes nothing.
+func (d Directory) Identity() (id Identity, found bool, err error) {
+	log, err := readHalf(d.Log)
+	if err != nil {
+		return Identity{}, false, fmt.Errorf("log/: %w", err)
+	}
+	state, err := readHalf(d.State)
+	if err != nil {
+		return Identity{}, false, fmt.Errorf("state/: %w", err)
+	}
+	return log.id, log.found, fits(log, state)
+}
+
+// MixedError tells that the two engines of a data directory do not belong together, and what to do.
+type MixedError struct{ What string }
+
+func (e *MixedError) Error() string { return "the data directory is not whole: " + e.What }
+
+// fits tells why two engines are not the two of one directory; nil: they are. The state engine's identity is written first in
+// a fresh directory, and second when the node becomes a member. Directories that were written before the state engine had an
+// identity are not Paired.
+func fits(log, state half) error {
+	const lost = "If it is lost, the node's data is lost with it: empty the whole data directory, and the node joins again as a new one"
+	mixed := func(format string, args ...any) error { return &MixedError{fmt.Sprintf(format, args...)} }
+	switch {
+	case !log.found && !log.empty:
+		return &CorruptError{Where: "log/", What: "it has records but no identity; " + ReplaceNode}
+	case !log.found && state.found && state.id.Cluster != 0:
+		return mixed("log/ is empty, but state/ belongs to %s: is the volume of log/ mounted? %s", state.id, lost)
+	case !log.found && !state.found && !state.empty:
+		return mixed("log/ is empty, but state/ holds a node's data: is the volume of log/ mounted? %s", lost)
+	case !log.found:
+		return nil // fresh, or its very first start was cut off
+	case !state.found && log.id.Paired:
+		return mixed("log/ belongs to %s, but state/ has lost its identity: is the volume of state/ mounted? %s", log.id, lost)
+	case !state.found && !state.empty && log.id.Cluster == 0:
+		return mixed("log/ belongs to no cluster, but state/ holds a node's data: they are of two directories, or log/ is older than " +
+			"state/. Put back what belongs together, or empty the whole data directory")
+	case !state.found:
+		return nil // written before there were two, or before its first start was done
+	case state.id.Token != log.id.Token:
+		return mixed("log/ belongs to %s and state/ to %s: put back what belongs together, or empty the whole data directory, "+
+			"and the node joins as a new one", log.id, state.id)
+	case state.id.Cluster != 0 && (state.id.Cluster != log.id.Cluster || state.id.Node != log.id.Node):
+		return mixed("state/ belongs to %s, but log/ to %s: log/ is an older copy: empty the whole data directory, and the node "+
+			"joins as a new one", state.id, log.id)
+	}
+	return nil
+}
+
+// String names the owner of a directory in error texts.
+func (id Identity) String() string {
+	if id.Cluster == 0 {
+		return fmt.Sprintf("node %q, of no cluster yet (directory %016x)", id.Name, id.Token)
+	}
+	return fmt.Sprintf("node %d (%s) of cluster %016x (directory %016x)", id.Node, id.Name, id.Cluster, id.Token)
+}
+
+// Begin starts another life of a directory: it checks that its engines belong together, draws a token for a fresh directory,
+// raises the epoch and makes that durable. Nothing may be sent before it returns. A directory that another node name has used is
+// refused: two names for one identity is how data gets mixed up.
+func (d Directory) Begin(name string, draw func() uint64) (Identity, error) {
+	id, found, err := d.Identity()
+	if err != nil {
+		return Identity{}, err
+	}
+	if !found {
+		id = Identity{Name: name, Token: draw() | 1}
+	}
+	if id.Name != name {
+		return Identity{}, fmt.Errorf("the data directory belongs to node %q, not %q: "+
+			"start it with --name %s, or give this node a directory of its own", id.Name, name, id.Name)
+	}
+	id.Epoch++
+	id.Paired = true
+	if err := d.pair(id); err != nil {
+		return Identity{}, err
+	}
+	return id, saveIdentity(d.Log, id)
+}
+
+// pair brings the state engine's copy of the identity up to date: in a fresh directory, in one that was written before there was
+// a copy, and where Become was cut off.
+func (d Directory) pair(id Identity) error {
+	state, _, err := LoadIdentity(d.State)
+	if err != nil || state.Token == id.Token && state.Cluster == id.Cluster {
+		return err
+	}
+	return saveIdentity(d.State, id)
+}
+
+// Become makes the directory a member's for good. Nothing may be sent in that name before it returns.
+func (d Directory) Become(id Identity) error {
+	if err := saveIdentity(d.Log, id); err != nil {
+		return err
+	}
+	return saveIdentity(d.State, id)
+}
