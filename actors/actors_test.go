@@ -183,14 +183,18 @@ func TestGuardRulesOfOneType(t *testing.T) {
 	sys := system(t, func(err error) { t.Error(err) })
 	g := actors.NewGuard([]actors.Rule{
 		{Type: "T", Paths: []string{"in/"}},
-		{Type: "T", Paths: []string{"out/"}, Guest: true, Says: func(encoded []byte) bool { return len(encoded) == 1 }},
+		{Type: "T", Paths: []string{"out/"}, Guest: true, Says: func(encoded []byte, _ string) bool { return len(encoded) == 1 }},
 	}, sys)
-	guest, member := actors.Identity{}, actors.Identity{Cluster: 1, Node: 1, Epoch: 1}
+	sys.SetIdentity(actors.Identity{Cluster: 1, Node: 2, Epoch: 1})
+	guest, member := actors.Origin{}, actors.Origin{Identity: actors.Identity{Cluster: 1, Node: 1, Epoch: 1}}
+	nobody := actors.Origin{Identity: actors.Identity{Cluster: 1, Epoch: 9}} // has proved nothing by knowing the cluster
+	require.False(t, g.Admit(nobody, "T", "in/1", nil))
+	require.False(t, g.Admit(nobody, "T", "out/1", make([]byte, 2)))
 	require.True(t, g.Admit(guest, "T", "out/1", make([]byte, 1)))
 	require.False(t, g.Admit(guest, "T", "out/1", make([]byte, 2)))
 	require.True(t, g.Admit(member, "T", "out/1", make([]byte, 2)))
 	require.False(t, g.Admit(guest, "T", "in/1", nil))
 	require.True(t, g.Admit(member, "T", "in/1", nil))
 	require.False(t, g.Admit(member, "T", "elsewhere", nil))
-	require.Equal(t, map[string]uint64{"stranger": 1, "forbidden target": 1, "not for strangers": 1}, g.Drops())
+	require.Equal(t, map[string]uint64{"stranger": 2, "forbidden target": 1, "not for strangers": 2}, g.Drops())
 }

@@ -12,13 +12,20 @@ import (
 type Rule struct {
 	Type  string   // full protobuf name, such as "eraft.Requests"
 	Paths []string // prefixes of target paths
-	Guest bool     // senders without a cluster may say it: clients, and nodes that want to join
-	Says  Content  // what of it guests may say; nil: anything
+	Guest bool     // guests may say it: clients, and nodes that want to join
+	Says  Content  // what of it outsiders may say: those who are no members of this cluster; nil: anything
 	Alien bool     // senders of other clusters may say it
 }
 
-// Content looks at an encoded message and tells whether it may come in. It must not keep the bytes.
-type Content func(encoded []byte) bool
+// Content looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
+// must be every address that the message wants an answer at. It must not keep the bytes.
+type Content func(encoded []byte, replyAddress string) bool
+
+// Origin is where a message comes from.
+type Origin struct {
+	Identity            // as the sender claims
+	ReplyAddress string // of the connection: what is sent there goes back over it; "" if nothing can
+}
 
 // Guard decides what may enter a system from outside. Every network asks it for every message. Drops are counted
 // by reason; the reasons are few and fixed.
@@ -53,8 +60,8 @@ func NewGuard(rules []Rule, sys *System) *Guard {
 }
 
 // Admit tells whether a message of that type from that sender may reach that path. A refused one is counted. Only what
-// guests say is looked into.
-func (g *Guard) Admit(from Identity, typeName, path string, encoded []byte) bool {
+// outsiders say is looked into.
+func (g *Guard) Admit(from Origin, typeName, path string, encoded []byte) bool {
 	reason := g.refusal(from, typeName, path, encoded)
 	if reason != "" {
 		g.Drop(reason)
@@ -62,7 +69,7 @@ func (g *Guard) Admit(from Identity, typeName, path string, encoded []byte) bool
 	return reason == ""
 }
 
-func (g *Guard) refusal(from Identity, typeName, path string, encoded []byte) string {
+func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) string {
 	rules, ok := g.rules[typeName]
 	if !ok {
 		return "unknown type"
@@ -83,21 +90,15 @@ func (g *Guard) refusal(from Identity, typeName, path string, encoded []byte) st
 		return "forbidden target"
 	}
 	self := g.self()
+	outsider := from.outside(self)
 	switch {
-	case from.Cluster == 0:
-		if !guest {
-			return "stranger"
-		}
-		if says != nil && !says(encoded) {
-			return "not for strangers"
-		}
-		return ""
-	case self.Cluster != 0 && from.Cluster != self.Cluster:
-		if !alien {
-			return "other cluster"
-		}
-		return ""
-	case from.Node == 0:
+	case from.Guest() && !guest:
+		return "stranger"
+	case !from.Guest() && outsider && self.Cluster != 0 && !alien:
+		return "other cluster"
+	case outsider && says != nil && !says(encoded, from.ReplyAddress):
+		return "not for strangers"
+	case outsider:
 		return ""
 	}
 	g.mu.Lock()
@@ -109,6 +110,11 @@ func (g *Guard) refusal(from Identity, typeName, path string, encoded []byte) st
 	}
 	return ""
 }
+
+// Outsider tells whether a sender is no member of this system's cluster.
+func (g *Guard) Outsider(id Identity) bool { return id.outside(g.self()) }
+
+func (id Identity) outside(self Identity) bool { return id.Guest() || id.Cluster != self.Cluster }
 
 // Drop counts a message that was refused for a reason that only the network can see.
 func (g *Guard) Drop(reason string) {

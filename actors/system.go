@@ -16,16 +16,20 @@ type System struct {
 	*actor.ActorSystem
 	Env
 	identity        atomic.Pointer[Identity]
+	replyAddress    string
 	durable, others supervision
 }
 
-// Identity is who speaks: it goes with every envelope to another system. Zero Cluster and Node: a client or a
-// node that has not joined; such a sender may say only what Guest allows.
+// Identity is who speaks: it goes with every envelope to another system. Without a Cluster or without a Node it is that of a
+// guest: a client or a node that has not joined; such a sender may say only what Guest allows.
 type Identity struct {
 	Cluster uint64
 	Node    messages.NodeID
 	Epoch   messages.Epoch
 }
+
+// Guest tells whether the identity claims no membership.
+func (id Identity) Guest() bool { return id.Cluster == 0 || id.Node == 0 }
 
 // Network connects a system with others. Above it nobody can tell whether it is TCP or a simulation.
 type Network interface {
@@ -51,6 +55,18 @@ func (s *System) Identity() Identity { return *s.identity.Load() }
 
 // SetIdentity changes what outgoing envelopes carry: once, when a node has joined.
 func (s *System) SetIdentity(id Identity) { s.identity.Store(&id) }
+
+// ReplyAddress is the address that a guest gives to those who shall answer it: answers go back over the connection on which the
+// question came, because nobody opens connections to guests. Members are answered at their Address.
+func (s *System) ReplyAddress() string {
+	if s.replyAddress == "" {
+		return s.Address()
+	}
+	return s.replyAddress
+}
+
+// SetReplyAddress is for the Network, in Attach. Without it the reply address is the Address.
+func (s *System) SetReplyAddress(address string) { s.replyAddress = address }
 
 // PID names an actor by address and path; the address may be this system's own.
 func (s *System) PID(address, path string) *actor.PID { return actor.NewPID(address, path) }

@@ -43,8 +43,6 @@ type Config struct {
 	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
 	// as linearizable, take a hop more, and spread the work over all nodes.
 	ReplicaReads bool
-	// Listen is host:port for answers; default: a free port of the address that reaches the first seed.
-	Listen string
 	// System is a Proto.Actor system of the caller's: PID is then an actor in it, and its actors can send to it.
 	System *actor.ActorSystem
 }
@@ -79,15 +77,12 @@ func Dial(c Config) (*Client, error) {
 	if len(c.Seeds) == 0 {
 		return nil, messages.Errorf(messages.Code_INVALID, "no seeds: name at least one node of the cluster")
 	}
-	listen := c.Listen
-	if listen == "" {
-		host, err := localAddress(c.Seeds)
-		if err != nil {
-			return nil, err
+	for _, seed := range c.Seeds {
+		if _, port, err := net.SplitHostPort(seed); err != nil || port == "" {
+			return nil, messages.Errorf(messages.Code_INVALID, "the seed %q is not an address of the form host:port", seed)
 		}
-		listen = net.JoinHostPort(host, "0")
 	}
-	network := remoting.New(remoting.Options{Listen: listen, Rules: router.Rules()})
+	network := remoting.New(remoting.Options{Rules: router.Rules()}) // does not listen: answers come on the streams that it opens
 	system, err := actors.NewSystem(actors.Env{
 		Clock: actors.NewWallClock(), Rand: actors.SeededRand(rand.Uint64()),
 		Events: func(actors.Event) {}, Fatal: func(error) {},
@@ -118,21 +113,6 @@ func Dial(c Config) (*Client, error) {
 // Over makes a Client from a Session that runs already, as a node does for its own.
 func Over(system *actors.System, session *actor.PID) *Client {
 	return &Client{system: system, session: session, pid: session, timeout: router.DefaultTimeout}
-}
-
-// localAddress is the address of this machine that reaches a seed. Nothing is sent for it.
-func localAddress(seeds []string) (string, error) {
-	var problems []error
-	for _, seed := range seeds {
-		c, err := net.Dial("udp", seed)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		host := c.LocalAddr().(*net.UDPAddr).IP.String()
-		return host, c.Close()
-	}
-	return "", messages.Errorf(messages.Code_INVALID, "no seed can be reached: %v", errors.Join(problems...))
 }
 
 // attach spawns an actor in the caller's system that stands for the session there.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +135,47 @@ func TestActorsOfTheCallersAsk(t *testing.T) {
 	r, err := system.Root.RequestFuture(c.PID(), &messages.Get{Key: []byte("k")}, 5*time.Second).Result()
 	require.NoError(t, err)
 	require.Equal(t, "v", string(r.(*messages.Reply).Value))
+}
+
+// A client needs no port: it may stand behind NAT or a firewall, and nobody dials it.
+func TestClientDoesNotListen(t *testing.T) {
+	c := connected(t, client.Config{})
+	before := listening(t)
+	other, err := client.Connect(t.Context(), client.Config{Seeds: seeds(t, c)})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, other.Close()) }()
+	_, err = other.Put(t.Context(), []byte("k"), []byte("v"))
+	require.NoError(t, err)
+	require.Subset(t, before, listening(t))
+}
+
+func seeds(t *testing.T, c *client.Client) []string {
+	config, err := c.Config(t.Context(), 0)
+	require.NoError(t, err)
+	return []string{config.Nodes[0].Address}
+}
+
+// listening is the sockets of this process that listen.
+func listening(t *testing.T) (all []string) {
+	own := map[string]bool{}
+	files, err := filepath.Glob("/proc/self/fd/*")
+	require.NoError(t, err)
+	for _, file := range files {
+		if to, err := os.Readlink(file); err == nil {
+			own[to] = true
+		}
+	}
+	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		lines, err := os.ReadFile(table)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(lines)) {
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && own["socket:["+f[9]+"]"] {
+				all = append(all, f[1])
+			}
+		}
+	}
+	require.NotEmpty(t, all)
+	return all
 }
 
 func TestSeeds(t *testing.T) {

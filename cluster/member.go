@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -170,7 +171,8 @@ func (m *Member) seek() {
 	if m.beats < 2 || m.beats%2 == 1 {
 		for _, address := range m.meet.others() {
 			m.n.send(actor.NewPID(address, memberPath), &messages.Hello{
-				Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ReplyId: memberPath,
+				Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token,
+				ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
 			})
 		}
 	}
@@ -200,7 +202,7 @@ func (m *Member) onHello(h *messages.Hello) {
 	if h.ClusterId == 0 || h.ClusterId == id.Cluster {
 		reply.ConfigVersion, reply.Config, reply.Known = m.config.GetVersion(), m.config, m.meet.others()
 	}
-	m.n.send(actor.NewPID(h.Address, h.ReplyId), reply)
+	m.n.send(actor.NewPID(cmp.Or(h.ReplyAddress, h.Address), h.ReplyId), reply)
 }
 
 // lookAround asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
@@ -213,7 +215,8 @@ func (m *Member) lookAround() {
 			continue
 		}
 		m.n.send(actor.NewPID(seed, memberPath), &messages.Hello{
-			Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ClusterId: m.n.identity().Cluster, ReplyId: memberPath,
+			Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ClusterId: m.n.identity().Cluster,
+			ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
 		})
 	}
 }
@@ -249,7 +252,7 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 	card := m.n.card()
 	card.Instead = meta.Named(h.Config, card.Name).GetId()
 	m.n.send(actor.NewPID(h.Address, memberPath), &messages.Join{
-		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.address(), ReplyId: memberPath,
+		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
 	})
 }
 

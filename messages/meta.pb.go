@@ -1890,6 +1890,7 @@ type Hello struct {
 	ClusterId     uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"` // 0: none yet
 	ReplyId       string                 `protobuf:"bytes,5,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`        // actor that wants the HelloReply
 	Client        bool                   `protobuf:"varint,6,opt,name=client,proto3" json:"client,omitempty"`
+	ReplyAddress  string                 `protobuf:"bytes,7,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // where the HelloReply goes; "": to address
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1964,6 +1965,13 @@ func (x *Hello) GetClient() bool {
 		return x.Client
 	}
 	return false
+}
+
+func (x *Hello) GetReplyAddress() string {
+	if x != nil {
+		return x.ReplyAddress
+	}
+	return ""
 }
 
 type HelloReply struct {
@@ -3013,7 +3021,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"BucketMove\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x04R\x02to\"\x9d\x01\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\xc2\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3021,7 +3029,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12\x19\n" +
 	"\breply_id\x18\x05 \x01(\tR\areplyId\x12\x16\n" +
-	"\x06client\x18\x06 \x01(\bR\x06client\"\xe7\x01\n" +
+	"\x06client\x18\x06 \x01(\bR\x06client\x12#\n" +
+	"\rreply_address\x18\a \x01(\tR\freplyAddress\"\xe7\x01\n" +
 	"\n" +
 	"HelloReply\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +

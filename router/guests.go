@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/eraft-io/eraft/actors"
 )
 
 // What clients may ask for, by the field that has it (kv.proto, meta.proto). All else comes from members only: what groups
@@ -21,11 +23,22 @@ const (
 	metaField   = 21 // of Command
 )
 
-// clientsSay tells whether encoded Requests ask only for what clients may ask for. It does not decode them.
-func clientsSay(requests []byte) bool {
+// maxOutsideBytes is more than a message has in which an outsider asks for something else than data.
+const maxOutsideBytes = 64 << 10
+
+// clientsSay tells whether encoded Requests ask only for what clients may ask for, and to be answered there. It does not decode
+// them.
+func clientsSay(requests []byte, replyAddress string) bool {
 	return fields(requests, func(number protowire.Number, asker []byte) bool {
-		return number != askersField || fields(asker, func(number protowire.Number, asked []byte) bool {
+		if number != askersField {
+			return true
+		}
+		answerable := false
+		return fields(asker, func(number protowire.Number, asked []byte) bool {
 			switch number {
+			case 1: // address
+				answerable = replyAddress != "" && string(asked) == replyAddress
+				return answerable
 			case 3, 6: // commands, again
 				return fields(asked, command)
 			case 4, 5: // queries, replica_queries
@@ -34,8 +47,23 @@ func clientsSay(requests []byte) bool {
 				})
 			}
 			return true
-		})
+		}) && answerable
 	})
+}
+
+// asksFrom accepts a message that wants its answer at the reply address, which its field at has, and has no field that outsiders
+// may not use.
+func asksFrom(at protowire.Number, not ...protowire.Number) actors.Content {
+	return func(encoded []byte, replyAddress string) bool {
+		answerable := false
+		return len(encoded) <= maxOutsideBytes && fields(encoded, func(number protowire.Number, content []byte) bool {
+			if number == at {
+				answerable = replyAddress != "" && string(content) == replyAddress
+				return answerable
+			}
+			return !slices.Contains(not, number)
+		}) && answerable
+	}
 }
 
 func command(number protowire.Number, op []byte) bool {

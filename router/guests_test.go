@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -53,9 +54,9 @@ func TestWhatClientsMaySay(t *testing.T) {
 	} {
 		c.m.Session, c.m.Seq, c.m.Acked = 1, 2, 1
 		first := encode(commandOf(&messages.Put{}))
-		for _, asker := range []*messages.Asker{{Commands: [][]byte{first, encode(c.m)}}, {Again: [][]byte{encode(c.m)}}} {
+		for _, asker := range []*messages.Asker{{Address: "a", Commands: [][]byte{first, encode(c.m)}}, {Address: "a", Again: [][]byte{encode(c.m)}}} {
 			requests := &messages.Requests{Group: 1, Askers: []*messages.Asker{{Address: "a", Id: "b", Commands: [][]byte{first}}, asker}}
-			require.Equal(t, c.want, clientsSay(encode(requests)), c.name)
+			require.Equal(t, c.want, clientsSay(encode(requests), "a"), c.name)
 		}
 	}
 	for _, c := range []struct {
@@ -69,12 +70,45 @@ func TestWhatClientsMaySay(t *testing.T) {
 		{"pull", &messages.Query{Op: &messages.Query_BucketPull{BucketPull: &messages.BucketPull{}}}, false},
 	} {
 		c.q.Session, c.q.Seq = 1, 2
-		for _, asker := range []*messages.Asker{{Queries: [][]byte{encode(c.q)}}, {ReplicaQueries: [][]byte{encode(c.q)}}} {
-			require.Equal(t, c.want, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{asker}})), c.name)
+		for _, asker := range []*messages.Asker{{Address: "a", Queries: [][]byte{encode(c.q)}}, {Address: "a", ReplicaQueries: [][]byte{encode(c.q)}}} {
+			require.Equal(t, c.want, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{asker}}), "a"), c.name)
 		}
 	}
-	require.False(t, clientsSay([]byte{0xff}), "garbage")
-	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{{0xff}}}}})), "garbage inside")
+	require.False(t, clientsSay([]byte{0xff}, "a"), "garbage")
+	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Address: "a", Commands: [][]byte{{0xff}}}}}), "a"), "garbage inside")
 	twice := append(encode(commandOf(&messages.Put{})), encode(shard(&messages.ShardCommand{}))...)
-	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{twice}}}})), "hidden behind another one")
+	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Address: "a", Commands: [][]byte{twice}}}}), "a"), "hidden behind another one")
+}
+
+// Whoever asks from outside is answered on its own connection, and there only: nobody can have others called.
+func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
+	encode := func(m proto.Message) []byte {
+		encoded, err := proto.Marshal(m)
+		require.NoError(t, err)
+		return encoded
+	}
+	says := map[string]actors.Content{}
+	for _, rule := range Rules() {
+		if rule.Says != nil {
+			says[rule.Type] = rule.Says
+		}
+	}
+	for name, ask := range map[string]func(address string) proto.Message{
+		"eraft.Requests": func(a string) proto.Message {
+			return &messages.Requests{Askers: []*messages.Asker{{Address: "guest/1"}, {Address: a}}}
+		},
+		"eraft.Hello":      func(a string) proto.Message { return &messages.Hello{Address: "n4:7400", ReplyAddress: a} },
+		"eraft.Join":       func(a string) proto.Message { return &messages.Join{ReplyAddress: a} },
+		"eraft.ConfigPull": func(a string) proto.Message { return &messages.ConfigPull{ReplyAddress: a} },
+		"eraft.StatusPull": func(a string) proto.Message { return &messages.StatusPull{ReplyAddress: a} },
+	} {
+		require.True(t, says[name](encode(ask("guest/1")), "guest/1"), name)
+		for _, elsewhere := range []string{"guest/2", "10.0.0.1:7400", ""} {
+			require.False(t, says[name](encode(ask(elsewhere)), "guest/1"), name)
+			require.False(t, says[name](encode(ask(elsewhere)), ""), name)
+		}
+		require.False(t, says[name](append(encode(ask("guest/1")), encode(ask("10.0.0.1:7400"))...), "guest/1"), name)
+	}
+	require.False(t, says["eraft.StatusPull"](encode(&messages.StatusPull{ReplyAddress: "a", Sizes: true}), "a"))
+	require.False(t, says["eraft.Join"](encode(&messages.Join{ReplyAddress: "a", ReplyId: string(make([]byte, maxOutsideBytes))}), "a"))
 }

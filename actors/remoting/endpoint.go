@@ -2,15 +2,13 @@ package remoting
 
 import (
 	"context"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/eraft-io/eraft/actors"
 )
 
 // outgoing is the Process behind every PID of another system. Proto.Actor's own starts a goroutine for every few messages,
@@ -30,12 +28,19 @@ func (o outgoing) SendUserMessage(to *actor.PID, m any) {
 		o.n.guard.Drop("too large to send")
 		return
 	}
-	for posted := false; !posted; {
+	if strings.HasPrefix(to.Address, guestAddress) {
+		o.n.guests.post(l)
+		return
+	}
+	for result := over; result == over; {
 		e := o.n.endpoint(to.Address)
 		if e == nil {
 			return
 		}
-		posted = e.post(l)
+		var dropped uint64
+		if result, dropped = e.queue.post(l); result == full {
+			o.n.full(to.Address, dropped)
+		}
 	}
 }
 
@@ -44,26 +49,14 @@ func (o outgoing) SendSystemMessage(*actor.PID, any) { o.n.guard.Drop("system me
 
 func (o outgoing) Stop(*actor.PID) { o.n.guard.Drop("system message") }
 
-type letter struct {
-	to, sender *actor.PID
-	message    proto.Message
-	size       int // of the message, encoded
-}
-
 // endpoint is the way to one other system: a queue, and a goroutine that has a stream to it. It ends with its first
 // failure, and all that is queued is lost; who sends then makes a new one.
 type endpoint struct {
 	n       *Network
 	address string
+	queue   *queue
 	stream  remote.Remoting_ReceiveClient
-	speaker actors.Identity
-	header  []byte // of every envelope: the speaker, encoded
-
-	mu    sync.Mutex
-	queue []letter
-	bytes int // of their messages
-	over  bool
-	wake  chan struct{} // holds one if the queue may have something new
+	mark    signature
 }
 
 // endpoint finds or makes the endpoint of an address; nil: nothing is sent any more.
@@ -75,45 +68,18 @@ func (n *Network) endpoint(address string) *endpoint {
 		return e
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if e = n.endpoints[address]; e == nil && n.ctx.Err() == nil {
-		e = &endpoint{n: n, address: address, wake: make(chan struct{}, 1)}
+	e = n.endpoints[address]
+	crowded := e == nil && len(n.endpoints) >= maxEndpoints
+	if e == nil && !crowded && n.ctx.Err() == nil {
+		e = &endpoint{n: n, address: address, queue: newQueue(maxQueueBytes, nil)}
 		n.endpoints[address] = e
 		n.running.Go(e.run)
 	}
+	n.mu.Unlock()
+	if crowded {
+		n.guard.Drop("too many systems")
+	}
 	return e
-}
-
-// post queues a letter, or drops it if too much waits. False: the endpoint is over.
-func (e *endpoint) post(l letter) bool {
-	e.mu.Lock()
-	over, full := e.over, len(e.queue) >= maxQueue || e.bytes >= maxQueueBytes
-	if !over && !full {
-		e.queue, e.bytes = append(e.queue, l), e.bytes+l.size
-	}
-	first := len(e.queue) == 1
-	e.mu.Unlock()
-	switch {
-	case over:
-		return false
-	case full:
-		e.n.guard.Drop("queue is full")
-	case first:
-		select {
-		case e.wake <- struct{}{}:
-		default:
-		}
-	}
-	return true
-}
-
-// take gives all that is queued, and lets the queue use the memory of an earlier one.
-func (e *endpoint) take(spare []letter) []letter {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	all := e.queue
-	e.queue, e.bytes = spare[:0], 0
-	return all
 }
 
 func (e *endpoint) run() {
@@ -125,14 +91,22 @@ func (e *endpoint) run() {
 		defer conn.Close()
 	}
 	var letters []letter
+	idle := time.NewTimer(idleFor)
+	defer idle.Stop()
 	for err == nil {
 		select {
 		case <-ctx.Done():
 			err = ctx.Err()
-		case <-e.wake:
-			letters = e.take(letters)
-			err = e.send(letters)
+		case <-idle.C:
+			if e.queue.endIfEmpty() {
+				err = context.Canceled
+			}
+			idle.Reset(idleFor)
+		case <-e.queue.wake:
+			letters = e.queue.take(letters)
+			err = e.queue.send(e.n, e.stream, e.mark.of(e.n.sys), letters)
 			clear(letters)
+			idle.Reset(idleFor)
 		}
 	}
 	if time.Since(began) < shortLife { // whoever is there does not want us: the next try should not follow at once
@@ -144,13 +118,11 @@ func (e *endpoint) run() {
 	e.n.mu.Lock()
 	delete(e.n.endpoints, e.address)
 	e.n.mu.Unlock()
-	e.mu.Lock()
-	e.over, e.queue = true, nil
-	e.mu.Unlock()
+	e.n.lost(e.queue.end())
 }
 
-// connect opens the stream as soon as the other system listens, and gives up after a while or when this one stops. The
-// other system says nothing on it but that it goes: then the endpoint is over.
+// connect opens the stream as soon as the other system listens, and gives up after a while or when this one stops. Who does
+// not listen, or is no member yet, is answered on it. When the other system says that it goes, the endpoint is over.
 func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+e.address, e.n.dial...) // its own resolver asks for more than the address
 	if err != nil {
@@ -164,37 +136,23 @@ func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grp
 	}
 	e.n.running.Go(func() {
 		defer cancel()
-		for {
-			m, err := e.stream.Recv()
-			if err != nil || m.GetDisconnectRequest() != nil {
-				return
-			}
+		in := inbox{n: e.n}
+		for over := false; !over; {
+			over = in.next(e.stream, in.answer) != nil
 		}
 	})
-	return conn, e.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectRequest{
-		ConnectRequest: &remote.ConnectRequest{ConnectionType: &remote.ConnectRequest_ServerConnection{
-			ServerConnection: &remote.ServerConnection{SystemId: e.n.sys.ID, Address: e.n.sys.Address()},
-		}},
-	}})
+	return conn, e.stream.Send(e.n.introduction())
 }
 
-// send sends letters in order, as many at a time as the other system should have in memory.
-func (e *endpoint) send(letters []letter) error {
-	if id := e.n.sys.Identity(); e.header == nil || id != e.speaker {
-		e.speaker, e.header = id, encodeHeader(id)
-	}
-	p := parcel{n: e.n, header: e.header}
-	for _, l := range letters {
-		if p.bytes > 0 && p.bytes+l.size > partBytes {
-			if err := e.stream.SendMsg(&p); err != nil {
-				return err
-			}
-			p = parcel{n: e.n, header: e.header}
+// introduction is the first message of a stream that this system opens: what it is called, and where it listens.
+func (n *Network) introduction() *remote.RemoteMessage {
+	request := &remote.ConnectRequest{ConnectionType: &remote.ConnectRequest_ClientConnection{
+		ClientConnection: &remote.ClientConnection{SystemId: n.sys.ID},
+	}}
+	if n.server != nil {
+		request.ConnectionType = &remote.ConnectRequest_ServerConnection{
+			ServerConnection: &remote.ServerConnection{SystemId: n.sys.ID, Address: n.sys.Address()},
 		}
-		p.add(l)
 	}
-	if p.bytes == 0 {
-		return nil
-	}
-	return e.stream.SendMsg(&p)
+	return &remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectRequest{ConnectRequest: request}}
 }

@@ -79,6 +79,19 @@ func sizeNumber(field protowire.Number, v uint64) int {
 	return protowire.SizeTag(field) + protowire.SizeVarint(v)
 }
 
+// signature is the identity of a system, encoded as a header. It seldom changes.
+type signature struct {
+	id     actors.Identity
+	header []byte
+}
+
+func (s *signature) of(sys *actors.System) []byte {
+	if id := sys.Identity(); s.header == nil || id != s.id {
+		s.id, s.header = id, encodeHeader(id)
+	}
+	return s.header
+}
+
 // encodeHeader gives the field of an envelope that says who speaks.
 func encodeHeader(id actors.Identity) []byte {
 	pair := appendBytes(appendBytes(nil, ofKey, identityKey), ofValue, format(id))

@@ -2,7 +2,6 @@ package remoting
 
 import (
 	"bytes"
-	"errors"
 	"io"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,48 +17,15 @@ import (
 	"github.com/eraft-io/eraft/actors"
 )
 
-// server is Proto.Actor's service. Of its calls it has only the stream of messages.
-type server struct {
-	remote.UnimplementedRemotingServer
-	n *Network
-}
-
-// Receive takes what another system sends. Whatever it is, it can end its own stream only.
-func (s server) Receive(stream remote.Remoting_ReceiveServer) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.n.guard.Drop("panic")
-			err = status.Errorf(codes.Internal, "message could not be handled: %v", r)
-		}
-	}()
-	in := inbox{n: s.n}
-	for {
-		var w wire
-		if err := stream.RecvMsg(&w); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		reply, err := in.read(w.ReadOnlyData())
-		w.Free()
-		if err == nil && reply != nil {
-			err = stream.Send(reply)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // wire is an encoded remote.RemoteMessage.
 type wire struct{ mem.Buffer }
 
-// inbox is one stream of another system.
+// inbox reads one stream from another system.
 type inbox struct {
 	n      *Network
 	header []byte // of the last envelope
-	from   actors.Identity
+	from   actors.Origin
+	meet   func() error // called when the sender has said who it is; optional
 
 	types            []string
 	targets, senders []*actor.PID
@@ -71,27 +37,45 @@ const maxHeader = 1 << 10
 
 var errMessage = status.Error(codes.InvalidArgument, "unknown message")
 
-// read delivers what is in a message, and tells what to say to it.
-func (in *inbox) read(data []byte) (*remote.RemoteMessage, error) {
+// next takes one message from a stream: a batch, or what control is for.
+func (in *inbox) next(from interface{ RecvMsg(m any) error }, control func(*remote.RemoteMessage) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			in.n.guard.Drop("panic")
+			err = status.Errorf(codes.Internal, "message could not be handled: %v", r)
+		}
+	}()
+	var w wire
+	if err := from.RecvMsg(&w); err != nil {
+		return err
+	}
+	defer w.Free()
+	return in.read(w.ReadOnlyData(), control)
+}
+
+// read delivers what is in a message.
+func (in *inbox) read(data []byte, control func(*remote.RemoteMessage) error) error {
 	if number, kind, n := protowire.ConsumeTag(data); n > 0 && number == ofBatch && kind == protowire.BytesType {
 		if body, size := protowire.ConsumeBytes(data[n:]); size == len(data)-n {
-			return nil, in.batch(body)
+			return in.batch(body)
 		}
 	}
 	m := new(remote.RemoteMessage)
-	switch {
-	case len(data) > maxHeader || proto.Unmarshal(data, m) != nil:
-		return nil, errMessage
-	case m.GetDisconnectRequest() != nil:
-		return nil, nil
-	case m.GetConnectRequest() == nil:
-		return nil, errMessage
-	case m.GetConnectRequest().GetServerConnection() == nil:
-		return nil, status.Error(codes.InvalidArgument, "only servers may connect")
+	if len(data) > maxHeader || proto.Unmarshal(data, m) != nil {
+		return errMessage
 	}
-	return &remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
-		ConnectResponse: &remote.ConnectResponse{MemberId: in.n.sys.ID},
-	}}, nil
+	return control(m)
+}
+
+// answer is what the other end of a stream that this system opened says beside batches.
+func (in *inbox) answer(m *remote.RemoteMessage) error {
+	switch {
+	case m.GetConnectResponse() != nil:
+		return nil
+	case m.GetDisconnectRequest() != nil:
+		return io.EOF
+	}
+	return errMessage
 }
 
 // batch delivers those of its envelopes that are well formed and admitted.
@@ -159,18 +143,19 @@ func (in *inbox) envelope(encoded []byte) error {
 	switch {
 	case e.serializer != 0 || e.kind >= uint64(len(in.types)) || e.target >= uint64(len(in.targets)) || e.sender > uint64(len(in.senders)):
 		reason = "malformed envelope"
-	case in.targets[e.target].Address != in.n.sys.Address():
-		reason = "other address"
 	case len(data) > maxMessageBytes:
 		reason = "too large"
-	case !in.speaker(header):
-		reason = "no identity"
+	default:
+		if reason, err = in.speaker(header); err != nil {
+			return err
+		}
 	}
 	if reason != "" {
 		in.n.guard.Drop(reason)
 		return nil
 	}
-	to, kind := in.targets[e.target], in.types[e.kind]
+	// Whatever the sender calls this system, it has reached it.
+	to, kind := actor.NewPID(in.n.sys.Address(), in.targets[e.target].Id), in.types[e.kind]
 	if !in.n.guard.Admit(in.from, kind, to.Id, data) {
 		return nil
 	}
@@ -178,11 +163,16 @@ func (in *inbox) envelope(encoded []byte) error {
 	if err != nil {
 		return err
 	}
-	if e.sender > 0 {
+	if e.sender > 0 && in.mayAnswer(in.senders[e.sender-1]) {
 		message = &actor.MessageEnvelope{Message: message, Sender: in.senders[e.sender-1]}
 	}
 	in.n.sys.Root.Send(to, message)
 	return nil
+}
+
+// mayAnswer tells whether a sender may be answered. Outsiders are answered on their own stream only.
+func (in *inbox) mayAnswer(sender *actor.PID) bool {
+	return !in.n.guard.Outsider(in.from.Identity) || sender.Address == in.from.ReplyAddress
 }
 
 // decode makes a message of a type that the guard knows.
@@ -198,18 +188,26 @@ func decode(kind string, data []byte) (any, error) {
 	return message, nil
 }
 
-// speaker learns from a header who speaks. Mostly it is who spoke before.
-func (in *inbox) speaker(header []byte) bool {
+// speaker learns from a header who speaks, or gives the reason why not. It is the same for the whole stream, but for a guest that
+// becomes a member.
+func (in *inbox) speaker(header []byte) (reason string, err error) {
 	if len(header) > 0 && bytes.Equal(header, in.header) {
-		return true
+		return "", nil
 	}
 	var m remote.MessageHeader
 	if len(header) > maxHeader || proto.Unmarshal(header, &m) != nil {
-		return false
+		return "no identity", nil
 	}
 	from, ok := parse(m.HeaderData[identityKey])
-	if ok {
-		in.header, in.from = bytes.Clone(header), from
+	switch {
+	case !ok:
+		return "no identity", nil
+	case in.header != nil && !in.from.Guest() && from != in.from.Identity:
+		return "other identity", nil
 	}
-	return ok
+	in.header, in.from.Identity = bytes.Clone(header), from
+	if in.meet != nil {
+		err = in.meet()
+	}
+	return "", err
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net"
 	"strconv"
 	"sync"
@@ -25,7 +26,7 @@ import (
 
 // Options of a Network.
 type Options struct {
-	Listen    string // host:port; port 0 takes a free one
+	Listen    string // host:port; port 0 takes a free one; "": the system cannot be dialed, and is answered on streams that it opens
 	Advertise string // host:port that others dial; default: where it listens
 	Rules     []actors.Rule
 }
@@ -35,9 +36,11 @@ const (
 	partBytes       = 1 << 20 // of messages that travel together: the receiver has all of them in memory, per connection
 	maxPartBytes    = maxMessageBytes + partBytes
 	dialFor         = 10 * time.Second
-	window          = 4 << 20 // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
-	maxQueue        = 1 << 14 // messages that wait for one other system,
-	maxQueueBytes   = 256 << 20
+	idleFor         = 5 * time.Minute // a stream with nothing to send ends
+	window          = 4 << 20         // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
+	maxQueue        = 1 << 14         // messages that wait for one other system,
+	maxQueueBytes   = 64 << 20
+	maxEndpoints    = 1 << 10 // systems that this one has connections to
 	maxParts        = 1 << 15 // types, targets, senders or envelopes of what arrives at once
 	shortLife       = 200 * time.Millisecond
 )
@@ -54,17 +57,29 @@ type Network struct {
 
 	mu        sync.RWMutex
 	endpoints map[string]*endpoint // by address
-	running   sync.WaitGroup       // every goroutine of this package
+	guests    guests
+	running   sync.WaitGroup // every goroutine of this package
 }
 
 // New makes a network; NewSystem attaches it.
 func New(o Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Network{o: o, ctx: ctx, cancel: cancel, endpoints: map[string]*endpoint{}}
+	n := &Network{o: o, ctx: ctx, cancel: cancel, endpoints: map[string]*endpoint{}}
+	n.guests = guests{n: n, streams: map[string][]*incoming{}, budget: &budget{limit: maxGuestBytes}}
+	return n
 }
 
-// Attach listens and gives the system its address: exactly the string that others must use in PIDs.
+// Attach listens, if it shall, and gives the system its address.
 func (n *Network) Attach(sys *actors.System) error {
+	replies := guestAddress + sys.ID
+	sys.SetReplyAddress(replies)
+	n.sys, n.guard = sys, actors.NewGuard(n.o.Rules, sys)
+	n.dial = dialOptions()
+	sys.ProcessRegistry.Address = replies
+	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return outgoing{n}, true })
+	if n.o.Listen == "" {
+		return nil
+	}
 	l, err := listen(n.o.Listen)
 	if err != nil {
 		return err
@@ -73,10 +88,24 @@ func (n *Network) Attach(sys *actors.System) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	n.sys, n.guard = sys, actors.NewGuard(n.o.Rules, sys)
-	n.dial = []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		experimental.WithBufferPool(buffers), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{})),
+	n.server = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers), grpc.ForceServerCodecV2(codec{}),
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.WaitForHandlers(true),
+		grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxMetadata),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: silentFor, Time: 10 * time.Second, Timeout: 10 * time.Second}),
+		grpc.ConnectionTimeout(silentFor),
+	)
+	remote.RegisterRemotingServer(n.server, server{n: n})
+	sys.ProcessRegistry.Address = address
+	n.running.Go(func() { _ = n.server.Serve(l) }) // ends with an error when it is stopped
+	return nil
+}
+
+func dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()), experimental.WithBufferPool(buffers),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxPartBytes)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -84,16 +113,6 @@ func (n *Network) Attach(sys *actors.System) error {
 			MinConnectTimeout: time.Second,
 		}),
 	}
-	n.server = grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxPartBytes), experimental.BufferPool(buffers), grpc.ForceServerCodecV2(codec{}),
-		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.WaitForHandlers(true),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	)
-	remote.RegisterRemotingServer(n.server, server{n: n})
-	sys.ProcessRegistry.Address = address
-	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return outgoing{n}, true })
-	n.running.Go(func() { _ = n.server.Serve(l) }) // ends with an error when it is stopped
-	return nil
 }
 
 // listen explains why an address cannot be listened on.
@@ -122,16 +141,38 @@ func advertised(o Options, l net.Listener) (string, error) {
 
 // Detach ends all connections, and waits for it.
 func (n *Network) Detach() error {
-	if n.server == nil {
-		return nil
-	}
 	n.mu.Lock()
 	n.cancel()
 	n.mu.Unlock()
-	n.server.Stop()
+	if n.server != nil {
+		n.server.Stop()
+	}
 	n.running.Wait()
 	return nil
 }
 
 // Guard is what decides over incoming messages; it counts what it refused.
 func (n *Network) Guard() *actors.Guard { return n.guard }
+
+// QueueFull tells that messages to another system were dropped because too many wait for it. It is told for the first and
+// for every power of two since the connection was made.
+type QueueFull struct {
+	Peer  string
+	Count uint64
+}
+
+func (QueueFull) EventName() string { return "queue to peer full" }
+
+func (n *Network) full(peer string, dropped uint64) {
+	n.guard.Drop("queue is full")
+	if bits.OnesCount64(dropped) == 1 {
+		n.sys.Events(QueueFull{Peer: peer, Count: dropped})
+	}
+}
+
+// lost counts what was on its way when a stream ended.
+func (n *Network) lost(messages int) {
+	for range messages {
+		n.guard.Drop("connection lost")
+	}
+}

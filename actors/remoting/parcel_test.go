@@ -113,7 +113,7 @@ func TestAnyBytesAreRead(t *testing.T) {
 		data := encoded.Materialize()
 		encoded.Free()
 		got = 0
-		_, err := in.read(data)
+		err := in.read(data, in.answer)
 		require.NoError(t, err)
 		require.Len(t, p.envelopes, got)
 
@@ -122,7 +122,7 @@ func TestAnyBytesAreRead(t *testing.T) {
 		}
 		data = data[:rapid.IntRange(0, len(data)).Draw(t, "length")]
 		got = 0
-		_, _ = in.read(data)
+		_ = in.read(data, in.answer)
 		require.LessOrEqual(t, got, len(data)/2)
 	})
 }
@@ -151,10 +151,10 @@ func TestManySmallParts(t *testing.T) {
 	for _, field := range []protowire.Number{ofTypes, ofTargets, ofSenders, ofEnvelopes} {
 		body := bytes.Repeat(appendLength(nil, field, 0), 1<<20)
 		in := inbox{n: network()}
-		_, err := in.read(append(appendLength(nil, ofBatch, len(body)), body...))
+		err := in.read(append(appendLength(nil, ofBatch, len(body)), body...), in.answer)
 		require.Error(t, err)
 		require.LessOrEqual(t, cap(in.types)+cap(in.targets)+cap(in.senders)+cap(in.envelopes), 2*maxParts)
-		_, err = in.read(append(append(appendLength(nil, ofBatch, len(body)), body...), appendLength(nil, 4, 0)...))
+		err = in.read(append(append(appendLength(nil, ofBatch, len(body)), body...), appendLength(nil, 4, 0)...), in.answer)
 		require.Error(t, err)
 	}
 }

@@ -337,13 +337,13 @@ func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
 		return false
 	}
 	var encoded []byte
-	if from.Cluster == 0 { // only guests' messages are looked into
+	if e.guard.Outsider(from) { // only the messages of outsiders are looked into
 		var err error
 		if encoded, err = proto.Marshal(m.Message); err != nil {
 			return false
 		}
 	}
-	return e.guard.Admit(from, string(m.Message.ProtoReflect().Descriptor().FullName()), m.Target.Id, encoded)
+	return e.guard.Admit(actors.Origin{Identity: from, ReplyAddress: m.From}, string(m.Message.ProtoReflect().Descriptor().FullName()), m.Target.Id, encoded)
 }
 
 // source is a random source of the simulation's for one purpose, so that more of one never shifts another.

@@ -47,7 +47,7 @@ func TestHostileGuest(t *testing.T) {
 	config, err := cl.Config(t.Context(), 0)
 	require.NoError(t, err)
 
-	network := remoting.New(remoting.Options{Listen: "127.0.0.1:0", Rules: router.Rules()})
+	network := remoting.New(remoting.Options{Rules: router.Rules()})
 	guest, err := actors.NewSystem(actors.Env{
 		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
 	}, network)
@@ -88,7 +88,7 @@ func TestHostileGuest(t *testing.T) {
 	}
 	say(1, &messages.Asker{Queries: encode(&messages.Query{Session: 1, Seq: 10, Op: &messages.Query_BucketPull{BucketPull: pull}})})
 	say(messages.Meta, &messages.Asker{Commands: encode(&messages.Command{Session: 1, Seq: 11, Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
-		Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{Name: "intruder", Address: guest.Address(), Token: 1}},
+		Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{Name: "intruder", Address: "127.0.0.1:1", Token: 1}},
 	}}})})
 	say(1, &messages.Asker{Commands: encode(&messages.Command{Session: 1, Seq: 12, Op: &messages.Command_Put{Put: &messages.Put{Key: key, Value: []byte("w")}}})})
 	select {

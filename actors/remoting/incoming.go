@@ -1,0 +1,222 @@
+package remoting
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/remote"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// server is Proto.Actor's service. Of its calls it has only the stream of messages.
+type server struct {
+	remote.UnimplementedRemotingServer
+	n *Network
+}
+
+// Receive takes what another system sends. Whatever it is, it can end its own stream only.
+func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
+	i := &incoming{n: s.n, stream: stream, ended: make(chan error, 1)}
+	i.in = inbox{n: s.n, meet: i.meet}
+	i.silent = time.AfterFunc(silentFor, func() { i.end(status.Error(codes.DeadlineExceeded, "nobody said on this stream who it is")) })
+	s.n.running.Go(i.read)
+	err := <-i.ended
+	i.silent.Stop()
+	s.n.guests.leave(i)
+	return err
+}
+
+// incoming is a stream that another system opened. It ends when read or answer do, or when they are stuck.
+type incoming struct {
+	n      *Network
+	stream remote.Remoting_ReceiveServer
+	in     inbox
+	silent *time.Timer
+	spoken bool
+	ended  chan error // takes the first
+
+	// Of those who are answered on their own stream. Under the lock of guests:
+	entered, left bool
+	queue         *queue // nil: it has not said at which address
+}
+
+func (i *incoming) end(err error) {
+	select {
+	case i.ended <- err:
+	default:
+	}
+}
+
+// read takes what comes, until something is wrong with it.
+func (i *incoming) read() {
+	for {
+		err := i.in.next(i.stream, i.control)
+		if err == nil {
+			i.spoken = true
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		i.end(err)
+		return
+	}
+}
+
+// control is for all messages that are no batches. An introduction comes first, or never.
+func (i *incoming) control(m *remote.RemoteMessage) error {
+	request := m.GetConnectRequest()
+	switch {
+	case m.GetDisconnectRequest() != nil:
+		return nil
+	case request == nil || i.spoken:
+		return errMessage
+	}
+	id := request.GetServerConnection().GetSystemId()
+	if c := request.GetClientConnection(); c != nil {
+		id = c.SystemId
+	}
+	if len(id) > maxSystemID {
+		return errMessage
+	}
+	if id != "" {
+		i.in.from.ReplyAddress = guestAddress + id
+	}
+	return i.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
+		ConnectResponse: &remote.ConnectResponse{},
+	}})
+}
+
+// meet hears that the other system has said who it is. Outsiders are answered on this stream.
+func (i *incoming) meet() error {
+	i.silent.Stop()
+	if !i.n.guard.Outsider(i.in.from.Identity) {
+		return nil
+	}
+	entered, first := i.n.guests.enter(i)
+	switch {
+	case !entered:
+		i.n.guard.Drop("too many guests")
+		return status.Errorf(codes.ResourceExhausted, "this node has %d clients: connect to another one, or later", maxGuests)
+	case first && i.queue != nil:
+		i.n.running.Go(i.answer)
+	}
+	return nil
+}
+
+// answer sends what there is for the guest.
+func (i *incoming) answer() {
+	var mark signature
+	stuck := time.AfterFunc(stuckFor, func() { i.end(status.Error(codes.DeadlineExceeded, "answers are not read")) })
+	defer stuck.Stop()
+	stuck.Stop()
+	var letters []letter
+	for {
+		select {
+		case <-i.stream.Context().Done():
+			return
+		case <-i.queue.wake:
+		}
+		letters = i.queue.take(letters)
+		if err := i.queue.send(i.n, punctual{i.stream, stuck}, mark.of(i.n.sys), letters); err != nil {
+			i.end(err)
+			return
+		}
+		clear(letters)
+	}
+}
+
+// punctual is an outlet with a timer that runs while a message goes out.
+type punctual struct {
+	outlet
+	stuck *time.Timer
+}
+
+func (p punctual) SendMsg(m any) error {
+	p.stuck.Reset(stuckFor)
+	defer p.stuck.Stop()
+	return p.outlet.SendMsg(m)
+}
+
+// guestAddress begins the address of a system that is answered on streams that it opened. No such address can be dialed. What
+// follows is the system's ID, which it draws at random: nobody else knows it but those who are to answer.
+const guestAddress = "guest/"
+
+const (
+	maxGuests     = 1 << 12   // streams of guests
+	maxGuestBytes = 256 << 20 // that wait for all of them together
+	maxSystemID   = 64
+	maxStreams    = 16      // of one connection
+	maxMetadata   = 4 << 10 // of one call
+	silentFor     = 20 * time.Second
+	stuckFor      = 30 * time.Second // a guest may take to read one part
+)
+
+// guests are the streams on which guests are answered.
+type guests struct {
+	n       *Network
+	budget  *budget
+	mu      sync.RWMutex
+	count   int
+	streams map[string][]*incoming // by reply address, the newest last
+}
+
+// enter takes a stream in, and tells whether it is here, and whether it was not before.
+func (g *guests) enter(i *incoming) (here, first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i.left || i.entered || g.count >= maxGuests {
+		return i.entered && !i.left, false
+	}
+	i.entered = true
+	g.count++
+	if at := i.in.from.ReplyAddress; at != "" {
+		i.queue = newQueue(maxGuestBytes, g.budget)
+		g.streams[at] = append(g.streams[at], i)
+	}
+	return true, true
+}
+
+// leave is the end of a stream. What waits for it is lost.
+func (g *guests) leave(i *incoming) {
+	g.mu.Lock()
+	i.left = true
+	if i.entered {
+		g.count--
+	}
+	if i.queue != nil {
+		at := i.in.from.ReplyAddress
+		g.streams[at] = slices.DeleteFunc(g.streams[at], func(other *incoming) bool { return other == i })
+		if len(g.streams[at]) == 0 {
+			delete(g.streams, at)
+		}
+	}
+	g.mu.Unlock()
+	if i.queue != nil {
+		g.n.lost(i.queue.end())
+	}
+}
+
+// post queues an answer for the guest at an address: on the stream that it has opened last.
+func (g *guests) post(l letter) {
+	g.mu.RLock()
+	var to *queue
+	if all := g.streams[l.to.Address]; len(all) > 0 {
+		to = all[len(all)-1].queue
+	}
+	g.mu.RUnlock()
+	if to == nil {
+		g.n.guard.Drop("guest is gone")
+		return
+	}
+	switch result, dropped := to.post(l); result {
+	case full:
+		g.n.full(l.to.Address, dropped)
+	case over:
+		g.n.guard.Drop("guest is gone")
+	}
+}

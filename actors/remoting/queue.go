@@ -1,0 +1,160 @@
+package remoting
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+)
+
+// letter is a message on its way out. It must not change any more.
+type letter struct {
+	to, sender *actor.PID
+	message    proto.Message
+	size       int // of the message, encoded
+}
+
+// queue holds the messages that wait for one stream, and counts those that are being sent with them. It is bounded in messages
+// and bytes.
+type queue struct {
+	limit  int     // bytes
+	budget *budget // that the queues of all guests share; nil: this queue is none of them
+
+	mu      sync.Mutex
+	waiting []letter
+	count   int // of messages that wait or are being sent
+	bytes   int // of them
+	dropped uint64
+	over    bool
+	wake    chan struct{} // holds one if the queue may have something new
+}
+
+func newQueue(limit int, shared *budget) *queue {
+	return &queue{limit: limit, budget: shared, wake: make(chan struct{}, 1)}
+}
+
+type posted int
+
+const (
+	queued posted = iota
+	full
+	over // the stream has ended
+)
+
+// post queues a letter, or tells why not. dropped is how many the queue had no room for, this one included.
+func (q *queue) post(l letter) (result posted, dropped uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.over:
+		return over, q.dropped
+	case q.count >= maxQueue || q.bytes+l.size > q.limit || !q.budget.take(l.size, q.bytes):
+		q.dropped++
+		return full, q.dropped
+	}
+	q.waiting, q.count, q.bytes = append(q.waiting, l), q.count+1, q.bytes+l.size
+	if len(q.waiting) == 1 {
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
+	}
+	return queued, q.dropped
+}
+
+// take gives all that wait, and lets the queue use the memory of an earlier answer. They count until they are sent.
+func (q *queue) take(spare []letter) []letter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.waiting
+	q.waiting = spare[:0]
+	return all
+}
+
+// sent makes room.
+func (q *queue) sent(count, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.over {
+		return
+	}
+	q.count, q.bytes = q.count-count, q.bytes-bytes
+	q.budget.give(bytes)
+}
+
+// end lets nothing in any more. It gives how many messages are lost: those that were not sent.
+func (q *queue) end() (lost int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.over {
+		return 0
+	}
+	lost = q.count
+	q.budget.give(q.bytes)
+	q.over, q.waiting, q.count, q.bytes = true, nil, 0, 0
+	return lost
+}
+
+// endIfEmpty lets nothing in any more if there is nothing to send.
+func (q *queue) endIfEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.over = q.over || q.count == 0
+	return q.over
+}
+
+// budget is the bytes that wait for all guests together. Each of them may have as much as is left for others (dynamic
+// thresholds, Choudhury and Hahne 1998): one may take half, and however many take all they can, newcomers find room.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// take tells whether a queue that has so many bytes may have some more.
+func (b *budget) take(more, has int) bool {
+	if b == nil {
+		return true
+	}
+	used := b.used.Add(int64(more))
+	if int64(has) > b.limit-used {
+		b.used.Add(-int64(more))
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(bytes int) {
+	if b != nil {
+		b.used.Add(-int64(bytes))
+	}
+}
+
+// outlet is the end of a stream into which messages go.
+type outlet interface{ SendMsg(m any) error }
+
+// send sends letters in order, as many at a time as the other system should have in memory.
+func (q *queue) send(n *Network, to outlet, header []byte, letters []letter) error {
+	p, bytes := parcel{n: n, header: header}, 0
+	flush := func() error {
+		if len(p.envelopes) == 0 {
+			return nil
+		}
+		if err := to.SendMsg(&p); err != nil {
+			return err
+		}
+		q.sent(len(p.envelopes), bytes)
+		p, bytes = parcel{n: n, header: header}, 0
+		return nil
+	}
+	for _, l := range letters {
+		if p.bytes > 0 && p.bytes+l.size > partBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		p.add(l)
+		bytes += l.size
+	}
+	return flush()
+}
