@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	etcd "go.etcd.io/etcd/client/v3"
@@ -30,8 +29,11 @@ type bench struct {
 	ValueSize int           `json:"value_size"`
 	Keys      int           `json:"keys"`
 	Tag       string        `json:"tag,omitempty"` // of all keys, which are in one bucket then
+	Compress  bool          `json:"compressible,omitempty"`
 	Duration  time.Duration `json:"-"`
 	filled    bool          // write every key once before
+	loaded    bool          // the keys are there already
+	progress  bool          // a line a second on standard error
 	endpoints []string
 	output    string
 }
@@ -56,6 +58,9 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&b.Keys, "keys", 10000, "different keys")
 	f.StringVar(&b.Tag, "tag", "", "put all keys into the bucket of this {tag}")
 	f.BoolVar(&b.filled, "fill", false, "write every key once before (--op get always does)")
+	f.BoolVar(&b.loaded, "loaded", false, "the keys are there already: --op get does not write them")
+	f.BoolVar(&b.Compress, "compressible", false, "values of zeros, which compress to nothing (default: random bytes)")
+	f.BoolVar(&b.progress, "progress", false, "print a line a second on standard error")
 	f.DurationVar(&b.Duration, "duration", 10*time.Second, "how long")
 	f.StringVarP(&b.output, "output", "o", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -133,7 +138,8 @@ type report struct {
 	Seconds float64          `json:"seconds"`
 	PerSec  float64          `json:"ops_per_second"`
 	Millis  map[string]any   `json:"latency_ms"`
-	Longest float64          `json:"longest_gap_ms"` // of one client, between two answers that were no error
+	Longest float64          `json:"longest_gap_ms"`   // of one client, between two answers that were no error
+	Stall   float64          `json:"longest_stall_ms"` // of all clients at once
 	Errors  map[string]int64 `json:"errors"`
 }
 
@@ -142,28 +148,49 @@ func (b *bench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.filled || b.Op == "get" {
+	if b.filled || b.Op == "get" && !b.loaded {
 		if err := b.fill(ctx, targets); err != nil {
 			return errors.Join(err, closeAll())
 		}
 	}
-	r := b.measure(ctx, targets)
-	return errors.Join(b.print(r), closeAll())
+	report := b.measure(ctx, targets)
+	return errors.Join(b.print(report), closeAll())
 }
 
 // fill writes every key once, so that gets find something.
 func (b *bench) fill(ctx context.Context, targets []target) error {
-	value, problems := make([]byte, b.ValueSize), make([]error, len(targets))
+	problems, t := make([]error, len(targets)), newTally("fill", b.progress)
+	defer t.close()
 	var wg sync.WaitGroup
-	for w, t := range targets {
+	for w, to := range targets {
 		wg.Go(func() {
+			values := b.values(w)
 			for k := w; k < b.Keys && problems[w] == nil; k += len(targets) {
-				problems[w] = t.put(ctx, b.key(k), value)
+				began := time.Now()
+				problems[w] = to.put(ctx, b.key(k), values())
+				t.answered(began, time.Now(), problems[w])
 			}
 		})
 	}
 	wg.Wait()
 	return errors.Join(problems...)
+}
+
+// values gives what one client writes: a piece of random bytes, another one each time, or zeros. It is valid until the next.
+func (b *bench) values(client int) func() []byte {
+	if b.Compress {
+		zeros := make([]byte, b.ValueSize)
+		return func() []byte { return zeros }
+	}
+	rng := rand.New(rand.NewPCG(uint64(client), 2))
+	noise := make([]byte, b.ValueSize+64<<10) // larger than the window in which LZ4 looks for what it has seen
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	return func() []byte {
+		at := rng.IntN(64 << 10)
+		return noise[at : at+b.ValueSize]
+	}
 }
 
 func (b *bench) key(k int) string {
@@ -183,51 +210,40 @@ func (b *bench) due(began time.Time, client, nth int) time.Time {
 	return at
 }
 
-// measure lets all clients ask. They share one histogram: one of each would not fit into the processor's cache.
+// measure lets all clients ask.
 func (b *bench) measure(ctx context.Context, targets []target) report {
-	took := hdrhistogram.New(1, 60_000_000, 3) // microseconds
-	r := report{bench: *b, Millis: map[string]any{}, Errors: map[string]int64{}}
-	var mu sync.Mutex
+	r, t := report{bench: *b, Millis: map[string]any{}}, newTally(b.Op, b.progress)
 	var wg sync.WaitGroup
-	began := time.Now()
-	for w, t := range targets {
+	for w, to := range targets {
 		wg.Go(func() {
 			ctx, cancel := context.WithCancel(ctx) // its own: it is a caller of its own
 			defer cancel()
-			now, answered, longest := began, began, time.Duration(0)
-			rng, value := rand.New(rand.NewPCG(uint64(w), 1)), make([]byte, b.ValueSize)
-			for nth := 0; now.Sub(began) < b.Duration && ctx.Err() == nil; nth++ {
-				start, k := b.due(began, w, nth), b.key(rng.IntN(b.Keys))
+			now, answered, longest := t.began, t.began, time.Duration(0)
+			rng, values := rand.New(rand.NewPCG(uint64(w), 1)), b.values(w)
+			for nth := 0; now.Sub(t.began) < b.Duration && ctx.Err() == nil; nth++ {
+				start, k := b.due(t.began, w, nth), b.key(rng.IntN(b.Keys))
 				err := error(nil)
 				if b.Op == "put" {
-					err = t.put(ctx, k, value)
+					err = to.put(ctx, k, values())
 				} else {
-					err = t.get(ctx, k)
+					err = to.get(ctx, k)
 				}
 				now = time.Now()
 				if err == nil {
 					longest, answered = max(longest, now.Sub(answered)), now
 				}
-				mu.Lock()
-				switch {
-				case err != nil:
-					r.Errors[kindOf(err)]++
-				case took.RecordValue(max(1, now.Sub(start).Microseconds())) != nil:
-					r.Errors["SLOWER_THAN_60S"]++
-				}
-				mu.Unlock()
+				t.answered(start, now, err)
 			}
-			longest = max(longest, time.Since(answered)) // also of one that nobody answers any more
-			mu.Lock()
-			defer mu.Unlock()
-			r.Longest = max(r.Longest, float64(longest.Microseconds())/1000)
+			t.gap(max(longest, time.Since(answered))) // also of one that nobody answers any more
 		})
 	}
 	wg.Wait()
-	r.Ops, r.Seconds = took.TotalCount(), time.Since(began).Seconds()
+	t.close()
+	r.Ops, r.Seconds, r.Errors = t.all.TotalCount(), time.Since(t.began).Seconds(), t.errors
+	r.Longest, r.Stall = millis(t.longest), millis(t.stall)
 	r.PerSec = float64(r.Ops) / r.Seconds
 	for name, q := range map[string]float64{"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100} {
-		r.Millis[name] = float64(took.ValueAtQuantile(q)) / 1000
+		r.Millis[name] = float64(t.all.ValueAtQuantile(q)) / 1000
 	}
 	return r
 }
@@ -246,8 +262,8 @@ func (b *bench) print(r report) error {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
 	fmt.Printf("%s %s, %d clients, %d B values, %d keys: %.0f ops/s\n", b.Target, b.Op, b.Clients, b.ValueSize, b.Keys, r.PerSec)
-	fmt.Printf("latency ms: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f; longest gap of a client %.2f\n",
-		r.Millis["p50"], r.Millis["p90"], r.Millis["p99"], r.Millis["p99.9"], r.Millis["max"], r.Longest)
+	fmt.Printf("latency ms: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f; longest gap of a client %.2f, of all at once %.2f\n",
+		r.Millis["p50"], r.Millis["p90"], r.Millis["p99"], r.Millis["p99.9"], r.Millis["max"], r.Longest, r.Stall)
 	for code, n := range r.Errors {
 		fmt.Printf("errors: %s %d\n", code, n)
 	}
