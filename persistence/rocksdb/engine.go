@@ -28,7 +28,9 @@ type Engine struct {
 }
 
 // Open opens or makes a database in dir.
-func Open(dir string, kind Kind) (*Engine, error) {
+func Open(dir string, kind Kind) (*Engine, error) { return open(dir, kind, kind.cacheBytes()) }
+
+func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
 	if err := checkContents(dir); err != nil {
 		return nil, err
 	}
@@ -37,7 +39,7 @@ func Open(dir string, kind Kind) (*Engine, error) {
 			return nil, err
 		}
 	}
-	o := kind.options()
+	o := kind.options(cacheBytes)
 	db, err := grocksdb.OpenDb(o.db, dir)
 	if err != nil {
 		o.destroy()

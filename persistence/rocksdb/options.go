@@ -24,46 +24,77 @@ type options struct {
 }
 
 // options sets what differs from RocksDB's defaults, each with its reason.
-func (k Kind) options() *options {
-	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions()}
-	cache := 128 << 20 // state: filters, indexes and hot blocks, as they are used; the page cache holds the rest
-	if k == Log {
-		cache = 1 << 20 // the log is read in order, and rarely twice
-	}
-	o.cache = grocksdb.NewLRUCache(uint64(cache))
+func (k Kind) options(cacheBytes uint) *options {
+	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions(), cache: newCache(cacheBytes)}
 	o.table.SetBlockCache(o.cache)
 	o.table.SetCacheIndexAndFilterBlocks(true) // else they are outside of any bound
 	o.table.SetCacheIndexAndFilterBlocksWithHighPriority(true)
 	o.table.SetPinL0FilterAndIndexBlocksInCache(true) // every get asks those of the newest tables
 	o.table.SetFormatVersion(5)                       // full, faster filters
-	if k == State {
-		o.table.SetFilterPolicy(grocksdb.NewBloomFilterFull(10)) // most gets of absent keys never touch a data block
-	}
 	db := o.db
-	db.SetBlockBasedTableFactory(o.table)
 	db.SetCreateIfMissing(true)
-	db.SetParanoidChecks(true)              // stop at the first sign of damage
-	db.SetWriteBufferSize(32 << 20)         // less write amplification than smaller ones; allocated as it fills
-	db.SetLevel0FileNumCompactionTrigger(8) // half as many merges as with 4, for some more filters that a get asks
-	db.SetArenaBlockSize(256 << 10)         // an idle memtable costs this much, not an eighth of the buffer
-	db.SetMaxWriteBufferNumber(3)           // writes go on while one is flushed
-	db.SetMaxTotalWalSize(128 << 20)        // bounds the replay at start
-	db.SetMaxBackgroundJobs(2)              // one flush and one compaction beside the actors
-	db.SetMaxOpenFiles(512)                 // bounds memory of open tables
-	db.SetKeepLogFileNum(2)                 // RocksDB's own text logs
-	db.SetMaxLogFileSize(1 << 20)           // likewise
-	db.SetStatsDumpPeriodSec(0)             // no periodic work in an idle node
-	db.SetStatsPersistPeriodSec(0)          // likewise
-	db.SetBytesPerSync(1 << 20)             // write tables out steadily, not in one stall at the end
-	db.SetCompression(grocksdb.LZ4Compression)
+	db.SetParanoidChecks(true)                   // stop at the first sign of damage
+	db.SetArenaBlockSize(256 << 10)              // an idle memtable costs this much, not an eighth of the buffer
+	db.SetMaxWriteBufferNumber(3)                // writes go on while one is flushed
+	db.SetMaxTotalWalSize(128 << 20)             // bounds the replay at start
+	db.SetMaxOpenFiles(512)                      // bounds memory of open tables
+	db.SetKeepLogFileNum(2)                      // RocksDB's own text logs
+	db.SetMaxLogFileSize(1 << 20)                // likewise
+	db.SetStatsDumpPeriodSec(0)                  // no periodic work in an idle node
+	db.SetStatsPersistPeriodSec(0)               // likewise
+	db.SetBytesPerSync(1 << 20)                  // write tables out steadily, not in one stall at the end
 	db.SetLevelCompactionDynamicLevelBytes(true) // space stays near the data's size
 	if k == Log {
-		db.SetCompression(grocksdb.NoCompression)                       // entries live short: compressing them is wasted work
-		db.SetWriteBufferSize(24<<20 + rand.Uint64N(12<<20))            // replicas fill theirs alike, but should not all flush at once
-		db.SetRecycleLogFileNum(1)                                      // a sync that writes over an old file needs no journal: a quarter faster
-		db.SetWALRecoveryMode(grocksdb.SkipAnyCorruptedRecordsRecovery) // RocksDB recycles in no other; replay has left nothing to skip
+		o.log()
+	} else {
+		o.state()
 	}
+	db.SetBlockBasedTableFactory(o.table)
 	return o
+}
+
+// log sets what a log wants: it is written much, and its entries live short.
+func (o *options) log() {
+	o.db.SetCompression(grocksdb.NoCompression)                       // wasted work for what lives short
+	o.db.SetLevel0FileNumCompactionTrigger(8)                         // half as many merges as with 4, for some more filters that a get asks
+	o.db.SetMaxBackgroundJobs(2)                                      // one flush and one compaction beside the actors
+	o.db.SetWriteBufferSize(24<<20 + rand.Uint64N(12<<20))            // replicas fill theirs alike, but should not all flush at once
+	o.db.SetRecycleLogFileNum(1)                                      // a sync that writes over an old file needs no journal: a quarter faster
+	o.db.SetWALRecoveryMode(grocksdb.SkipAnyCorruptedRecordsRecovery) // RocksDB recycles in no other; replay has left nothing to skip
+}
+
+// state sets what the data wants: it is read at random, and much larger than any cache.
+func (o *options) state() {
+	o.table.SetFilterPolicy(grocksdb.NewBloomFilterFull(10)) // most gets of absent keys never touch a data block
+	// An index or filter of a whole table of data that compresses is larger than what a shard of the cache can hold, and
+	// would be read and decompressed for every get. In parts of a few KiB, each is kept or not by how often it is asked.
+	o.table.SetIndexType(grocksdb.KTwoLevelIndexSearchIndexType)
+	o.table.SetPartitionFilters(true)
+	o.table.SetMetadataBlockSize(8 << 10)
+	o.table.SetPinTopLevelIndexAndFilter(true)
+	o.db.SetCompression(grocksdb.LZ4Compression)
+	o.db.SetWriteBufferSize(64 << 20) // larger than what the StateWriter lets come together: it flushes, not the engine
+	o.db.SetMaxBackgroundJobs(4)      // a flush, and merges of new tables beside a long merge of old ones
+}
+
+// cacheBytes is the size of the cache.
+func (k Kind) cacheBytes() uint {
+	if k == Log {
+		return 1 << 20 // the log is read in order, and rarely twice
+	}
+	return 128 << 20 // filters, indexes and hot blocks, as they are used; the page cache holds the rest
+}
+
+// cacheShardBits cuts a cache into four parts with a lock of their own. By default there are so many parts that none can
+// hold a large block.
+const cacheShardBits = 2
+
+func newCache(bytes uint) *grocksdb.Cache {
+	o := grocksdb.NewLRUCacheOptions()
+	defer o.Destroy()
+	o.SetCapacity(bytes)
+	o.SetNumShardBits(cacheShardBits)
+	return grocksdb.NewLRUCacheWithOptions(o)
 }
 
 func (o *options) destroy() {

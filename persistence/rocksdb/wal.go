@@ -40,7 +40,7 @@ func replay(dir string) error {
 			return err
 		}
 	}
-	o := Log.options()
+	o := Log.options(Log.cacheBytes())
 	defer o.destroy()
 	o.db.SetRecycleLogFileNum(0)
 	o.db.SetWALRecoveryMode(grocksdb.TolerateCorruptedTailRecordsRecovery)
