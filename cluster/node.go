@@ -43,7 +43,7 @@ type node struct {
 	board       *board
 	flow        flow // of the buckets that come to this node
 	client      *client.Client
-	pids        struct{ writer, logReader, stateWriter, ticker, router, session, host, member *actor.PID }
+	pids        struct{ writer, logReader, stateWriter, stateSyncer, ticker, router, session, host, member *actor.PID }
 	edge        edge
 	metrics     *metrics
 
@@ -148,6 +148,7 @@ func (n *node) spawn() error {
 	n.pids.writer = actor.NewPID(address, "persistence/log")
 	n.pids.logReader = actor.NewPID(address, "persistence/log/reader")
 	n.pids.stateWriter = actor.NewPID(address, "persistence/state")
+	n.pids.stateSyncer = actor.NewPID(address, "persistence/state/sync")
 	n.pids.ticker = actor.NewPID(address, raftactor.TickerPath)
 	n.pids.router = actor.NewPID(address, router.Path)
 	n.pids.host = actor.NewPID(address, "host")
@@ -170,6 +171,7 @@ func (n *node) spawn() error {
 		start("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(n.log, n.fail) }, actors.Durable()),
 		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
 			actors.Durable(), actors.Batching(0, nil)),
+		start("persistence/state/sync", func() actor.Actor { return persistence.NewStateSyncer(n.stateEngine, n.fail) }, actors.Durable()),
 		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }, actors.Durable()),
 		start(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, actors.Batching(0, nil)),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
@@ -185,7 +187,7 @@ func (n *node) newWriter() *persistence.Writer {
 
 func (n *node) newStateWriter() *persistence.StateWriter {
 	return persistence.NewStateWriter(n.stateEngine, persistence.StateWriterOptions{
-		Fatal: n.fail, SyncBytes: n.c.Limits.SyncBytes(n.system.Rand("persistence/state")),
+		Fatal: n.fail, Syncer: n.pids.stateSyncer, SyncBytes: n.c.Limits.SyncBytes(n.system.Rand("persistence/state")),
 	})
 }
 
@@ -352,6 +354,7 @@ func (n *node) stopActors() error {
 	stop(n.pids.writer)
 	stop(n.pids.logReader)
 	stop(n.pids.stateWriter)
+	stop(n.pids.stateSyncer)
 	return err
 }
 

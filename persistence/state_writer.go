@@ -10,41 +10,68 @@ import (
 // StateWriter is the persistence actor of the data of a node's groups: it takes the writes that would make everyone
 // who waits for an answer wait off the Appliers.
 //
-//	receives  from      does
-//	*Store    Appliers  writes the batch, then answers Stored; if that was synced, tells all others who wrote: Synced
+//	receives  from         does
+//	*Store    Appliers     writes the batch, then answers Stored
+//	*synced   StateSyncer  tells all whose batches were written before the sync began how far they are durable: Synced
 //
-// Batches are written in the order they come. They are synced if one asks for it, or when so much has been written that
-// the engine would soon turn it into a table anyway: the logs are durable, and repeat what the engine forgets in a crash.
-// It is spawned batching and durable. A write that fails stops the node.
+// Batches are written in the order they come. A sync is begun if a Store asks for it, or when so much has been written
+// that the engine would soon turn it into a table anyway: the logs are durable, and repeat what the engine forgets in a
+// crash. Batches are written while a sync is under way, so no Applier waits for one. It is spawned batching and durable.
+// A write that fails stops the node.
 type StateWriter struct {
-	engine   Engine
-	o        StateWriterOptions
-	unsynced []*actor.PID // who wrote since the last sync
-	bytes    int          // that they wrote
-	failed   bool
+	engine  Engine
+	o       StateWriterOptions
+	written marks // batches written since the sync that is under way, or the last one, began
+	syncing marks // batches written before the sync that is under way began
+	busy    bool  // a sync is under way
+	bytes   int   // of the batches of written
+	wanted  bool  // a Store of written asks for a sync
+	failed  bool
 }
 
 // StateWriterOptions connect a StateWriter with its node.
 type StateWriterOptions struct {
 	Fatal     func(error)
-	SyncBytes int // written since the last sync that call for one; 0: only who asks does
+	Syncer    *actor.PID // the node's StateSyncer
+	SyncBytes int        // written since a sync began that call for another one; 0: only a Store does
 }
 
 // Store asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
 type Store struct {
 	Batch   *Batch
-	Sync    bool // everything up to this batch must be durable before the answer
+	Index   uint64 // of the log that the data is at with this batch; Synced names it. 0: the batch deletes the data
+	Sync    bool   // everything up to this batch is to become durable soon
 	ReplyTo *actor.PID
 }
 
-// Stored answers one Store and gives its batch back.
-type Stored struct {
-	*Store
-	Durable bool // it is synced, because the Store or the StateWriter wanted it
+// Stored answers one Store and gives its batch back. The batch can be read, but need not be durable.
+type Stored struct{ *Store }
+
+// Synced tells an Applier that its batches up to the one of Index are durable: a sync serves all groups.
+type Synced struct{ Index uint64 }
+
+// mark is the newest batch of one Applier.
+type mark struct {
+	by    *actor.PID
+	index uint64
 }
 
-// Synced tells who wrote that everything is durable for which it has Stored: a sync serves all groups.
-type Synced struct{}
+// marks are in the order in which the Appliers first wrote.
+type marks []mark
+
+func (m marks) with(by *actor.PID, index uint64) marks {
+	for i := range m {
+		if m[i].by.Equal(by) {
+			m[i].index = index
+			return m
+		}
+	}
+	return append(m, mark{by, index})
+}
+
+func (m marks) without(by *actor.PID) marks {
+	return slices.DeleteFunc(m, func(it mark) bool { return it.by.Equal(by) })
+}
 
 // NewStateWriter makes a StateWriter; the node spawns it once.
 func NewStateWriter(engine Engine, o StateWriterOptions) *StateWriter {
@@ -60,33 +87,80 @@ func (w *StateWriter) Receive(ctx actor.Context) {
 		if e, ok := element.(*actor.MessageEnvelope); ok {
 			element = e.Message
 		}
-		s, ok := element.(*Store)
-		if !ok || w.failed {
-			continue
-		}
-		w.bytes += s.Batch.Bytes()
-		sync := s.Sync || w.o.SyncBytes > 0 && w.bytes >= w.o.SyncBytes
-		if err := w.engine.Write(s.Batch, sync); err != nil {
-			w.failed = true
-			w.o.Fatal(fmt.Errorf("write state: %w", err))
+		if w.failed {
 			return
 		}
-		ctx.Send(s.ReplyTo, Stored{s, sync})
-		w.wrote(ctx, s.ReplyTo, sync)
+		switch m := element.(type) {
+		case *Store:
+			w.store(ctx, m)
+		case *synced:
+			w.synced(ctx)
+		}
 	}
 }
 
-func (w *StateWriter) wrote(ctx actor.Context, who *actor.PID, sync bool) {
-	if !slices.ContainsFunc(w.unsynced, who.Equal) {
-		w.unsynced = append(w.unsynced, who)
-	}
-	if !sync {
+func (w *StateWriter) store(ctx actor.Context, s *Store) {
+	if err := w.engine.Write(s.Batch, false); err != nil {
+		w.failed = true
+		w.o.Fatal(fmt.Errorf("write state: %w", err))
 		return
 	}
-	for _, to := range w.unsynced {
-		if !to.Equal(who) {
-			ctx.Send(to, Synced{})
-		}
+	if w.bytes += s.Batch.Bytes(); s.Index > 0 {
+		w.written, w.wanted = w.written.with(s.ReplyTo, s.Index), w.wanted || s.Sync
+	} else { // a later replica of the group has this address, and none of this data
+		w.written, w.syncing = w.written.without(s.ReplyTo), w.syncing.without(s.ReplyTo)
 	}
-	w.unsynced, w.bytes = w.unsynced[:0], 0
+	ctx.Send(s.ReplyTo, Stored{s})
+	w.sync(ctx)
+}
+
+// sync begins a sync if one is called for and none is under way.
+func (w *StateWriter) sync(ctx actor.Context) {
+	if w.busy || !w.wanted && (w.o.SyncBytes == 0 || w.bytes < w.o.SyncBytes) {
+		return
+	}
+	w.busy, w.syncing, w.written, w.bytes, w.wanted = true, w.written, nil, 0, false
+	ctx.Send(w.o.Syncer, &syncState{replyTo: ctx.Self()})
+}
+
+func (w *StateWriter) synced(ctx actor.Context) {
+	for _, m := range w.syncing {
+		ctx.Send(m.by, Synced{m.index})
+	}
+	w.busy, w.syncing = false, nil
+	w.sync(ctx)
+}
+
+// StateSyncer is the persistence actor that makes the data of a node's groups durable. The engine may take long for it,
+// above all while it is busy merging tables, and the StateWriter writes on meanwhile.
+//
+//	receives    from         does
+//	*syncState  StateWriter  makes everything durable that is in the engine, then answers *synced
+//
+// It is spawned durable. A sync that fails stops the node.
+type StateSyncer struct {
+	engine Engine
+	fatal  func(error)
+}
+
+type (
+	syncState struct{ replyTo *actor.PID }
+	synced    struct{}
+)
+
+// NewStateSyncer makes a StateSyncer; the node spawns it once.
+func NewStateSyncer(engine Engine, fatal func(error)) *StateSyncer {
+	return &StateSyncer{engine, fatal}
+}
+
+func (s *StateSyncer) Receive(ctx actor.Context) {
+	m, ok := ctx.Message().(*syncState)
+	if !ok {
+		return
+	}
+	if err := s.engine.Write(new(Batch), true); err != nil {
+		s.fatal(fmt.Errorf("sync state: %w", err))
+		return
+	}
+	ctx.Send(m.replyTo, new(synced))
 }

@@ -25,7 +25,7 @@ import (
 //	flush               Peer         makes everything applied durable and says up to where
 //	Digest              anybody      says what the data is at, and a sum of it
 //	persistence.Stored  StateWriter  the turn that was handed over is in the engine
-//	persistence.Synced  StateWriter  every turn that is in the engine is durable, though this group did not ask for it
+//	persistence.Synced  StateWriter  the turns up to an index are durable, whoever of the node asked for it
 //
 // A turn lasts until it is large, so a record that changes often is written once; while the StateWriter writes one
 // turn the next one collects. Neither this delay nor that a turn is not synced costs anything but some replay: the
@@ -40,7 +40,6 @@ type Applier struct {
 	work     *turn
 	writing  *turn  // with the StateWriter; nil: none
 	writes   uint64 // the index that the data in the engine will be at then
-	stored   uint64 // and is at now
 	spare    *turn
 	pace     turnPace
 	batch    *persistence.Batch
@@ -80,7 +79,7 @@ type (
 
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
 	a := &Applier{
-		o: o, store: s, at: at, writes: at.Index, stored: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
+		o: o, store: s, at: at, writes: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
 		pace: turnPace{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
 		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o),
 	}
@@ -129,7 +128,7 @@ func (a *Applier) on(message any) {
 		a.onStored(m)
 		return
 	case persistence.Synced:
-		a.o.System.Root.Send(a.peer, flushed{a.stored})
+		a.o.System.Root.Send(a.peer, flushed{m.Index})
 		return
 	}
 	if a.mustWait(message) {
@@ -154,14 +153,14 @@ func (a *Applier) on(message any) {
 
 // mustWait tells whether a message must wait for the StateWriter: a snapshot replaces the data only when no older
 // write can follow, and a full turn takes no more before the one before it is written. What is not applied counts
-// against Limits.PendingBytes, so whoever is too fast hears of it.
+// against Limits.PendingBytes, so clients that are too fast for the disk are slowed down, and then refused.
 func (a *Applier) mustWait(message any) bool {
 	if len(a.parked) > 0 {
 		return true
 	}
 	switch message.(type) {
 	case apply:
-		return a.writing != nil && a.work.bytes >= fullTurnBytes
+		return a.writing != nil && a.work.bytes >= a.pace.full()
 	case restore, retire:
 		return a.writing != nil
 	}
@@ -235,7 +234,7 @@ func (a *Applier) handOver() {
 		a.fail(err)
 		return
 	}
-	a.o.System.Root.Send(a.o.StateWriter, &persistence.Store{Batch: a.batch, Sync: a.flushing, ReplyTo: a.self})
+	a.o.System.Root.Send(a.o.StateWriter, &persistence.Store{Batch: a.batch, Index: a.at.Index, Sync: a.flushing, ReplyTo: a.self})
 	a.writing, a.work, a.writes = a.work, a.spare, a.at.Index
 	a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false
 	a.pace.begin(a.o.System.Clock.Now())
@@ -253,9 +252,7 @@ func (a *Applier) endTurn() bool {
 
 // onStored goes on where messages had to wait.
 func (a *Applier) onStored(done persistence.Stored) {
-	if a.stored = a.writes; done.Durable {
-		a.o.System.Root.Send(a.peer, flushed{a.stored})
-	}
+	a.pace.stored(a.o.System.Clock.Now(), done.Batch.Bytes())
 	a.batch, a.spare, a.writing = done.Batch, a.writing, nil
 	if a.batch.Bytes() > 2*fullTurnBytes {
 		a.batch = new(persistence.Batch) // one of a huge turn is not worth its memory
@@ -314,7 +311,7 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 			a.fail(err)
 			return
 		}
-		a.at, a.writes, a.stored = meta, meta.Index, meta.Index
+		a.at, a.writes = meta, meta.Index
 		a.work.reset()
 		a.o.System.Events(SnapshotInstalled{Group: a.o.Group, Index: meta.Index})
 		a.open()

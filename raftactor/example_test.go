@@ -76,8 +76,11 @@ func ExampleMachine() {
 	logReader, err := system.Spawn("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(log, must) },
 		actors.Durable())
 	must(err)
+	stateSyncer, err := system.Spawn("persistence/state/sync", func() actor.Actor { return persistence.NewStateSyncer(state, must) },
+		actors.Durable())
+	must(err)
 	stateWriter, err := system.Spawn("persistence/state", func() actor.Actor {
-		return persistence.NewStateWriter(state, persistence.StateWriterOptions{Fatal: must})
+		return persistence.NewStateWriter(state, persistence.StateWriterOptions{Fatal: must, Syncer: stateSyncer})
 	}, actors.Durable(), actors.Batching(0, nil))
 	must(err)
 	ticker, err := system.Spawn("ticker", func() actor.Actor { return raftactor.NewTicker(system) })

@@ -95,12 +95,13 @@ func (l Limits) WithDefaults() Limits {
 // CompactBytes is what a log may take until it is compacted; above, what followers are being sent may still keep it.
 func (l Limits) CompactBytes() int { return 4 * l.WithDefaults().RetainBytes }
 
-// SyncBytes draws how much may be written to the state of a node until its StateWriter syncs it: two to three times
-// RetainBytes. What a log grows by is about what its state does, so most logs are cut then. Each node draws its own
-// number: its replicas write what those of others do, and a group is slow when all write tables at the same moment.
+// SyncBytes draws how much may be written to the state of a node until its StateWriter has it synced: four to six times
+// RetainBytes. What a log grows by is about what its state does, so most logs are cut then. The larger the table that a sync
+// makes, the less work the merges of tables are. Each node draws its own number: its replicas write what those of others do,
+// and a group is slow when all write tables at the same moment.
 func (l Limits) SyncBytes(rng *rand.Rand) int {
 	retain := l.WithDefaults().RetainBytes
-	return 2*retain + rng.IntN(retain)
+	return 4*retain + rng.IntN(2*retain)
 }
 
 // minClockRatio is by how much clocks are always taken to differ.

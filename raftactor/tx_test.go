@@ -206,3 +206,23 @@ func TestTurnSaves(t *testing.T) {
 	turn.Put([]byte{0}, []byte("v"))
 	require.False(t, turn.saves(), "it begins anew")
 }
+
+// An engine that takes little gets small turns, so whoever waits for one does not wait long; one that is quick gets large ones.
+func TestTurnPaceFollowsTheEngine(t *testing.T) {
+	p := turnPace{draw: func(int) int { return 0 }}
+	now := time.Duration(0)
+	write := func(bytes int, speed int) (full int) {
+		p.begin(now)
+		now += time.Duration(bytes) * time.Second / time.Duration(speed)
+		p.stored(now, bytes)
+		return p.full()
+	}
+	require.Equal(t, fullTurnBytes, p.full(), "nothing is known yet")
+	require.Equal(t, fullTurnBytes, write(1<<20, 200<<20))
+	require.Less(t, write(fullTurnBytes, 4<<20), 5<<20/8, "8 MiB took two seconds: no more than 0.15 s of that")
+	require.True(t, p.over(now, &turn{bytes: 5 << 20 / 8}), "nor does a turn wait until it is larger")
+	require.Equal(t, turnBytes, write(1<<20, 1<<20), "there is a least")
+	require.Equal(t, turnBytes, write(1<<10, 1<<20), "a little that is written slowly says nothing")
+	require.Equal(t, fullTurnBytes, write(turnBytes, 200<<20), "and it is quick again")
+	require.Equal(t, fullTurnBytes, write(1<<10, 1<<20), "as is a little that is written slowly for want of more")
+}

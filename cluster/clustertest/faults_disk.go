@@ -21,6 +21,12 @@ func (w *Swarm) slowDisk() {
 func (m *Member) slow(delay func() time.Duration) {
 	m.at.Slow("persistence/log", delay)
 	m.at.Slow("persistence/state", delay)
+	m.at.Slow("persistence/state/sync", delay)
+}
+
+// SlowSyncOfState makes each sync of the data take so much longer, and nothing else.
+func (m *Member) SlowSyncOfState(delay time.Duration) {
+	m.at.Slow("persistence/state/sync", func() time.Duration { return delay })
 }
 
 var errSync = errors.New("input/output error (simulated)")

@@ -23,8 +23,8 @@ var inStore = []mutant{
 	{
 		fault: "the log is cut before the data is synced",
 		file:  "persistence/state_writer.go",
-		old:   "w.engine.Write(s.Batch, sync)",
-		new:   "w.engine.Write(s.Batch, sync && false)",
+		old:   "s.engine.Write(new(Batch), true)",
+		new:   "s.engine.Write(new(Batch), false)",
 	},
 	{
 		fault: "the applied index is on disk before the data",
@@ -99,8 +99,8 @@ var inStore = []mutant{
 	{
 		fault: "what was not written yet stays on top of a snapshot",
 		file:  "raftactor/applier.go",
-		old:   "a.at, a.writes, a.stored = meta, meta.Index, meta.Index\n\t\ta.work.reset()",
-		new:   "a.at, a.writes, a.stored = meta, meta.Index, meta.Index",
+		old:   "a.at, a.writes = meta, meta.Index\n\t\ta.work.reset()",
+		new:   "a.at, a.writes = meta, meta.Index",
 	},
 	{
 		fault: "a machine keeps its memory over a snapshot",

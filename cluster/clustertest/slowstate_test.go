@@ -1,0 +1,42 @@
+package clustertest_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor"
+)
+
+// An engine that is busy merging tables takes long to make the data durable. Nobody who writes waits for that: what is
+// written meanwhile is many times what calls for a sync.
+func TestSyncOfTheStateKeepsNobodyWaiting(t *testing.T) {
+	for seed := range uint64(3) {
+		s := clustertest.Sim(t, seed, clustertest.Options{Limits: raftactor.Limits{RetainBytes: 16 << 10}})
+		require.True(t, s.RunUntil(s.Ready, time.Minute))
+		for _, m := range s.Members {
+			m.SlowSyncOfState(5 * time.Second)
+		}
+		c, value, worst, answered := s.Client("c"), strings.Repeat("x", 4<<10), time.Duration(0), 0
+		var write func(client int)
+		write = func(client int) {
+			asked := s.Now()
+			c.Ask(put(fmt.Sprint(client, "/", answered), value), time.Minute, func(r *messages.Reply) {
+				require.Equal(t, messages.Code_OK, r.Code, r.Text)
+				worst = max(worst, s.Now()-asked)
+				answered++
+				write(client)
+			})
+		}
+		for client := range 8 {
+			write(client)
+		}
+		require.True(t, s.RunUntil(func() bool { return answered > 2000 }, 5*time.Minute))
+		require.Less(t, worst, 500*time.Millisecond)
+	}
+}
