@@ -5,6 +5,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -15,6 +18,11 @@ type Rule struct {
 	Guest bool     // guests may say it: clients, and nodes that want to join
 	Says  Content  // what of it outsiders may say: those who are no members of this cluster; nil: anything
 	Alien bool     // senders of other clusters may say it
+	Max   int      // bytes that it may have, encoded; nobody makes a larger one. All rules of a type have the same
+
+	// TooLarge says to whom it concerns that a message was not sent, because it has more than Max bytes; nil: nobody waits
+	// for it. It is called on the sender's goroutine, and must not block.
+	TooLarge func(to *actor.PID, message proto.Message, tell func(to *actor.PID, message proto.Message))
 }
 
 // Content looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
@@ -46,6 +54,14 @@ type MessageRefused struct {
 }
 
 func (MessageRefused) EventName() string { return "message refused" }
+
+// MessageTooLarge tells that a message could not be sent. Whoever made it broke a rule; it is told every time.
+type MessageTooLarge struct {
+	Type, To string
+	Bytes    int
+}
+
+func (MessageTooLarge) EventName() string { return "message too large" }
 
 // NewGuard makes a guard for the system that attaches.
 func NewGuard(rules []Rule, sys *System) *Guard {
@@ -89,6 +105,9 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	if !allowed {
 		return "forbidden target"
 	}
+	if len(encoded) > most(rules) {
+		return "too large"
+	}
 	self := g.self()
 	outsider := from.outside(self)
 	switch {
@@ -115,6 +134,29 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 func (g *Guard) Outsider(id Identity) bool { return id.outside(g.self()) }
 
 func (id Identity) outside(self Identity) bool { return id.Guest() || id.Cluster != self.Cluster }
+
+// Sendable tells whether a message of that many bytes may leave. One that may not is told of, also to whom it concerns.
+func (g *Guard) Sendable(to *actor.PID, message proto.Message, size int, tell func(*actor.PID, proto.Message)) bool {
+	name := string(message.ProtoReflect().Descriptor().FullName())
+	rules := g.rules[name]
+	if size <= most(rules) {
+		return true
+	}
+	g.Drop("too large to send")
+	g.events(MessageTooLarge{Type: name, To: to.GetId(), Bytes: size})
+	if len(rules) > 0 && rules[0].TooLarge != nil {
+		rules[0].TooLarge(to, message, tell)
+	}
+	return false
+}
+
+// most is how many bytes a message may have.
+func most(rules []Rule) int {
+	if len(rules) > 0 && rules[0].Max > 0 {
+		return rules[0].Max
+	}
+	return messages.MaxMessageBytes
+}
 
 // Drop counts a message that was refused for a reason that only the network can see.
 func (g *Guard) Drop(reason string) {

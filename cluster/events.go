@@ -54,7 +54,7 @@ func logEvents(logger *slog.Logger) func(actors.Event) {
 			level = slog.LevelDebug
 		case actors.ActorFailed, Stopped:
 			level = slog.LevelError
-		case JoinRefused:
+		case JoinRefused, actors.MessageTooLarge:
 			level = slog.LevelWarn
 		}
 		if logger.Enabled(context.Background(), level) {

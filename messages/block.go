@@ -3,6 +3,8 @@ package messages
 import (
 	"encoding/binary"
 	"iter"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Block is encoded commands one behind the other, each behind its length as a varint: the data of an Entry. Between who
@@ -21,6 +23,11 @@ func BlockOf(commands ...[]byte) Block {
 // Append adds a copy of a command.
 func (b Block) Append(command []byte) Block {
 	return append(binary.AppendUvarint(b, uint64(len(command))), command...)
+}
+
+// BlockSize is by how many bytes a command makes a Block larger.
+func BlockSize(command []byte) int {
+	return protowire.SizeBytes(len(command))
 }
 
 // Commands gives one after the other, counted from 0; they are parts of the Block. It ends where a Block is damaged: who

@@ -3,6 +3,7 @@ package messages
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is a refusal or an unknown outcome as a Go error. Its Code says what the caller does next.
@@ -25,10 +26,20 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// Errorf makes an Error with a formatted text.
+// Errorf makes an Error with a formatted text, of which MaxTextBytes are kept: what it quotes may be of any size.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Text: Clip(fmt.Sprintf(format, args...))}
 }
+
+// Clip cuts a text that is longer than MaxTextBytes, and makes it valid UTF-8, without which it cannot be sent.
+func Clip(text string) string {
+	if len(text) > MaxTextBytes {
+		text = text[:MaxTextBytes-len(ellipsis)] + ellipsis
+	}
+	return strings.ToValidUTF8(text, "?")
+}
+
+const ellipsis = "..."
 
 // CodeOf maps nil to OK, an Error anywhere in err's chain to its Code, and anything foreign to INTERNAL.
 func CodeOf(err error) Code {

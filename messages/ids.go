@@ -14,18 +14,6 @@ type (
 // Meta is the group that keeps the config chain.
 const Meta GroupID = 0
 
-// Limits of what a client may store, and of one page of a Scan.
-const (
-	MaxKeyBytes   = 1 << 10
-	MaxValueBytes = 1 << 20
-	MaxBatchOps   = 128     // conditions and writes of one Batch
-	MaxBatchBytes = 2 << 20 // keys and values of one Batch
-
-	MaxScanKeys    = 10_000  // looked at for one page
-	MaxScanBytes   = 1 << 20 // of the same; the value that passes the limit still comes
-	MaxPatternSize = 256     // bytes of a Scan's match: it is tried on every key
-)
-
 func (n NodeID) String() string    { return strconv.FormatUint(uint64(n), 10) }
 func (g GroupID) String() string   { return strconv.FormatUint(uint64(g), 10) }
 func (s SessionID) String() string { return strconv.FormatUint(uint64(s), 16) }

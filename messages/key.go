@@ -39,13 +39,10 @@ func (w *Write) Key() []byte {
 	return nil
 }
 
-// CheckKey says why a key cannot be one; nil: it can.
-func CheckKey(key []byte) *Error {
-	if len(key) == 0 {
-		return Errorf(Code_INVALID, "key is empty")
+// Value is what a write stores or adds.
+func (w *Write) Value() []byte {
+	if put := w.GetPut(); put != nil {
+		return put.Value
 	}
-	if len(key) > MaxKeyBytes {
-		return Errorf(Code_TOO_LARGE, "key is %d bytes long; %d is the most", len(key), MaxKeyBytes)
-	}
-	return nil
+	return w.GetAppend().GetValue()
 }

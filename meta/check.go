@@ -9,14 +9,21 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Checker refuses, before they enter the log, commands that Apply would refuse anyway. view is what View gave.
+// Checker refuses, before they enter the log, commands that Apply would refuse anyway, and those that would make a config
+// too large to be sent. view is what View gave.
 func Checker(view any, command []byte) *messages.Error {
 	m := new(messages.Command)
 	if proto.Unmarshal(command, m) != nil || m.GetMeta().GetOp() == nil {
 		return messages.Errorf(messages.Code_INVALID, "group 0 takes config commands only")
 	}
 	config, _ := view.(*messages.Config)
-	return Check(config, m.GetMeta())
+	if why := Check(config, m.GetMeta()); why != nil {
+		return why
+	}
+	if size := proto.Size(following(config, m.GetMeta(), 1<<63)); size > messages.MaxConfigBytes {
+		return invalid("the config would be %d bytes long; %d is the most", size, messages.MaxConfigBytes)
+	}
+	return nil
 }
 
 // Check tells why a command makes no sense in a config; nil: it does. Apply asks the same function, so what was

@@ -73,11 +73,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 		reply.Meta.Config = m.config
 		return reply, m.sessions.remember(tx, at, c, reply)
 	}
-	next := change(m.config, c.GetMeta())
-	if next.Change != "" {
-		next.Version, next.TimeMs = m.config.GetVersion()+1, at.TimeMs
-		stampMoves(m.config, next)
-		stampNodes(m.config, next)
+	if next := following(m.config, c.GetMeta(), at.TimeMs); next != nil {
 		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(next)
 		if err != nil {
 			return nil, fmt.Errorf("encode config %d: %w", next.Version, err)
@@ -90,6 +86,18 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 		reply.Meta.Node = byToken(m.config, a.Token).GetId()
 	}
 	return reply, m.sessions.remember(tx, at, c, reply)
+}
+
+// following is the config that a command makes of one; nil: it changes nothing.
+func following(config *messages.Config, command *messages.MetaCommand, timeMs uint64) *messages.Config {
+	next := change(config, command)
+	if next.Change == "" {
+		return nil
+	}
+	next.Version, next.TimeMs = config.GetVersion()+1, timeMs
+	stampMoves(config, next)
+	stampNodes(config, next)
+	return next
 }
 
 // stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;

@@ -2,6 +2,7 @@ package raftactor
 
 import (
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
@@ -24,7 +25,7 @@ type parcel struct {
 	bytes   int
 }
 
-// parcelBytes is when a Replies message is big enough to go even before the turn is over: values may be 1 MiB each.
+// parcelBytes is the most that answers in one Replies message take; one larger answer still travels, alone.
 const parcelBytes = 1 << 20
 
 func newOutbox(o *Options) *outbox {
@@ -38,17 +39,28 @@ func (b *outbox) add(to recipient, reply *messages.Reply) {
 		b.index[to] = p
 		b.order = append(b.order, p)
 	}
-	p.replies = append(p.replies, reply)
-	p.bytes += 64 + len(reply.Value) + len(reply.Text)
-	for _, pair := range reply.GetChunk().GetPairs() {
-		p.bytes += len(pair.Key) + len(pair.Value)
-	}
-	for _, item := range reply.GetPage().GetItems() {
-		p.bytes += 16 + len(item.Key) + len(item.Value)
-	}
-	if p.bytes >= parcelBytes {
+	reply, size := sendable(reply)
+	if p.bytes > 0 && p.bytes+size > parcelBytes {
 		b.send(p)
 	}
+	p.replies, p.bytes = append(p.replies, reply), p.bytes+size
+}
+
+// plainReply is more than a Reply takes that has nothing but numbers, beside its text and value; and what is around it.
+const plainReply = 128
+
+// sendable gives a reply as it can be sent, and about how large it is, at least what it takes. A Machine must not give one
+// that is larger than messages.MaxReplyBytes: then who asked hears of that.
+func sendable(reply *messages.Reply) (*messages.Reply, int) {
+	size := plainReply + len(reply.Value) + len(reply.Text)
+	if len(reply.Parts) > 0 || reply.Chunk != nil || reply.Meta != nil || reply.Page != nil {
+		size = plainReply + proto.Size(reply)
+	}
+	if size <= messages.MaxReplyBytes {
+		return reply, size
+	}
+	why := messages.Errorf(messages.Code_INTERNAL, "the answer is %d bytes long, %d can be sent; a command has been carried out", size, messages.MaxReplyBytes)
+	return &messages.Reply{Session: reply.Session, Seq: reply.Seq, Code: why.Code, Text: why.Text}, plainReply + len(why.Text)
 }
 
 func (b *outbox) send(p *parcel) {

@@ -44,6 +44,9 @@ func (p *Peer) output() {
 // sendBytes is when a message to one replica is big enough to go; more goes into a further one.
 const sendBytes = 1 << 20
 
+// messageFrame is more than what is around a message in RaftMessages.
+const messageFrame = 8
+
 // send groups messages by receiver: one per replica and turn, unless that gets too big.
 func (p *Peer) send(all []*messages.RaftMessage) {
 	for len(all) > 0 {
@@ -51,10 +54,7 @@ func (p *Peer) send(all []*messages.RaftMessage) {
 		address := p.o.Address(messages.NodeID(to))
 		var batch, rest []*messages.RaftMessage
 		for _, m := range all {
-			n := 0
-			if len(m.Entries) > 0 {
-				n = proto.Size(m)
-			}
+			n := proto.Size(m) + messageFrame
 			full = full || m.To == to && size > 0 && size+n > sendBytes
 			if m.To != to || full {
 				rest = append(rest, m)

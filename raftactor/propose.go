@@ -41,16 +41,17 @@ func (p *Peer) underWay(command []byte) bool {
 }
 
 func (p *Peer) onCommand(to recipient, command []byte) {
-	if p.o.Check != nil {
-		if why := p.o.Check(p.view, command); why != nil {
-			p.answers.refuse(to, command, why)
-			return
-		}
+	if why := p.check(command); why != nil {
+		p.answers.refuse(to, command, why)
+		return
 	}
 	if p.waiting.bytes >= p.o.Limits.PendingBytes {
 		p.answers.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
 			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.waiting.bytes))
 		return
+	}
+	if p.entry != nil && p.entry.bytes+messages.BlockSize(command) > p.o.Limits.EntryBytes {
+		p.seal(p.o.System.Clock.Now())
 	}
 	if p.entry == nil {
 		p.entry = &waiter{data: make(messages.Block, 0, p.room)}
@@ -59,6 +60,14 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 	if p.entry.bytes >= p.o.Limits.EntryBytes {
 		p.propose()
 	}
+}
+
+// check refuses what may not enter the log, whoever sends it.
+func (p *Peer) check(command []byte) *messages.Error {
+	if why := messages.CheckSize(command); why != nil || p.o.Check == nil {
+		return why
+	}
+	return p.o.Check(p.view, command)
 }
 
 // propose turns the commands gathered so far into one log entry, when it is time.
@@ -82,6 +91,13 @@ func (p *Peer) propose() {
 			return
 		}
 	}
+	p.seal(now)
+}
+
+// seal makes what is gathered the next entry. It is called before a command is added with which it would be larger than
+// EntryBytes, so only an entry of a single command is.
+func (p *Peer) seal(now time.Duration) {
+	w := p.entry
 	p.entry, p.room = nil, len(w.data)
 	if cap(w.data) > 2*len(w.data) {
 		w.data = slices.Clone(w.data) // the log keeps it
@@ -91,7 +107,7 @@ func (p *Peer) propose() {
 		w.refuse(p.answers, p.refusal(err))
 		return
 	}
-	p.pace.proposed(now, gathered)
+	p.pace.proposed(now, w.count)
 	w.index, w.term = index, term
 	p.waiting.push(w)
 }
@@ -118,8 +134,25 @@ func (p *Peer) onQueries(from *messages.Asker, queries [][]byte) {
 		}
 		return
 	}
+	queries = p.answerable(askerOf(from), queries)
 	p.reads = append(p.reads, &messages.Asker{Address: from.Address, Id: from.Id, Queries: queries})
 	p.askedNow += len(queries)
+}
+
+// answerable are the queries that are not refused as too large.
+func (p *Peer) answerable(from recipient, queries [][]byte) [][]byte {
+	if !slices.ContainsFunc(queries, func(query []byte) bool { return messages.CheckQuerySize(query) != nil }) {
+		return queries
+	}
+	var kept [][]byte
+	for _, query := range queries {
+		if why := messages.CheckQuerySize(query); why != nil {
+			p.answers.refuse(from, query, why)
+		} else {
+			kept = append(kept, query)
+		}
+	}
+	return kept
 }
 
 // read asks the core for one index for all reads of the drain. No token is used again, not even by a later life of the

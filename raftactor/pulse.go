@@ -2,6 +2,7 @@ package raftactor
 
 import (
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
@@ -38,17 +39,20 @@ func (p *Pulse) Receive(ctx actor.Context) {
 	if !ok {
 		return
 	}
-	together := map[string]*messages.RaftMessages{}
+	together := map[string]*heartbeats{}
 	var order []string
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		switch m := message.(type) {
 		case pulse:
 			if together[m.address] == nil {
-				together[m.address] = new(messages.RaftMessages)
+				together[m.address] = new(heartbeats)
 				order = append(order, m.address)
 			}
-			together[m.address].Messages = append(together[m.address].Messages, m.message)
+			if all := together[m.address]; !all.add(m.message) {
+				p.send(m.address, all)
+				all.add(m.message)
+			}
 		case *messages.RaftMessages:
 			for _, r := range m.Messages {
 				p.system.Root.Send(actor.NewPID(p.system.Address(), PeerPath(messages.GroupID(r.GetGroup()))), pulsed{r})
@@ -56,8 +60,30 @@ func (p *Pulse) Receive(ctx actor.Context) {
 		}
 	}
 	for _, address := range order {
-		p.system.Root.Send(actor.NewPID(address, PulsePath), together[address])
+		p.send(address, together[address])
 	}
+}
+
+// send lets what is gathered for a node leave.
+func (p *Pulse) send(address string, all *heartbeats) {
+	p.system.Root.Send(actor.NewPID(address, PulsePath), &messages.RaftMessages{Messages: all.messages})
+	*all = heartbeats{}
+}
+
+// heartbeats are what goes to one node in one message.
+type heartbeats struct {
+	messages []*messages.RaftMessage
+	bytes    int
+}
+
+// add tells whether there was room for a message.
+func (h *heartbeats) add(m *messages.RaftMessage) bool {
+	size := proto.Size(m) + messageFrame
+	if h.bytes > 0 && h.bytes+size > sendBytes {
+		return false
+	}
+	h.messages, h.bytes = append(h.messages, m), h.bytes+size
+	return true
 }
 
 // beats tells whether a message goes by Pulse: in a turn that began with a tick or with what came that way.

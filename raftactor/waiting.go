@@ -9,7 +9,7 @@ import (
 // waiter is who waits for the commands of one log entry: the first recipients' commands come first in the entry.
 type waiter struct {
 	index, term uint64
-	bytes       int
+	bytes       int            // of data
 	data        messages.Block // what the entry has
 	count       int
 	spans       []span
@@ -36,7 +36,7 @@ func (w *waiter) recipient(i int) (recipient, bool) {
 
 func (w *waiter) add(to recipient, command []byte) {
 	w.data = w.data.Append(command)
-	w.bytes += len(command)
+	w.bytes = len(w.data)
 	w.count++
 	if n := len(w.spans); n > 0 && w.spans[n-1].to == to {
 		w.spans[n-1].count++

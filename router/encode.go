@@ -16,6 +16,9 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 		return p.query(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
 	case *messages.Scan:
 		p.byBucket, p.bucket, p.replica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
+		if why := messages.CheckScan(q); why != nil {
+			return why
+		}
 		return p.query(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
 	case *messages.MetaQuery:
 		p.meta = true
@@ -30,11 +33,11 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	p.key, p.command = bytes.Clone(c.Key()), true
 	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
 	if !p.meta {
-		if why := messages.CheckKey(p.key); why != nil {
+		if why := messages.CheckCommand(c); why != nil {
 			return why
 		}
 	}
-	return p.marshal(c)
+	return p.marshal(c, messages.CheckSize)
 }
 
 func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
@@ -44,22 +47,16 @@ func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
 		}
 	}
 	q.Session, q.Seq = uint64(s.id), p.seq
-	return p.marshal(q)
+	return p.marshal(q, messages.CheckQuerySize)
 }
 
-// maxRequest is the largest request that travels: the largest batch and what surrounds it.
-const maxRequest = messages.MaxBatchBytes + 64<<10
-
-func (p *pending) marshal(m proto.Message) *messages.Error {
+func (p *pending) marshal(m proto.Message, check func([]byte) *messages.Error) *messages.Error {
 	encoded, err := proto.Marshal(m)
 	if err != nil {
 		return messages.Errorf(messages.Code_INVALID, "request cannot be encoded: %v", err)
 	}
-	if len(encoded) > maxRequest {
-		return messages.Errorf(messages.Code_TOO_LARGE, "request is %d bytes long; %d is the most", len(encoded), maxRequest)
-	}
 	p.encoded = encoded
-	return nil
+	return check(encoded)
 }
 
 // commandOf wraps a write; nil: it is none.

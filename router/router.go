@@ -264,37 +264,45 @@ func split(m *messages.Requests) []*messages.Requests {
 	if proto.Size(m) <= requestBytes {
 		return []*messages.Requests{m}
 	}
-	var parts []*messages.Requests
-	now, size := &messages.Requests{Group: m.Group}, 0
-	cut := func(a *messages.Asker) *messages.Asker {
-		parts = append(parts, now)
-		now, size = &messages.Requests{Group: m.Group}, 0
-		b := &messages.Asker{Address: a.Address, Id: a.Id}
-		now.Askers = append(now.Askers, b)
-		return b
-	}
+	parts, size := []*messages.Requests{{Group: m.Group}}, 0
 	for _, a := range m.Askers {
-		b := &messages.Asker{Address: a.Address, Id: a.Id}
-		now.Askers = append(now.Askers, b)
-		fit := func(c []byte) *messages.Asker {
-			if size += len(c); size > requestBytes && size > len(c) {
-				b = cut(a)
-				size = len(c)
+		var b *messages.Asker // a's in the last part
+		fit := func(request []byte) *messages.Asker {
+			n := len(request) + requestFrame
+			if size > 0 && size+n > requestBytes {
+				parts, size, b = append(parts, &messages.Requests{Group: m.Group}), 0, nil
 			}
+			if b == nil {
+				b = &messages.Asker{Address: a.Address, Id: a.Id}
+				last := parts[len(parts)-1]
+				last.Askers = append(last.Askers, b)
+				size += proto.Size(b) + requestFrame
+			}
+			size += n
 			return b
 		}
-		for _, c := range a.Again {
-			b := fit(c)
-			b.Again = append(b.Again, c)
+		for _, again := range a.Again {
+			b := fit(again)
+			b.Again = append(b.Again, again)
 		}
-		for _, c := range a.Commands {
-			b := fit(c)
-			b.Commands = append(b.Commands, c)
+		for _, command := range a.Commands {
+			b := fit(command)
+			b.Commands = append(b.Commands, command)
 		}
-		b.Queries, b.ReplicaQueries = append(b.Queries, a.Queries...), append(b.ReplicaQueries, a.ReplicaQueries...)
+		for _, query := range a.Queries {
+			b := fit(query)
+			b.Queries = append(b.Queries, query)
+		}
+		for _, query := range a.ReplicaQueries {
+			b := fit(query)
+			b.ReplicaQueries = append(b.ReplicaQueries, query)
+		}
 	}
-	return append(parts, now)
+	return parts
 }
+
+// requestFrame is more than what is around a request, or an asker, in a message.
+const requestFrame = 8
 
 func (r *Router) onHealed(h healed) {
 	switch {

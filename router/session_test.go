@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
@@ -475,30 +476,82 @@ func TestTableFollowsABucketOnItsWay(t *testing.T) {
 	require.EqualValues(t, 2, g, "the next giver")
 }
 
+// Whatever is gathered for a replica leaves in messages of a bounded size, all of it and in order, queries as well as
+// commands. Only one request may be larger.
 func TestSplitKeepsEverything(t *testing.T) {
-	m := &messages.Requests{Group: 3}
-	for a := range 3 {
-		asker := &messages.Asker{Id: string(rune('a' + a)), Queries: [][]byte{{1}}, ReplicaQueries: [][]byte{{2}}}
-		for range 5 {
-			asker.Commands = append(asker.Commands, make([]byte, requestBytes/3))
-		}
-		m.Askers = append(m.Askers, asker)
-	}
-	commands, queries := 0, 0
-	for _, part := range split(m) {
-		require.EqualValues(t, 3, part.Group)
-		size := 0
-		for _, a := range part.Askers {
-			for _, c := range a.Commands {
-				size += len(c)
+	rapid.Check(t, func(t *rapid.T) {
+		m := &messages.Requests{Group: 3}
+		few := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) []byte {
+			size := rapid.SampledFrom([]int{0, 1, 100, 1020, requestBytes / 3, requestBytes, messages.MaxCommandBytes}).Draw(t, "size")
+			return make([]byte, size)
+		}), 0, 6)
+		var want [4]int
+		for a := range rapid.IntRange(1, 4).Draw(t, "askers") {
+			asker := &messages.Asker{Address: "127.0.0.1:7400", Id: string(rune('a' + a))}
+			for i, list := range lists(asker) {
+				*list = few.Draw(t, "requests")
+				for range rapid.SampledFrom([]int{0, 1, 1200}).Draw(t, "small ones") {
+					*list = append(*list, make([]byte, 1020))
+				}
+				want[i] += len(*list)
 			}
-			commands += len(a.Commands)
-			queries += len(a.Queries) + len(a.ReplicaQueries)
+			m.Askers = append(m.Askers, asker)
 		}
-		require.LessOrEqual(t, size, requestBytes)
+		var got [4]int
+		for _, part := range split(m) {
+			require.EqualValues(t, 3, part.Group)
+			count := 0
+			for _, a := range part.Askers {
+				for i, list := range lists(a) {
+					got[i] += len(*list)
+					count += len(*list)
+				}
+			}
+			require.LessOrEqual(t, proto.Size(part), messages.MaxMessageBytes)
+			if count > 1 {
+				require.LessOrEqual(t, proto.Size(part), requestBytes)
+			}
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+func lists(a *messages.Asker) [4]*[][]byte {
+	return [4]*[][]byte{&a.Again, &a.Commands, &a.Queries, &a.ReplicaQueries}
+}
+
+// Who waits for something that is too large to be sent hears of it at once, however much there is of it.
+func TestTooLargeIsAnswered(t *testing.T) {
+	for _, rule := range Rules() {
+		var told []*messages.Reply
+		tell := func(to *actor.PID, m proto.Message) {
+			require.Equal(t, "session/1", to.Id)
+			require.LessOrEqual(t, proto.Size(m), 1<<20)
+			told = append(told, m.(*messages.Replies).Replies...)
+		}
+		switch rule.Type {
+		case "eraft.Requests":
+			a := &messages.Asker{Address: "a", Id: "session/1"}
+			for i := range 5_000 {
+				a.Commands = append(a.Commands, encoded(t, &messages.Command{Session: 1, Seq: uint64(i)}))
+			}
+			rule.TooLarge(nil, &messages.Requests{Askers: []*messages.Asker{a}}, tell)
+			require.Len(t, told, 5_000)
+			require.Equal(t, messages.Code_TOO_LARGE, told[0].Code)
+		case "eraft.Replies":
+			rule.TooLarge(actor.NewPID("a", "session/1"), &messages.Replies{Replies: []*messages.Reply{{Session: 1, Seq: 7}}}, tell)
+			require.Len(t, told, 1)
+			require.EqualValues(t, 7, told[0].Seq)
+		default:
+			require.Nil(t, rule.TooLarge, "%s: nobody waits for it", rule.Type)
+		}
 	}
-	require.Equal(t, 15, commands)
-	require.Equal(t, 6, queries)
+}
+
+func encoded(t *testing.T, m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	require.NoError(t, err)
+	return b
 }
 
 // A request that names a bucket goes to the bucket's group, and elsewhere after a hint; one that cannot exist is refused.

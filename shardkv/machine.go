@@ -89,7 +89,7 @@ func Checker(_ any, command []byte) *messages.Error {
 		}
 		return nil
 	}
-	return checkOp(c)
+	return messages.CheckCommand(c)
 }
 
 // Apply implements raftactor.Machine.
@@ -118,7 +118,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 
 // applyOnce applies a command unless its session has had it applied before.
 func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messages.Command) (*messages.Reply, error) {
-	if why := checkOp(c); why != nil {
+	if why := messages.CheckOp(c); why != nil {
 		return refusal(why), nil
 	}
 	id := uint32(messages.BucketOf(c.Key(), m.count))

@@ -16,15 +16,10 @@ const (
 )
 
 func (m *Machine) checkScan(s *messages.Scan) *messages.Error {
-	switch {
-	case int64(s.GetBucket()) >= int64(m.count):
+	if int64(s.GetBucket()) >= int64(m.count) {
 		return messages.Errorf(messages.Code_INVALID, "there is no bucket %d: the cluster has %d", s.GetBucket(), m.count)
-	case len(s.GetAfter()) > messages.MaxKeyBytes || len(s.GetPrefix()) > messages.MaxKeyBytes:
-		return messages.Errorf(messages.Code_TOO_LARGE, "after and prefix of a scan are at most %d bytes long", messages.MaxKeyBytes)
-	case len(s.GetMatch()) > messages.MaxPatternSize:
-		return messages.Errorf(messages.Code_TOO_LARGE, "the pattern is %d bytes long; %d is the most", len(s.Match), messages.MaxPatternSize)
 	}
-	return nil
+	return messages.CheckScan(s)
 }
 
 // limit is what is asked for, or the default, but never above the most.

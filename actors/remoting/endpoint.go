@@ -24,8 +24,7 @@ func (o outgoing) SendUserMessage(to *actor.PID, m any) {
 		return
 	}
 	l := letter{to, sender, message, proto.Size(message)}
-	if l.size > maxMessageBytes {
-		o.n.guard.Drop("too large to send")
+	if !o.n.guard.Sendable(to, message, l.size, func(to *actor.PID, m proto.Message) { o.n.sys.Root.Send(to, m) }) {
 		return
 	}
 	if strings.HasPrefix(to.Address, guestAddress) {

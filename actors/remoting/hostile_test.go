@@ -232,7 +232,7 @@ func TestLargeMessagesTravelInParts(t *testing.T) {
 	require.Zero(t, next())
 	for term := uint64(1); term <= 20; term++ {
 		send(term, 3<<20)
-		send(99, 4<<20)
+		send(99, messages.MaxLegacyBytes)
 		send(term, 10)
 	}
 	for term := uint64(1); term <= 20; term++ {

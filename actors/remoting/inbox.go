@@ -143,8 +143,6 @@ func (in *inbox) envelope(encoded []byte) error {
 	switch {
 	case e.serializer != 0 || e.kind >= uint64(len(in.types)) || e.target >= uint64(len(in.targets)) || e.sender > uint64(len(in.senders)):
 		reason = "malformed envelope"
-	case len(data) > maxMessageBytes:
-		reason = "too large"
 	default:
 		if reason, err = in.speaker(header); err != nil {
 			return err

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
 )
 
 // Options of a Network.
@@ -32,8 +33,8 @@ type Options struct {
 }
 
 const (
-	maxMessageBytes = 4 << 20 // one message
-	partBytes       = 1 << 20 // of messages that travel together: the receiver has all of them in memory, per connection
+	maxMessageBytes = messages.MaxLegacyBytes // one message
+	partBytes       = 1 << 20                 // of messages that travel together: the receiver has all of them in memory, per connection
 	maxPartBytes    = maxMessageBytes + partBytes
 	dialFor         = 10 * time.Second
 	idleFor         = 5 * time.Minute // a stream with nothing to send ends

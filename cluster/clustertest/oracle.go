@@ -7,9 +7,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/actortest"
 	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor"
+	"github.com/eraft-io/eraft/router"
 )
 
 // Oracle watches every step of a Simulation and knows what must never be seen. What it found ends the run.
@@ -23,6 +25,7 @@ type Oracle struct {
 	promises   promises
 	custody    custody
 	config     *messages.Config // the newest that meta has made
+	most       map[string]int   // bytes of a message of each type
 	Violations []string
 	Elections  int
 	Applied    int
@@ -33,6 +36,23 @@ func newOracle(s *Simulation) *Oracle {
 	return &Oracle{
 		s: s, leaders: map[[2]uint64]messages.NodeID{}, entries: map[entryAt][]uint64{}, changes: map[uint64]string{},
 		newest: map[messages.GroupID]*Member{}, promises: newPromises(), custody: newCustody(s.o.Buckets),
+		most: mostOf(router.Rules()),
+	}
+}
+
+func mostOf(rules []actors.Rule) map[string]int {
+	most := map[string]int{}
+	for _, rule := range rules {
+		most[rule.Type] = min(rule.Max, messages.MaxMessageBytes)
+	}
+	return most
+}
+
+// measured checks that a message is no larger than those of its type may be: the network would not carry it.
+func (o *Oracle) measured(e actortest.Envelope) {
+	name := string(e.Message.ProtoReflect().Descriptor().FullName())
+	if size := proto.Size(e.Message); size > o.most[name] {
+		o.violated("What is made can be sent", "%s to %s has %d bytes, %d are possible", name, e.Target, size, o.most[name])
 	}
 }
 

@@ -70,6 +70,7 @@ func (p *promises) group(id messages.GroupID) *proof {
 
 // sent sees every message that leaves a node or a client.
 func (o *Oracle) sent(e actortest.Envelope) {
+	o.measured(e)
 	switch m := e.Message.(type) {
 	case *messages.RaftMessages:
 		for _, r := range m.Messages {

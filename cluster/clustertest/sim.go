@@ -350,3 +350,31 @@ func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
 func (s *Simulation) source(purpose uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(s.World.Seed(), purpose))
 }
+
+// Stranger is a host that belongs to no cluster and has no Session: it says to nodes what it likes.
+type Stranger struct {
+	s      *Simulation
+	system *actors.System
+	at     *actortest.Node
+}
+
+// Stranger makes one.
+func (s *Simulation) Stranger(name string) *Stranger {
+	at := s.World.Node(name + ":1")
+	s.clients = append(s.clients, at.Address())
+	system, err := actors.NewSystem(actors.Env{
+		Clock: at.Clock(), Rand: actors.SeededRand(s.life()), Events: func(actors.Event) {},
+		Fatal: func(err error) { s.Fail("stranger: %v", err) }, Props: at.Props,
+	}, s.wires.end(at))
+	if err != nil {
+		s.Fail("stranger: %v", err)
+	}
+	return &Stranger{s: s, system: system, at: at}
+}
+
+// Tell sends encoded commands to a node's replica of a group.
+func (x *Stranger) Tell(m *Member, group messages.GroupID, commands ...[]byte) {
+	x.system.Root.Send(x.system.PID(m.at.Address(), raftactor.PeerPath(group)), &messages.Requests{
+		Group: uint64(group), Askers: []*messages.Asker{{Address: x.at.Address(), Id: "session/none", Commands: commands}},
+	})
+}

@@ -1,0 +1,51 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// Sizes of messages that have little to say, and of those that carry a config.
+const (
+	fewWords    = 4 << 10
+	someWords   = 64 << 10
+	configWords = messages.MaxConfigBytes + 256<<10
+)
+
+// requestsTooLarge refuses what never left.
+func requestsTooLarge(_ *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {
+	m := message.(*messages.Requests)
+	for _, a := range m.Askers {
+		var refused []*messages.Reply
+		for _, request := range slices.Concat(a.Again, a.Commands, a.Queries, a.ReplicaQueries) {
+			session, seq := messages.Ident(request)
+			refused = append(refused, &messages.Reply{
+				Session: session, Seq: seq, Code: messages.Code_TOO_LARGE, Text: "the request is too large to be sent",
+			})
+		}
+		tellAll(actor.NewPID(a.Address, a.Id), m.Group, 0, refused, tell)
+	}
+}
+
+// repliesTooLarge tells who waits for answers that they cannot be sent. What was asked may have been carried out.
+func repliesTooLarge(to *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {
+	m := message.(*messages.Replies)
+	var instead []*messages.Reply
+	for _, r := range m.Replies {
+		instead = append(instead, &messages.Reply{
+			Session: r.Session, Seq: r.Seq, Code: messages.Code_INTERNAL, Text: "the answer is too large to be sent; a command has been carried out",
+		})
+	}
+	tellAll(to, m.FromGroup, m.FromNode, instead, tell)
+}
+
+// tellAll sends answers that are all small, in messages that are small as well.
+func tellAll(to *actor.PID, group, node uint64, all []*messages.Reply, tell func(*actor.PID, proto.Message)) {
+	for some := range slices.Chunk(all, 1000) {
+		tell(to, &messages.Replies{FromGroup: group, FromNode: node, Replies: some})
+	}
+}
