@@ -13,6 +13,25 @@ func CheckCommand(c *Command) *Error {
 		}
 	case *Command_Cas:
 		return checkValue(op.Cas.GetExpect().GetValue())
+	case *Command_Batch:
+		return checkAnswer(op.Batch, int(c.ReplyBytes))
+	}
+	return nil
+}
+
+// checkAnswer refuses a batch whose answer could be too large, unless it says itself that it is not to be carried out then.
+func checkAnswer(b *Batch, most int) *Error {
+	if most > MaxReplyBytes {
+		return Errorf(Code_INVALID, "an answer of %d bytes is wanted; %d is the most", most, MaxReplyBytes)
+	}
+	values := 0
+	for _, w := range b.Writes {
+		if w.GetPut().GetPrevious() || w.GetDelete().GetPrevious() {
+			values++
+		}
+	}
+	if room := MaxReplyBytes/MaxValueBytes - 1; most == 0 && values > room {
+		return Errorf(Code_TOO_LARGE, "the answer could be too large: a batch without reply_bytes may ask for %d previous values", room)
 	}
 	return nil
 }

@@ -1045,10 +1045,13 @@ func (x *Item) GetVersion() uint64 {
 
 // Command is one element of a log entry. (session, seq) names it for ever: a retry is the same command.
 type Command struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Session uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"` // 0: no identity, applied each time it is in the log (internal commands are idempotent)
-	Seq     uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`         // from 1, one per request of the session
-	Acked   uint64                 `protobuf:"varint,3,opt,name=acked,proto3" json:"acked,omitempty"`     // every seq below this one has been answered; what was kept for them may go
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Session    uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`                         // 0: no identity, applied each time it is in the log (internal commands are idempotent)
+	Seq        uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                                 // from 1, one per request of the session
+	Acked      uint64                 `protobuf:"varint,3,opt,name=acked,proto3" json:"acked,omitempty"`                             // every seq below this one has been answered; what was kept for them may go
+	ReplyBytes uint32                 `protobuf:"varint,4,opt,name=reply_bytes,json=replyBytes,proto3" json:"reply_bytes,omitempty"` // a Batch's: if its reply would be larger nothing is written, and it is TOO_LARGE; 0: as older
+	// versions did, any. Sessions say messages.MaxReplyBytes
+	//
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Command_Put
@@ -1112,6 +1115,13 @@ func (x *Command) GetSeq() uint64 {
 func (x *Command) GetAcked() uint64 {
 	if x != nil {
 		return x.Acked
+	}
+	return 0
+}
+
+func (x *Command) GetReplyBytes() uint32 {
+	if x != nil {
+		return x.ReplyBytes
 	}
 	return 0
 }
@@ -1824,11 +1834,13 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x04Item\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"\xa8\x03\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xc9\x03\n" +
 	"\aCommand\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x14\n" +
-	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12\x1e\n" +
+	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12\x1f\n" +
+	"\vreply_bytes\x18\x04 \x01(\rR\n" +
+	"replyBytes\x12\x1e\n" +
 	"\x03put\x18\n" +
 	" \x01(\v2\n" +
 	".eraft.PutH\x00R\x03put\x12'\n" +

@@ -52,12 +52,12 @@ const plainReply = 128
 // sendable gives a reply as it can be sent, and about how large it is, at least what it takes. A Machine must not give one
 // that is larger than messages.MaxReplyBytes: then who asked hears of that.
 func sendable(reply *messages.Reply) (*messages.Reply, int) {
-	size := plainReply + len(reply.Value) + len(reply.Text)
+	size := len(reply.Value) + len(reply.Text)
 	if len(reply.Parts) > 0 || reply.Chunk != nil || reply.Meta != nil || reply.Page != nil {
-		size = plainReply + proto.Size(reply)
+		size = proto.Size(reply)
 	}
 	if size <= messages.MaxReplyBytes {
-		return reply, size
+		return reply, plainReply + size
 	}
 	why := messages.Errorf(messages.Code_INTERNAL, "the answer is %d bytes long, %d can be sent; a command has been carried out", size, messages.MaxReplyBytes)
 	return &messages.Reply{Session: reply.Session, Seq: reply.Seq, Code: why.Code, Text: why.Text}, plainReply + len(why.Text)

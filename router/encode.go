@@ -73,7 +73,7 @@ func commandOf(op proto.Message) *messages.Command {
 	case *messages.CompareAndSwap:
 		return &messages.Command{Op: &messages.Command_Cas{Cas: w}}
 	case *messages.Batch:
-		return &messages.Command{Op: &messages.Command_Batch{Batch: w}}
+		return &messages.Command{ReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: w}}
 	case *messages.MetaCommand:
 		return &messages.Command{Op: &messages.Command_Meta{Meta: w}}
 	}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 )
@@ -73,7 +75,7 @@ func (m *Machine) execute(w *writing, c *messages.Command) (*messages.Reply, err
 	case *messages.Command_Cas:
 		return w.cas(op.Cas)
 	case *messages.Command_Batch:
-		return w.batch(op.Batch)
+		return w.batch(op.Batch, int(c.ReplyBytes))
 	}
 	return nil, fmt.Errorf("unknown command %T in the log: a newer eraft wrote it", c.Op)
 }
@@ -183,8 +185,8 @@ func (w *writing) cas(c *messages.CompareAndSwap) (*messages.Reply, error) {
 	return r, nil
 }
 
-// batch tries everything on an overlay first, so that it is all or nothing.
-func (w *writing) batch(b *messages.Batch) (*messages.Reply, error) {
+// batch tries everything on an overlay first, so that it is all or nothing. most is how large the reply may be; 0: any.
+func (w *writing) batch(b *messages.Batch, most int) (*messages.Reply, error) {
 	for _, c := range b.Conditions {
 		ok, old, err := w.holds(c)
 		if err != nil {
@@ -197,15 +199,18 @@ func (w *writing) batch(b *messages.Batch) (*messages.Reply, error) {
 	trial := &overlay{Tx: w.tx, writes: map[string][]byte{}}
 	inner := &writing{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
 	before := *w.bucket
-	reply := &messages.Reply{}
+	reply, size := &messages.Reply{}, replyFrame
 	for i, op := range b.Writes {
 		part, err := inner.one(op)
 		if err != nil {
 			return nil, err
 		}
+		if size += proto.Size(part) + partFrame; most > 0 && size > most && part.Code == messages.Code_OK {
+			part = refusal(messages.Errorf(messages.Code_TOO_LARGE, "with it the answer is larger than %d bytes: ask for fewer previous values", most))
+		}
 		if part.Code != messages.Code_OK {
 			*w.bucket = before
-			part.Text = fmt.Sprintf("write %d: %s", i, part.Text)
+			part.Text = messages.Clip(fmt.Sprintf("write %d: %s", i, part.Text))
 			return part, nil
 		}
 		reply.Parts = append(reply.Parts, part)
@@ -214,6 +219,12 @@ func (w *writing) batch(b *messages.Batch) (*messages.Reply, error) {
 	reply.Version = w.bucket.counter
 	return reply, nil
 }
+
+// What the reply of a batch takes beside its parts, and each of them beside what is in it, at most.
+const (
+	replyFrame = 64
+	partFrame  = 8
+)
 
 func (w *writing) one(op *messages.Write) (*messages.Reply, error) {
 	switch o := op.Op.(type) {
