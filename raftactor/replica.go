@@ -141,6 +141,13 @@ func Start(o Options) error {
 	if err != nil {
 		return fmt.Errorf("start group %d: %w", o.Group, err)
 	}
+	if last := o.Log.Snapshot.Index + uint64(len(o.Log.Entries)); at.Index > last {
+		return &persistence.CorruptError{
+			Where: fmt.Sprintf("log of group %d", o.Group),
+			What: fmt.Sprintf("it ends at index %d, but the data is at %d already: the end of the log is lost, or it is older than the data; %s",
+				last, at.Index, persistence.ReplaceNode),
+		}
+	}
 	core, err := raft.New(raft.Config{
 		ID: uint64(o.Node), Group: uint64(o.Group),
 		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks, RestTicks: o.Limits.RestTicks,

@@ -35,6 +35,7 @@ type processes struct {
 	knows []string // the seeds that each node is started with
 	procs []*exec.Cmd
 	more  func(i int) []string // arguments of a node beside the usual ones
+	env   []string             // of nodes that are started from now on, beside the test's own
 }
 
 var build = sync.OnceValues(func() (string, error) {
@@ -116,6 +117,22 @@ func (p *processes) stop(i int) {
 	require.NoError(p.t, cmd.Wait(), "n%d: %s", i+1, p.log(i))
 }
 
+// wait is until a node has ended by itself, and how.
+func (p *processes) wait(i int) error {
+	cmd := p.procs[i]
+	p.procs[i] = nil
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(30 * time.Second):
+		p.procs[i] = cmd
+		require.FailNow(p.t, "it goes on", "n%d: %s", i+1, p.log(i))
+		return nil
+	}
+}
+
 func (p *processes) start(i int) {
 	path, err := build()
 	require.NoError(p.t, err)
@@ -124,7 +141,7 @@ func (p *processes) start(i int) {
 	defer log.Close()
 	cmd := exec.Command(path, append([]string{"server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
 		"--seeds", p.knows[i], "--http", p.http[i]}, p.more(i)...)...)
-	cmd.Stderr = log
+	cmd.Stderr, cmd.Env = log, append(os.Environ(), p.env...)
 	require.NoError(p.t, cmd.Start())
 	p.procs[i] = cmd
 }

@@ -43,3 +43,19 @@ func TestLostContents(t *testing.T) {
 		}
 	}
 }
+
+// Starts leave no text logs and drafts of options behind.
+func TestStartsLeaveNothingBehind(t *testing.T) {
+	for name, kind := range map[string]rocksdb.Kind{"log": rocksdb.Log, "state": rocksdb.State} {
+		t.Run(name, func(t *testing.T) {
+			d := &disk{dir: t.TempDir(), kind: kind}
+			d.Open(t)
+			for range 4 {
+				d.Reopen(t)
+			}
+			left, err := filepath.Glob(filepath.Join(d.dir, "[LO][OP][GT]*"))
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(left), 6, "%v", left)
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/linxGnu/grocksdb"
 
@@ -23,8 +24,9 @@ type Engine struct {
 	read    *grocksdb.ReadOptions
 	writes  *grocksdb.WriteOptions
 
-	mu sync.RWMutex // held for reading by every call, so that Close waits for them
-	db *grocksdb.DB // nil when closed
+	mu     sync.RWMutex // held for reading by every call, so that Close waits for them
+	db     *grocksdb.DB // nil when closed
+	failed atomic.Pointer[error]
 }
 
 // Open opens or makes a database in dir.
@@ -32,6 +34,9 @@ func Open(dir string, kind Kind) (*Engine, error) { return open(dir, kind, kind.
 
 func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
 	if err := checkContents(dir); err != nil {
+		return nil, err
+	}
+	if err := tidy(dir); err != nil {
 		return nil, err
 	}
 	if kind == Log {
@@ -64,10 +69,59 @@ func explain(dir string, err error) error {
 			Where: dir,
 			What:  text + "; " + persistence.ReplaceNode,
 		}
-	case strings.Contains(text, "lock"):
+	case strings.Contains(text, "lock hold by current process"), strings.Contains(text, "While lock file"):
 		return fmt.Errorf("%s is in use by another process: %w", dir, err)
+	case strings.Contains(text, "No space left on device"):
+		return fmt.Errorf("the disk of %s is full: make room and start the node again; nothing acknowledged is lost: %w", dir, err)
+	case strings.HasPrefix(text, "IO error"):
+		return fmt.Errorf("the disk of %s fails, or its file system has shut down: repair it and start the node again; if it is lost, %s: %w",
+			dir, persistence.ReplaceNode, err)
 	}
 	return fmt.Errorf("rocksdb in %s: %w", dir, err)
+}
+
+// tidy deletes the text logs and the drafts of OPTIONS files that former starts have left.
+func tidy(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, file := range files {
+		name := file.Name()
+		if strings.HasPrefix(name, "LOG.old.") || strings.HasPrefix(name, "OPTIONS-") && strings.HasSuffix(name, ".dbtmp") {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ready tells why RocksDB must not be called: the engine is closed, or a call has failed before. After an error of a disk
+// RocksDB is in a state that its own assertions forbid, and the next call may abort the process.
+func (e *Engine) ready() error {
+	if e.db == nil {
+		return persistence.ErrClosed
+	}
+	if err := e.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fail explains an error, and makes it the last thing that is heard of RocksDB.
+func (e *Engine) fail(err error) error {
+	err = explain(e.dir, err)
+	e.failed.CompareAndSwap(nil, &err)
+	return err
+}
+
+// misread is fail for those who only read. A damaged block is an error for whoever reads it, and changes nothing elsewhere.
+func (e *Engine) misread(err error) error {
+	if corrupt := new(persistence.CorruptError); errors.As(explain(e.dir, err), &corrupt) {
+		return corrupt
+	}
+	return e.fail(err)
 }
 
 // checkContents refuses a directory whose table of contents is missing: RocksDB would make a new database over the old files.
@@ -102,8 +156,8 @@ func checkContents(dir string) error {
 func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
-		return nil, false, persistence.ErrClosed
+	if err := e.ready(); err != nil {
+		return nil, false, err
 	}
 	return e.get(e.read, key)
 }
@@ -111,7 +165,7 @@ func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 func (e *Engine) get(read *grocksdb.ReadOptions, key []byte) ([]byte, bool, error) {
 	slice, err := e.db.Get(read, key)
 	if err != nil {
-		return nil, false, explain(e.dir, err)
+		return nil, false, e.misread(err)
 	}
 	defer slice.Free()
 	if !slice.Exists() {
@@ -124,8 +178,8 @@ func (e *Engine) get(read *grocksdb.ReadOptions, key []byte) ([]byte, bool, erro
 func (e *Engine) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
-		return persistence.ErrClosed
+	if err := e.ready(); err != nil {
+		return err
 	}
 	return e.scan(nil, low, high, visit)
 }
@@ -154,7 +208,7 @@ func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, v
 		}
 	}
 	if err := it.Err(); err != nil {
-		return explain(e.dir, err)
+		return e.misread(err)
 	}
 	return nil
 }
@@ -164,17 +218,17 @@ func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, v
 func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
-		return persistence.ErrClosed
+	if err := e.ready(); err != nil {
+		return err
 	}
 	if batch.Len() > 0 {
 		if err := e.write(batch); err != nil {
-			return explain(e.dir, err)
+			return e.fail(err)
 		}
 	}
 	if sync && e.kind == State {
 		if err := e.flush(); err != nil {
-			return explain(e.dir, err)
+			return e.fail(err)
 		}
 	}
 	return nil
@@ -198,8 +252,8 @@ func (e *Engine) flush() error {
 func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
-		return nil, persistence.ErrClosed
+	if err := e.ready(); err != nil {
+		return nil, err
 	}
 	at := e.db.NewSnapshot()
 	read := grocksdb.NewDefaultReadOptions()
@@ -213,17 +267,18 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 func (e *Engine) Size(low, high []byte) (uint64, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.db == nil {
-		return 0, persistence.ErrClosed
+	if err := e.ready(); err != nil {
+		return 0, err
 	}
 	sizes, err := e.db.GetApproximateSizes([]grocksdb.Range{{Start: low, Limit: high}})
 	if err != nil {
-		return 0, explain(e.dir, err)
+		return 0, e.misread(err)
 	}
 	return sizes[0], nil
 }
 
-// Close implements persistence.Engine. It may be called twice.
+// Close implements persistence.Engine. It may be called twice. After a failure it only lets go: RocksDB would try to write once
+// more, so its files stay open, and the directory taken, until the process ends.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -231,18 +286,19 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	var err error
-	if e.kind == State {
-		err = e.flush()
+	if e.kind == State && e.ready() == nil {
+		if err = e.flush(); err != nil {
+			err = e.fail(err)
+		}
 	}
-	e.db.Close()
+	if e.failed.Load() == nil {
+		e.db.Close()
+		e.read.Destroy()
+		e.writes.Destroy()
+		e.options.destroy()
+	}
 	e.db = nil
-	e.read.Destroy()
-	e.writes.Destroy()
-	e.options.destroy()
-	if err != nil {
-		return explain(e.dir, err)
-	}
-	return nil
+	return err
 }
 
 // snapshot is a view. It must be closed before its engine, and is useless after it.
@@ -259,8 +315,8 @@ var errView = errors.New("view is closed")
 func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
 	s.engine.mu.RLock()
 	defer s.engine.mu.RUnlock()
-	if s.engine.db == nil {
-		return nil, false, persistence.ErrClosed
+	if err := s.engine.ready(); err != nil {
+		return nil, false, err
 	}
 	if s.at == nil {
 		return nil, false, errView
@@ -271,8 +327,8 @@ func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
 func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	s.engine.mu.RLock()
 	defer s.engine.mu.RUnlock()
-	if s.engine.db == nil {
-		return persistence.ErrClosed
+	if err := s.engine.ready(); err != nil {
+		return err
 	}
 	if s.at == nil {
 		return errView
@@ -284,9 +340,11 @@ func (s *snapshot) Close() {
 	s.once.Do(func() {
 		s.engine.mu.RLock()
 		defer s.engine.mu.RUnlock()
-		s.read.Destroy()
-		if s.engine.db != nil {
-			s.db.ReleaseSnapshot(s.at)
+		if s.engine.failed.Load() == nil {
+			s.read.Destroy()
+			if s.engine.db != nil {
+				s.db.ReleaseSnapshot(s.at)
+			}
 		}
 		s.at = nil
 	})
