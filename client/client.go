@@ -24,6 +24,7 @@ import (
 var (
 	ErrConflict    error = &messages.Error{Code: messages.Code_CONFLICT}    // a condition did not hold; nothing was written
 	ErrUncertain   error = &messages.Error{Code: messages.Code_UNCERTAIN}   // it may have been applied: look before doing it again
+	ErrAnswerGone  error = &messages.Error{Code: messages.Code_ANSWER_GONE} // carried out once, but the answer is gone: look, do not do it again
 	ErrOverloaded  error = &messages.Error{Code: messages.Code_OVERLOADED}  // not applied: later, slower
 	ErrUnavailable error = &messages.Error{Code: messages.Code_UNAVAILABLE} // not applied: no leader or no quorum now
 	ErrInvalid     error = &messages.Error{Code: messages.Code_INVALID}     // not applied: the request is wrong

@@ -26,30 +26,32 @@ type Code int32
 
 const (
 	Code_OK          Code = 0
-	Code_NOT_LEADER  Code = 1 // ask elsewhere now: the hint names the leader if one is known; not applied
-	Code_WRONG_GROUP Code = 2 // ask elsewhere now: the bucket belongs to another group; not applied
-	Code_OVERLOADED  Code = 3 // ask again later: a bound was reached; not applied
-	Code_UNAVAILABLE Code = 4 // ask again later: no leader or no quorum now; not applied
-	Code_UNCERTAIN   Code = 5 // may have been applied: ask again only with the same (session, seq)
-	Code_INVALID     Code = 6 // stop: the request is wrong and always will be; not applied
-	Code_TOO_LARGE   Code = 7 // stop: a key, value or request is above its limit; not applied
-	Code_CONFLICT    Code = 8 // stop: a condition did not hold; the reply carries what is there; not applied
-	Code_INTERNAL    Code = 9 // stop: the server broke a rule of its own; an operator must look
+	Code_NOT_LEADER  Code = 1  // ask elsewhere now: the hint names the leader if one is known; not applied
+	Code_WRONG_GROUP Code = 2  // ask elsewhere now: the bucket belongs to another group; not applied
+	Code_OVERLOADED  Code = 3  // ask again later: a bound was reached; not applied
+	Code_UNAVAILABLE Code = 4  // ask again later: no leader or no quorum now; not applied
+	Code_UNCERTAIN   Code = 5  // may have been applied: ask again only with the same (session, seq)
+	Code_INVALID     Code = 6  // stop: the request is wrong and always will be; not applied
+	Code_TOO_LARGE   Code = 7  // stop: a key, value or request is above its limit; not applied
+	Code_CONFLICT    Code = 8  // stop: a condition did not hold; the reply carries what is there; not applied
+	Code_INTERNAL    Code = 9  // stop: the server broke a rule of its own; an operator must look
+	Code_ANSWER_GONE Code = 10 // stop: carried out once and not again, but its answer was not kept for this retry: read what is there
 )
 
 // Enum value maps for Code.
 var (
 	Code_name = map[int32]string{
-		0: "OK",
-		1: "NOT_LEADER",
-		2: "WRONG_GROUP",
-		3: "OVERLOADED",
-		4: "UNAVAILABLE",
-		5: "UNCERTAIN",
-		6: "INVALID",
-		7: "TOO_LARGE",
-		8: "CONFLICT",
-		9: "INTERNAL",
+		0:  "OK",
+		1:  "NOT_LEADER",
+		2:  "WRONG_GROUP",
+		3:  "OVERLOADED",
+		4:  "UNAVAILABLE",
+		5:  "UNCERTAIN",
+		6:  "INVALID",
+		7:  "TOO_LARGE",
+		8:  "CONFLICT",
+		9:  "INTERNAL",
+		10: "ANSWER_GONE",
 	}
 	Code_value = map[string]int32{
 		"OK":          0,
@@ -62,6 +64,7 @@ var (
 		"TOO_LARGE":   7,
 		"CONFLICT":    8,
 		"INTERNAL":    9,
+		"ANSWER_GONE": 10,
 	}
 )
 
@@ -161,7 +164,7 @@ const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\x04Hint\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\x04R\x06leader\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12%\n" +
-	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion*\x97\x01\n" +
+	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion*\xa8\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -174,7 +177,9 @@ const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\aINVALID\x10\x06\x12\r\n" +
 	"\tTOO_LARGE\x10\a\x12\f\n" +
 	"\bCONFLICT\x10\b\x12\f\n" +
-	"\bINTERNAL\x10\tB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\bINTERNAL\x10\t\x12\x0f\n" +
+	"\vANSWER_GONE\x10\n" +
+	"B$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_errors_proto_rawDescOnce sync.Once

@@ -91,6 +91,7 @@ func (a *Applier) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		a.open()
+		a.handOver()
 	case []any:
 		a.drain(m)
 	}
@@ -178,6 +179,11 @@ func (a *Applier) open() {
 		a.fail(fmt.Errorf("open state machine: %w", err))
 		return
 	}
+	if !a.endTurn() {
+		return
+	}
+	// What Open leaves to be written replaces records of an older version: snapshots are read from the engine, so it gets there now.
+	a.flushing = a.flushing || a.work.bytes > 0
 	a.publish()
 }
 

@@ -39,7 +39,7 @@ type (
 )
 
 // Flusher is a Machine that has something to write once per turn rather than once per command: Flush is called
-// before a turn becomes one batch, and before a Query scans. Where turns begin and end differs between
+// before a turn becomes one batch, before a Query scans, and after Open. Where turns begin and end differs between
 // replicas, so Flush may only write what the commands so far determine.
 type Flusher interface{ Flush(tx Tx) error }
 

@@ -147,10 +147,10 @@ func (m *Machine) know(id uint32, b *bucket) {
 
 // clear deletes what is stored of a bucket but for its record.
 func (m *Machine) clear(tx persistence.Tx, id uint32) {
-	for _, kind := range []byte{'d', 's', 't'} {
+	for _, kind := range []byte{'d', 'r', 't'} {
 		tx.DeletePrefix(bucketKey(kind, id))
 	}
-	m.sessions.drop(id)
+	m.sessions.clear(id)
 }
 
 // absent tells that a bucket is not here, and that a config of this version may still bring it: a leader that lags

@@ -22,7 +22,7 @@ func checkInstall(i *messages.Install) *messages.Error {
 				_, _, err = decodeValue(p.Value)
 			}
 		case 's':
-			if _, err = decodeSession(p.Value); err == nil && len(p.Key) != 9 {
+			if _, err = decodeRecord(p.Value, 0, 0); err == nil && len(p.Key) != 9 {
 				err = errDamaged
 			}
 		default:

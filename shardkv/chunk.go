@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
+	"math"
 	"slices"
 
 	"github.com/eraft-io/eraft/messages"
@@ -49,46 +51,95 @@ func hasCome(cursor, key []byte) bool {
 	) <= 0
 }
 
+// load is a chunk that is being filled.
+type load struct {
+	chunk *messages.BucketChunk
+	bytes int
+	most  int
+	full  bool
+}
+
+// add puts a pair in, unless the chunk is full; the cursor is where the next chunk goes on then.
+func (l *load) add(key, value, cursor []byte) bool {
+	size := len(key) + len(value)
+	if l.full = l.full || l.bytes > 0 && l.bytes+size > l.most || len(l.chunk.Pairs) == chunkPairs; l.full {
+		return false
+	}
+	l.bytes += size
+	l.chunk.Pairs = append(l.chunk.Pairs, &messages.Pair{Key: key, Value: value})
+	l.chunk.Cursor = cursor
+	return true
+}
+
 // copyChunk fills a chunk with the records behind the cursor of the one before, as they are now. What changes afterwards
 // is in the tail.
 func (m *Machine) copyChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
-	size, full, most := 0, false, limit(p.Bytes, chunkBytes, maxChunkBytes)
 	came, err := changedUpTo(store, b, p)
 	if err != nil {
 		return err
 	}
-	chunk.Copied, chunk.Tail, chunk.Behind = true, p.Tail, b.changed-came
-	for _, kind := range kinds {
-		if len(p.After) > 0 && slices.Index(kinds, kind) < slices.Index(kinds, p.After[0]) {
-			continue
+	chunk.Tail, chunk.Behind = p.Tail, b.changed-came
+	l := &load{chunk: chunk, most: limit(p.Bytes, chunkBytes, maxChunkBytes)}
+	if len(p.After) == 0 || p.After[0] == 's' {
+		err = m.copySessions(store, p, l)
+	}
+	if err == nil && !l.full {
+		err = copyData(store, p, l)
+	}
+	chunk.Copied = !l.full
+	return err
+}
+
+// copySessions copies what sessions did in a bucket: each is up to where it has acknowledged replies, in whatever bucket, and
+// the replies of this one that it has not. The cursor is a session and the last seq of it that was copied.
+func (m *Machine) copySessions(store persistence.Reader, p *messages.BucketPull, l *load) error {
+	var at, upTo uint64
+	low := []byte{'f'}
+	if len(p.After) >= 9 {
+		at, upTo = binary.BigEndian.Uint64(p.After[1:]), math.MaxUint64
+		if len(p.After) == 17 { // a version that had one record for each session did not say how far
+			upTo = binary.BigEndian.Uint64(p.After[9:])
 		}
-		prefix := bucketKey(kind, p.Bucket)
-		low := prefix
-		if len(p.After) > 0 && p.After[0] == kind {
-			low = append(append(slices.Clone(prefix), p.After[1:]...), 0)
+		low = sessionKey(at)
+	}
+	var bad error
+	err := store.Scan(low, []byte{'f' + 1}, func(key, _ []byte) bool {
+		id, from := binary.BigEndian.Uint64(key[1:]), uint64(0)
+		if len(p.After) > 0 && id == at {
+			if upTo == math.MaxUint64 {
+				return true
+			}
+			from = upTo + 1
 		}
-		err := store.Scan(low, persistence.PrefixEnd(prefix), func(key, value []byte) bool {
-			if full = size > 0 && size+len(key)+len(value) > most || len(chunk.Pairs) == chunkPairs; full {
+		for s := m.sessions.all[id]; s != nil; {
+			record, last, err := s.export(p.Bucket, from)
+			if bad = err; bad != nil {
 				return false
 			}
-			size += len(key) + len(value)
-			chunk.Pairs = append(chunk.Pairs, &messages.Pair{
-				Key: append([]byte{kind}, key[len(prefix):]...), Value: slices.Clone(value),
-			})
-			return true
-		})
-		if err != nil {
-			return err
+			name := append([]byte{'s'}, answerName(id, last)...)
+			if !l.add(name[:9:9], record, name) {
+				return false
+			}
+			if last == math.MaxUint64 {
+				break
+			}
+			from = last + 1
 		}
-		if full {
-			chunk.Copied = false
-			break
-		}
+		return true
+	})
+	return errors.Join(err, bad)
+}
+
+func copyData(store persistence.Reader, p *messages.BucketPull, l *load) error {
+	prefix := bucketKey('d', p.Bucket)
+	low := prefix
+	if len(p.After) > 0 && p.After[0] == 'd' {
+		low = append(append(slices.Clone(prefix), p.After[1:]...), 0)
 	}
-	if n := len(chunk.Pairs); n > 0 {
-		chunk.Cursor = chunk.Pairs[n-1].Key
-	}
-	return nil
+	return store.Scan(low, persistence.PrefixEnd(prefix), func(key, value []byte) bool {
+		key = append([]byte{'d'}, key[len(prefix):]...)
+		return l.add(key, slices.Clone(value), key)
+	})
 }
 
 // install takes the next chunk of a bucket that comes from another group.
@@ -156,15 +207,16 @@ func (m *Machine) installPair(tx persistence.Tx, at persistence.Position, id uin
 	case p.Key[0] == 'd':
 		tx.Put(full, p.Value)
 	case p.Key[0] == 's':
-		s, err := decodeSession(p.Value)
+		came, err := decodeRecord(p.Value, id, binary.BigEndian.Uint64(p.Key[1:]))
 		if err != nil {
 			return err
 		}
 		m.place++
-		s.bucket, s.id = id, binary.BigEndian.Uint64(p.Key[1:])
-		s.usedMs, s.used = at.TimeMs, m.index<<20|m.place
-		m.sessions.insert(s)
-		m.sessions.mark(s)
+		s := m.sessions.use(came.id, at.TimeMs, m.order())
+		m.sessions.acknowledge(s, came.acked)
+		for _, a := range came.answers {
+			m.sessions.keep(s, a)
+		}
 	}
 	return nil
 }

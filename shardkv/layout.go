@@ -3,11 +3,7 @@ package shardkv
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 )
 
@@ -15,9 +11,14 @@ import (
 // touches no other:
 //
 //	d<bucket><key>      version as a varint, then the value
-//	s<bucket><session>  what the session did in this bucket: see encodeSession
+//	r<bucket><session><seq>  the reply to a command that its session has not acknowledged
 //	t<bucket><seq>      what has changed while the bucket is given: see note
 //	o<bucket>           the bucket's state here: see encodeBucket
+//	f<session>          up to where a session has acknowledged replies, in whatever bucket: see encodeSession
+//
+// Before replies had records of their own there was
+//
+//	s<bucket><session>  a record as one travels with a bucket: see encodeRecord
 func bucketKey(kind byte, bucket uint32) []byte { return recordKey(kind, bucket, 0) }
 
 // recordKey is a bucketKey with room for the rest of a key.
@@ -35,8 +36,17 @@ func dataKey(bucket uint32, key []byte) []byte {
 	return append(recordKey('d', bucket, len(key)), key...)
 }
 
-func sessionKey(bucket uint32, session uint64) []byte {
-	return binary.BigEndian.AppendUint64(recordKey('s', bucket, 8), session)
+func sessionKey(session uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), 'f'), session)
+}
+
+func answerKey(a *answer) []byte {
+	return append(recordKey('r', a.bucket, 16), answerName(a.session, a.seq)...)
+}
+
+// answerName names a command: its session and seq, big endian.
+func answerName(session, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, 16), session), seq)
 }
 
 func encodeValue(version uint64, value []byte) []byte {
@@ -110,37 +120,4 @@ func decodeBucket(stored []byte) (*bucket, error) {
 	}
 	b.cursor = append([]byte(nil), f.bytes()...)
 	return b, f.err
-}
-
-// encodeSession: layout, low-water mark, log time and order of the last use, then (seq, reply) in order of seq.
-func encodeSession(s *session) ([]byte, error) {
-	out := []byte{1}
-	for _, n := range []uint64{s.acked, s.usedMs, s.used, uint64(len(s.results))} {
-		out = binary.AppendUvarint(out, n)
-	}
-	for _, r := range s.results {
-		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
-		if err != nil {
-			return nil, fmt.Errorf("encode session record: %w", err)
-		}
-		out = appendBytes(out, body)
-	}
-	return out, nil
-}
-
-func decodeSession(stored []byte) (*session, error) {
-	if len(stored) < 1 || stored[0] != 1 {
-		return nil, errDamaged
-	}
-	f := fields{rest: stored[1:]}
-	s := &session{acked: f.number(), usedMs: f.number(), used: f.number()}
-	for n := f.number(); n > 0 && f.err == nil; n-- {
-		r := new(messages.Reply)
-		if proto.Unmarshal(f.bytes(), r) != nil {
-			return nil, errDamaged
-		}
-		s.results = append(s.results, r)
-		s.newest = max(s.newest, r.Seq)
-	}
-	return s, f.err
 }

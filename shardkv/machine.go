@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -47,25 +46,7 @@ func (m *Machine) Open(store persistence.Reader) error {
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("read buckets: %w", err)
 	}
-	var all []*session
-	err = store.Scan([]byte{'s'}, []byte{'t'}, func(key, value []byte) bool {
-		s, err := decodeSession(value)
-		if bad = err; bad != nil || len(key) != 13 {
-			bad = errDamaged
-			return false
-		}
-		s.bucket, s.id = binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint64(key[5:])
-		all = append(all, s)
-		return true
-	})
-	if err = errors.Join(err, bad); err != nil {
-		return fmt.Errorf("read sessions: %w", err)
-	}
-	slices.SortFunc(all, func(a, b *session) int { return int(int64(a.used - b.used)) })
-	for _, s := range all {
-		m.sessions.insert(s)
-	}
-	return nil
+	return m.sessions.load(store)
 }
 
 // Checker refuses what can be known to be wrong before it enters the log: bytes that are no command of this
@@ -128,12 +109,13 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	}
 	var s *session
 	if c.Session != 0 {
-		s = m.sessions.all[sessionID{id, c.Session}]
-		if known := s.answer(c.Seq); known != nil {
-			return known, nil
+		s = m.sessions.all[c.Session]
+		if known, err := s.answer(id, c.Seq); known != nil || err != nil {
+			return known, err
 		}
-		if !m.sessions.admit(tx, s, at.TimeMs) {
-			return refusal(messages.Errorf(messages.Code_OVERLOADED, "group %d knows too many sessions", m.group)), nil
+		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
+		if why := m.sessions.admit(s, at.TimeMs); why != nil {
+			return refusal(why), nil
 		}
 	}
 	reply, err := m.execute(&writing{tx: tx, machine: m, bucket: b, id: id}, c)
@@ -142,12 +124,18 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	}
 	if c.Session != 0 {
 		reply.Session, reply.Seq = c.Session, c.Seq
-		m.sessions.record(s, id, c, reply, at.TimeMs, m.index<<20|m.place)
-		m.note(tx, id, b, 's', binary.BigEndian.AppendUint64(nil, c.Session), nil)
+		s = m.sessions.use(c.Session, at.TimeMs, m.order())
+		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
+		a := newAnswer(id, reply)
+		m.sessions.keep(s, a)
+		m.noteAnswer(tx, id, b, a)
 	}
 	m.bound(tx, id, b)
 	return reply, nil
 }
+
+// order is the place of the command that is applied in the log.
+func (m *Machine) order() uint64 { return m.index<<20 | m.place }
 
 func refusal(why *messages.Error) *messages.Reply {
 	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
@@ -172,7 +160,7 @@ func (m *Machine) touch(id uint32, b *bucket) {
 	}
 }
 
-// Flush implements raftactor.Flusher: session records, and version counters of the buckets written to.
+// Flush implements raftactor.Flusher: sessions and what is kept for retries, and version counters of the buckets written to.
 func (m *Machine) Flush(tx persistence.Tx) error {
 	for _, id := range m.touched {
 		if b := m.buckets[id]; b != nil {

@@ -1,133 +1,184 @@
 package shardkv
 
 import (
+	"cmp"
 	"container/list"
+	"fmt"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// session is what one asker did in one bucket: enough to answer a retry with the first answer.
-type session struct {
-	bucket  uint32
-	id      uint64
-	acked   uint64 // below: answered, forgotten
-	newest  uint64 // no result is of a later seq
-	usedMs  uint64 // log time of the last use
-	used    uint64 // order of the last use: log index and place in the entry
-	results []*messages.Reply
-	dirty   bool
-	place   *list.Element
-}
-
-// Bounds of the session table of a group. All times are log time.
+// Bounds of the session table of a group. They decide what is applied, so they are the same on all replicas and no option.
+// All times are log time.
 const (
-	MaxSessions = 1 << 16
-	evictIdleMs = 60_000  // a full table forgets nobody sooner: twice as long as a session retries
-	expireMs    = 600_000 // forgotten in any case
+	MaxTableBytes   = 64 << 20 // of all sessions of a group; above: OVERLOADED before applying
+	MaxSessionBytes = 16 << 20 // of one session in a group; above: OVERLOADED before applying
+	MaxKeptReply    = 16 << 10 // a larger reply is not kept for a retry, which hears ANSWER_GONE
+	sessionBytes    = 256      // what a session takes beside its answers
+	answerBytes     = 128      // what an answer takes beside its encoded reply
+	evictIdleMs     = 60_000   // a full table forgets nobody sooner: twice as long as a session retries
+	expireMs        = 600_000  // forgotten in any case
+	evictAtOnce     = 16       // sessions that one command may evict
 )
 
+// session is what one session did in the buckets of a group: enough to answer a retry with the first answer.
+type session struct {
+	id      uint64
+	acked   uint64    // requests below have been answered, in whatever bucket: their replies are dropped
+	usedMs  uint64    // log time of the last use
+	used    uint64    // order of the last use: log index and place in the entry
+	answers []*answer // not acknowledged, by seq and bucket
+	bytes   int       // that the session and its answers take
+	dirty   bool
+	place   *list.Element // nil: forgotten
+}
+
+// answer is the reply to one command, kept for a retry.
+type answer struct {
+	session, seq uint64
+	bucket       uint32
+	reply        *messages.Reply // until it is encoded: most are dropped before
+	encoded      []byte
+	bytes        int // that it takes
+	stored       bool
+	dropped      bool
+}
+
+func newAnswer(bucket uint32, reply *messages.Reply) *answer {
+	reply, size := keptReply(reply)
+	return &answer{session: reply.Session, seq: reply.Seq, bucket: bucket, reply: reply, bytes: answerBytes + size}
+}
+
+func (a *answer) encode() ([]byte, error) {
+	if a.encoded == nil {
+		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(a.reply)
+		if err != nil {
+			return nil, fmt.Errorf("encode an answer: %w", err)
+		}
+		a.reply, a.encoded = nil, encoded
+	}
+	return a.encoded, nil
+}
+
+func (a *answer) decode() (*messages.Reply, error) {
+	if a.reply != nil {
+		return a.reply, nil
+	}
+	r := new(messages.Reply)
+	if err := proto.Unmarshal(a.encoded, r); err != nil {
+		return nil, fmt.Errorf("answer %d of session %x: %w", a.seq, a.session, errDamaged)
+	}
+	return r, nil
+}
+
+// sessions is the session table of a group. What changes is written at the end of a turn: an answer that is acknowledged
+// before is never written.
 type sessions struct {
-	all   map[sessionID]*session
+	all   map[uint64]*session
 	order *list.List // by last use, oldest first
-	max   int
+	bytes int
 	dirty []*session
+	fresh []*answer // not written
+	gone  [][]byte  // keys of records to delete
+
+	tidyAt int // length of fresh at which dropped answers leave it
 }
 
-type sessionID struct {
-	bucket uint32
-	id     uint64
-}
+const tidyFresh = 1 << 10
 
-func newSessions() *sessions {
-	return &sessions{all: map[sessionID]*session{}, order: list.New(), max: MaxSessions}
-}
+func newSessions() *sessions { return &sessions{all: map[uint64]*session{}, order: list.New()} }
 
 // answer is the answer a command had before: nil if it is new. A seq that was acknowledged is too old to be asked.
 // A nil session has answered nothing.
-func (s *session) answer(seq uint64) *messages.Reply {
+func (s *session) answer(bucket uint32, seq uint64) (*messages.Reply, error) {
 	if s == nil {
-		return nil
+		return nil, nil
 	}
 	if seq < s.acked {
-		return &messages.Reply{Code: messages.Code_INVALID, Text: "this request was answered already"}
+		return &messages.Reply{Code: messages.Code_ANSWER_GONE, Text: "this request was answered, and the answer acknowledged"}, nil
 	}
-	i, found := s.find(seq)
+	i, found := s.find(bucket, seq)
 	if !found {
-		return nil
+		return nil, nil
 	}
-	return s.results[i]
+	return s.answers[i].decode()
 }
 
-// find tells where the result of a seq is or belongs: mostly it is a new one.
-func (s *session) find(seq uint64) (int, bool) {
-	if seq > s.newest {
-		return len(s.results), false
+// find tells where the answer to a command is or belongs: mostly it is a new one.
+func (s *session) find(bucket uint32, seq uint64) (int, bool) {
+	if n := len(s.answers); n == 0 || s.answers[n-1].seq < seq {
+		return n, false
 	}
-	return slices.BinarySearchFunc(s.results, seq, bySeq)
+	return slices.BinarySearchFunc(s.answers, seq, func(a *answer, seq uint64) int {
+		return cmp.Or(cmp.Compare(a.seq, seq), cmp.Compare(a.bucket, bucket))
+	})
 }
 
-func bySeq(r *messages.Reply, seq uint64) int {
-	switch {
-	case r.Seq < seq:
-		return -1
-	case r.Seq > seq:
-		return 1
+// keptReply is what is kept of a reply for a retry, and its size: of one that is too large only what happened.
+func keptReply(r *messages.Reply) (*messages.Reply, int) {
+	size := proto.Size(r)
+	if size <= MaxKeptReply {
+		return r, size
 	}
-	return 0
+	what := "the command was carried out"
+	if r.Code != messages.Code_OK {
+		what = fmt.Sprintf("the command was answered with %v and changed nothing", r.Code)
+	}
+	kept := &messages.Reply{
+		Session: r.Session, Seq: r.Seq, Code: messages.Code_ANSWER_GONE, Found: r.Found, Version: r.Version, Number: r.Number,
+		Text: fmt.Sprintf("%s; its answer of %d bytes was not kept for a retry: read what is there", what, size),
+	}
+	return kept, proto.Size(kept)
 }
 
-// admit forgets who is idle, and tells whether there is room for a session: known, or nil if it has no record in the
-// bucket. False: the table is full of busy sessions.
-func (t *sessions) admit(tx persistence.Tx, known *session, nowMs uint64) bool {
-	for e := t.order.Front(); e != nil; e = t.order.Front() {
-		s := e.Value.(*session)
-		idle := nowMs - min(nowMs, s.usedMs)
-		if idle < expireMs && (len(t.all) < t.max || idle < evictIdleMs) {
+// admit forgets who is idle, and tells whether there is room for an answer of a session, which is nil if it is not known.
+func (t *sessions) admit(known *session, nowMs uint64) *messages.Error {
+	for range evictAtOnce {
+		e := t.order.Front()
+		if e == nil {
 			break
 		}
-		t.forget(tx, s)
+		s := e.Value.(*session)
+		idle := nowMs - min(nowMs, s.usedMs)
+		if idle < expireMs && (t.bytes < MaxTableBytes || idle < evictIdleMs) {
+			break
+		}
+		t.forget(s)
 	}
-	return known != nil && known.place != nil || len(t.all) < t.max
+	switch {
+	case t.bytes >= MaxTableBytes:
+		return messages.Errorf(messages.Code_OVERLOADED, "the group keeps %d bytes of sessions and their answers, %d are allowed", t.bytes, MaxTableBytes)
+	case known != nil && known.bytes >= MaxSessionBytes:
+		return messages.Errorf(messages.Code_OVERLOADED,
+			"the group keeps %d bytes of answers that this session has not acknowledged, %d are allowed: an older request of it is still waiting", known.bytes, MaxSessionBytes)
+	}
+	return nil
 }
 
-func (t *sessions) forget(tx persistence.Tx, s *session) {
-	delete(t.all, sessionID{s.bucket, s.id})
+func (t *sessions) forget(s *session) {
+	t.drop(s, len(s.answers))
+	delete(t.all, s.id)
 	t.order.Remove(s.place)
 	s.place = nil
-	tx.Delete(sessionKey(s.bucket, s.id))
+	t.bytes -= s.bytes
+	t.gone = append(t.gone, sessionKey(s.id))
 }
 
-// record keeps the answer of a command of a session that was admitted. Its record is written once, at the end of the
-// turn.
-func (t *sessions) record(s *session, bucket uint32, c *messages.Command, r *messages.Reply, nowMs, used uint64) {
-	if s == nil || s.place == nil {
-		s = &session{bucket: bucket, id: c.Session}
+// use gives the session with an id, as used now; it is new if there is none.
+func (t *sessions) use(id, nowMs, used uint64) *session {
+	s := t.all[id]
+	if s == nil {
+		s = &session{id: id}
 		t.insert(s)
 	}
 	t.order.MoveToBack(s.place)
 	s.usedMs, s.used = nowMs, used
-	if c.Acked > s.acked {
-		s.acked = c.Acked
-		i, _ := s.find(s.acked)
-		s.results = slices.Delete(s.results, 0, i)
-	}
-	i, _ := s.find(c.Seq)
-	s.results = slices.Insert(s.results, i, r)
-	s.newest = max(s.newest, c.Seq)
 	t.mark(s)
-}
-
-// insert takes a record in, in the place of an older one.
-func (t *sessions) insert(s *session) {
-	key := sessionID{s.bucket, s.id}
-	if old := t.all[key]; old != nil {
-		t.order.Remove(old.place)
-		old.place = nil
-	}
-	t.all[key] = s
-	s.place = t.order.PushBack(s)
+	return s
 }
 
 func (t *sessions) mark(s *session) {
@@ -137,30 +188,100 @@ func (t *sessions) mark(s *session) {
 	}
 }
 
-// flush writes the records that changed in this turn.
+func (t *sessions) insert(s *session) {
+	t.all[s.id] = s
+	s.place = t.order.PushBack(s)
+	s.bytes += sessionBytes
+	t.bytes += sessionBytes
+}
+
+// acknowledge drops what is below a seq.
+func (t *sessions) acknowledge(s *session, acked uint64) {
+	if s == nil || acked <= s.acked {
+		return
+	}
+	s.acked = acked
+	t.mark(s)
+	many := 0
+	for many < len(s.answers) && s.answers[many].seq < acked {
+		many++
+	}
+	t.drop(s, many)
+}
+
+// drop forgets the first answers of a session.
+func (t *sessions) drop(s *session, many int) {
+	for i, a := range s.answers[:many] {
+		t.discard(s, a)
+		if a.stored {
+			t.gone = append(t.gone, answerKey(a))
+		}
+		s.answers[i] = nil
+	}
+	s.answers = s.answers[many:]
+}
+
+func (t *sessions) discard(s *session, a *answer) {
+	a.dropped = true
+	s.bytes -= a.bytes
+	t.bytes -= a.bytes
+}
+
+// keep adds an answer to a session that has none to this command.
+func (t *sessions) keep(s *session, a *answer) {
+	i, known := s.find(a.bucket, a.seq)
+	if known || a.seq < s.acked {
+		return
+	}
+	s.answers = slices.Insert(s.answers, i, a)
+	s.bytes += a.bytes
+	t.bytes += a.bytes
+	if a.stored {
+		return
+	}
+	if len(t.fresh) >= t.tidyAt {
+		t.fresh = slices.DeleteFunc(t.fresh, func(a *answer) bool { return a.dropped })
+		t.tidyAt = max(tidyFresh, 2*len(t.fresh))
+	}
+	t.fresh = append(t.fresh, a)
+}
+
+// flush writes what changed in this turn.
 func (t *sessions) flush(tx persistence.Tx) error {
+	for _, key := range t.gone {
+		tx.Delete(key)
+	}
 	for _, s := range t.dirty {
 		s.dirty = false
-		if s.place == nil {
-			continue // forgotten meanwhile
+		if s.place != nil {
+			tx.Put(sessionKey(s.id), encodeSession(s))
 		}
-		body, err := encodeSession(s)
+	}
+	for _, a := range t.fresh {
+		if a.dropped {
+			continue
+		}
+		encoded, err := a.encode()
 		if err != nil {
 			return err
 		}
-		tx.Put(sessionKey(s.bucket, s.id), body)
+		a.stored = true
+		tx.Put(answerKey(a), encoded)
 	}
-	t.dirty = t.dirty[:0]
+	clear(t.fresh)
+	t.gone, t.dirty, t.fresh = nil, t.dirty[:0], t.fresh[:0]
 	return nil
 }
 
-// drop forgets all sessions of a bucket; their records go with the bucket's range.
-func (t *sessions) drop(bucket uint32) {
-	for key, s := range t.all {
-		if key.bucket == bucket {
-			delete(t.all, key)
-			t.order.Remove(s.place)
-			s.place = nil
-		}
+// clear forgets the answers of a bucket; their records go with the bucket's range.
+func (t *sessions) clear(bucket uint32) {
+	for _, s := range t.all {
+		s.answers = slices.DeleteFunc(s.answers, func(a *answer) bool {
+			if a.bucket != bucket {
+				return false
+			}
+			t.discard(s, a)
+			return true
+		})
 	}
 }

@@ -2,6 +2,7 @@ package shardkv
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,9 +21,8 @@ func tailKey(id uint32, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(bucketKey('t', id), seq)
 }
 
-// note appends an entry, if the bucket is given. The value is the record's new one, empty if it is deleted; of a session
-// there is none, because many commands of a turn change it: the taker gets it as it is then. The bucket's own record is
-// written at the end of the turn.
+// note appends an entry, if the bucket is given. The value is the record's new one, empty if it is deleted. The bucket's own
+// record is written at the end of the turn.
 func (m *Machine) note(tx persistence.Tx, id uint32, b *bucket, kind byte, name, value []byte) {
 	if b.state != Giving {
 		return
@@ -32,6 +32,15 @@ func (m *Machine) note(tx persistence.Tx, id uint32, b *bucket, kind byte, name,
 	entry := append(binary.AppendUvarint(make([]byte, 0, len(name)+len(value)+entryBytes), b.changed), kind)
 	tx.Put(tailKey(id, b.tail), append(appendBytes(entry, name), value...))
 	m.touch(id, b)
+}
+
+// noteAnswer notes that a command has been answered. The entry has its name only: most replies are acknowledged before the
+// taker asks for them, and then it hears only of that.
+func (m *Machine) noteAnswer(tx persistence.Tx, id uint32, b *bucket, a *answer) {
+	if b.state == Giving {
+		b.changed += uint64(a.bytes - answerBytes)
+		m.note(tx, id, b, 's', answerName(a.session, a.seq), nil)
+	}
 }
 
 // entryBytes is what a change costs beside its key and value.
@@ -56,6 +65,7 @@ func (m *Machine) clearTail(tx persistence.Tx, id uint32, b *bucket) {
 func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
 	var came, reached uint64 // bytes changed up to where the chunk begins, and ends
 	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.Bytes, chunkBytes, maxChunkBytes))
+	noted := notedSessions{machine: m, bucket: p.Bucket, parts: map[uint64]*session{}}
 	chunk.Copied, chunk.Tail = p.Copied, p.Tail
 	if !p.Copied {
 		chunk.Cursor = p.After
@@ -71,24 +81,85 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 			came, reached = changed, changed
 			return true
 		}
-		many := len(chunk.Pairs) == chunkPairs && b.state != Frozen
-		if full = seq > p.Tail+1 && changed-came > size || many; full {
+		many := len(chunk.Pairs)+len(noted.parts) >= chunkPairs && b.state != Frozen
+		if full = seq > p.Tail+1 && changed-came+noted.more > size || many; full {
 			return false
 		}
 		if before := known[string(pair.Key)]; before != nil {
 			before.Value = pair.Value
 		} else if p.Copied || hasCome(p.After, pair.Key) {
 			known[string(pair.Key)] = pair
-			chunk.Pairs = append(chunk.Pairs, pair)
+			if pair.Key[0] == 's' {
+				bad = noted.add(pair.Key[1:])
+			} else {
+				chunk.Pairs = append(chunk.Pairs, pair)
+			}
 		}
 		chunk.Tail, reached = seq, changed
-		return true
+		return bad == nil
 	})
 	chunk.Behind, chunk.Last = b.changed-reached, p.Copied && b.state == Frozen && !full
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("read the tail of bucket %d: %w", p.Bucket, err)
 	}
-	return m.fillSessions(p.Bucket, chunk)
+	sessions, err := noted.pairs()
+	chunk.Pairs = append(chunk.Pairs, sessions...)
+	return err
+}
+
+// notedSessions are those of which a chunk of the tail tells: up to where they have acknowledged replies, and the replies that
+// were noted and are still kept. They come from memory: they may not be in the store before the end of the turn. One that is
+// forgotten since is left out; that the taker knows it longer does no harm.
+type notedSessions struct {
+	machine *Machine
+	bucket  uint32
+	parts   map[uint64]*session
+	order   []*session
+	more    uint64 // bytes beyond those that the entries count
+}
+
+// add takes the name of an answer. Versions before noted only the session: then all that is kept of it in the bucket goes along.
+func (n *notedSessions) add(name []byte) error {
+	if len(name) != 8 && len(name) != 16 {
+		return errDamaged
+	}
+	s := n.machine.sessions.all[binary.BigEndian.Uint64(name)]
+	if s == nil {
+		return nil
+	}
+	part := n.parts[s.id]
+	if part == nil {
+		part = &session{id: s.id, acked: s.acked, usedMs: s.usedMs, used: s.used}
+		n.parts[s.id] = part
+		n.order = append(n.order, part)
+	}
+	if len(name) == 16 {
+		if i, found := s.find(n.bucket, binary.BigEndian.Uint64(name[8:])); found {
+			part.answers = append(part.answers, s.answers[i])
+		}
+		return nil
+	}
+	for _, a := range s.answers {
+		if a.bucket == n.bucket {
+			part.answers = append(part.answers, a)
+			n.more += uint64(a.bytes - answerBytes)
+		}
+	}
+	return nil
+}
+
+func (n *notedSessions) pairs() (all []*messages.Pair, err error) {
+	for _, s := range n.order {
+		slices.SortFunc(s.answers, func(a, b *answer) int { return cmp.Compare(a.seq, b.seq) })
+		s.answers = slices.Compact(s.answers)
+		key := binary.BigEndian.AppendUint64([]byte{'s'}, s.id)
+		record, err := encodeRecord(s, s.answers)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &messages.Pair{Key: key, Value: record})
+	}
+	return all, nil
 }
 
 // changedUpTo is how many bytes have changed up to where a pull stands in the tail.
@@ -111,20 +182,4 @@ func decodeEntry(value []byte) (changed uint64, p *messages.Pair, err error) {
 	f.rest = f.rest[1:]
 	key := append([]byte{kind}, f.bytes()...)
 	return changed, &messages.Pair{Key: key, Value: bytes.Clone(f.rest)}, f.err
-}
-
-// fillSessions gives sessions their present records, from memory: they may not be in the store before the end of the
-// turn. One that is forgotten since is left out; that the taker knows it longer does no harm.
-func (m *Machine) fillSessions(id uint32, chunk *messages.BucketChunk) (err error) {
-	chunk.Pairs = slices.DeleteFunc(chunk.Pairs, func(p *messages.Pair) bool {
-		if p.Key[0] != 's' || err != nil {
-			return false
-		}
-		s := m.sessions.all[sessionID{id, binary.BigEndian.Uint64(p.Key[1:])}]
-		if s != nil {
-			p.Value, err = encodeSession(s)
-		}
-		return s == nil
-	})
-	return err
 }

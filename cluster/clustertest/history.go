@@ -115,7 +115,7 @@ func (h *History) Answer(id int, r *messages.Reply) error {
 		for _, item := range r.GetPage().GetItems() {
 			op.Output = outcome{known: true, done: true, value: op.Output.(outcome).value + cell{true, string(item.Value)}.String()}
 		}
-	case messages.Code_UNCERTAIN:
+	case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
 		h.unknown++
 	case messages.Code_UNAVAILABLE, messages.Code_OVERLOADED:
 		h.refused++

@@ -16,8 +16,8 @@ const (
 	weighEvery = 100 * time.Millisecond
 	// largest command of a log: a chunk of a bucket that is frozen, and what is around it.
 	largestCommand = 1<<20 + 4<<10
-	// largestSession is what the record of a session may take whose client waits for one answer at a time.
-	largestSession = 4 << 10
+	// largestAnswer is what the record of a reply may take that is kept for a retry.
+	largestAnswer = 16 << 10
 )
 
 // weigh holds what replicas say that they hold against their limits, again and again.
@@ -80,7 +80,7 @@ func (s *Simulation) held() string {
 
 // kept checks one record of a group: its key begins with a kind and, of a shard group, with a bucket.
 func (s *Simulation) kept(m *Member, group messages.GroupID, key, value []byte) {
-	if group == messages.Meta || len(key) < 5 {
+	if group == messages.Meta || len(key) < 5 || key[0] == 'f' {
 		return
 	}
 	bucket := binary.BigEndian.Uint32(key[1:])
@@ -90,7 +90,7 @@ func (s *Simulation) kept(m *Member, group messages.GroupID, key, value []byte) 
 		s.Oracle.violated("Memory is bounded", "n%d still has changes of bucket %d of group %d that nobody takes any more", m.number, bucket, group)
 	case kind != 'o' && owner != group:
 		s.Oracle.violated("Memory is bounded", "n%d still has records of kind %c of bucket %d in group %d, which group %d has", m.number, kind, bucket, group, owner)
-	case kind == 's' && len(value) > largestSession:
-		s.Oracle.violated("Memory is bounded", "n%d keeps %d bytes of answers of a session of bucket %d in group %d", m.number, len(value), bucket, group)
+	case kind == 'r' && len(value) > largestAnswer:
+		s.Oracle.violated("Memory is bounded", "n%d keeps an answer of %d bytes of bucket %d in group %d", m.number, len(value), bucket, group)
 	}
 }

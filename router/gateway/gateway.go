@@ -321,8 +321,8 @@ func ErrorText(r *messages.Reply) string {
 	return word(r.Code) + " " + text
 }
 
-// word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be. LOADING,
-// which no code stands for, is not applied either: see call.refuse.
+// word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be; the text of
+// ANSWER_GONE says whether it was. LOADING, which no code stands for, is not applied either: see call.refuse.
 func word(code messages.Code) string {
 	switch code {
 	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP:
@@ -331,7 +331,7 @@ func word(code messages.Code) string {
 		return "OVERLOADED"
 	case messages.Code_UNAVAILABLE:
 		return "CLUSTERDOWN"
-	case messages.Code_UNCERTAIN:
+	case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
 		return "UNCERTAIN"
 	}
 	return "ERR"

@@ -117,14 +117,26 @@ var inStore = []mutant{
 	{
 		fault: "a retried command is carried out again",
 		file:  "shardkv/machine.go",
-		old:   "known != nil {",
-		new:   "known != nil && c.Seq == 0 {",
+		old:   "known != nil || err != nil {",
+		new:   "known != nil && c.Seq == 0 || err != nil {",
 	},
 	{
 		fault: "sessions are not written",
 		file:  "shardkv/session.go",
-		old:   "\t\ttx.Put(sessionKey(s.bucket, s.id), body)\n",
-		new:   "\t\t_ = body\n",
+		old:   "\t\t\ttx.Put(sessionKey(s.id), encodeSession(s))\n",
+		new:   "\t\t\t_ = s\n",
+	},
+	{
+		fault: "answers are not written",
+		file:  "shardkv/session.go",
+		old:   "\t\ttx.Put(answerKey(a), encoded)\n",
+		new:   "\t\t_ = encoded\n",
+	},
+	{
+		fault: "a session that moves tells of the wrong bucket",
+		file:  "shardkv/session_layout.go",
+		old:   "if a.bucket != bucket {",
+		new:   "if a.bucket == bucket {",
 	},
 	{
 		fault: "a bucket moves without its sessions",
