@@ -40,6 +40,10 @@ type Config struct {
 	// UnevenBytes is how many bytes apart groups may be before buckets change places for it. Default 64 MiB.
 	UnevenBytes uint64
 
+	// CacheBytes is how much memory holds data that is read often, at least 16 MiB. What is not in it comes from files, which the
+	// system's page cache may hold. Default: an eighth of the memory that the process may use, 64 MiB to 4 GiB.
+	CacheBytes int64
+
 	// LeaseReads lets leaders answer reads without asking a quorum while they hold a lease: linearizable as long as no
 	// node's clock runs more than ClockRatio (default 1.25) times as fast as another's.
 	LeaseReads bool
@@ -94,6 +98,9 @@ func (c *Config) fill() error {
 	if c.ReplaceAfter == 0 {
 		c.ReplaceAfter = 10 * time.Minute
 	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = cacheFor(usableMemory())
+	}
 	c.Limits.LeaseReads = c.Limits.LeaseReads || c.LeaseReads
 	c.Limits.ClockRatio = max(c.Limits.ClockRatio, c.ClockRatio)
 	if c.Logger == nil {
@@ -118,6 +125,9 @@ func (c *Config) validate() error {
 		if n.value < n.low || n.value > n.high {
 			return fmt.Errorf("%s is %d, but must be %d to %d", n.name, n.value, n.low, n.high)
 		}
+	}
+	if c.CacheBytes < leastCache {
+		return fmt.Errorf("cache is %d bytes, but must be at least %d MiB: indexes and filters of the data must fit", c.CacheBytes, leastCache>>20)
 	}
 	if r := c.Limits.ClockRatio; r != 0 && (r < 1.01 || r > 3) {
 		return fmt.Errorf("clock-ratio is %v, but must be 1.01 to 3: by so much the clocks of two nodes may differ in speed", r)

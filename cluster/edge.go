@@ -93,12 +93,12 @@ func overTCP(c Config) actors.Network {
 	return remoting.New(remoting.Options{Listen: c.Listen, Advertise: c.Advertise, Rules: router.Rules()})
 }
 
-func openRocksDB(dir string) (log, state persistence.Engine, err error) {
+func openRocksDB(dir string, cacheBytes int64) (log, state persistence.Engine, err error) {
 	l, err := rocksdb.Open(filepath.Join(dir, "log"), rocksdb.Log)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := rocksdb.Open(filepath.Join(dir, "state"), rocksdb.State)
+	s, err := rocksdb.OpenState(filepath.Join(dir, "state"), uint(cacheBytes))
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close())
 	}

@@ -90,7 +90,7 @@ func (n *node) open() error {
 		if n.lock, err = persistence.LockDir(n.c.Dir); err != nil {
 			return err
 		}
-		open = openRocksDB
+		open = func(dir string) (log, state persistence.Engine, err error) { return openRocksDB(dir, n.c.CacheBytes) }
 	}
 	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {
 		return err

@@ -29,8 +29,11 @@ type Engine struct {
 	failed atomic.Pointer[error]
 }
 
-// Open opens or makes a database in dir.
+// Open opens or makes a database in dir, with a cache of a moderate size.
 func Open(dir string, kind Kind) (*Engine, error) { return open(dir, kind, kind.cacheBytes()) }
+
+// OpenState opens or makes a State database in dir, with so many bytes of cache for what is read often.
+func OpenState(dir string, cacheBytes uint) (*Engine, error) { return open(dir, State, cacheBytes) }
 
 func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
 	if err := checkContents(dir); err != nil {

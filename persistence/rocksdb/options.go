@@ -75,6 +75,8 @@ func (o *options) state() {
 	o.table.SetPartitionFilters(true)
 	o.table.SetMetadataBlockSize(8 << 10)
 	o.table.SetPinTopLevelIndexAndFilter(true)
+	o.db.SetMemTablePrefixBloomSizeRatio(0.02) // with the next: a get need not search a large memtable for what is not there
+	o.db.SetMemtableWholeKeyFiltering(true)
 	o.db.SetCompression(grocksdb.LZ4Compression)
 	o.db.SetWriteBufferSize(64 << 20) // larger than what the StateWriter lets come together: it flushes, not the engine
 	o.db.SetMaxBackgroundJobs(4)      // a flush, and merges of new tables beside a long merge of old ones
@@ -85,7 +87,7 @@ func (k Kind) cacheBytes() uint {
 	if k == Log {
 		return 1 << 20 // the log is read in order, and rarely twice
 	}
-	return 128 << 20 // filters, indexes and hot blocks, as they are used; the page cache holds the rest
+	return 128 << 20 // filters, indexes and hot blocks, as they are used
 }
 
 // cacheShardBits cuts a cache into four parts with a lock of their own. By default there are so many parts that none can
