@@ -294,8 +294,8 @@ func (m *Member) onAnnounced(a announced) {
 		reply.Node, reply.Config = a.reply.GetMeta().GetNode(), a.reply.GetMeta().GetConfig()
 		reply.Text = ""
 	case messages.Code_CONFLICT, messages.Code_INVALID:
-	default:
-		return // it asks again
+	default: // it asks again in any case
+		reply.Text = "the cluster cannot admit a node now, since group 0 does not answer: " + a.reply.Text
 	}
 	m.n.send(actor.NewPID(a.join.ReplyAddress, a.join.ReplyId), reply)
 }

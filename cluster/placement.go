@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -132,25 +133,61 @@ func (n *node) checkMeta(view any, command []byte) *messages.Error {
 	case *messages.MetaCommand_RemoveNode:
 		return n.checkRemoval(config, findNode(config, messages.NodeID(op.RemoveNode.Node)))
 	case *messages.MetaCommand_AddNode:
-		other := meta.Named(config, op.AddNode.Name)
-		if other != nil && other.Token != op.AddNode.Token && n.board.maybeAlive(messages.NodeID(other.Id)) {
-			return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s, which is alive: choose another name", other.Name, other.Id, other.Address)
-		}
+		return n.checkPlace(config, op.AddNode)
 	}
 	return nil
 }
 
+// checkRemoval refuses to forget a node that is alive, or one whose disk a group may need.
 func (n *node) checkRemoval(config *messages.Config, gone *messages.Node) *messages.Error {
 	if n.board.maybeAlive(messages.NodeID(gone.Id)) {
 		return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) is alive, or was so a moment ago: drain it, stop it, and ask again", gone.Id, gone.Name)
 	}
-	s := n.board.snapshot()
-	for _, g := range config.Groups {
-		if leader, _ := s.leader(messages.GroupID(g.Id)); leader == 0 && len(g.Nodes) > 0 {
-			return messages.Errorf(messages.Code_CONFLICT, "group %d has no leader now and may need what node %d (%s) has: bring nodes back first", g.Id, gone.Id, gone.Name)
-		}
+	if why := n.board.snapshot().needs(config, gone.Id); why != "" {
+		return messages.Errorf(messages.Code_CONFLICT, "%s and may need what node %d (%s) has: bring nodes back first", why, gone.Id, gone.Name)
 	}
 	return nil
+}
+
+// checkPlace refuses to let a newcomer take the place of the node that had its name when that node could not be removed: a
+// directory that is not there today, such as a volume that is not mounted, may be the one that a group needs.
+func (n *node) checkPlace(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
+	old := meta.Named(config, newcomer.Name)
+	if old == nil || old.Token == newcomer.Token {
+		return nil
+	}
+	if n.board.maybeAlive(messages.NodeID(old.Id)) {
+		return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s, which is alive: choose another name", old.Name, old.Id, old.Address)
+	}
+	if why := n.board.snapshot().needs(config, old.Id); why != "" {
+		return messages.Errorf(messages.Code_CONFLICT, "%s and may need the data directory of node %d (%s), which this empty one would replace for good: "+
+			"start %s with that directory (is its volume mounted?), or bring other nodes back first", why, old.Id, old.Name, old.Name)
+	}
+	return nil
+}
+
+// needs tells which group could not go on for certain without a node whose id never comes back: one that has no leader, or
+// whose voters are not in their majority alive without it. Empty: all groups could.
+func (s snapshot) needs(config *messages.Config, gone uint64) string {
+	lives := func(id uint64) bool {
+		return id != gone && s.alive(messages.NodeID(id)) && !findNode(config, messages.NodeID(id)).GetRemoved()
+	}
+	for _, g := range config.Groups {
+		if len(g.Nodes) == 0 {
+			continue
+		}
+		led := s.led(messages.GroupID(g.Id))
+		if led == nil {
+			return fmt.Sprintf("group %d has no leader now", g.Id)
+		}
+		for _, voters := range [][]uint64{led.Conf.GetVoters(), led.Conf.GetOutgoing()} {
+			living := slices.DeleteFunc(slices.Clone(voters), func(id uint64) bool { return !lives(id) })
+			if len(voters) > 0 && 2*len(living) <= len(voters) {
+				return fmt.Sprintf("group %d has only %v of its voters %v alive without it", g.Id, living, voters)
+			}
+		}
+	}
+	return ""
 }
 
 func findNode(config *messages.Config, id messages.NodeID) *messages.Node {

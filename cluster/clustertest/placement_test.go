@@ -161,6 +161,43 @@ func TestWipedNodeComesBackAsNew(t *testing.T) {
 	}
 }
 
+// Two of five nodes start while their volumes are not mounted. They must not take the places of the nodes that they were: with
+// their disks the groups would lose their majorities for ever. They wait and say why, and all goes on when the volumes are back.
+func TestNoPlaceIsTakenThatAGroupNeeds(t *testing.T) {
+	for seed := range uint64(*seeds)/8 + 1 {
+		s := born(t, 360+seed, clustertest.Options{Nodes: 5, Groups: 5})
+		placed(t, s)
+		c := s.Client("c")
+		for i := range 20 {
+			_, err := c.Do(put(fmt.Sprint("k", i), "v"))
+			require.NoError(t, err)
+		}
+		version := status(t, s.Members[0]).ConfigVersion
+		away := s.Members[3:]
+		var mounts []func()
+		for _, m := range away {
+			mounts = append(mounts, m.Unmount())
+		}
+		s.Advance(10 * time.Second)
+		for _, m := range away {
+			m.Start()
+		}
+		s.Advance(30 * time.Second)
+		for i, m := range away {
+			require.Zero(t, status(t, m).NodeID)
+			require.Regexp(t, `is its volume mounted\?|group 0 does not answer`, fmt.Sprint(m.Node.Failing()))
+			mounts[i]()
+			m.Start()
+		}
+		settled(t, s)
+		require.Equal(t, version, status(t, s.Members[0]).ConfigVersion)
+		for i := range 20 {
+			require.Equal(t, "v", get(t, c, fmt.Sprint("k", i)))
+		}
+		require.Empty(t, s.Oracle.Violations)
+	}
+}
+
 // A dead node is replaced when it has been silent for long, and comes into its own again when it is back.
 func TestDeadNodeIsReplaced(t *testing.T) {
 	s := born(t, 330, clustertest.Options{Nodes: 4, Buckets: 24, ReplaceAfter: 8 * time.Second})

@@ -128,6 +128,18 @@ func (m *Member) Wipe() {
 	m.disks, m.damaged = [2]*memory.Engine{memory.New(), memory.New()}, false
 }
 
+// Unmount ends a life of the node and lets it find empty disks from then on, as when volumes are not mounted, until mount
+// ends the life that it has then and gives it its disks back.
+func (m *Member) Unmount() (mount func()) {
+	m.Kill()
+	disks := m.disks
+	m.disks = [2]*memory.Engine{memory.New(), memory.New()}
+	return func() {
+		m.Kill()
+		m.disks = disks
+	}
+}
+
 func (s *Simulation) seeds() []string {
 	var all []string
 	for _, m := range s.Members {
