@@ -16,6 +16,7 @@ import (
 // Host brings replicas of this node to life and keeps on disk what the node needs to find them again.
 //
 //	receives     from    does
+//	notePeer     Member  writes down which nodes may found a cluster, as long as this one belongs to none
 //	giveBirth    Member  writes the birth record: this node is node 1 of a new cluster
 //	takeIdentity Member  writes the identity that the cluster gave this node
 //	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
@@ -32,6 +33,10 @@ type Host struct {
 }
 
 type (
+	notePeer struct {
+		pendingNote
+		hello *messages.Hello
+	}
 	giveBirth    struct{}
 	takeIdentity struct {
 		cluster uint64
@@ -51,6 +56,8 @@ func (h *Host) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		err = h.restart()
+	case notePeer:
+		err = h.onNotePeer(m)
 	case giveBirth:
 		err = h.onGiveBirth()
 	case takeIdentity:
@@ -90,6 +97,14 @@ func (h *Host) restart() error {
 		return err
 	}
 	return h.bear() // the birth was cut off between the identity and the log
+}
+
+func (h *Host) onNotePeer(m notePeer) error {
+	err := persistence.SavePeers(h.n.logEngine, m.save, m.lost)
+	if err == nil && m.save != nil {
+		h.n.send(h.n.pids.member, noted{m.hello})
+	}
+	return err
 }
 
 func (h *Host) onGiveBirth() error {
@@ -272,5 +287,5 @@ func (n *node) become(cluster uint64, node messages.NodeID) error {
 	}
 	n.setIdentity(id)
 	n.system.SetIdentity(actors.Identity{Cluster: cluster, Node: node, Epoch: id.Epoch})
-	return nil
+	return persistence.DropPeers(n.logEngine)
 }

@@ -1,8 +1,6 @@
 package cluster
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -10,7 +8,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/meta"
 )
 
 // Member is the node's voice in the cluster: it finds a cluster through seeds or gives birth to one, keeps the
@@ -23,6 +20,7 @@ import (
 //	*messages.HelloReply nodes          finds a cluster, or fellow waiters
 //	*messages.Join       new nodes      has them admitted through meta
 //	*messages.JoinReply  a member       takes the identity given, or says why not
+//	noted                Host           answers a node without cluster that it is on disk that it may found one
 //	admitted             Host           the identity is on disk: this node may speak as a member
 //	*messages.ConfigPull nodes, clients answers if it has something newer
 //	*messages.ConfigPush nodes          takes a newer config
@@ -36,8 +34,6 @@ import (
 type Member struct {
 	n         *node
 	self      *actor.PID
-	meet      *rendezvous
-	admitting bool // the identity is on its way to the disk
 	joined    bool
 	refused   string // what was told last of why this node may not join
 	astray    bool   // its seeds belong to another cluster, and nobody of its own is heard
@@ -52,6 +48,7 @@ type Member struct {
 
 type (
 	beat      struct{ number uint64 }
+	noted     struct{ hello *messages.Hello }
 	admitted  struct{ birth bool }
 	committed struct{ config *messages.Config }
 	placed    struct{ reply *messages.Reply }
@@ -68,7 +65,7 @@ const (
 )
 
 func newMember(n *node) *Member {
-	return &Member{n: n, meet: newRendezvous(n.address(), n.c.Seeds, n.c.Expect)}
+	return &Member{n: n}
 }
 
 func (m *Member) Receive(ctx actor.Context) {
@@ -89,6 +86,9 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.onJoin(msg)
 	case *messages.JoinReply:
 		m.onJoinReply(msg)
+	case noted:
+		m.n.meet.saved(msg.hello.Token)
+		m.answer(msg.hello)
 	case admitted:
 		m.onAdmitted(msg)
 	case *messages.ConfigPull:
@@ -162,166 +162,6 @@ func (m *Member) onBeat() {
 		m.retire()
 	}
 	m.place()
-}
-
-// seek asks everybody known for a cluster, and gives birth to one when the rendezvous says so.
-func (m *Member) seek() {
-	now := m.n.system.Clock.Now()
-	m.meet.forget(now)
-	if m.beats < 2 || m.beats%2 == 1 {
-		for _, address := range m.meet.others() {
-			m.n.send(actor.NewPID(address, memberPath), &messages.Hello{
-				Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token,
-				ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
-			})
-		}
-	}
-	m.meetUp()
-}
-
-// meetUp gives birth when the rendezvous says so.
-func (m *Member) meetUp() {
-	silent, trouble := m.meet.silent(), m.refused
-	if trouble == "" && len(silent) > 0 {
-		trouble = "they must run, and reach this node at " + m.n.address()
-	}
-	m.n.board.setWaiting(silent, trouble)
-	if !m.admitting && m.meet.birth() {
-		m.admitting = true
-		m.n.send(m.n.pids.host, giveBirth{})
-	}
-}
-
-func (m *Member) onHello(h *messages.Hello) {
-	now := m.n.system.Clock.Now()
-	if !h.Client && h.ClusterId == 0 && !m.joined {
-		m.meet.mention([]string{h.Address}, now)
-	}
-	id := m.n.identity()
-	reply := &messages.HelloReply{Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node)}
-	if h.ClusterId == 0 || h.ClusterId == id.Cluster {
-		reply.ConfigVersion, reply.Config, reply.Known = m.config.GetVersion(), m.config, m.meet.others()
-	}
-	m.n.send(actor.NewPID(cmp.Or(h.ReplyAddress, h.Address), h.ReplyId), reply)
-}
-
-// lookAround asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
-func (m *Member) lookAround() {
-	if len(m.n.board.snapshot().others) > 0 {
-		return
-	}
-	for _, seed := range m.n.c.Seeds {
-		if seed == m.n.address() {
-			continue
-		}
-		m.n.send(actor.NewPID(seed, memberPath), &messages.Hello{
-			Address: m.n.address(), Name: m.n.c.Name, Token: m.n.identity().Token, ClusterId: m.n.identity().Cluster,
-			ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
-		})
-	}
-}
-
-// refuse notes why this node is not where it was told to be, and tells it once.
-func (m *Member) refuse(text string) {
-	m.n.board.setWaiting(nil, text)
-	if m.refused != text {
-		m.refused = text
-		m.n.system.Events(JoinRefused{Text: text})
-	}
-}
-
-func (m *Member) onHelloReply(h *messages.HelloReply) {
-	if m.joined {
-		if own := m.n.identity().Cluster; h.ClusterId != 0 && h.ClusterId != own {
-			m.astray = true
-			m.refuse(fmt.Sprintf("the seed %s belongs to cluster %016x, but this data directory to %016x: name seeds of that one, "+
-				"or start with an empty data directory to join the other", h.Address, h.ClusterId, own))
-		}
-		return
-	}
-	if h.ClusterId == 0 {
-		now := m.n.system.Clock.Now()
-		m.meet.answered(h.Address, now)
-		m.meet.mention(h.Known, now)
-		m.meetUp()
-		return
-	}
-	if m.admitting || h.Config == nil {
-		return // it was just born and cannot admit anybody yet
-	}
-	card := m.n.card()
-	card.Instead = meta.Named(h.Config, card.Name).GetId()
-	m.n.send(actor.NewPID(h.Address, memberPath), &messages.Join{
-		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
-	})
-}
-
-func (m *Member) onJoin(j *messages.Join) {
-	if !m.joined || j.Node == nil {
-		return
-	}
-	if own := m.n.identity().Cluster; j.ClusterId != own {
-		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
-			Token: j.Node.Token, Text: fmt.Sprintf("the seed %s belongs to cluster %016x, not to %016x as it was asked: name seeds of one cluster",
-				m.n.address(), own, j.ClusterId),
-		})
-		return
-	}
-	m.admit(j.Node, j)
-}
-
-// admit has a node's card written into the config chain, and tells who asked.
-func (m *Member) admit(card *messages.AddNode, join *messages.Join) {
-	m.n.ask(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: card}}, func(r *messages.Reply) {
-		m.n.send(m.self, announced{join, r})
-	})
-}
-
-func (m *Member) onAnnounced(a announced) {
-	if a.join == nil {
-		m.announce = false
-		switch r := a.reply; r.Code {
-		case messages.Code_OK:
-			m.n.board.setWaiting(nil, "")
-		case messages.Code_CONFLICT, messages.Code_INVALID:
-			m.refuse(r.Text)
-		}
-		return
-	}
-	reply := &messages.JoinReply{Token: a.join.Node.Token, Text: a.reply.Text}
-	switch a.reply.Code {
-	case messages.Code_OK:
-		reply.Node, reply.Config = a.reply.GetMeta().GetNode(), a.reply.GetMeta().GetConfig()
-		reply.Text = ""
-	case messages.Code_CONFLICT, messages.Code_INVALID:
-	default: // it asks again in any case
-		reply.Text = "the cluster cannot admit a node now, since group 0 does not answer: " + a.reply.Text
-	}
-	m.n.send(actor.NewPID(a.join.ReplyAddress, a.join.ReplyId), reply)
-}
-
-func (m *Member) onJoinReply(r *messages.JoinReply) {
-	if m.joined || m.admitting || r.Token != m.n.identity().Token {
-		return
-	}
-	if r.Node == 0 || r.Config == nil {
-		m.refuse(r.Text)
-		return
-	}
-	m.admitting = true
-	m.n.send(m.n.pids.host, takeIdentity{cluster: r.Config.ClusterId, node: messages.NodeID(r.Node), config: r.Config})
-}
-
-func (m *Member) onAdmitted(a admitted) {
-	m.admitting, m.joined = false, true
-	m.n.board.setWaiting(nil, "")
-	m.n.system.Events(Joined{Cluster: m.n.identity().Cluster, Node: m.n.identity().Node, Birth: a.birth})
-	if m.n.cached != nil {
-		m.adopt(m.n.cached, false)
-	}
-	for _, address := range m.others() { // placement counts on whom it has heard
-		m.n.send(actor.NewPID(address, memberPath), m.status(0))
-	}
 }
 
 func (m *Member) onConfigPull(p *messages.ConfigPull) {

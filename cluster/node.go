@@ -38,8 +38,10 @@ type node struct {
 	stateEngine persistence.Engine
 	log         *persistence.Log
 	id          atomic.Pointer[persistence.Identity]
-	forced      []*messages.Forced // quorums that were made by hand on this directory
-	cached      *messages.Config   // newest config on disk at start, or given at admission; Host writes, Member reads after a message
+	forced      []*messages.Forced        // quorums that were made by hand on this directory
+	cached      *messages.Config          // newest config on disk at start, or given at admission; Host writes, Member reads after a message
+	noted       []*messages.BootstrapPeer // nodes that may found a cluster, as the disk says at start
+	meet        *rendezvous               // Member's; a Member that is started again goes on with it
 	board       *board
 	flow        flow // of the buckets that come to this node
 	client      *client.Client
@@ -101,7 +103,10 @@ func (n *node) open() error {
 		return err
 	}
 	n.setIdentityOnly(id)
-	n.forced, err = persistence.LoadForced(n.logEngine)
+	if n.forced, err = persistence.LoadForced(n.logEngine); err != nil {
+		return err
+	}
+	n.noted, err = persistence.LoadPeers(n.logEngine)
 	return err
 }
 
@@ -153,6 +158,9 @@ func (n *node) spawn() error {
 	n.pids.router = actor.NewPID(address, router.Path)
 	n.pids.host = actor.NewPID(address, "host")
 	n.pids.member = actor.NewPID(address, memberPath)
+	id := n.identity()
+	n.meet = newRendezvous(&messages.BootstrapPeer{Token: id.Token, Name: n.c.Name, Address: address, Epoch: uint64(id.Epoch)},
+		n.c.Seeds, n.c.Expect, n.noted)
 	start := func(path string, make func() actor.Actor, options ...actors.Option) error {
 		_, err := n.system.Spawn(path, make, options...)
 		return err

@@ -1,87 +1,281 @@
 package cluster
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
 )
 
-// rendezvous decides when a new cluster may be born, and by whom. It is pure; Member carries it.
+// rendezvous decides when a new cluster is founded, and by which node. It is pure; Member carries it.
 //
-// Nodes without a cluster ask every address they know, and tell each other whom they know. A birth needs that
-// everybody known has answered, that nobody of them has ever belonged to a cluster, and that they are enough;
-// then the one with the lowest address does it. A node that cannot reach one of its seeds therefore never gives
-// birth, and two nodes that know of each other never both do.
+// Nodes without a cluster ask every node that they know and tell each other whom they know. Nodes are told apart by the
+// tokens of their directories: addresses say only where to ask. A node that some seed list names may found a cluster. It
+// does when all seeds and all others that may found have answered lately that they have no cluster, its token is the lowest
+// of those that may found, and enough nodes are there. Whoever answers has on its disk that the asker may found, and tells
+// everybody of it, so of two nodes that have one node to ask in common the later one hears of the earlier one, and must
+// have its answer as well: see docs/adr/0022. No silence and no restart makes anybody forget a node that may found.
 type rendezvous struct {
-	self   string
+	self   *messages.BootstrapPeer
 	expect int
-	known  map[string]*acquaintance
+	alone  bool              // no seeds are named: nobody else is to be asked
+	seeds  map[string]uint64 // address -> token of the directory that answered there last; 0: none has
+	peers  map[uint64]*peer  // by token
+	gone   map[uint64]bool   // tokens of directories that others have taken the places of: what is said of them is old
+	busy   bool              // this node founds a cluster, or is admitted to one: its identity is on the way to the disk
+
+	clusters map[uint64]time.Duration // that nodes belong to that have answered, and when they did last
 }
 
-type acquaintance struct {
-	seed     bool // named by the config: never forgotten
-	answered bool
-	heard    time.Duration
+// peer is another node without a cluster.
+type peer struct {
+	*messages.BootstrapPeer
+	seen     time.Duration // asked or answered last
+	answered time.Duration // that it has no cluster; below 0: never
+	busy     bool          // as of its last answer, and so are:
+	noted    bool          // it has on its disk that this node may found
+	silent   []string      // its own seeds that have not answered
+	saving   bool          // that it may found is on its way to this node's disk,
+	durable  bool          // and is there
 }
 
-// strangerAge is how long a node that is no seed counts without being heard again.
-const strangerAge = 3 * time.Second
+const (
+	answerAge = 3 * time.Second // an answer counts for so long
+	maxPeers  = 1000            // that are remembered
+	maxName   = 64              // bytes
+	maxHost   = 300             // bytes of an address
+	never     = -time.Hour
+)
 
-func newRendezvous(self string, seeds []string, expect int) *rendezvous {
-	r := &rendezvous{self: self, expect: expect, known: map[string]*acquaintance{}}
+func newRendezvous(self *messages.BootstrapPeer, seeds []string, expect int, noted []*messages.BootstrapPeer) *rendezvous {
+	r := &rendezvous{
+		self: self, expect: expect, alone: len(seeds) == 0,
+		seeds: map[string]uint64{}, peers: map[uint64]*peer{}, gone: map[uint64]bool{}, clusters: map[uint64]time.Duration{},
+	}
+	self.MayFound = r.alone
 	for _, seed := range seeds {
-		if seed != self {
-			r.known[seed] = &acquaintance{seed: true}
+		if r.seeds[seed] = 0; seed == self.Address {
+			r.seeds[seed], self.MayFound = self.Token, true
+		}
+	}
+	for _, n := range noted {
+		if p := r.note(n, never); p != nil {
+			p.durable = true
 		}
 	}
 	return r
 }
 
-// mention records addresses that somebody spoke of.
-func (r *rendezvous) mention(addresses []string, now time.Duration) {
-	for _, a := range addresses {
-		if a != "" && a != r.self && r.known[a] == nil {
-			r.known[a] = &acquaintance{heard: now}
+// note takes what is said of a node; nil: it is this one, or nobody that can be remembered.
+func (r *rendezvous) note(n *messages.BootstrapPeer, now time.Duration) *peer {
+	if n.Token == 0 || n.Token == r.self.Token || n.Address == "" || len(n.Address) > maxHost || len(n.Name) > maxName {
+		return nil
+	}
+	p := r.peers[n.Token]
+	if p == nil {
+		if len(r.peers) >= maxPeers {
+			return nil
+		}
+		p = &peer{BootstrapPeer: &messages.BootstrapPeer{Token: n.Token}, seen: now, answered: never}
+		r.peers[n.Token] = p
+	}
+	if n.Epoch >= p.Epoch {
+		p.Name, p.Address, p.Epoch = n.Name, n.Address, n.Epoch
+	}
+	p.MayFound = p.MayFound || n.MayFound
+	return p
+}
+
+// met notes a node that this one has heard itself.
+func (r *rendezvous) met(n *messages.BootstrapPeer, now time.Duration) *peer {
+	p := r.note(n, now)
+	if p != nil {
+		p.seen = now
+		delete(r.gone, p.Token)
+	}
+	return p
+}
+
+// replace forgets directories that have been silent since one that is new under their name is there: a name is one node's.
+func (r *rendezvous) replace(by *peer, now time.Duration) (lost []uint64) {
+	for token, other := range r.peers {
+		if token != by.Token && other.Name == by.Name && now-other.seen >= answerAge {
+			delete(r.peers, token)
+			if lost = append(lost, token); len(r.gone) < maxPeers {
+				r.gone[token] = true
+			}
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}
+
+// pendingNote is what a node must do before it answers one that asks.
+type pendingNote struct {
+	save *messages.BootstrapPeer // to be made durable: that this node may found a cluster
+	lost []uint64                // to be forgotten
+	wait bool                    // it is on its way to the disk, and is answered when it is there
+}
+
+// asked notes a node that asks.
+func (r *rendezvous) asked(from *messages.BootstrapPeer, seed bool, now time.Duration) (n pendingNote) {
+	r.self.MayFound = r.self.MayFound || seed
+	p := r.met(from, now)
+	if p == nil || r.busy {
+		return n
+	}
+	n.lost = r.replace(p, now)
+	if p.MayFound && !p.durable {
+		if n.wait = p.saving; !p.saving {
+			p.saving, n.save = true, proto.Clone(p.BootstrapPeer).(*messages.BootstrapPeer)
+		}
+	}
+	return n
+}
+
+// saved says that the disk has it that a node may found.
+func (r *rendezvous) saved(token uint64) {
+	if p := r.peers[token]; p != nil {
+		p.durable = true
+	}
+}
+
+// belongs notes a cluster that somebody who was asked belongs to. It gives another one that was heard of lately, 0 if none:
+// then nobody can tell which one is meant.
+func (r *rendezvous) belongs(cluster uint64, now time.Duration) (other uint64) {
+	r.clusters[cluster] = now
+	for id, heard := range r.clusters {
+		if id != cluster && now-heard < answerAge {
+			other = max(other, id)
+		}
+	}
+	return other
+}
+
+// answers fills in what a node that asks is told.
+func (r *rendezvous) answers(reply *messages.HelloReply) {
+	reply.Epoch, reply.MayFound, reply.Busy = r.self.Epoch, r.self.MayFound, r.busy
+	reply.Noted = r.peers[reply.Asker] != nil && r.peers[reply.Asker].durable
+	reply.Silent = r.unheard()
+	for _, p := range r.sorted() {
+		reply.Peers = append(reply.Peers, proto.Clone(p.BootstrapPeer).(*messages.BootstrapPeer))
+	}
+}
+
+// answered takes the answer of a node that has no cluster, or is busy getting one.
+func (r *rendezvous) answered(a *messages.HelloReply, now time.Duration) {
+	if a.Asker != r.self.Token {
+		return // it is for another directory that was here before
+	}
+	if _, seed := r.seeds[a.Asked]; seed {
+		r.seeds[a.Asked] = a.Token
+		r.self.MayFound = r.self.MayFound || a.Token == r.self.Token
+	}
+	p := r.met(&messages.BootstrapPeer{Token: a.Token, Name: a.Name, Address: a.Address, Epoch: a.Epoch, MayFound: a.MayFound}, now)
+	if p == nil || a.Epoch < p.Epoch {
+		return
+	}
+	p.answered, p.busy, p.noted, p.silent = now, a.Busy, a.Noted, a.Silent
+	for _, other := range a.Peers {
+		if !r.gone[other.GetToken()] {
+			r.note(other, now)
 		}
 	}
 }
 
-// answered records that a node without cluster answered.
-func (r *rendezvous) answered(address string, now time.Duration) {
-	r.mention([]string{address}, now)
-	if k := r.known[address]; k != nil {
-		k.answered, k.heard = true, now
-	}
-}
-
-// forget drops strangers that fell silent, and the answers of seeds that did.
+// forget drops nodes that no seed list names when they fall silent: they found nothing. So is a directory that is lost
+// which this node had before.
 func (r *rendezvous) forget(now time.Duration) {
-	for address, k := range r.known {
-		if now-k.heard < strangerAge {
-			continue
-		}
-		if k.answered = false; !k.seed {
-			delete(r.known, address)
-		}
-	}
+	r.replace(&peer{BootstrapPeer: r.self}, now)
+	maps.DeleteFunc(r.peers, func(_ uint64, p *peer) bool { return !p.MayFound && now-p.seen >= answerAge })
 }
 
-// others are the addresses to ask, sorted.
-func (r *rendezvous) others() []string {
-	var all []string
-	for address := range r.known {
-		all = append(all, address)
+// contacts are the addresses to ask, sorted, and whether the seeds name them.
+func (r *rendezvous) contacts() (all []string, seed func(string) bool) {
+	at := map[string]bool{}
+	for address, token := range r.seeds {
+		if token != r.self.Token {
+			at[address] = true
+		}
 	}
-	slices.Sort(all)
+	for _, p := range r.peers {
+		at[p.Address] = true
+	}
+	delete(at, r.self.Address)
+	return slices.Sorted(maps.Keys(at)), func(a string) bool { _, named := r.seeds[a]; return named }
+}
+
+func (r *rendezvous) sorted() []*peer {
+	return slices.SortedFunc(maps.Values(r.peers), func(a, b *peer) int { return cmp.Compare(a.Token, b.Token) })
+}
+
+// unheard are the seeds at which nobody has answered yet, sorted.
+func (r *rendezvous) unheard() (all []string) {
+	for _, address := range slices.Sorted(maps.Keys(r.seeds)) {
+		if r.seeds[address] == 0 {
+			all = append(all, address)
+		}
+	}
 	return all
 }
 
-// silent are those who have not answered, sorted.
-func (r *rendezvous) silent() []string {
-	return slices.DeleteFunc(r.others(), func(a string) bool { return r.known[a].answered })
+// silent are the addresses whose answers are missing, sorted.
+func (r *rendezvous) silent(now time.Duration) []string {
+	all := r.unheard()
+	for _, p := range r.sorted() {
+		if r.counts(p) && now-p.answered >= answerAge {
+			all = append(all, p.Address)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// birth tells whether this node is the one to give birth now.
-func (r *rendezvous) birth() bool {
-	others := r.others()
-	return len(others)+1 >= r.expect && len(r.silent()) == 0 && (len(others) == 0 || r.self < others[0])
+// counts tells whether nothing is founded without a node's answer.
+func (r *rendezvous) counts(p *peer) bool {
+	if p.MayFound {
+		return true
+	}
+	for _, token := range r.seeds {
+		if token == p.Token {
+			return true
+		}
+	}
+	return false
+}
+
+// waits is what this node waits for before it founds a cluster, for people; empty: it is the one to found it, now.
+func (r *rendezvous) waits(now time.Duration) string {
+	if !r.self.MayFound {
+		return "it founds none itself, since no node's seeds name it"
+	}
+	if silent := r.silent(now); len(silent) > 0 {
+		return "they must run, and reach this node at " + r.self.Address
+	}
+	present := 1
+	for _, p := range r.sorted() {
+		if now-p.answered < answerAge {
+			present++
+		}
+		switch {
+		case !r.counts(p):
+		case p.busy:
+			return fmt.Sprintf("%s at %s is founding a cluster, or being admitted to one", p.Name, p.Address)
+		case len(p.silent) > 0:
+			return fmt.Sprintf("%s at %s waits for an answer from %v", p.Name, p.Address, p.silent)
+		case p.MayFound && p.Token < r.self.Token:
+			return fmt.Sprintf("%s at %s is to found it", p.Name, p.Address)
+		case !p.noted:
+			return fmt.Sprintf("%s at %s does not know yet that this node may found it", p.Name, p.Address)
+		}
+	}
+	if present < r.expect {
+		return fmt.Sprintf("%d of %d nodes have met", present, r.expect)
+	}
+	return ""
 }

@@ -1,42 +1,125 @@
 package cluster
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/messages"
 )
 
-// Nodes that know of each other never both give birth, and who misses a seed never does.
-func TestRendezvous(t *testing.T) {
-	seeds := []string{"a", "b", "c"}
-	meet := func(self string, answers ...string) *rendezvous {
-		r := newRendezvous(self, seeds, 3)
-		for _, a := range answers {
-			r.answered(a, time.Second)
-		}
-		return r
+// waiting is a node with that name, address and token, which has answers of others that know all about it.
+func waiting(token uint64, seeds []string, expect int, others ...uint64) *rendezvous {
+	address := fmt.Sprint("h", token)
+	r := newRendezvous(&messages.BootstrapPeer{Token: token, Name: address, Address: address, Epoch: 1}, seeds, expect, nil)
+	for _, other := range others {
+		r.answered(answerOf(other, token), 0)
 	}
-	require.True(t, meet("a", "b", "c").birth())
-	require.False(t, meet("b", "a", "c").birth(), "not the lowest")
-	require.False(t, meet("a", "b").birth(), "a seed is silent")
-	require.Equal(t, []string{"c"}, meet("a", "b").silent())
+	return r
+}
 
-	r := meet("a", "b", "c")
-	r.mention([]string{"0", "a"}, time.Second)
-	require.False(t, r.birth(), "somebody lower is known, and silent")
-	r.forget(time.Minute)
-	require.Equal(t, []string{"b", "c"}, r.others(), "strangers are forgotten, seeds are not")
-	require.False(t, r.birth(), "old answers do not count")
+func answerOf(token, asker uint64) *messages.HelloReply {
+	address := fmt.Sprint("h", token)
+	return &messages.HelloReply{Token: token, Name: address, Address: address, Epoch: 1, MayFound: true, Noted: true, Asked: address, Asker: asker}
+}
 
-	alone := newRendezvous("a", nil, 1)
-	require.True(t, alone.birth())
-	one := newRendezvous("b", []string{"a"}, 3)
-	one.answered("a", 0)
-	require.False(t, one.birth(), "too few")
-	one.mention([]string{"c"}, 0)
-	one.answered("c", 0)
-	require.False(t, one.birth())
+// One node founds a cluster: the one with the lowest token of those that the seeds name, when everybody agrees.
+func TestRendezvous(t *testing.T) {
+	seeds := []string{"h1", "h2", "h3"}
+	require.Empty(t, waiting(1, seeds, 3, 2, 3).waits(0))
+	require.Contains(t, waiting(2, seeds, 3, 1, 3).waits(0), "h1 at h1 is to found it")
+	require.Contains(t, waiting(0xbad, seeds, 3, 1, 2, 3).waits(0), "no node's seeds name it")
+	require.Empty(t, waiting(9, nil, 1).waits(0), "alone")
+
+	r := waiting(1, seeds, 3, 2)
+	require.Equal(t, []string{"h3"}, r.silent(0))
+	require.Contains(t, r.waits(0), "reach this node at h1")
+	require.Contains(t, waiting(1, seeds, 3, 2, 3).waits(answerAge), "must run", "old answers do not count")
+	require.Contains(t, waiting(1, []string{"h1", "h2"}, 3, 2).waits(0), "2 of 3 nodes have met")
+
+	for says, change := range map[string]func(*messages.HelloReply){
+		"is founding a cluster": func(a *messages.HelloReply) { a.Busy = true },
+		"does not know yet":     func(a *messages.HelloReply) { a.Noted = false },
+		"an answer from [h7]":   func(a *messages.HelloReply) { a.Silent = []string{"h7"} },
+		"must run":              func(a *messages.HelloReply) { a.Asker = 77 },
+	} {
+		r, a := waiting(1, seeds, 3, 2), answerOf(3, 1)
+		change(a)
+		r.answered(a, 0)
+		require.Contains(t, r.waits(0), says)
+	}
+}
+
+// A node that may found a cluster is never forgotten, by silence or by a restart, unless its directory was lost.
+func TestRendezvousForgetsNobody(t *testing.T) {
+	first := &messages.BootstrapPeer{Token: 5, Name: "n5", Address: "h5", Epoch: 1, MayFound: true}
+	r := waiting(1, []string{"h1"}, 1)
+	require.Empty(t, r.waits(0))
+	n := r.asked(first, false, 0)
+	require.EqualValues(t, 5, n.save.GetToken())
+	require.True(t, r.asked(first, false, 0).wait, "the answer waits for the disk")
+	reply := &messages.HelloReply{Asker: 5}
+	r.answers(reply)
+	require.False(t, reply.Noted)
+	r.saved(5)
+	r.answers(reply)
+	require.True(t, reply.Noted)
+	r.forget(time.Hour)
+	require.Contains(t, r.waits(time.Hour), "must run")
+
+	again := newRendezvous(r.self, []string{"h1"}, 1, []*messages.BootstrapPeer{n.save})
+	require.Contains(t, again.waits(time.Hour), "must run", "after a restart")
+	stranger := &messages.BootstrapPeer{Token: 6, Name: "n6", Address: "h6"}
+	require.Nil(t, again.asked(stranger, false, 0).save)
+	again.forget(answerAge)
+	require.NotContains(t, again.peers, uint64(6), "who founds nothing is forgotten")
+
+	moved := &messages.BootstrapPeer{Token: 5, Name: "n5", Address: "h55", Epoch: 2, MayFound: true}
+	again.asked(moved, false, time.Hour)
+	again.asked(first, false, time.Hour)
+	require.Equal(t, []string{"h55"}, again.silent(time.Hour), "where it was in its newest boot")
+	anew := &messages.BootstrapPeer{Token: 7, Name: "n5", Address: "h5", MayFound: true}
+	require.Empty(t, again.asked(anew, false, time.Hour).lost, "both are there")
+	require.Equal(t, []uint64{5}, again.asked(anew, false, 2*time.Hour).lost)
+	again.answered(&messages.HelloReply{Asker: 1, Token: 7, Name: "n5", Address: "h5", Peers: []*messages.BootstrapPeer{first}}, 2*time.Hour)
+	require.NotContains(t, again.peers, uint64(5), "what is said of a lost directory is old")
+}
+
+// Addresses have no meaning but that somebody answers there: a seed may be this node under another name.
+func TestRendezvousKnowsItselfByItsToken(t *testing.T) {
+	r := waiting(1, []string{"localhost:1", "other:1"}, 2)
+	require.Contains(t, r.waits(0), "no node's seeds name it")
+	self, other := answerOf(1, 1), answerOf(2, 1)
+	self.Asked, other.Asked = "localhost:1", "other:1"
+	r.answered(self, 0)
+	r.answered(other, 0)
+	require.Empty(t, r.waits(0))
+	contacts, _ := r.contacts()
+	require.NotContains(t, contacts, "localhost:1")
+}
+
+// What comes from outside is bounded, and never noted twice.
+func TestRendezvousIsBounded(t *testing.T) {
+	r := waiting(1, []string{"h1"}, 1)
+	for token := range uint64(2 * maxPeers) {
+		r.asked(&messages.BootstrapPeer{Token: token + 2, Name: fmt.Sprint(token), Address: "h", MayFound: true}, false, 0)
+	}
+	require.Len(t, r.peers, maxPeers)
+	r = waiting(1, []string{"h1"}, 1)
+	for _, p := range []*messages.BootstrapPeer{
+		{Name: "n", Address: "h"}, {Token: 2, Name: "n"}, {Token: 2, Name: strings.Repeat("n", 65), Address: "h"},
+		{Token: 2, Name: "n", Address: strings.Repeat("h", 301)}, {Token: 1, Name: "n", Address: "h"},
+	} {
+		p.MayFound = true
+		require.Nil(t, r.asked(p, false, 0).save)
+	}
+	require.Empty(t, r.peers)
+	require.Zero(t, r.belongs(1, 0))
+	require.EqualValues(t, 1, r.belongs(2, time.Second), "seeds of two clusters")
+	require.Zero(t, r.belongs(2, time.Minute))
 }
 
 func TestConfigRefusesNonsense(t *testing.T) {

@@ -1891,6 +1891,10 @@ type Hello struct {
 	ReplyId       string                 `protobuf:"bytes,5,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`        // actor that wants the HelloReply
 	Client        bool                   `protobuf:"varint,6,opt,name=client,proto3" json:"client,omitempty"`
 	ReplyAddress  string                 `protobuf:"bytes,7,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // where the HelloReply goes; "": to address
+	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	MayFound      bool                   `protobuf:"varint,9,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name the asker: it may found a cluster
+	Seed          bool                   `protobuf:"varint,10,opt,name=seed,proto3" json:"seed,omitempty"`                        // the asker's own seeds name the address that it asks
+	Asked         string                 `protobuf:"bytes,11,opt,name=asked,proto3" json:"asked,omitempty"`                       // that address
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1974,6 +1978,34 @@ func (x *Hello) GetReplyAddress() string {
 	return ""
 }
 
+func (x *Hello) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Hello) GetMayFound() bool {
+	if x != nil {
+		return x.MayFound
+	}
+	return false
+}
+
+func (x *Hello) GetSeed() bool {
+	if x != nil {
+		return x.Seed
+	}
+	return false
+}
+
+func (x *Hello) GetAsked() string {
+	if x != nil {
+		return x.Asked
+	}
+	return ""
+}
+
 type HelloReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
@@ -1983,7 +2015,14 @@ type HelloReply struct {
 	ConfigVersion uint64                 `protobuf:"varint,5,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	Config        *Config                `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"` // newest this node knows; unset without cluster
 	Node          uint64                 `protobuf:"varint,7,opt,name=node,proto3" json:"node,omitempty"`
-	Known         []string               `protobuf:"bytes,8,rep,name=known,proto3" json:"known,omitempty"` // addresses of nodes that wait for a birth, as far as the answerer knows them
+	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	MayFound      bool                   `protobuf:"varint,10,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name the answerer
+	Busy          bool                   `protobuf:"varint,11,opt,name=busy,proto3" json:"busy,omitempty"`                         // it founds a cluster, or is admitted to one: its cluster_id does not count
+	Asked         string                 `protobuf:"bytes,12,opt,name=asked,proto3" json:"asked,omitempty"`                        // address at which it was asked
+	Asker         uint64                 `protobuf:"varint,13,opt,name=asker,proto3" json:"asker,omitempty"`                       // token of who asked
+	Noted         bool                   `protobuf:"varint,14,opt,name=noted,proto3" json:"noted,omitempty"`                       // the answerer has on its disk that the asker may found a cluster
+	Silent        []string               `protobuf:"bytes,15,rep,name=silent,proto3" json:"silent,omitempty"`                      // its own seeds that have not answered yet
+	Peers         []*BootstrapPeer       `protobuf:"bytes,16,rep,name=peers,proto3" json:"peers,omitempty"`                        // other nodes without a cluster that it knows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2067,11 +2106,137 @@ func (x *HelloReply) GetNode() uint64 {
 	return 0
 }
 
-func (x *HelloReply) GetKnown() []string {
+func (x *HelloReply) GetEpoch() uint64 {
 	if x != nil {
-		return x.Known
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *HelloReply) GetMayFound() bool {
+	if x != nil {
+		return x.MayFound
+	}
+	return false
+}
+
+func (x *HelloReply) GetBusy() bool {
+	if x != nil {
+		return x.Busy
+	}
+	return false
+}
+
+func (x *HelloReply) GetAsked() string {
+	if x != nil {
+		return x.Asked
+	}
+	return ""
+}
+
+func (x *HelloReply) GetAsker() uint64 {
+	if x != nil {
+		return x.Asker
+	}
+	return 0
+}
+
+func (x *HelloReply) GetNoted() bool {
+	if x != nil {
+		return x.Noted
+	}
+	return false
+}
+
+func (x *HelloReply) GetSilent() []string {
+	if x != nil {
+		return x.Silent
 	}
 	return nil
+}
+
+func (x *HelloReply) GetPeers() []*BootstrapPeer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+// BootstrapPeer is a node without a cluster, as others tell of it.
+type BootstrapPeer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"` // of its data directory: this is who it is
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // where it was in this boot
+	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	MayFound      bool                   `protobuf:"varint,5,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootstrapPeer) Reset() {
+	*x = BootstrapPeer{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootstrapPeer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootstrapPeer) ProtoMessage() {}
+
+func (x *BootstrapPeer) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootstrapPeer.ProtoReflect.Descriptor instead.
+func (*BootstrapPeer) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *BootstrapPeer) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *BootstrapPeer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BootstrapPeer) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *BootstrapPeer) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BootstrapPeer) GetMayFound() bool {
+	if x != nil {
+		return x.MayFound
+	}
+	return false
 }
 
 // ConfigPull asks for a config newer than have; no answer means there is none.
@@ -2086,7 +2251,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2263,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2276,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -2144,7 +2309,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2321,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2334,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -2192,7 +2357,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +2369,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +2382,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -2260,7 +2425,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2437,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2450,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -2329,7 +2494,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2506,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2519,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -2399,7 +2564,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2576,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2589,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -2480,7 +2645,7 @@ type GroupSize struct {
 
 func (x *GroupSize) Reset() {
 	*x = GroupSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2657,7 @@ func (x *GroupSize) String() string {
 func (*GroupSize) ProtoMessage() {}
 
 func (x *GroupSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2670,7 @@ func (x *GroupSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupSize.ProtoReflect.Descriptor instead.
 func (*GroupSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GroupSize) GetGroup() uint64 {
@@ -2534,7 +2699,7 @@ type BucketSize struct {
 
 func (x *BucketSize) Reset() {
 	*x = BucketSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2711,7 @@ func (x *BucketSize) String() string {
 func (*BucketSize) ProtoMessage() {}
 
 func (x *BucketSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2724,7 @@ func (x *BucketSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketSize.ProtoReflect.Descriptor instead.
 func (*BucketSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BucketSize) GetGroup() uint64 {
@@ -2596,7 +2761,7 @@ type PlacementStatus struct {
 
 func (x *PlacementStatus) Reset() {
 	*x = PlacementStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2773,7 @@ func (x *PlacementStatus) String() string {
 func (*PlacementStatus) ProtoMessage() {}
 
 func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2786,7 @@ func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
 func (*PlacementStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PlacementStatus) GetConfigVersion() uint64 {
@@ -2665,7 +2830,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2842,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2855,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PlanStep) GetWhat() string {
@@ -2745,7 +2910,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +2922,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +2935,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -3021,7 +3186,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"BucketMove\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x04R\x02to\"\xc2\x01\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\x9f\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3030,7 +3195,12 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12\x19\n" +
 	"\breply_id\x18\x05 \x01(\tR\areplyId\x12\x16\n" +
 	"\x06client\x18\x06 \x01(\bR\x06client\x12#\n" +
-	"\rreply_address\x18\a \x01(\tR\freplyAddress\"\xe7\x01\n" +
+	"\rreply_address\x18\a \x01(\tR\freplyAddress\x12\x14\n" +
+	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x1b\n" +
+	"\tmay_found\x18\t \x01(\bR\bmayFound\x12\x12\n" +
+	"\x04seed\x18\n" +
+	" \x01(\bR\x04seed\x12\x14\n" +
+	"\x05asked\x18\v \x01(\tR\x05asked\"\xa4\x03\n" +
 	"\n" +
 	"HelloReply\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
@@ -3041,7 +3211,21 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x0econfig_version\x18\x05 \x01(\x04R\rconfigVersion\x12%\n" +
 	"\x06config\x18\x06 \x01(\v2\r.eraft.ConfigR\x06config\x12\x12\n" +
 	"\x04node\x18\a \x01(\x04R\x04node\x12\x14\n" +
-	"\x05known\x18\b \x03(\tR\x05known\"`\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12\x1b\n" +
+	"\tmay_found\x18\n" +
+	" \x01(\bR\bmayFound\x12\x12\n" +
+	"\x04busy\x18\v \x01(\bR\x04busy\x12\x14\n" +
+	"\x05asked\x18\f \x01(\tR\x05asked\x12\x14\n" +
+	"\x05asker\x18\r \x01(\x04R\x05asker\x12\x14\n" +
+	"\x05noted\x18\x0e \x01(\bR\x05noted\x12\x16\n" +
+	"\x06silent\x18\x0f \x03(\tR\x06silent\x12*\n" +
+	"\x05peers\x18\x10 \x03(\v2\x14.eraft.BootstrapPeerR\x05peersJ\x04\b\b\x10\t\"\x86\x01\n" +
+	"\rBootstrapPeer\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x1b\n" +
+	"\tmay_found\x18\x05 \x01(\bR\bmayFound\"`\n" +
 	"\n" +
 	"ConfigPull\x12\x12\n" +
 	"\x04have\x18\x01 \x01(\x04R\x04have\x12#\n" +
@@ -3135,7 +3319,7 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
@@ -3164,18 +3348,19 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*BucketMove)(nil),      // 24: eraft.BucketMove
 	(*Hello)(nil),           // 25: eraft.Hello
 	(*HelloReply)(nil),      // 26: eraft.HelloReply
-	(*ConfigPull)(nil),      // 27: eraft.ConfigPull
-	(*ConfigPush)(nil),      // 28: eraft.ConfigPush
-	(*Join)(nil),            // 29: eraft.Join
-	(*JoinReply)(nil),       // 30: eraft.JoinReply
-	(*StatusPull)(nil),      // 31: eraft.StatusPull
-	(*NodeStatus)(nil),      // 32: eraft.NodeStatus
-	(*GroupSize)(nil),       // 33: eraft.GroupSize
-	(*BucketSize)(nil),      // 34: eraft.BucketSize
-	(*PlacementStatus)(nil), // 35: eraft.PlacementStatus
-	(*PlanStep)(nil),        // 36: eraft.PlanStep
-	(*ReplicaStatus)(nil),   // 37: eraft.ReplicaStatus
-	(*ConfState)(nil),       // 38: eraft.ConfState
+	(*BootstrapPeer)(nil),   // 27: eraft.BootstrapPeer
+	(*ConfigPull)(nil),      // 28: eraft.ConfigPull
+	(*ConfigPush)(nil),      // 29: eraft.ConfigPush
+	(*Join)(nil),            // 30: eraft.Join
+	(*JoinReply)(nil),       // 31: eraft.JoinReply
+	(*StatusPull)(nil),      // 32: eraft.StatusPull
+	(*NodeStatus)(nil),      // 33: eraft.NodeStatus
+	(*GroupSize)(nil),       // 34: eraft.GroupSize
+	(*BucketSize)(nil),      // 35: eraft.BucketSize
+	(*PlacementStatus)(nil), // 36: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 37: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 38: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 39: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
 	4,  // 0: eraft.Config.nodes:type_name -> eraft.Node
@@ -3206,20 +3391,21 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	2,  // 25: eraft.MetaReply.config:type_name -> eraft.Config
 	2,  // 26: eraft.MetaReply.configs:type_name -> eraft.Config
 	2,  // 27: eraft.HelloReply.config:type_name -> eraft.Config
-	2,  // 28: eraft.ConfigPush.config:type_name -> eraft.Config
-	8,  // 29: eraft.Join.node:type_name -> eraft.AddNode
-	2,  // 30: eraft.JoinReply.config:type_name -> eraft.Config
-	37, // 31: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	35, // 32: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
-	34, // 33: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
-	36, // 34: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
-	33, // 35: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
-	38, // 36: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	27, // 28: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
+	2,  // 29: eraft.ConfigPush.config:type_name -> eraft.Config
+	8,  // 30: eraft.Join.node:type_name -> eraft.AddNode
+	2,  // 31: eraft.JoinReply.config:type_name -> eraft.Config
+	38, // 32: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	36, // 33: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	35, // 34: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
+	37, // 35: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	34, // 36: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
+	39, // 37: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -3252,7 +3438,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -77,6 +78,9 @@ func openRecord(key, value []byte, m proto.Message) error {
 func describe(key []byte) string {
 	if string(key) == string(configKey) {
 		return "copy of the config"
+	}
+	if bytes.HasPrefix(key, peerKey) {
+		return "note of a node that may found a cluster"
 	}
 	if len(key) < 9 {
 		return fmt.Sprintf("record %q", key)

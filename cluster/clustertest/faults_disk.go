@@ -19,6 +19,7 @@ func (w *Swarm) slowDisk() {
 
 // slow makes both disks wait before each write, or no longer.
 func (m *Member) slow(delay func() time.Duration) {
+	m.at.Slow("host", delay)
 	m.at.Slow("persistence/log", delay)
 	m.at.Slow("persistence/state", delay)
 	m.at.Slow("persistence/state/sync", delay)

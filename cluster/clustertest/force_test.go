@@ -3,6 +3,7 @@ package clustertest_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestForcedQuorum(t *testing.T) {
 		_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Append(nil, i)})
 		require.NoError(t, err)
 	}
-	left := s.Members[0]
+	left := s.Members[slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return status(t, m).NodeID == 1 })]
 	s.Advance(5 * time.Second) // everybody has everything
 	for _, m := range s.Members {
 		m.Kill()

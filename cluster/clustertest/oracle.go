@@ -26,6 +26,7 @@ type Oracle struct {
 	custody    custody
 	config     *messages.Config // the newest that meta has made
 	most       map[string]int   // bytes of a message of each type
+	cluster    uint64           // that the first node has founded
 	Violations []string
 	Elections  int
 	Applied    int
@@ -83,7 +84,12 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 		o.Snapshots++
 		delete(m.cursor, e.Group) // it may go on with the index that it has seen last
 	case cluster.Joined:
-		o.know(m)
+		if o.know(m); o.cluster == 0 {
+			o.cluster = e.Cluster
+		}
+		if e.Cluster != o.cluster {
+			o.violated("One cluster is founded", "n%d belongs to cluster %016x, others to %016x", m.number, e.Cluster, o.cluster)
+		}
 	case cluster.ConfigAdopted:
 		o.chained(&messages.Config{Version: e.Version, Change: e.Change})
 		if e.Version < m.config {

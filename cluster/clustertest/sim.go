@@ -83,6 +83,16 @@ type Member struct {
 // Sim makes a cluster of nodes that begin to look for one another; Ready tells when it serves. It lives as long as the
 // test, and every step of it is watched by its Oracle.
 func Sim(t actortest.TB, seed uint64, o Options) *Simulation {
+	s := prepare(t, seed, o)
+	for _, m := range s.Members {
+		m.seeds = s.seeds()
+		m.Start()
+	}
+	return s
+}
+
+// prepare makes a simulation whose nodes have not begun to live.
+func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 	o = o.withDefaults()
 	s := &Simulation{t: t, o: o, World: actortest.NewWorld(t, append(o.World, actortest.Seed(seed))...)}
 	s.Oracle = newOracle(s)
@@ -91,10 +101,6 @@ func Sim(t actortest.TB, seed uint64, o Options) *Simulation {
 	s.Network().Watch(s.Oracle.sent)
 	for range o.Nodes {
 		s.host()
-	}
-	for _, m := range s.Members {
-		m.seeds = s.seeds()
-		m.Start()
 	}
 	return s
 }

@@ -3,6 +3,34 @@ package main
 // inBirth are bugs in who is who: how clusters are bootstrapped, and how nodes join, take places and are found again.
 var inBirth = []mutant{
 	{
+		fault:  "a node that may found a cluster is forgotten when it pauses",
+		file:   "cluster/rendezvous.go",
+		old:    "return !p.MayFound && now-p.seen >= answerAge",
+		new:    "return now-p.seen >= answerAge",
+		unseen: "runs begin with nodes that all name each other; TestOneClusterIsFounded sees it",
+	},
+	{
+		fault:  "a restart forgets who may found a cluster",
+		file:   "cluster/rendezvous.go",
+		old:    "for _, n := range noted {",
+		new:    "for _, n := range noted[:0] {",
+		unseen: "runs begin with nodes that all name each other; TestOneClusterIsFounded sees it",
+	},
+	{
+		fault:  "a founder does not wait until it is known that it may found",
+		file:   "cluster/rendezvous.go",
+		old:    "\t\tcase !p.noted:",
+		new:    "\t\tcase !p.noted && now < 0:",
+		unseen: "runs begin with nodes that all name each other; TestOneClusterIsFounded sees it",
+	},
+	{
+		fault:  "any node founds a cluster, not the one with the lowest token",
+		file:   "cluster/rendezvous.go",
+		old:    "case p.MayFound && p.Token < r.self.Token:",
+		new:    "case p.MayFound && p.Token < r.self.Token && now < 0:",
+		unseen: "TestOneClusterIsFounded sees it at once",
+	},
+	{
 		fault:  "a newcomer takes the place of a node whose disk a group needs",
 		file:   "cluster/placement.go",
 		old:    "return n.checkPlace(config, op.AddNode)",

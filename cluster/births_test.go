@@ -1,0 +1,341 @@
+package cluster
+
+import (
+	"container/heap"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+var (
+	birthCount = flag.Int("births", 400, "how many births are simulated")
+	birthSeed  = flag.Uint64("birth", 0, "the only birth to simulate")
+)
+
+// However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.
+func TestOneClusterIsFounded(t *testing.T) {
+	if *birthSeed != 0 {
+		require.Empty(t, newBirths(*birthSeed).run())
+		return
+	}
+	kinds := map[string]int{}
+	for seed := range uint64(*birthCount) {
+		n := newBirths(seed + 1)
+		require.Empty(t, n.run(), "seed %d: %s", seed+1, n.kind)
+		kinds[n.kind]++
+	}
+	require.Len(t, kinds, len(lists))
+}
+
+// births simulates rendezvous of several nodes: messages that are late or lost, disks that take seconds, processes that stand still or die.
+type births struct {
+	rng      *rand.Rand
+	kind     string
+	now      time.Duration
+	calm     time.Duration // from then on nothing is lost and nobody is slow
+	events   agenda
+	count    uint64
+	nodes    []*simNode
+	drop     float64
+	late     time.Duration // of a message, at most
+	problems []string
+}
+
+// simNode is a node of it: what its disk has, and its life of now.
+type simNode struct {
+	n       *births
+	number  int
+	seeds   []string
+	expect  int
+	slow    time.Duration // a write takes at most
+	token   uint64
+	epoch   uint64
+	cluster uint64
+	noted   map[uint64]*messages.BootstrapPeer
+
+	meet   *rendezvous // nil: it is dead
+	member bool        // the life knows that the disk has a cluster
+	paused time.Duration
+	disk   time.Duration // is busy until
+}
+
+type event struct {
+	at    time.Duration
+	order uint64
+	do    func()
+}
+
+type agenda []event
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(event)) }
+func (a *agenda) Pop() any     { last := (*a)[len(*a)-1]; *a = (*a)[:len(*a)-1]; return last }
+
+func (n *births) at(when time.Duration, do func()) {
+	n.count++
+	heap.Push(&n.events, event{max(when, n.now), n.count, do})
+}
+
+func (n *births) within(longest time.Duration) time.Duration {
+	return time.Duration(n.rng.Int64N(int64(longest) + 1))
+}
+
+// lists are the ways in which nodes name each other; two of them that may found always have a node in common.
+var lists = []struct {
+	name string
+	of   func(n *births, all []string, node int) []string
+}{
+	{"the same, shuffled", func(n *births, all []string, _ int) []string { return shuffled(n, all) }},
+	{"some, the same", func(_ *births, all []string, _ int) []string { return all[:max(1, len(all)-2)] }},
+	{"the others", func(_ *births, all []string, node int) []string {
+		return slices.Delete(slices.Clone(all), node, node+1)
+	}},
+	{"one", func(_ *births, all []string, _ int) []string { return all[:1] }},
+	{"itself and the next", func(_ *births, all []string, node int) []string {
+		return []string{all[node], all[(node+1)%len(all)]}
+	}},
+	{"itself and one that all name", func(_ *births, all []string, node int) []string {
+		return slices.Compact([]string{all[0], all[node]})
+	}},
+	{"any, and one that all name", func(n *births, all []string, _ int) []string {
+		any := shuffled(n, all[1:])
+		return append(any[:n.rng.IntN(len(any)+1)], all[0])
+	}},
+}
+
+func shuffled(n *births, all []string) []string {
+	mixed := slices.Clone(all)
+	n.rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	return mixed
+}
+
+func newBirths(seed uint64) *births {
+	n := &births{rng: rand.New(rand.NewPCG(seed, 22)), calm: 20 * time.Second}
+	n.late = []time.Duration{time.Millisecond, 50 * time.Millisecond, time.Second}[n.rng.IntN(3)]
+	n.drop = []float64{0, 0.1, 0.4}[n.rng.IntN(3)]
+	list := lists[n.rng.IntN(len(lists))]
+	n.kind = list.name
+	var all []string
+	for i := range 2 + n.rng.IntN(4) {
+		all = append(all, fmt.Sprintf("n%d", i))
+	}
+	names := slices.Clone(all)
+	if n.rng.IntN(4) == 0 {
+		for i := range names {
+			names[i] = "alias of " + names[i]
+		}
+	}
+	expect := 2 + n.rng.IntN(len(all)-1)
+	worst := []time.Duration{0, 20 * time.Millisecond, 2 * time.Second}[n.rng.IntN(3)]
+	for i := range len(all) + n.rng.IntN(2) {
+		a := &simNode{n: n, number: i, expect: expect, noted: map[uint64]*messages.BootstrapPeer{}, token: n.rng.Uint64() | 1}
+		if i < len(all) {
+			a.seeds = list.of(n, names, i)
+		} else { // nobody names it
+			a.seeds, a.expect = shuffled(n, names), 1
+		}
+		if n.rng.IntN(2) == 0 {
+			a.slow = worst
+		}
+		n.nodes = append(n.nodes, a)
+		n.at(n.within(5*time.Second), a.start)
+	}
+	n.at(n.calm+1, func() {})
+	for range n.rng.IntN(6) {
+		n.at(n.within(n.calm-time.Second), n.disturb)
+	}
+	return n
+}
+
+// disturb stops a node for a while, or ends its life.
+func (n *births) disturb() {
+	a := n.nodes[n.rng.IntN(len(n.nodes))]
+	if n.rng.IntN(2) == 0 {
+		a.paused = max(a.paused, n.now+n.within(10*time.Second))
+		return
+	}
+	a.meet = nil
+	if n.kind == "the same, shuffled" && a.cluster == 0 && n.rng.IntN(2) == 0 { // it loses its directory
+		a.token, a.epoch, a.noted = n.rng.Uint64()|1, 0, map[uint64]*messages.BootstrapPeer{}
+	}
+	n.at(n.now+n.within(5*time.Second), a.start)
+}
+
+// run gives what went wrong.
+func (n *births) run() []string {
+	for len(n.events) > 0 && len(n.problems) == 0 && n.now < n.calm+time.Minute {
+		e := heap.Pop(&n.events).(event)
+		n.now = e.at
+		e.do()
+		if n.now > n.calm && !slices.ContainsFunc(n.nodes, func(a *simNode) bool { return !a.member }) {
+			return n.problems
+		}
+	}
+	if len(n.problems) == 0 {
+		for _, a := range n.nodes {
+			n.problems = append(n.problems, fmt.Sprintf("n%d, token %x, seeds %v, cluster %x", a.number, a.token, a.seeds, a.cluster))
+			if a.meet != nil && !a.member {
+				n.problems = append(n.problems, fmt.Sprintf("waits: %s; %v", a.meet.waits(n.now), a.meet.silent(n.now)))
+			}
+		}
+	}
+	return n.problems
+}
+
+func (a *simNode) address() string { return fmt.Sprintf("n%d", a.number) }
+
+func (a *simNode) start() {
+	if a.meet != nil {
+		return
+	}
+	a.epoch++
+	a.member = a.cluster != 0
+	self := &messages.BootstrapPeer{Token: a.token, Name: a.address(), Address: a.address(), Epoch: a.epoch}
+	var noted []*messages.BootstrapPeer
+	for _, token := range slices.Sorted(maps.Keys(a.noted)) {
+		noted = append(noted, a.noted[token])
+	}
+	a.meet = newRendezvous(self, a.seeds, a.expect, noted)
+	a.beat(a.meet)
+}
+
+// live lets something happen to a life, when it does not stand still.
+func (a *simNode) live(life *rendezvous, do func()) {
+	switch {
+	case a.meet != life:
+	case a.paused > a.n.now && a.n.now < a.n.calm:
+		a.n.at(min(a.paused, a.n.calm), func() { a.live(life, do) })
+	default:
+		do()
+	}
+}
+
+// write makes something durable, one after the other, and then says so to the life that wanted it.
+func (a *simNode) write(durable, then func()) {
+	takes := a.n.within(a.slow)
+	if a.n.now > a.n.calm {
+		takes = time.Millisecond
+	}
+	life, token := a.meet, a.token
+	a.disk = max(a.disk, a.n.now) + takes
+	a.n.at(a.disk, func() {
+		if a.meet != life || a.token != token {
+			return // lost with the life
+		}
+		durable()
+		a.live(life, then)
+	})
+}
+
+func (n *births) send(address string, do func(to *simNode)) {
+	if n.now < n.calm && n.rng.Float64() < n.drop {
+		return
+	}
+	n.at(n.now+n.within(n.late), func() {
+		for _, to := range n.nodes {
+			if to.address() == address || "alias of "+to.address() == address {
+				to.live(to.meet, func() {
+					if to.meet != nil {
+						do(to)
+					}
+				})
+			}
+		}
+	})
+}
+
+func (a *simNode) beat(life *rendezvous) {
+	a.live(life, func() {
+		if a.member {
+			return
+		}
+		life.forget(a.n.now)
+		contacts, seed := life.contacts()
+		for _, address := range contacts {
+			h := &messages.Hello{Address: a.address(), Name: a.address(), Token: a.token, Epoch: a.epoch, MayFound: life.self.MayFound, Seed: seed(address), Asked: address}
+			a.n.send(address, func(to *simNode) { to.onHello(h) })
+		}
+		a.meetUp()
+		a.n.at(a.n.now+200*time.Millisecond, func() { a.beat(life) })
+	})
+}
+
+func (a *simNode) meetUp() {
+	if a.meet.busy || a.meet.waits(a.n.now) != "" {
+		return
+	}
+	a.meet.busy = true
+	cluster := a.n.rng.Uint64() | 1
+	a.write(func() { a.belongs(cluster) }, func() { a.member = true })
+}
+
+// belongs holds a directory that belongs to a cluster from now on against all others.
+func (a *simNode) belongs(cluster uint64) {
+	a.cluster = cluster
+	for _, other := range a.n.nodes {
+		if other.cluster != 0 && other.cluster != cluster {
+			a.n.problems = append(a.n.problems, fmt.Sprintf("%v: n%d belongs to cluster %x, n%d to %x", a.n.now, a.number, cluster, other.number, other.cluster))
+		}
+	}
+}
+
+func (a *simNode) onHello(h *messages.Hello) {
+	if a.member {
+		a.answer(h)
+		return
+	}
+	d := a.meet.asked(&messages.BootstrapPeer{Token: h.Token, Name: h.Name, Address: h.Address, Epoch: h.Epoch, MayFound: h.MayFound}, h.Seed, a.n.now)
+	if d.save != nil || len(d.lost) > 0 {
+		life := a.meet
+		a.write(func() {
+			for _, token := range d.lost {
+				delete(a.noted, token)
+			}
+			if d.save != nil {
+				a.noted[h.Token] = d.save
+			}
+		}, func() {
+			if d.save != nil {
+				life.saved(h.Token)
+				a.answer(h)
+			}
+		})
+	}
+	if d.save == nil && !d.wait {
+		a.answer(h)
+	}
+}
+
+func (a *simNode) answer(h *messages.Hello) {
+	r := &messages.HelloReply{Address: a.address(), Name: a.address(), Token: a.token, Asked: h.Asked, Asker: h.Token}
+	if a.member {
+		r.ClusterId = a.cluster
+	} else {
+		a.meet.answers(r)
+	}
+	a.n.send(h.Address, func(to *simNode) { to.onReply(r) })
+}
+
+func (a *simNode) onReply(r *messages.HelloReply) {
+	switch {
+	case a.member:
+	case r.ClusterId == 0:
+		a.meet.answered(r, a.n.now)
+		a.meetUp()
+	case !a.meet.busy:
+		a.meet.busy = true
+		a.write(func() { a.belongs(r.ClusterId) }, func() { a.member = true })
+	}
+}

@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
+)
+
+// How a node without a cluster finds one, or founds one, and how it is admitted: the Member's part of it. What decides is
+// in rendezvous.go.
+
+// seek asks everybody known for a cluster, and founds one when the rendezvous says so.
+func (m *Member) seek() {
+	m.n.meet.forget(m.n.system.Clock.Now())
+	if m.beats < 2 || m.beats%2 == 1 {
+		all, seed := m.n.meet.contacts()
+		for _, address := range all {
+			m.n.send(actor.NewPID(address, memberPath), m.hello(address, seed(address)))
+		}
+	}
+	m.meetUp()
+}
+
+// hello is what this node says of itself to who is at an address.
+func (m *Member) hello(address string, seed bool) *messages.Hello {
+	id := m.n.identity()
+	return &messages.Hello{
+		Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Epoch: uint64(id.Epoch),
+		ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
+		MayFound: m.n.meet.self.MayFound, Seed: seed, Asked: address,
+	}
+}
+
+// meetUp founds a cluster when the rendezvous says so.
+func (m *Member) meetUp() {
+	meet, now := m.n.meet, m.n.system.Clock.Now()
+	if meet.busy {
+		return
+	}
+	waits := meet.waits(now)
+	if waits == "" {
+		meet.busy = true
+		m.n.send(m.n.pids.host, giveBirth{})
+	}
+	if m.refused != "" {
+		waits = m.refused
+	}
+	m.n.board.setWaiting(meet.silent(now), waits)
+}
+
+// onHello answers at once, but for a node that may found a cluster: first it must be on disk that it may.
+func (m *Member) onHello(h *messages.Hello) {
+	if h.Client || h.ClusterId != 0 || m.joined {
+		m.answer(h)
+		return
+	}
+	asker := &messages.BootstrapPeer{Token: h.Token, Name: h.Name, Address: h.Address, Epoch: h.Epoch, MayFound: h.MayFound}
+	d := m.n.meet.asked(asker, h.Seed, m.n.system.Clock.Now())
+	if d.save != nil || len(d.lost) > 0 {
+		m.n.send(m.n.pids.host, notePeer{d, h})
+	}
+	if d.save == nil && !d.wait {
+		m.answer(h)
+	}
+}
+
+func (m *Member) answer(h *messages.Hello) {
+	id := m.n.identity()
+	reply := &messages.HelloReply{
+		Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node), Asked: h.Asked, Asker: h.Token,
+	}
+	if id.Cluster == 0 {
+		m.n.meet.answers(reply)
+	}
+	if h.ClusterId == 0 || h.ClusterId == id.Cluster {
+		reply.ConfigVersion, reply.Config = m.config.GetVersion(), m.config
+	}
+	m.n.send(actor.NewPID(cmp.Or(h.ReplyAddress, h.Address), h.ReplyId), reply)
+}
+
+// lookAround asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
+func (m *Member) lookAround() {
+	if len(m.n.board.snapshot().others) > 0 {
+		return
+	}
+	for _, seed := range m.n.c.Seeds {
+		if seed == m.n.address() {
+			continue
+		}
+		m.n.send(actor.NewPID(seed, memberPath), m.hello(seed, true))
+	}
+}
+
+// refuse notes why this node is not where it was told to be, and tells it once.
+func (m *Member) refuse(text string) {
+	m.n.board.setWaiting(nil, text)
+	if m.refused != text {
+		m.refused = text
+		m.n.system.Events(JoinRefused{Text: text})
+	}
+}
+
+func (m *Member) onHelloReply(h *messages.HelloReply) {
+	if m.joined {
+		if own := m.n.identity().Cluster; h.ClusterId != 0 && h.ClusterId != own {
+			m.astray = true
+			m.refuse(fmt.Sprintf("the seed %s belongs to cluster %016x, but this data directory to %016x: name seeds of that one, "+
+				"or start with an empty data directory to join the other", h.Address, h.ClusterId, own))
+		}
+		return
+	}
+	now := m.n.system.Clock.Now()
+	if h.ClusterId == 0 {
+		m.n.meet.answered(h, now)
+		m.meetUp()
+		return
+	}
+	h.Busy = true // it founds none
+	m.n.meet.answered(h, now)
+	if other := m.n.meet.belongs(h.ClusterId, now); other != 0 {
+		m.refuse(fmt.Sprintf("the seeds belong to two clusters, %016x and %016x: name seeds of one", min(other, h.ClusterId), max(other, h.ClusterId)))
+		return
+	}
+	if m.n.meet.busy || h.Config == nil {
+		return // it was just founded and cannot admit anybody yet
+	}
+	card := m.n.card()
+	card.Instead = meta.Named(h.Config, card.Name).GetId()
+	m.n.send(actor.NewPID(h.Address, memberPath), &messages.Join{
+		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
+	})
+}
+
+func (m *Member) onJoin(j *messages.Join) {
+	if !m.joined || j.Node == nil {
+		return
+	}
+	if own := m.n.identity().Cluster; j.ClusterId != own {
+		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
+			Token: j.Node.Token, Text: fmt.Sprintf("the seed %s belongs to cluster %016x, not to %016x as it was asked: name seeds of one cluster",
+				m.n.address(), own, j.ClusterId),
+		})
+		return
+	}
+	m.admit(j.Node, j)
+}
+
+// admit has a node's card written into the config chain, and tells who asked.
+func (m *Member) admit(card *messages.AddNode, join *messages.Join) {
+	m.n.ask(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: card}}, func(r *messages.Reply) {
+		m.n.send(m.self, announced{join, r})
+	})
+}
+
+func (m *Member) onAnnounced(a announced) {
+	if a.join == nil {
+		m.announce = false
+		switch r := a.reply; r.Code {
+		case messages.Code_OK:
+			m.n.board.setWaiting(nil, "")
+		case messages.Code_CONFLICT, messages.Code_INVALID:
+			m.refuse(r.Text)
+		}
+		return
+	}
+	reply := &messages.JoinReply{Token: a.join.Node.Token, Text: a.reply.Text}
+	switch a.reply.Code {
+	case messages.Code_OK:
+		reply.Node, reply.Config = a.reply.GetMeta().GetNode(), a.reply.GetMeta().GetConfig()
+		reply.Text = ""
+	case messages.Code_CONFLICT, messages.Code_INVALID:
+	default: // it asks again in any case
+		reply.Text = "the cluster cannot admit a node now, since group 0 does not answer: " + a.reply.Text
+	}
+	m.n.send(actor.NewPID(a.join.ReplyAddress, a.join.ReplyId), reply)
+}
+
+func (m *Member) onJoinReply(r *messages.JoinReply) {
+	if m.joined || m.n.meet.busy || r.Token != m.n.identity().Token {
+		return
+	}
+	if r.Node == 0 || r.Config == nil {
+		m.refuse(r.Text)
+		return
+	}
+	m.n.meet.busy = true
+	m.n.send(m.n.pids.host, takeIdentity{cluster: r.Config.ClusterId, node: messages.NodeID(r.Node), config: r.Config})
+}
+
+func (m *Member) onAdmitted(a admitted) {
+	m.joined = true
+	m.n.board.setWaiting(nil, "")
+	m.n.system.Events(Joined{Cluster: m.n.identity().Cluster, Node: m.n.identity().Node, Birth: a.birth})
+	if m.n.cached != nil {
+		m.adopt(m.n.cached, false)
+	}
+	for _, address := range m.others() { // placement counts on whom it has heard
+		m.n.send(actor.NewPID(address, memberPath), m.status(0))
+	}
+}
