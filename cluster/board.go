@@ -9,6 +9,7 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/router"
 	"github.com/eraft-io/eraft/shardkv"
 )
 
@@ -57,14 +58,18 @@ func newBoard(now func() time.Duration) *board {
 // address is where a node's actors are, "" if unknown. Safe and cheap for hot paths.
 func (b *board) address(node messages.NodeID) string { return (*b.addresses.Load())[node] }
 
-func (b *board) setConfig(config *messages.Config) {
-	addresses := make(map[messages.NodeID]string, len(config.Nodes))
-	for _, node := range config.Nodes {
+// setAddresses publishes where the nodes of a config are.
+func (b *board) setAddresses(config *messages.Config, book *router.AddressBook) {
+	addresses := make(map[messages.NodeID]string, len(config.GetNodes()))
+	for _, node := range config.GetNodes() {
 		if !node.Removed {
-			addresses[messages.NodeID(node.Id)] = node.Address
+			addresses[messages.NodeID(node.Id)] = book.At(node.Id)
 		}
 	}
 	b.addresses.Store(&addresses)
+}
+
+func (b *board) setConfig(config *messages.Config) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.config = config

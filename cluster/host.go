@@ -275,6 +275,8 @@ func (n *node) loadConfig() error {
 	}
 	n.cached = config
 	n.board.setConfig(config)
+	n.book.Update(config)
+	n.board.setAddresses(config, &n.book)
 	return nil
 }
 

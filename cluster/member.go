@@ -25,6 +25,7 @@ import (
 //	*messages.ConfigPull nodes, clients answers if it has something newer
 //	*messages.ConfigPush nodes          takes a newer config
 //	committed            meta's Applier takes a newer config and pushes it if this node leads meta
+//	*messages.Addresses  members        learns where nodes are, and says where this one is
 //	*messages.StatusPull nodes, clients answers how this node is
 //	*messages.NodeStatus nodes          notes it on the board
 //	measured             Host           tells meta's leader how big the buckets are that this node leads
@@ -43,6 +44,8 @@ type Member struct {
 	calm      int    // beats since there was a newer config or a step of placement
 	placement placement
 	announce  bool
+	told      map[messages.NodeID]uint64 // in which boot a node was told where this one is,
+	boots     map[messages.NodeID]uint64 // and in which it was heard last
 	cancel    func()
 }
 
@@ -65,7 +68,7 @@ const (
 )
 
 func newMember(n *node) *Member {
-	return &Member{n: n}
+	return &Member{n: n, told: map[messages.NodeID]uint64{}, boots: map[messages.NodeID]uint64{}}
 }
 
 func (m *Member) Receive(ctx actor.Context) {
@@ -97,6 +100,8 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.adopt(msg.GetConfig(), false)
 	case committed:
 		m.adopt(msg.config, m.n.board.leads(messages.Meta))
+	case *messages.Addresses:
+		m.onAddresses(msg)
 	case *messages.StatusPull:
 		m.onStatusPull(msg)
 	case *messages.NodeStatus:
@@ -156,6 +161,7 @@ func (m *Member) onBeat() {
 	m.pull()
 	if m.beats%10 == 0 {
 		m.pulse()
+		m.announceAddress()
 		m.refreshCard()
 		m.lookAround()
 		m.foresee()
@@ -184,8 +190,10 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		return
 	}
 	m.stir()
+	m.n.book.Update(config)
 	m.n.board.setConfig(config)
 	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
+	m.publishAddresses()
 	m.n.send(m.n.pids.host, host{config})
 	m.n.system.Events(ConfigAdopted{Version: config.Version, Change: config.Change})
 	if push {
@@ -200,7 +208,7 @@ func (m *Member) others() []string {
 	var all []string
 	for _, node := range m.config.GetNodes() {
 		if !node.Removed && node.Id != uint64(m.n.identity().Node) {
-			all = append(all, node.Address)
+			all = append(all, m.n.book.At(node.Id))
 		}
 	}
 	return all
@@ -248,7 +256,7 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 // status is what other nodes are told of this one.
 func (m *Member) status(seq uint64) *messages.NodeStatus {
 	s := m.n.board.snapshot()
-	status := &messages.NodeStatus{Seq: seq, Node: uint64(s.identity.Node)}
+	status := &messages.NodeStatus{Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch)}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)
 	}
@@ -271,6 +279,7 @@ func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 		return
 	}
 	m.n.board.setOther(s)
+	m.boots[messages.NodeID(s.Node)] = s.Epoch
 	if m.astray {
 		m.astray, m.refused = false, ""
 		m.n.board.setWaiting(nil, "")

@@ -42,6 +42,7 @@ type node struct {
 	cached      *messages.Config          // newest config on disk at start, or given at admission; Host writes, Member reads after a message
 	noted       []*messages.BootstrapPeer // nodes that may found a cluster, as the disk says at start
 	meet        *rendezvous               // Member's; a Member that is started again goes on with it
+	book        router.AddressBook        // Member's, likewise
 	board       *board
 	flow        flow // of the buckets that come to this node
 	client      *client.Client

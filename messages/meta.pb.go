@@ -2344,6 +2344,137 @@ func (x *ConfigPush) GetConfig() *Config {
 	return nil
 }
 
+// NodeAddress is where a node of the cluster was in one of its boots.
+type NodeAddress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"` // of its data directory
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeAddress) Reset() {
+	*x = NodeAddress{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeAddress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeAddress) ProtoMessage() {}
+
+func (x *NodeAddress) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeAddress.ProtoReflect.Descriptor instead.
+func (*NodeAddress) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *NodeAddress) GetNode() uint64 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *NodeAddress) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *NodeAddress) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *NodeAddress) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// Addresses tell members where nodes are, beside and before the config: the sender, and all of whom it knows more than the
+// config says. Only members say it.
+type Addresses struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []*NodeAddress         `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	ReplyAddress  string                 `protobuf:"bytes,2,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // of a member that wants to know the same of the receiver; "": nothing is answered
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`                                        // the node that is answered: the sender knows where it is; 0: whoever is there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Addresses) Reset() {
+	*x = Addresses{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Addresses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Addresses) ProtoMessage() {}
+
+func (x *Addresses) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
+func (*Addresses) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Addresses) GetNodes() []*NodeAddress {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Addresses) GetReplyAddress() string {
+	if x != nil {
+		return x.ReplyAddress
+	}
+	return ""
+}
+
+func (x *Addresses) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
 // Join asks any member to have the sender admitted; it is forwarded to the meta leader.
 type Join struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2357,7 +2488,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2500,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2513,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -2425,7 +2556,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2568,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2581,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -2494,7 +2625,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2637,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2650,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -2558,13 +2689,14 @@ type NodeStatus struct {
 	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
 	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
 	Sizes         []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"` // boot epoch of the node
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +2708,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +2721,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -2634,6 +2766,13 @@ func (x *NodeStatus) GetSizes() []*BucketSize {
 	return nil
 }
 
+func (x *NodeStatus) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // GroupSize is about how big the buckets are that a group owns.
 type GroupSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2645,7 +2784,7 @@ type GroupSize struct {
 
 func (x *GroupSize) Reset() {
 	*x = GroupSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2657,7 +2796,7 @@ func (x *GroupSize) String() string {
 func (*GroupSize) ProtoMessage() {}
 
 func (x *GroupSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2670,7 +2809,7 @@ func (x *GroupSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupSize.ProtoReflect.Descriptor instead.
 func (*GroupSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GroupSize) GetGroup() uint64 {
@@ -2699,7 +2838,7 @@ type BucketSize struct {
 
 func (x *BucketSize) Reset() {
 	*x = BucketSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2711,7 +2850,7 @@ func (x *BucketSize) String() string {
 func (*BucketSize) ProtoMessage() {}
 
 func (x *BucketSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2724,7 +2863,7 @@ func (x *BucketSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketSize.ProtoReflect.Descriptor instead.
 func (*BucketSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BucketSize) GetGroup() uint64 {
@@ -2761,7 +2900,7 @@ type PlacementStatus struct {
 
 func (x *PlacementStatus) Reset() {
 	*x = PlacementStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +2912,7 @@ func (x *PlacementStatus) String() string {
 func (*PlacementStatus) ProtoMessage() {}
 
 func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +2925,7 @@ func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
 func (*PlacementStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PlacementStatus) GetConfigVersion() uint64 {
@@ -2830,7 +2969,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +2981,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +2994,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PlanStep) GetWhat() string {
@@ -2910,7 +3049,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[36]
+	mi := &file_eraft_messages_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2922,7 +3061,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[36]
+	mi := &file_eraft_messages_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2935,7 +3074,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -3233,7 +3372,16 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\"3\n" +
 	"\n" +
 	"ConfigPush\x12%\n" +
-	"\x06config\x18\x01 \x01(\v2\r.eraft.ConfigR\x06config\"\x89\x01\n" +
+	"\x06config\x18\x01 \x01(\v2\r.eraft.ConfigR\x06config\"g\n" +
+	"\vNodeAddress\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"j\n" +
+	"\tAddresses\x12(\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x12.eraft.NodeAddressR\x05nodes\x12#\n" +
+	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\x89\x01\n" +
 	"\x04Join\x12\"\n" +
 	"\x04node\x18\x01 \x01(\v2\x0e.eraft.AddNodeR\x04node\x12\x1d\n" +
 	"\n" +
@@ -3250,7 +3398,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\x12\x14\n" +
-	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xd7\x01\n" +
+	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xed\x01\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3258,7 +3406,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\breplicas\x18\x03 \x03(\v2\x14.eraft.ReplicaStatusR\breplicas\x12\x12\n" +
 	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
 	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\x12'\n" +
-	"\x05sizes\x18\x06 \x03(\v2\x11.eraft.BucketSizeR\x05sizes\"7\n" +
+	"\x05sizes\x18\x06 \x03(\v2\x11.eraft.BucketSizeR\x05sizes\x12\x14\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\"7\n" +
 	"\tGroupSize\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"P\n" +
@@ -3319,7 +3468,7 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
@@ -3351,16 +3500,18 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*BootstrapPeer)(nil),   // 27: eraft.BootstrapPeer
 	(*ConfigPull)(nil),      // 28: eraft.ConfigPull
 	(*ConfigPush)(nil),      // 29: eraft.ConfigPush
-	(*Join)(nil),            // 30: eraft.Join
-	(*JoinReply)(nil),       // 31: eraft.JoinReply
-	(*StatusPull)(nil),      // 32: eraft.StatusPull
-	(*NodeStatus)(nil),      // 33: eraft.NodeStatus
-	(*GroupSize)(nil),       // 34: eraft.GroupSize
-	(*BucketSize)(nil),      // 35: eraft.BucketSize
-	(*PlacementStatus)(nil), // 36: eraft.PlacementStatus
-	(*PlanStep)(nil),        // 37: eraft.PlanStep
-	(*ReplicaStatus)(nil),   // 38: eraft.ReplicaStatus
-	(*ConfState)(nil),       // 39: eraft.ConfState
+	(*NodeAddress)(nil),     // 30: eraft.NodeAddress
+	(*Addresses)(nil),       // 31: eraft.Addresses
+	(*Join)(nil),            // 32: eraft.Join
+	(*JoinReply)(nil),       // 33: eraft.JoinReply
+	(*StatusPull)(nil),      // 34: eraft.StatusPull
+	(*NodeStatus)(nil),      // 35: eraft.NodeStatus
+	(*GroupSize)(nil),       // 36: eraft.GroupSize
+	(*BucketSize)(nil),      // 37: eraft.BucketSize
+	(*PlacementStatus)(nil), // 38: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 39: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 40: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 41: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
 	4,  // 0: eraft.Config.nodes:type_name -> eraft.Node
@@ -3393,19 +3544,20 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	2,  // 27: eraft.HelloReply.config:type_name -> eraft.Config
 	27, // 28: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
 	2,  // 29: eraft.ConfigPush.config:type_name -> eraft.Config
-	8,  // 30: eraft.Join.node:type_name -> eraft.AddNode
-	2,  // 31: eraft.JoinReply.config:type_name -> eraft.Config
-	38, // 32: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	36, // 33: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
-	35, // 34: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
-	37, // 35: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
-	34, // 36: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
-	39, // 37: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	30, // 30: eraft.Addresses.nodes:type_name -> eraft.NodeAddress
+	8,  // 31: eraft.Join.node:type_name -> eraft.AddNode
+	2,  // 32: eraft.JoinReply.config:type_name -> eraft.Config
+	40, // 33: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	38, // 34: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	37, // 35: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
+	39, // 36: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	36, // 37: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
+	41, // 38: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -3438,7 +3590,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -27,6 +27,7 @@ const MemberPath = "member"
 //	*forward             Sessions  sends requests to the leaders of their groups; tells the Session to whom
 //	healed               Sessions  learns from a refusal or a silence
 //	*messages.ConfigPush nodes     takes a newer config
+//	*messages.Addresses  own node  takes what it knows of where nodes are beside the config
 //	refresh              itself    asks for a newer config while one is wanted
 //
 // It keeps no requests: what it cannot route it gives back to the Session.
@@ -123,6 +124,10 @@ func (r *Router) on(message any) {
 	case *messages.ConfigPush:
 		if r.table.Update(m.Config) {
 			r.stale = false
+		}
+	case *messages.Addresses:
+		for _, a := range m.Nodes {
+			r.table.Found(a)
 		}
 	case refresh:
 		if r.pulling = false; r.stale {

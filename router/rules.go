@@ -21,6 +21,7 @@ func Rules() []actors.Rule {
 		{Type: "eraft.JoinReply", Max: configWords, Paths: []string{MemberPath}},
 		{Type: "eraft.ConfigPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2)},
 		{Type: "eraft.ConfigPush", Max: configWords, Paths: []string{MemberPath, Path}},
+		{Type: "eraft.Addresses", Max: configWords, Paths: []string{MemberPath}},
 		{Type: "eraft.StatusPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2, 4)}, /* sizes cost a pass over the engine */
 		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{MemberPath}},
 		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth

@@ -9,6 +9,7 @@ import (
 // Table knows the way from a key to the replica that most likely leads its group. It is pure; the Router owns it.
 type Table struct {
 	config  *messages.Config
+	book    AddressBook
 	nodes   map[uint64][]uint64       // group -> nodes of it that are in the cluster: a removed one may still be listed
 	leaders map[uint64]uint64         // group -> node believed to lead
 	silent  map[uint64]bool           // nodes that let an attempt go unanswered and have not been heard since
@@ -25,6 +26,7 @@ func (t *Table) Update(config *messages.Config) bool {
 	if config == nil || config.Version <= t.Version() {
 		return false
 	}
+	t.book.Update(config)
 	t.config, t.nodes = config, make(map[uint64][]uint64, len(config.Groups))
 	for _, g := range config.Groups {
 		t.nodes[g.Id] = slices.DeleteFunc(slices.Clone(g.Nodes), func(id uint64) bool { return t.address(id) == "" })
@@ -137,21 +139,17 @@ func (t *Table) Move(bucket uint32, hint *messages.Hint) {
 	}
 }
 
-func (t *Table) address(node uint64) string {
-	for _, n := range t.config.GetNodes() {
-		if n.Id == node && !n.Removed {
-			return n.Address
-		}
-	}
-	return ""
-}
+func (t *Table) address(node uint64) string { return t.book.At(node) }
+
+// Found says that a node is not where the config says.
+func (t *Table) Found(a *messages.NodeAddress) { t.book.Hear(a) }
 
 // Addresses of all nodes.
 func (t *Table) Addresses() []string {
 	var all []string
 	for _, n := range t.config.GetNodes() {
 		if !n.Removed {
-			all = append(all, n.Address)
+			all = append(all, t.address(n.Id))
 		}
 	}
 	return all

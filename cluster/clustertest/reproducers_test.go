@@ -39,6 +39,7 @@ type document struct {
 	Nodes         []struct {
 		ID   uint64 `json:"id"`
 		Name string `json:"name"`
+		Addr string `json:"addr"`
 	} `json:"nodes"`
 	Buckets struct {
 		Owners []uint64 `json:"owners"`

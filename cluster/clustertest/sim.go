@@ -60,6 +60,7 @@ type Simulation struct {
 	clients []string // addresses
 	admin   *Client
 	hosts   int
+	moves   int    // of nodes to other addresses
 	lives   uint64 // of all nodes and clients, so that no two share a seed
 }
 
@@ -143,6 +144,21 @@ func (m *Member) Unmount() (mount func()) {
 	return func() {
 		m.Kill()
 		m.disks = disks
+	}
+}
+
+// Readdress ends a life of the node, whose next one is at an address that nobody has heard of, as of a container.
+func (m *Member) Readdress() {
+	m.Kill()
+	m.s.moves++
+	m.at = m.s.World.Node(fmt.Sprintf("n%d-%d:1", m.number, m.s.moves))
+}
+
+// Seeds are what the next life of the node is told.
+func (m *Member) Seeds(seeds ...*Member) {
+	m.seeds = nil
+	for _, seed := range seeds {
+		m.seeds = append(m.seeds, seed.at.Address())
 	}
 }
 

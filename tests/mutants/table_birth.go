@@ -3,6 +3,20 @@ package main
 // inBirth are bugs in who is who: how clusters are bootstrapped, and how nodes join, take places and are found again.
 var inBirth = []mutant{
 	{
+		fault:  "an older boot's address counts",
+		file:   "router/addresses.go",
+		old:    "was != nil && was.Epoch >= a.Epoch",
+		new:    "was != nil && was.Epoch == a.Epoch",
+		unseen: "TestAddressBook sees it",
+	},
+	{
+		fault:  "only the config says where nodes are",
+		file:   "router/addresses.go",
+		old:    "if a := b.heard[node]; a != nil {",
+		new:    "if a := b.heard[node]; a != nil && node == 0 {",
+		unseen: "the swarm moves no nodes; TestMembersFindEachOtherAtNewAddresses sees it",
+	},
+	{
 		fault:  "a node that may found a cluster is forgotten when it pauses",
 		file:   "cluster/rendezvous.go",
 		old:    "return !p.MayFound && now-p.seen >= answerAge",

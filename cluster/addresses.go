@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// How members find each other again when addresses have changed, without a quorum: each says where it is, in which boot, to
+// all others and to its seeds, until all of them know, and tells on what it has heard. The Member's part of it; which word
+// counts router.AddressBook decides.
+
+// announceAddress tells those who may not know it where this node is: at the addresses that the others had last, and, as
+// long as some of them are not heard, at the seeds.
+func (m *Member) announceAddress() {
+	alive := m.n.board.snapshot().alive
+	missing := false
+	var to []string
+	for _, node := range m.config.GetNodes() {
+		id := messages.NodeID(node.Id)
+		if node.Removed || id == m.n.identity().Node {
+			continue
+		}
+		if missing = missing || !alive(id); !alive(id) || m.told[id] == 0 || m.told[id] < m.boots[id] {
+			to = append(to, m.n.book.At(node.Id))
+		}
+	}
+	if missing || m.config == nil {
+		to = append(to, m.n.c.Seeds...)
+	}
+	slices.Sort(to)
+	for _, address := range slices.Compact(to) {
+		if address != m.n.address() {
+			m.sayAddresses(address, &messages.Addresses{ReplyAddress: m.n.address()})
+		}
+	}
+}
+
+// whereabouts are where this node is.
+func (n *node) whereabouts() *messages.NodeAddress {
+	id := n.identity()
+	return &messages.NodeAddress{Node: uint64(id.Node), Token: id.Token, Epoch: uint64(id.Epoch), Address: n.address()}
+}
+
+// publishAddresses tells all of this node where the nodes of the config are, itself among them.
+func (m *Member) publishAddresses() {
+	m.n.book.Hear(m.n.whereabouts())
+	m.n.board.setAddresses(m.config, &m.n.book)
+	if heard := m.n.book.Heard(); len(heard) > 0 {
+		m.n.send(m.n.pids.router, &messages.Addresses{Nodes: heard})
+	}
+}
+
+// sayAddresses tells what this node knows of where nodes are beside the config, itself last.
+func (m *Member) sayAddresses(to string, a *messages.Addresses) {
+	a.Nodes = append(m.n.book.Heard(), m.n.whereabouts())
+	m.n.send(actor.NewPID(to, memberPath), a)
+}
+
+// onAddresses learns where nodes are, and passes on what is news. Its sender is the last of them.
+func (m *Member) onAddresses(a *messages.Addresses) {
+	if !m.joined || len(a.Nodes) == 0 {
+		return
+	}
+	news, self, sender := false, uint64(m.n.identity().Node), a.Nodes[len(a.Nodes)-1]
+	for _, n := range a.Nodes {
+		if n.Node != self {
+			news = m.n.book.Hear(n) || news
+		}
+	}
+	if a.To == self {
+		m.told[messages.NodeID(sender.Node)] = sender.Epoch
+	}
+	if a.ReplyAddress != "" {
+		m.sayAddresses(a.ReplyAddress, &messages.Addresses{To: sender.Node})
+	}
+	if !news {
+		return
+	}
+	m.publishAddresses()
+	for _, address := range m.others() {
+		m.sayAddresses(address, &messages.Addresses{})
+	}
+}

@@ -1,0 +1,71 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// AddressBook is where the nodes of a cluster are. Who they are the config says; where they are the node itself, by its boot
+// epoch: its newest word counts, whether or not the config has it yet. It is pure.
+type AddressBook struct {
+	config *messages.Config
+	heard  map[uint64]*messages.NodeAddress // by node: what is newer than the config
+}
+
+// Update takes a newer config.
+func (b *AddressBook) Update(config *messages.Config) {
+	b.config = config
+	for id, a := range b.heard {
+		if n := b.node(id); n == nil || n.Epoch >= a.Epoch || n.Token != a.Token {
+			delete(b.heard, id)
+		}
+	}
+}
+
+// Hear takes what a member has said of a node, and tells whether it is news.
+func (b *AddressBook) Hear(a *messages.NodeAddress) bool {
+	n := b.node(a.GetNode())
+	if n == nil || n.Token != a.Token || a.Epoch <= n.Epoch || a.Address == "" || len(a.Address) > maxAddress {
+		return false
+	}
+	if was := b.heard[a.Node]; was != nil && was.Epoch >= a.Epoch {
+		return false
+	}
+	if b.heard == nil {
+		b.heard = map[uint64]*messages.NodeAddress{}
+	}
+	b.heard[a.Node] = a
+	return true
+}
+
+// maxAddress is more bytes than an address has.
+const maxAddress = 300
+
+// At is where a node is, "" if nobody knows or it is not in the cluster.
+func (b *AddressBook) At(node uint64) string {
+	if a := b.heard[node]; a != nil {
+		return a.Address
+	}
+	return b.node(node).GetAddress()
+}
+
+// Heard is all that is newer than the config, by node.
+func (b *AddressBook) Heard() []*messages.NodeAddress {
+	var all []*messages.NodeAddress
+	for _, n := range b.config.GetNodes() {
+		if a := b.heard[n.Id]; a != nil {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// node is a node of the cluster; nil if there is none of that number.
+func (b *AddressBook) node(id uint64) *messages.Node {
+	i := slices.IndexFunc(b.config.GetNodes(), func(n *messages.Node) bool { return n.Id == id && !n.Removed })
+	if i < 0 {
+		return nil
+	}
+	return b.config.Nodes[i]
+}
