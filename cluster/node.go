@@ -19,6 +19,7 @@ import (
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
 	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/raftactor"
 	"github.com/eraft-io/eraft/router"
@@ -256,8 +257,8 @@ func (n *node) birthRecord() *messages.Birth {
 // onView hears what the machines of this node publish. It is called on Appliers' goroutines.
 func (n *node) onView(group messages.GroupID, view any) {
 	switch v := view.(type) {
-	case *messages.Config:
-		n.send(n.pids.member, committed{v})
+	case *meta.View:
+		n.send(n.pids.member, committed{v.Config})
 	case *shardkv.View:
 		n.board.setView(group, v)
 		n.send(actor.NewPID(n.address(), moverPath(group)), v)

@@ -125,10 +125,11 @@ func (n *node) checkMeta(view any, command []byte) *messages.Error {
 		return why
 	}
 	c := new(messages.Command)
-	config, known := view.(*messages.Config)
-	if !known || proto.Unmarshal(command, c) != nil {
+	now, known := view.(*meta.View)
+	if !known || now.Answered(command) || proto.Unmarshal(command, c) != nil {
 		return nil
 	}
+	config := now.Config
 	switch op := c.GetMeta().GetOp().(type) {
 	case *messages.MetaCommand_RemoveNode:
 		return n.checkRemoval(config, findNode(config, messages.NodeID(op.RemoveNode.Node)))

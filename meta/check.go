@@ -10,13 +10,18 @@ import (
 )
 
 // Checker refuses, before they enter the log, commands that Apply would refuse anyway, and those that would make a config
-// too large to be sent. view is what View gave.
+// too large to be sent. view is what View gave. What was answered already is not looked at again: in a config that it has
+// changed it may make no sense.
 func Checker(view any, command []byte) *messages.Error {
 	m := new(messages.Command)
 	if proto.Unmarshal(command, m) != nil || m.GetMeta().GetOp() == nil {
 		return messages.Errorf(messages.Code_INVALID, "group 0 takes config commands only")
 	}
-	config, _ := view.(*messages.Config)
+	now, _ := view.(*View)
+	if now.Answered(command) {
+		return nil
+	}
+	config := now.GetConfig()
 	if why := Check(config, m.GetMeta()); why != nil {
 		return why
 	}

@@ -21,6 +21,27 @@ import (
 type Machine struct {
 	config   *messages.Config // the newest, nil before the birth; never changed once set
 	sessions sessions
+	view     *View // nil: it must be made anew
+}
+
+// View is what a Machine knows at one moment; it never changes.
+type View struct {
+	Config   *messages.Config
+	sessions map[uint64]*session
+}
+
+// GetConfig is the newest config, nil before the birth.
+func (v *View) GetConfig() *messages.Config {
+	if v == nil {
+		return nil
+	}
+	return v.Config
+}
+
+// Answered tells whether a command has been answered: it is asked again since its answer was lost, and Apply answers as before.
+func (v *View) Answered(command []byte) bool {
+	id, seq := messages.Ident(command)
+	return v != nil && id != 0 && v.sessions[id].has(seq)
 }
 
 // New makes a Machine; Open gives it its state.
@@ -50,12 +71,15 @@ func (m *Machine) Open(store persistence.Reader) error {
 	return err
 }
 
-// View implements raftactor.Viewer: the newest *messages.Config, nil before the birth.
+// View implements raftactor.Viewer: a *View, nil before the birth.
 func (m *Machine) View() any {
 	if m.config == nil {
 		return nil
 	}
-	return m.config
+	if m.view == nil {
+		m.view = &View{m.config, m.sessions.all}
+	}
+	return m.view
 }
 
 // Apply implements raftactor.Machine. A refused command leaves no version behind.
@@ -67,6 +91,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if known := m.sessions.answer(c, m.config); known != nil {
 		return known, nil
 	}
+	m.view = nil
 	reply := &messages.Reply{Session: c.Session, Seq: c.Seq, Meta: &messages.MetaReply{}}
 	if why := Check(m.config, c.GetMeta()); why != nil {
 		reply.Code, reply.Text = why.Code, why.Text

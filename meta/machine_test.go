@@ -57,10 +57,8 @@ func (r *replica) do(m *messages.MetaCommand) *messages.Reply {
 }
 
 func (r *replica) config() *messages.Config {
-	if c, ok := r.m.View().(*messages.Config); ok {
-		return c
-	}
-	return nil
+	v, _ := r.m.View().(*meta.View)
+	return v.GetConfig()
 }
 
 func card(n uint64) *messages.AddNode {
@@ -251,6 +249,36 @@ func TestNothingIsAppliedTwice(t *testing.T) {
 	require.Equal(t, messages.Code_INVALID, late.Code)
 	require.Contains(t, late.Text, "answered already")
 	require.Equal(t, version+1, r.config().Version)
+}
+
+// A command whose answer was lost is asked again. What it has changed is no reason to refuse it.
+func TestWhatWasDoneIsNotRefused(t *testing.T) {
+	r := grown(t)
+	ask := func(seq uint64, c *messages.MetaCommand) (*messages.Command, *messages.Error) {
+		command := &messages.Command{Session: 9, Seq: seq, Op: &messages.Command_Meta{Meta: c}}
+		encoded, err := proto.Marshal(command)
+		require.NoError(t, err)
+		return command, meta.Checker(r.m.View(), encoded)
+	}
+	version := r.config().Version
+	paused := &messages.MetaCommand{IfVersion: version, Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED}}}
+	for seq, c := range []*messages.MetaCommand{paused, join(9, 1, 2, 3)} {
+		command, why := ask(uint64(seq)+1, c)
+		require.Nil(t, why)
+		require.Equal(t, messages.Code_OK, r.apply(command).Code)
+		before := r.m.View()
+		for range 2 {
+			_, why = ask(uint64(seq)+1, c)
+			require.Nil(t, why, "%v", c)
+			require.Equal(t, messages.Code_OK, r.apply(command).Code)
+			require.Equal(t, before, r.m.View())
+			r.restart()
+			before = r.m.View()
+		}
+		_, why = ask(77, c)
+		require.NotNil(t, why, "another one is refused")
+	}
+	require.Equal(t, version+2, r.config().Version)
 }
 
 // Moves that are on their way are not disturbed, whatever is asked.

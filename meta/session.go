@@ -3,6 +3,7 @@ package meta
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -13,14 +14,19 @@ import (
 
 // sessions remember what askers were answered, so that no command is applied twice, however late it comes again.
 type sessions struct {
-	all   map[uint64]*session
-	order []uint64 // by last use, oldest first
+	all   map[uint64]*session // never changed, but replaced: Views have it as well
+	order []uint64            // by last use, oldest first
 }
 
-// session has the answers, without their configs, that its asker may still be waiting for.
+// session has the answers, without their configs, that its asker may still be waiting for. It is never changed.
 type session struct {
 	acked   uint64 // below: answered, forgotten
 	replies []*messages.Reply
+}
+
+// has tells whether a command of that number was answered.
+func (s *session) has(seq uint64) bool {
+	return s != nil && (seq < s.acked || slices.ContainsFunc(s.replies, func(r *messages.Reply) bool { return r.Seq == seq }))
 }
 
 // maxSessions bounds how many askers meta remembers; the one unused longest goes.
@@ -74,11 +80,12 @@ func (s *sessions) remember(tx persistence.Tx, at persistence.Position, c *messa
 	if c.Session == 0 {
 		return nil
 	}
-	kept := s.all[c.Session]
-	if kept == nil {
-		kept = new(session)
-		s.all[c.Session] = kept
+	kept := new(session)
+	if was := s.all[c.Session]; was != nil {
+		kept.acked, kept.replies = was.acked, slices.Clone(was.replies)
 	}
+	s.all = maps.Clone(s.all)
+	s.all[c.Session] = kept
 	kept.acked = max(kept.acked, c.Acked)
 	kept.replies = slices.DeleteFunc(kept.replies, func(r *messages.Reply) bool { return r.Seq < kept.acked })
 	kept.replies = append(kept.replies, &messages.Reply{

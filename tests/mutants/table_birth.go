@@ -3,6 +3,13 @@ package main
 // inBirth are bugs in who is who: how clusters are bootstrapped, and how nodes join, take places and are found again.
 var inBirth = []mutant{
 	{
+		fault:  "a config command that was done is refused when it is asked again",
+		file:   "meta/check.go",
+		old:    "if now.Answered(command) {",
+		new:    "if now == nil {",
+		unseen: "no oracle knows whether a refusal is right; TestRetriedConfigCommandsAreDone sees it",
+	},
+	{
 		fault:  "an older boot's address counts",
 		file:   "router/addresses.go",
 		old:    "was != nil && was.Epoch >= a.Epoch",
