@@ -1,22 +1,30 @@
 package raftactor
 
-// stall notices a disk that does not answer: the Writer has had the same oldest step for too many ticks. It counts ticks
-// and not time, so that a process that was stopped does not blame its disk.
+// stall notices a disk that does not answer: what it was given has been the same for too many ticks. A disk that is slow is not
+// one that hangs, so one that has lately taken long for an answer is given twice as long for the next. It counts ticks and not time,
+// so that a process that was stopped does not blame its disk.
 type stall struct {
-	handed, done uint64 // newest steps that the Writer was given, and has made durable
+	handed, done uint64 // newest steps that the disk was given, and has answered
 	before       uint64 // done at the tick before
-	ticks        int
+	ticks        int    // since the last answer, while one is awaited
+	longest      int    // that an answer took lately
 }
+
+// mostStall is how many times the limit a slow disk is given.
+const mostStall = 4
 
 // tick tells whether the disk counts as stalled now.
 func (s *stall) tick(limit int) bool {
+	if s.done != s.before {
+		s.longest = max(s.ticks, s.longest-(s.longest+7)/8)
+	}
 	if s.handed == s.done || s.done != s.before {
 		s.ticks = 0
 	} else {
 		s.ticks++
 	}
 	s.before = s.done
-	return s.ticks >= limit
+	return s.ticks >= max(limit, min(2*s.longest, mostStall*limit))
 }
 
 // watchDisk tells the core when the disk does not answer, and when it does again.

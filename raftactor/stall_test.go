@@ -16,6 +16,12 @@ func TestStall(t *testing.T) {
 		{"nothing to write", []string{"", "", "", ""}, []bool{false, false, false, false}},
 		{"each step takes two ticks", []string{"+", "-+", "", "-+", "", "-"}, []bool{false, false, false, false, false, false}},
 		{"one step hangs", []string{"+", "", "", "", "-", ""}, []bool{false, false, true, true, false, false}},
+		{"the disk is slow: it is given twice as long",
+			[]string{"+", "", "", "", "-+", "", "", "", "", "", "-+", "", "", ""},
+			[]bool{false, false, true, true, false, false, false, false, false, false, false, false, false, false}},
+		{"but not for ever",
+			[]string{"+", "", "", "", "", "", "", "", "", "", "", "", "-+", "", "", "", "", "", "", "", "", "", "", "", ""},
+			[]bool{false, false, true, true, true, true, true, true, true, true, true, true, false, false, false, false, false, false, false, false, false, false, false, false, true}},
 		{"others queue up behind it", []string{"+", "+", "+", "+", "-", "", "", "---"}, []bool{false, false, true, true, false, false, false, false}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -61,6 +61,7 @@ var kinds = []kind{
 	{"office outlived", 2 * time.Second, (*Swarm).outlive},
 	{"disturbed hand-over", 2 * time.Second, (*Swarm).disturb},
 	{"half a directory", 8 * time.Second, (*Swarm).loseHalf},
+	{"slow logs", 8 * time.Second, (*Swarm).slowLogs},
 }
 
 // Kinds are the names of all kinds of faults.

@@ -17,6 +17,20 @@ func (w *Swarm) slowDisk() {
 	w.passing(4*time.Second, func() { m.slow(nil) })
 }
 
+// slowLogs lets every write of the log take its time on all nodes, as on a disk that is shared with others: from fast to longer than
+// an election timeout.
+func (w *Swarm) slowLogs() {
+	rng, usual := w.rng, time.Duration(20+w.rng.IntN(1980))*time.Millisecond
+	for _, m := range w.s.Members {
+		m.at.Slow("persistence/log", func() time.Duration { return usual/2 + time.Duration(rng.Int64N(int64(usual))) })
+	}
+	w.passing(8*time.Second, func() {
+		for _, m := range w.s.Members {
+			m.at.Slow("persistence/log", nil)
+		}
+	})
+}
+
 // slow makes both disks wait before each write, or no longer.
 func (m *Member) slow(delay func() time.Duration) {
 	m.at.Slow("host", delay)

@@ -2,6 +2,7 @@ package clustertest_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
@@ -39,6 +40,33 @@ func TestLeaderWithAHungDiskGivesItsGroupsAway(t *testing.T) {
 	settled(t, s)
 	require.True(t, s.RunUntil(func() bool { return len(groupOf(t, sick, 1).Stalled) == 0 }, 10*time.Second))
 	require.Empty(t, s.Oracle.Violations)
+}
+
+// When a leader dies its group goes on within seconds, also if a write of the log takes longer than an election timeout.
+func TestPutsGoOnWhereLogsAreSlow(t *testing.T) {
+	for _, usual := range []time.Duration{20, 400, 700, 1000} {
+		for seed := uint64(1); seed <= 3; seed++ {
+			s := born(t, seed, clustertest.Options{Groups: 1})
+			rng := rand.New(rand.NewPCG(seed, uint64(usual)))
+			for _, m := range s.Members {
+				m.Host().Slow("persistence/log", func() time.Duration {
+					return (usual*3/4 + time.Duration(rng.Int64N(int64(usual/2)))) * time.Millisecond
+				})
+			}
+			c := s.Client("c")
+			for i := range 3 {
+				_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: []byte("1")})
+				require.NoError(t, err)
+			}
+			leader(t, s, 1).Kill()
+			began := s.Now()
+			_, err := c.Do(&messages.Put{Key: []byte("k"), Value: []byte("2")})
+			require.NoError(t, err, "%d ms, seed %d", usual, seed)
+			t.Logf("%d ms a write, seed %d: %v", usual, seed, s.Now()-began)
+			require.Less(t, s.Now()-began, 2*time.Second+10*usual*time.Millisecond, "%d ms, seed %d", usual, seed)
+			require.Empty(t, s.Oracle.Violations)
+		}
+	}
 }
 
 // stale lets clients read and write one key while its leader is cut off from all but the readers, with a clock that runs

@@ -100,10 +100,13 @@ type Core struct {
 
 	peers   []*progress // everybody in conf but this replica, by id; leaders only
 	votes   []ballot
-	elapsed int // ticks since the leader was heard, or since the campaign began
-	beat    int // ticks since the last heartbeat round
-	timeout int // this time's random election timeout
-	rested  int // ticks since something was to be done
+	elapsed int    // ticks since the leader was heard, or since the campaign began
+	beat    int    // ticks since the last heartbeat round
+	timeout int    // this time's random election timeout
+	waited  int    // ticks that what this replica says in an election has waited for the disk
+	backs   uint64 // whose campaign this replica gives time to
+	failed  int    // candidacies that came to nothing since a leader was heard
+	rested  int    // ticks since something was to be done
 	quiet   bool
 
 	now       Nanos // as last told
@@ -194,7 +197,11 @@ func (c *Core) become(role Role, term, lead uint64) {
 	}
 	c.role, c.lead = role, lead
 	c.elapsed, c.beat, c.transfer, c.leaseOver, c.yielded, c.called = 0, 0, 0, false, false, false
-	c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
+	c.waited, c.backs = 0, 0
+	if lead != 0 {
+		c.failed = 0
+	}
+	c.drawTimeout()
 	c.votes = c.votes[:0]
 	c.Stir()
 	if role != Leader {
@@ -213,19 +220,12 @@ func (c *Core) Tick() {
 		return
 	}
 	c.called = false
-	c.elapsed++
 	if c.role != Leader {
 		c.ageQuestions()
-		if c.elapsed >= c.timeout && !c.bound() {
-			c.elapsed = 0
-			c.timeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks)
-			c.campaign(PreCandidate, false)
-			if c.lead != 0 { // it may not campaign; but it hears no leader, and must not keep others from voting
-				c.become(Follower, c.term, 0)
-			}
-		}
+		c.tickElection()
 		return
 	}
+	c.elapsed++
 	for _, p := range c.peers {
 		p.silent++
 	}

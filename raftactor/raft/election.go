@@ -43,6 +43,7 @@ func (c *Core) confUnapplied() bool {
 }
 
 func (c *Core) askVotes(kind messages.RaftKind, term uint64, transfer bool) {
+	c.out.word = true
 	for _, id := range Members(c.conf) {
 		if id == c.cfg.ID || !c.voter(id) {
 			continue
@@ -67,6 +68,9 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 		kind = messages.RaftKind_PRE_VOTE_REPLY
 	}
 	free := c.vote == m.From || c.vote == 0 && c.lead == 0 || pre && m.Term > c.term
+	if pre && c.engaged(m) {
+		free = false
+	}
 	newer := m.LogTerm > c.log.lastTerm() || m.LogTerm == c.log.lastTerm() && m.Index >= c.log.last()
 	reply := c.message(kind, m.From, nil)
 	reply.Commit, reply.HintTerm = c.commit, c.log.term(c.commit)
@@ -76,8 +80,9 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 		return nil
 	}
 	reply.Term = m.Term
+	c.back(m.From)
 	if !pre {
-		c.vote, c.elapsed = m.From, 0
+		c.vote, c.out.word = m.From, true
 	}
 	c.out.later(reply)
 	return nil
@@ -108,6 +113,9 @@ func (c *Core) onVoteReply(m *messages.RaftMessage) error {
 			c.takeOffice()
 		}
 	case lost:
+		if c.role == Candidate {
+			c.failed++
+		}
 		c.become(Follower, c.term, 0)
 	}
 	return nil

@@ -50,6 +50,7 @@ type outputs struct {
 	restoring bool // until the restored state is applied
 	compact   *messages.SnapshotMeta
 	ownVote   uint64 // term in which this replica votes for itself with the next step
+	word      bool   // after has something that counts in an election
 	seq       uint64
 	flight    []step // not yet Persisted
 
@@ -65,6 +66,7 @@ type step struct {
 	term    uint64
 	commit  uint64
 	ownVote uint64
+	word    bool // it holds back something that counts in an election
 }
 
 func (o *outputs) now(m *messages.RaftMessage)   { o.send = append(o.send, m) }
@@ -111,7 +113,7 @@ func (c *Core) persist() *Persist {
 			return nil
 		}
 		if len(o.flight) == 0 { // everything they promise is durable
-			o.send, o.after = append(o.send, o.after...), nil
+			o.send, o.after, o.word = append(o.send, o.after...), nil, false
 			return nil
 		}
 	}
@@ -130,8 +132,8 @@ func (c *Core) persist() *Persist {
 		o.saved.Term, o.saved.Vote, o.saved.Commit = c.term, c.vote, c.commit
 	}
 	c.log.handed = c.log.last()
-	o.flight = append(o.flight, step{o.seq, c.log.last(), o.saved.Term, o.saved.Commit, o.ownVote})
-	o.after, o.truncate, o.compact, o.ownVote = nil, 0, nil, 0
+	o.flight = append(o.flight, step{o.seq, c.log.last(), o.saved.Term, o.saved.Commit, o.ownVote, o.word})
+	o.after, o.truncate, o.compact, o.ownVote, o.word = nil, 0, nil, 0, false
 	return p
 }
 
