@@ -7,7 +7,7 @@ type Reader interface {
 	// Get returns the value under key, owned by the caller. An absent key is not an error.
 	Get(key []byte) (value []byte, found bool, err error)
 	// Scan visits keys of [low, high) in ascending order until visit returns false; an empty high means no end.
-	// The slices given to visit are valid only during the call.
+	// The slices given to visit are valid only during the call. visit must not call the engine: it may be closing by then.
 	Scan(low, high []byte, visit func(key, value []byte) bool) error
 }
 

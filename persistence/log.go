@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -268,20 +267,27 @@ func openEntry(key, value []byte, index, term uint64) (*messages.Entry, error) {
 // Groups lists the groups that have a log, ascending. Of one that was removed only its hard state is left, which is checked
 // here: nobody else reads it for now.
 func (l *Log) Groups() ([]messages.GroupID, error) {
-	var groups []messages.GroupID
+	var known, groups []messages.GroupID
 	var bad error
 	err := l.engine.Scan([]byte{kindHard}, []byte{kindHard + 1}, func(key, value []byte) bool {
 		if len(key) != 9 {
 			return true
 		}
-		if bad = openRecord(key, value, new(messages.HardState)); bad != nil {
-			return false
-		}
-		group, found := messages.GroupID(binary.BigEndian.Uint64(key[1:])), false
-		if _, found, bad = l.engine.Get(groupKey(kindStart, group)); found {
-			groups = append(groups, group)
-		}
+		bad = openRecord(key, value, new(messages.HardState))
+		known = append(known, messages.GroupID(binary.BigEndian.Uint64(key[1:])))
 		return bad == nil
 	})
-	return groups, errors.Join(err, bad)
+	if err = cmp.Or(err, bad); err != nil {
+		return nil, err
+	}
+	for _, group := range known {
+		_, found, err := l.engine.Get(groupKey(kindStart, group))
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			groups = append(groups, group)
+		}
+	}
+	return groups, nil
 }

@@ -226,34 +226,38 @@ func (s store) install(meta *messages.SnapshotMeta) error {
 	return nil
 }
 
+// copyStaged reads one chunk after the other: an engine is not written from within a scan of it.
 func (s store) copyStaged() error {
-	view, err := s.engine.Snapshot()
+	progress, err := s.progress()
 	if err != nil {
 		return err
 	}
-	defer view.Close()
 	batch, prefix := new(persistence.Batch), s.dataPrefix()
-	var failed error
-	chunks := s.key(kindStaging, 'c')
-	err = view.Scan(chunks, persistence.PrefixEnd(chunks), func(_, value []byte) bool {
+	for number := range progress.Number {
+		value, found, err := s.engine.Get(s.chunkKey(number))
+		if err != nil {
+			return err
+		}
 		chunk := new(messages.SnapshotChunk)
-		if failed = proto.Unmarshal(value, chunk); failed != nil {
-			return false
+		if !found || proto.Unmarshal(value, chunk) != nil {
+			return &persistence.CorruptError{
+				Where: fmt.Sprintf("staging area of group %d", s.group),
+				What:  fmt.Sprintf("chunk %d of %d is missing or cannot be read; %s", number, progress.Number, persistence.ReplaceNode),
+			}
 		}
 		for _, pair := range chunk.Pairs {
 			batch.Put(append(prefix[:len(prefix):len(prefix)], pair.Key...), pair.Value)
 		}
-		if batch.Bytes() >= installBytes {
-			failed = s.engine.Write(batch, false)
-			batch = new(persistence.Batch)
+		if batch.Bytes() < installBytes {
+			continue
 		}
-		return failed == nil
-	})
-	if err == nil {
-		err = failed
+		if err := s.engine.Write(batch, false); err != nil {
+			return err
+		}
+		batch = new(persistence.Batch)
 	}
-	if err != nil || batch.Len() == 0 {
-		return err
+	if batch.Len() == 0 {
+		return nil
 	}
 	return s.engine.Write(batch, false)
 }

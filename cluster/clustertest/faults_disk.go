@@ -142,7 +142,7 @@ func (w *Swarm) loseHalf() {
 	}
 	lost := w.rng.IntN(2)
 	kept := m.disks[lost]
-	m.disks[lost], m.half = memory.New(), true
+	m.disks[lost], m.half = memory.OnOneThread(), true
 	if m.Start(); m.Node != nil {
 		m.s.Oracle.violated("Half a directory is refused", "n%d starts without disk %d", m.number, lost)
 		return

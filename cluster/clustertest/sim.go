@@ -109,7 +109,7 @@ func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 // host is a machine with empty disks.
 func (s *Simulation) host() *Member {
 	s.hosts++
-	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.New(), memory.New()}}
+	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.OnOneThread(), memory.OnOneThread()}}
 	s.Members = append(s.Members, m)
 	return m
 }
@@ -132,7 +132,7 @@ func (s *Simulation) Gone(m *Member) {
 func (m *Member) Wipe() {
 	m.Kill()
 	m.s.Oracle.forgets(m)
-	m.disks, m.damaged = [2]*memory.Engine{memory.New(), memory.New()}, false
+	m.disks, m.damaged = [2]*memory.Engine{memory.OnOneThread(), memory.OnOneThread()}, false
 }
 
 // Unmount ends a life of the node and lets it find empty disks from then on, as when volumes are not mounted, until mount

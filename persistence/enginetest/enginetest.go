@@ -37,6 +37,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Disk) {
 		{"random batches equal a map", model},
 		{"calls at once", concurrent},
 		{"a closed engine answers with an error", closed},
+		{"a call within a scan does not wait for Close", callWithinScan},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })
 	}
@@ -242,4 +243,29 @@ func closed(t *testing.T, d Disk) {
 	require.ErrorIs(t, err, persistence.ErrClosed)
 	_, err = e.Size([]byte("a"), []byte("b"))
 	require.ErrorIs(t, err, persistence.ErrClosed)
+}
+
+// callWithinScan breaks the rule that a scan's callback leaves the engine alone, while another goroutine closes it: the call is
+// refused, or done, but nobody waits for anybody for ever.
+func callWithinScan(t *testing.T, d Disk) {
+	e := d.Open(t)
+	put(t, e, true, "a", "1", "b", "2")
+	var closing sync.WaitGroup
+	require.NoError(t, e.Scan(nil, nil, func(_, _ []byte) bool {
+		closing.Go(func() {
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		for err := error(nil); err == nil; { // until Close has begun
+			_, _, err = e.Get([]byte("a"))
+		}
+		batch := new(persistence.Batch)
+		batch.Put([]byte("c"), nil)
+		if err := e.Write(batch, true); err == nil {
+			t.Error("a write after Close has begun")
+		}
+		return false
+	}))
+	closing.Wait()
 }

@@ -21,6 +21,7 @@ type Engine struct {
 	unsynced []*persistence.Batch // since synced, in order
 	faults   Faults
 	rot      *rot
+	scans    *scans
 	bytes    int
 	closed   bool
 	broken   bool // a write has failed: nothing more may be written
@@ -39,7 +40,39 @@ type Faults struct {
 var ErrFull = errors.New("no space left on device")
 
 // New makes an empty engine.
-func New() *Engine { return &Engine{data: new(tree), synced: new(tree), rot: new(rot)} }
+func New() *Engine {
+	return &Engine{data: new(tree), synced: new(tree), rot: new(rot), scans: new(scans)}
+}
+
+// OnOneThread makes an empty engine of which a call from within the callback of a scan fails, which no engine allows. It is for
+// those who make all calls on one thread.
+func OnOneThread() *Engine {
+	e := New()
+	e.scans.strict = true
+	return e
+}
+
+// scans are those that run on an engine and its views.
+type scans struct {
+	strict bool
+	run    int // if strict
+}
+
+func (s *scans) begin() (end func()) {
+	if !s.strict {
+		return func() {}
+	}
+	s.run++
+	return func() { s.run-- }
+}
+
+// refuse tells of a call whether it is made from within a scan.
+func (s *scans) refuse() error {
+	if s.strict && s.run > 0 {
+		return errors.New("an engine is called from within the callback of a scan: it may be closing by then")
+	}
+	return nil
+}
 
 // SetFaults changes how the engine fails from now on.
 func (e *Engine) SetFaults(f Faults) {
@@ -54,7 +87,7 @@ func (e *Engine) Crash(rng *rand.Rand) *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	left := &Engine{data: e.synced.Copy(), rot: e.rot.clone()}
+	left := &Engine{data: e.synced.Copy(), rot: e.rot.clone(), scans: &scans{strict: e.scans.strict}}
 	for _, batch := range e.unsynced[:rng.IntN(len(e.unsynced)+1)] {
 		apply(left.data, batch)
 	}
@@ -67,7 +100,7 @@ func (e *Engine) Kill() *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: e.rot.clone()}
+	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: e.rot.clone(), scans: &scans{strict: e.scans.strict}}
 }
 
 // Synced reads what no loss of power can take any more.
@@ -83,7 +116,7 @@ func (s synced) Get(key []byte) ([]byte, bool, error) {
 
 func (s synced) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	s.e.mu.Lock()
-	view := &snapshot{data: s.e.synced.Copy(), rot: new(rot)}
+	view := &snapshot{data: s.e.synced.Copy(), rot: new(rot), scans: new(scans)}
 	s.e.mu.Unlock()
 	return view.Scan(low, high, visit)
 }
@@ -94,6 +127,9 @@ func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 	defer e.mu.RUnlock()
 	if e.closed {
 		return nil, false, persistence.ErrClosed
+	}
+	if err := e.scans.refuse(); err != nil {
+		return nil, false, err
 	}
 	return get(e.data, e.rot, key)
 }
@@ -115,7 +151,10 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 	if e.closed {
 		return nil, persistence.ErrClosed
 	}
-	return &snapshot{data: e.data.Copy(), rot: e.rot}, nil
+	if err := e.scans.refuse(); err != nil {
+		return nil, err
+	}
+	return &snapshot{data: e.data.Copy(), rot: e.rot, scans: e.scans}, nil
 }
 
 // Size implements persistence.Engine, exactly.
@@ -136,6 +175,9 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 	}
 	if e.broken {
 		return errors.New("an earlier write failed")
+	}
+	if err := e.scans.refuse(); err != nil {
+		return err
 	}
 	if err := e.refuse(batch); err != nil {
 		e.broken = true
@@ -184,9 +226,10 @@ func (e *Engine) Close() error {
 }
 
 type snapshot struct {
-	mu   sync.Mutex
-	data *tree
-	rot  *rot
+	mu    sync.Mutex
+	data  *tree
+	rot   *rot
+	scans *scans
 }
 
 func (s *snapshot) view() (*tree, error) {
@@ -195,7 +238,7 @@ func (s *snapshot) view() (*tree, error) {
 	if s.data == nil {
 		return nil, persistence.ErrClosed
 	}
-	return s.data, nil
+	return s.data, s.scans.refuse()
 }
 
 func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
@@ -211,6 +254,7 @@ func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) er
 	if err != nil {
 		return err
 	}
+	defer s.scans.begin()()
 	data.Ascend(string(low), func(key string, value []byte) bool {
 		if len(high) > 0 && key >= string(high) {
 			return false

@@ -121,3 +121,33 @@ func TestFaults(t *testing.T) {
 	require.NoError(t, e.Write(one("b"), true))
 	require.ErrorIs(t, e.Write(one("c"), true), memory.ErrFull)
 }
+
+// An engine on one thread tells of every call from within a scan, whatever it is scanned by.
+func TestCallsWithinScans(t *testing.T) {
+	e := memory.OnOneThread()
+	batch := new(persistence.Batch)
+	batch.Put([]byte("k"), []byte("v"))
+	require.NoError(t, e.Write(batch, true))
+	e = e.Kill()
+	view, err := e.Snapshot()
+	require.NoError(t, err)
+	for _, reader := range []persistence.Reader{e, view} {
+		for name, call := range map[string]func() error{
+			"get":      func() error { _, _, err := e.Get([]byte("k")); return err },
+			"view get": func() error { _, _, err := view.Get([]byte("k")); return err },
+			"scan":     func() error { return e.Scan(nil, nil, func(_, _ []byte) bool { return true }) },
+			"write":    func() error { return e.Write(batch, true) },
+			"snapshot": func() error { _, err := e.Snapshot(); return err },
+			"size":     func() error { _, err := e.Size([]byte("a"), []byte("z")); return err },
+		} {
+			called := false
+			require.NoError(t, reader.Scan(nil, nil, func(_, _ []byte) bool {
+				called = true
+				require.ErrorContains(t, call(), "from within the callback of a scan", name)
+				return true
+			}))
+			require.True(t, called)
+			require.NoError(t, call(), name)
+		}
+	}
+}

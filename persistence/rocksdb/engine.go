@@ -24,9 +24,10 @@ type Engine struct {
 	read    *grocksdb.ReadOptions
 	writes  *grocksdb.WriteOptions
 
-	mu     sync.RWMutex // held for reading by every call, so that Close waits for them
-	db     *grocksdb.DB // nil when closed
-	failed atomic.Pointer[error]
+	db      *grocksdb.DB
+	calls   *calls
+	failed  atomic.Pointer[error] // the first
+	closing sync.Once
 }
 
 // Open opens or makes a database in dir, with a cache of a moderate size.
@@ -54,7 +55,7 @@ func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
 		return nil, explain(dir, err)
 	}
 	e := &Engine{
-		dir: dir, kind: kind, options: o, db: db,
+		dir: dir, kind: kind, options: o, db: db, calls: newCalls(),
 		read: grocksdb.NewDefaultReadOptions(), writes: grocksdb.NewDefaultWriteOptions(),
 	}
 	e.read.SetVerifyChecksums(true)    // a bit that flipped on disk is an error, never an answer
@@ -100,13 +101,14 @@ func tidy(dir string) error {
 	return nil
 }
 
-// ready tells why RocksDB must not be called: the engine is closed, or a call has failed before. After an error of a disk
-// RocksDB is in a state that its own assertions forbid, and the next call may abort the process.
-func (e *Engine) ready() error {
-	if e.db == nil {
+// enter begins a call, which must leave, or tells why RocksDB must not be called: the engine is closed, or a call has failed
+// before. After an error of a disk RocksDB is in a state that its own assertions forbid, and the next call may abort the process.
+func (e *Engine) enter() error {
+	if !e.calls.enter() {
 		return persistence.ErrClosed
 	}
 	if err := e.failed.Load(); err != nil {
+		e.calls.leave()
 		return *err
 	}
 	return nil
@@ -157,11 +159,10 @@ func checkContents(dir string) error {
 
 // Get implements persistence.Reader.
 func (e *Engine) Get(key []byte) ([]byte, bool, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if err := e.ready(); err != nil {
+	if err := e.enter(); err != nil {
 		return nil, false, err
 	}
+	defer e.calls.leave()
 	return e.get(e.read, key)
 }
 
@@ -179,11 +180,10 @@ func (e *Engine) get(read *grocksdb.ReadOptions, key []byte) ([]byte, bool, erro
 
 // Scan implements persistence.Reader. It sees the engine as it is when it begins.
 func (e *Engine) Scan(low, high []byte, visit func(key, value []byte) bool) error {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if err := e.ready(); err != nil {
+	if err := e.enter(); err != nil {
 		return err
 	}
+	defer e.calls.leave()
 	return e.scan(nil, low, high, visit)
 }
 
@@ -219,11 +219,10 @@ func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, v
 // Write implements persistence.Engine. A log is always synced: so at most one record of its write-ahead file can be torn,
 // which is how checkFile tells it from damage.
 func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if err := e.ready(); err != nil {
+	if err := e.enter(); err != nil {
 		return err
 	}
+	defer e.calls.leave()
 	if batch.Len() > 0 {
 		if err := e.write(batch); err != nil {
 			return e.fail(err)
@@ -253,11 +252,10 @@ func (e *Engine) flush() error {
 
 // Snapshot implements persistence.Engine.
 func (e *Engine) Snapshot() (persistence.Snapshot, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if err := e.ready(); err != nil {
+	if err := e.enter(); err != nil {
 		return nil, err
 	}
+	defer e.calls.leave()
 	at := e.db.NewSnapshot()
 	read := grocksdb.NewDefaultReadOptions()
 	read.SetVerifyChecksums(true)
@@ -268,11 +266,10 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 // Size implements persistence.Engine: compressed bytes of table files. What is in memory yet, a few write buffers of the
 // whole engine at most, is missing.
 func (e *Engine) Size(low, high []byte) (uint64, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if err := e.ready(); err != nil {
+	if err := e.enter(); err != nil {
 		return 0, err
 	}
+	defer e.calls.leave()
 	sizes, err := e.db.GetApproximateSizes([]grocksdb.Range{{Start: low, Limit: high}})
 	if err != nil {
 		return 0, e.misread(err)
@@ -282,25 +279,21 @@ func (e *Engine) Size(low, high []byte) (uint64, error) {
 
 // Close implements persistence.Engine. It may be called twice. After a failure it only lets go: RocksDB would try to write once
 // more, so its files stay open, and the directory taken, until the process ends.
-func (e *Engine) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.db == nil {
-		return nil
-	}
-	var err error
-	if e.kind == State && e.ready() == nil {
-		if err = e.flush(); err != nil {
-			err = e.fail(err)
+func (e *Engine) Close() (err error) {
+	e.closing.Do(func() {
+		e.calls.close()
+		if e.failed.Load() == nil && e.kind == State {
+			if err = e.flush(); err != nil {
+				err = e.fail(err)
+			}
 		}
-	}
-	if e.failed.Load() == nil {
-		e.db.Close()
-		e.read.Destroy()
-		e.writes.Destroy()
-		e.options.destroy()
-	}
-	e.db = nil
+		if e.failed.Load() == nil {
+			e.db.Close()
+			e.read.Destroy()
+			e.writes.Destroy()
+			e.options.destroy()
+		}
+	})
 	return err
 }
 
@@ -316,11 +309,10 @@ type snapshot struct {
 var errView = errors.New("view is closed")
 
 func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
-	s.engine.mu.RLock()
-	defer s.engine.mu.RUnlock()
-	if err := s.engine.ready(); err != nil {
+	if err := s.engine.enter(); err != nil {
 		return nil, false, err
 	}
+	defer s.engine.calls.leave()
 	if s.at == nil {
 		return nil, false, errView
 	}
@@ -328,11 +320,10 @@ func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
 }
 
 func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) error {
-	s.engine.mu.RLock()
-	defer s.engine.mu.RUnlock()
-	if err := s.engine.ready(); err != nil {
+	if err := s.engine.enter(); err != nil {
 		return err
 	}
+	defer s.engine.calls.leave()
 	if s.at == nil {
 		return errView
 	}
@@ -341,14 +332,11 @@ func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) er
 
 func (s *snapshot) Close() {
 	s.once.Do(func() {
-		s.engine.mu.RLock()
-		defer s.engine.mu.RUnlock()
-		if s.engine.failed.Load() == nil {
-			s.read.Destroy()
-			if s.engine.db != nil {
-				s.db.ReleaseSnapshot(s.at)
-			}
+		if s.engine.enter() == nil {
+			s.db.ReleaseSnapshot(s.at)
+			s.engine.calls.leave()
 		}
+		s.read.Destroy()
 		s.at = nil
 	})
 }

@@ -3,6 +3,13 @@ package main
 // inStore are bugs of what stands around it: disks, data, sessions, buckets and configs.
 var inStore = []mutant{
 	{
+		fault: "an engine is asked from within a scan of it",
+		file:  "raftactor/store.go",
+		old:   "\t\tvalue, found, err := s.engine.Get(s.chunkKey(number))\n",
+		new: "\t\tvar value []byte\n\t\tfound, key := false, s.chunkKey(number)\n\t\terr := s.engine.Scan(key, nil, func(_, _ []byte) bool {\n" +
+			"\t\t\tvalue, found, err = s.engine.Get(key)\n\t\t\treturn false\n\t\t})\n",
+	},
+	{
 		fault: "a node that has lost its log is a newcomer",
 		file:  "persistence/directory.go",
 		old:   "case !log.found && state.found && state.id.Cluster != 0:",
