@@ -1,9 +1,6 @@
 package messages
 
-import (
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-)
+import "google.golang.org/protobuf/encoding/protowire"
 
 // CommandDecoder decodes Commands one after the other. What most logs are full of, a plain Put with its session, it
 // reads in place and without allocating: every replica decodes every command once. All others are decoded as ever.
@@ -15,16 +12,19 @@ type CommandDecoder struct {
 	put     Put
 }
 
-// Decode reads an encoded Command. It accepts and refuses exactly what proto.Unmarshal does, and gives the same.
-func (d *CommandDecoder) Decode(encoded []byte) (*Command, error) {
+// Decode reads an encoded Command of an entry of a feature level, see Position.Level. Up to FirstLevel it accepts and refuses
+// exactly what proto.Unmarshal does, and gives the same, but for fields of later levels: they are left out. Above, it also
+// refuses what is not known here and what is of a later level than the entry. A command that is not in a log yet is read
+// with NewestLevel.
+func (d *CommandDecoder) Decode(encoded []byte, level Level) (*Command, error) {
 	if d.decodePut(encoded) {
 		return &d.command, nil
 	}
-	c := new(Command)
-	return c, proto.Unmarshal(encoded, c)
+	return decodeCommand(encoded, level)
 }
 
-// Field numbers of Command and Put that decodePut knows.
+// Field numbers of Command and Put that decodePut knows: all of them have FirstLevel. One of a later level must not be taken
+// from an entry of an earlier one.
 const (
 	fieldSession, fieldSeq, fieldAcked, fieldPut = 1, 2, 3, 10
 	fieldKey, fieldValue, fieldMode, fieldPrev   = 1, 2, 3, 4
@@ -89,6 +89,9 @@ func (d *CommandDecoder) fillPut(body []byte) bool {
 				return false
 			}
 			if body = body[n:]; number == fieldMode {
+				if v > uint64(Put_IF_PRESENT) {
+					return false
+				}
 				d.put.Mode = Put_Mode(v)
 			} else {
 				d.put.Previous = protowire.DecodeBool(v)

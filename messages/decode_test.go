@@ -15,7 +15,7 @@ import (
 func same(t require.TestingT, d *messages.CommandDecoder, encoded []byte) {
 	want := new(messages.Command)
 	wrong := proto.Unmarshal(encoded, want)
-	got, err := d.Decode(encoded)
+	got, err := d.Decode(encoded, messages.FirstLevel)
 	require.Equal(t, wrong == nil, err == nil, "%x", encoded)
 	if err == nil {
 		require.True(t, proto.Equal(want, got), "%x\nwant %v\ngot  %v", encoded, want, got)
@@ -88,7 +88,7 @@ func TestDecoderDoesNotAllocate(t *testing.T) {
 	require.NoError(t, err)
 	var d messages.CommandDecoder
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if _, err := d.Decode(encoded); err != nil {
+		if _, err := d.Decode(encoded, messages.FirstLevel); err != nil {
 			t.Fatal(err)
 		}
 	}))

@@ -140,6 +140,7 @@ type Config struct {
 	Placement     Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
 	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`       // buckets that an operator moved, ascending: placement leaves them where they are
 	Forced        []*Forced              `protobuf:"bytes,17,rep,name=forced,proto3" json:"forced,omitempty"`               // quorums that were made by hand, in the order in which they became known
+	Level         uint32                 `protobuf:"varint,18,opt,name=level,proto3" json:"level,omitempty"`                // feature level that every node has for good; 0: 1. It never goes back
 	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"` // of arriving, those that were called back to the group that had them: not again; ascending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -285,6 +286,13 @@ func (x *Config) GetForced() []*Forced {
 		return x.Forced
 	}
 	return nil
+}
+
+func (x *Config) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
 }
 
 func (x *Config) GetReturning() []uint32 {
@@ -599,6 +607,7 @@ type MetaCommand struct {
 	//	*MetaCommand_SetNode
 	//	*MetaCommand_SetPlacement
 	//	*MetaCommand_Place
+	//	*MetaCommand_RaiseLevel
 	Op            isMetaCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -763,6 +772,15 @@ func (x *MetaCommand) GetPlace() *PlaceBuckets {
 	return nil
 }
 
+func (x *MetaCommand) GetRaiseLevel() *RaiseLevel {
+	if x != nil {
+		if x, ok := x.Op.(*MetaCommand_RaiseLevel); ok {
+			return x.RaiseLevel
+		}
+	}
+	return nil
+}
+
 type isMetaCommand_Op interface {
 	isMetaCommand_Op()
 }
@@ -815,6 +833,10 @@ type MetaCommand_Place struct {
 	Place *PlaceBuckets `protobuf:"bytes,12,opt,name=place,proto3,oneof"`
 }
 
+type MetaCommand_RaiseLevel struct {
+	RaiseLevel *RaiseLevel `protobuf:"bytes,13,opt,name=raise_level,json=raiseLevel,proto3,oneof"`
+}
+
 func (*MetaCommand_Birth) isMetaCommand_Op() {}
 
 func (*MetaCommand_AddNode) isMetaCommand_Op() {}
@@ -838,6 +860,8 @@ func (*MetaCommand_SetNode) isMetaCommand_Op() {}
 func (*MetaCommand_SetPlacement) isMetaCommand_Op() {}
 
 func (*MetaCommand_Place) isMetaCommand_Op() {}
+
+func (*MetaCommand_RaiseLevel) isMetaCommand_Op() {}
 
 // Birth is the first command of a cluster.
 type Birth struct {
@@ -937,6 +961,7 @@ type AddNode struct {
 	Http          string                 `protobuf:"bytes,6,opt,name=http,proto3" json:"http,omitempty"`
 	Labels        []string               `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
 	Forced        []*Forced              `protobuf:"bytes,8,rep,name=forced,proto3" json:"forced,omitempty"`    // all of this node's life
+	Level         uint32                 `protobuf:"varint,10,opt,name=level,proto3" json:"level,omitempty"`    // feature level of the node; 0: 1. Below the config's it is not admitted
 	Instead       uint64                 `protobuf:"varint,9,opt,name=instead,proto3" json:"instead,omitempty"` // who had this name in the config that the node was shown when it asked to join: it takes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1026,6 +1051,13 @@ func (x *AddNode) GetForced() []*Forced {
 		return x.Forced
 	}
 	return nil
+}
+
+func (x *AddNode) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
 }
 
 func (x *AddNode) GetInstead() uint64 {
@@ -1178,6 +1210,52 @@ func (x *SetPlacement) GetPlacement() Placement {
 	return Placement_AUTOMATIC
 }
 
+// RaiseLevel says that every node of the config has a feature level for good. Sent by the node that leads meta, which has
+// heard all of them say so; if_version must name the config whose nodes these are.
+type RaiseLevel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Level         uint32                 `protobuf:"varint,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseLevel) Reset() {
+	*x = RaiseLevel{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseLevel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseLevel) ProtoMessage() {}
+
+func (x *RaiseLevel) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseLevel.ProtoReflect.Descriptor instead.
+func (*RaiseLevel) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RaiseLevel) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
 // PlaceBuckets moves buckets, each to a group of its own. Sent by placement.
 type PlaceBuckets struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1188,7 +1266,7 @@ type PlaceBuckets struct {
 
 func (x *PlaceBuckets) Reset() {
 	*x = PlaceBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1278,7 @@ func (x *PlaceBuckets) String() string {
 func (*PlaceBuckets) ProtoMessage() {}
 
 func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1291,7 @@ func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBuckets.ProtoReflect.Descriptor instead.
 func (*PlaceBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PlaceBuckets) GetMoves() []*BucketMove {
@@ -1234,7 +1312,7 @@ type JoinGroups struct {
 
 func (x *JoinGroups) Reset() {
 	*x = JoinGroups{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1324,7 @@ func (x *JoinGroups) String() string {
 func (*JoinGroups) ProtoMessage() {}
 
 func (x *JoinGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1337,7 @@ func (x *JoinGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroups.ProtoReflect.Descriptor instead.
 func (*JoinGroups) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JoinGroups) GetGroups() []*NewGroup {
@@ -1279,7 +1357,7 @@ type NewGroup struct {
 
 func (x *NewGroup) Reset() {
 	*x = NewGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1369,7 @@ func (x *NewGroup) String() string {
 func (*NewGroup) ProtoMessage() {}
 
 func (x *NewGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1382,7 @@ func (x *NewGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewGroup.ProtoReflect.Descriptor instead.
 func (*NewGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NewGroup) GetGroup() uint64 {
@@ -1332,7 +1410,7 @@ type LeaveGroup struct {
 
 func (x *LeaveGroup) Reset() {
 	*x = LeaveGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1422,7 @@ func (x *LeaveGroup) String() string {
 func (*LeaveGroup) ProtoMessage() {}
 
 func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1435,7 @@ func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroup.ProtoReflect.Descriptor instead.
 func (*LeaveGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeaveGroup) GetGroup() uint64 {
@@ -1379,7 +1457,7 @@ type MoveBuckets struct {
 
 func (x *MoveBuckets) Reset() {
 	*x = MoveBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1469,7 @@ func (x *MoveBuckets) String() string {
 func (*MoveBuckets) ProtoMessage() {}
 
 func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1482,7 @@ func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveBuckets.ProtoReflect.Descriptor instead.
 func (*MoveBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MoveBuckets) GetFirst() uint32 {
@@ -1437,7 +1515,7 @@ type Rebalance struct {
 
 func (x *Rebalance) Reset() {
 	*x = Rebalance{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1527,7 @@ func (x *Rebalance) String() string {
 func (*Rebalance) ProtoMessage() {}
 
 func (x *Rebalance) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1540,7 @@ func (x *Rebalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rebalance.ProtoReflect.Descriptor instead.
 func (*Rebalance) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
 }
 
 // SetReplicas says where a group's replicas should be, the preferred leader first. None at all is possible for a group
@@ -1477,7 +1555,7 @@ type SetReplicas struct {
 
 func (x *SetReplicas) Reset() {
 	*x = SetReplicas{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1567,7 @@ func (x *SetReplicas) String() string {
 func (*SetReplicas) ProtoMessage() {}
 
 func (x *SetReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1580,7 @@ func (x *SetReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReplicas.ProtoReflect.Descriptor instead.
 func (*SetReplicas) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetReplicas) GetGroup() uint64 {
@@ -1531,7 +1609,7 @@ type Arrived struct {
 
 func (x *Arrived) Reset() {
 	*x = Arrived{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1621,7 @@ func (x *Arrived) String() string {
 func (*Arrived) ProtoMessage() {}
 
 func (x *Arrived) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1634,7 @@ func (x *Arrived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrived.ProtoReflect.Descriptor instead.
 func (*Arrived) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Arrived) GetGroup() uint64 {
@@ -1583,7 +1661,7 @@ type Arrival struct {
 
 func (x *Arrival) Reset() {
 	*x = Arrival{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1673,7 @@ func (x *Arrival) String() string {
 func (*Arrival) ProtoMessage() {}
 
 func (x *Arrival) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1686,7 @@ func (x *Arrival) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrival.ProtoReflect.Descriptor instead.
 func (*Arrival) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Arrival) GetBucket() uint32 {
@@ -1639,7 +1717,7 @@ type MetaQuery struct {
 
 func (x *MetaQuery) Reset() {
 	*x = MetaQuery{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1729,7 @@ func (x *MetaQuery) String() string {
 func (*MetaQuery) ProtoMessage() {}
 
 func (x *MetaQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1742,7 @@ func (x *MetaQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaQuery.ProtoReflect.Descriptor instead.
 func (*MetaQuery) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MetaQuery) GetOp() isMetaQuery_Op {
@@ -1719,7 +1797,7 @@ type ConfigLog struct {
 
 func (x *ConfigLog) Reset() {
 	*x = ConfigLog{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1809,7 @@ func (x *ConfigLog) String() string {
 func (*ConfigLog) ProtoMessage() {}
 
 func (x *ConfigLog) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1822,7 @@ func (x *ConfigLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigLog.ProtoReflect.Descriptor instead.
 func (*ConfigLog) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConfigLog) GetFrom() uint64 {
@@ -1772,7 +1850,7 @@ type MetaReply struct {
 
 func (x *MetaReply) Reset() {
 	*x = MetaReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1862,7 @@ func (x *MetaReply) String() string {
 func (*MetaReply) ProtoMessage() {}
 
 func (x *MetaReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1875,7 @@ func (x *MetaReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaReply.ProtoReflect.Descriptor instead.
 func (*MetaReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MetaReply) GetConfig() *Config {
@@ -1832,7 +1910,7 @@ type BucketMove struct {
 
 func (x *BucketMove) Reset() {
 	*x = BucketMove{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +1922,7 @@ func (x *BucketMove) String() string {
 func (*BucketMove) ProtoMessage() {}
 
 func (x *BucketMove) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +1935,7 @@ func (x *BucketMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketMove.ProtoReflect.Descriptor instead.
 func (*BucketMove) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BucketMove) GetBucket() uint32 {
@@ -1901,7 +1979,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +1991,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2004,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Hello) GetAddress() string {
@@ -2029,7 +2107,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2119,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2132,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HelloReply) GetAddress() string {
@@ -2176,7 +2254,7 @@ type BootstrapPeer struct {
 
 func (x *BootstrapPeer) Reset() {
 	*x = BootstrapPeer{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2266,7 @@ func (x *BootstrapPeer) String() string {
 func (*BootstrapPeer) ProtoMessage() {}
 
 func (x *BootstrapPeer) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2279,7 @@ func (x *BootstrapPeer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapPeer.ProtoReflect.Descriptor instead.
 func (*BootstrapPeer) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BootstrapPeer) GetToken() uint64 {
@@ -2251,7 +2329,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2341,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2354,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -2309,7 +2387,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2399,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2412,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -2357,7 +2435,7 @@ type NodeAddress struct {
 
 func (x *NodeAddress) Reset() {
 	*x = NodeAddress{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2447,7 @@ func (x *NodeAddress) String() string {
 func (*NodeAddress) ProtoMessage() {}
 
 func (x *NodeAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2460,7 @@ func (x *NodeAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeAddress.ProtoReflect.Descriptor instead.
 func (*NodeAddress) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NodeAddress) GetNode() uint64 {
@@ -2426,7 +2504,7 @@ type Addresses struct {
 
 func (x *Addresses) Reset() {
 	*x = Addresses{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2438,7 +2516,7 @@ func (x *Addresses) String() string {
 func (*Addresses) ProtoMessage() {}
 
 func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2451,7 +2529,7 @@ func (x *Addresses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
 func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Addresses) GetNodes() []*NodeAddress {
@@ -2488,7 +2566,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2578,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2591,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -2556,7 +2634,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2568,7 +2646,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2581,7 +2659,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -2625,7 +2703,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +2715,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +2728,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -2689,14 +2767,16 @@ type NodeStatus struct {
 	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
 	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
 	Sizes         []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"` // boot epoch of the node
+	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`     // boot epoch of the node
+	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`     // newest feature level that the node's program has; 0: 1
+	Pledged       uint32                 `protobuf:"varint,8,opt,name=pledged,proto3" json:"pledged,omitempty"` // feature level below which no program will start on the node's directory again; 0: 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2788,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2801,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -2773,6 +2853,20 @@ func (x *NodeStatus) GetEpoch() uint64 {
 	return 0
 }
 
+func (x *NodeStatus) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetPledged() uint32 {
+	if x != nil {
+		return x.Pledged
+	}
+	return 0
+}
+
 // GroupSize is about how big the buckets are that a group owns.
 type GroupSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2784,7 +2878,7 @@ type GroupSize struct {
 
 func (x *GroupSize) Reset() {
 	*x = GroupSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +2890,7 @@ func (x *GroupSize) String() string {
 func (*GroupSize) ProtoMessage() {}
 
 func (x *GroupSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +2903,7 @@ func (x *GroupSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupSize.ProtoReflect.Descriptor instead.
 func (*GroupSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GroupSize) GetGroup() uint64 {
@@ -2838,7 +2932,7 @@ type BucketSize struct {
 
 func (x *BucketSize) Reset() {
 	*x = BucketSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2850,7 +2944,7 @@ func (x *BucketSize) String() string {
 func (*BucketSize) ProtoMessage() {}
 
 func (x *BucketSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +2957,7 @@ func (x *BucketSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketSize.ProtoReflect.Descriptor instead.
 func (*BucketSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BucketSize) GetGroup() uint64 {
@@ -2900,7 +2994,7 @@ type PlacementStatus struct {
 
 func (x *PlacementStatus) Reset() {
 	*x = PlacementStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[36]
+	mi := &file_eraft_messages_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +3006,7 @@ func (x *PlacementStatus) String() string {
 func (*PlacementStatus) ProtoMessage() {}
 
 func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[36]
+	mi := &file_eraft_messages_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +3019,7 @@ func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
 func (*PlacementStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PlacementStatus) GetConfigVersion() uint64 {
@@ -2969,7 +3063,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[37]
+	mi := &file_eraft_messages_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3075,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[37]
+	mi := &file_eraft_messages_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3088,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{37}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PlanStep) GetWhat() string {
@@ -3049,7 +3143,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[38]
+	mi := &file_eraft_messages_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3061,7 +3155,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[38]
+	mi := &file_eraft_messages_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3074,7 +3168,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{38}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -3193,7 +3287,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\x87\x04\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\x9d\x04\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -3212,7 +3306,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\barriving\x18\r \x03(\rR\barriving\x12.\n" +
 	"\tplacement\x18\x0e \x01(\x0e2\x10.eraft.PlacementR\tplacement\x12\x16\n" +
 	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12%\n" +
-	"\x06forced\x18\x11 \x03(\v2\r.eraft.ForcedR\x06forced\x12\x1c\n" +
+	"\x06forced\x18\x11 \x03(\v2\r.eraft.ForcedR\x06forced\x12\x14\n" +
+	"\x05level\x18\x12 \x01(\rR\x05level\x12\x1c\n" +
 	"\treturning\x18\x10 \x03(\rR\treturning\"\x8e\x01\n" +
 	"\x06Forced\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
@@ -3239,7 +3334,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +
 	"\ainitial\x18\x03 \x03(\x04R\ainitial\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\xf8\x04\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\xae\x05\n" +
 	"\vMetaCommand\x12\x1d\n" +
 	"\n" +
 	"if_version\x18\x1e \x01(\x04R\tifVersion\x12\x10\n" +
@@ -3257,7 +3352,9 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\bset_node\x18\n" +
 	" \x01(\v2\x0e.eraft.SetNodeH\x00R\asetNode\x12:\n" +
 	"\rset_placement\x18\v \x01(\v2\x13.eraft.SetPlacementH\x00R\fsetPlacement\x12+\n" +
-	"\x05place\x18\f \x01(\v2\x13.eraft.PlaceBucketsH\x00R\x05placeB\x04\n" +
+	"\x05place\x18\f \x01(\v2\x13.eraft.PlaceBucketsH\x00R\x05place\x124\n" +
+	"\vraise_level\x18\r \x01(\v2\x11.eraft.RaiseLevelH\x00R\n" +
+	"raiseLevelB\x04\n" +
 	"\x02op\"\xb0\x01\n" +
 	"\x05Birth\x12\x1d\n" +
 	"\n" +
@@ -3266,7 +3363,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\rR\breplicas\x12\x16\n" +
 	"\x06expect\x18\x05 \x01(\rR\x06expect\x12\"\n" +
-	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xe4\x01\n" +
+	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xfa\x01\n" +
 	"\aAddNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
@@ -3275,7 +3372,9 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04resp\x18\x05 \x01(\tR\x04resp\x12\x12\n" +
 	"\x04http\x18\x06 \x01(\tR\x04http\x12\x16\n" +
 	"\x06labels\x18\a \x03(\tR\x06labels\x12%\n" +
-	"\x06forced\x18\b \x03(\v2\r.eraft.ForcedR\x06forced\x12\x18\n" +
+	"\x06forced\x18\b \x03(\v2\r.eraft.ForcedR\x06forced\x12\x14\n" +
+	"\x05level\x18\n" +
+	" \x01(\rR\x05level\x12\x18\n" +
 	"\ainstead\x18\t \x01(\x04R\ainstead\" \n" +
 	"\n" +
 	"RemoveNode\x12\x12\n" +
@@ -3284,7 +3383,10 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\x12&\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x10.eraft.NodeStateR\x05state\">\n" +
 	"\fSetPlacement\x12.\n" +
-	"\tplacement\x18\x01 \x01(\x0e2\x10.eraft.PlacementR\tplacement\"7\n" +
+	"\tplacement\x18\x01 \x01(\x0e2\x10.eraft.PlacementR\tplacement\"\"\n" +
+	"\n" +
+	"RaiseLevel\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\rR\x05level\"7\n" +
 	"\fPlaceBuckets\x12'\n" +
 	"\x05moves\x18\x01 \x03(\v2\x11.eraft.BucketMoveR\x05moves\"5\n" +
 	"\n" +
@@ -3398,7 +3500,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\x12\x14\n" +
-	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xed\x01\n" +
+	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\x9d\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3407,7 +3509,9 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
 	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\x12'\n" +
 	"\x05sizes\x18\x06 \x03(\v2\x11.eraft.BucketSizeR\x05sizes\x12\x14\n" +
-	"\x05epoch\x18\t \x01(\x04R\x05epoch\"7\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05level\x18\a \x01(\rR\x05level\x12\x18\n" +
+	"\apledged\x18\b \x01(\rR\apledged\"7\n" +
 	"\tGroupSize\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"P\n" +
@@ -3468,7 +3572,7 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
@@ -3482,36 +3586,37 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*RemoveNode)(nil),      // 9: eraft.RemoveNode
 	(*SetNode)(nil),         // 10: eraft.SetNode
 	(*SetPlacement)(nil),    // 11: eraft.SetPlacement
-	(*PlaceBuckets)(nil),    // 12: eraft.PlaceBuckets
-	(*JoinGroups)(nil),      // 13: eraft.JoinGroups
-	(*NewGroup)(nil),        // 14: eraft.NewGroup
-	(*LeaveGroup)(nil),      // 15: eraft.LeaveGroup
-	(*MoveBuckets)(nil),     // 16: eraft.MoveBuckets
-	(*Rebalance)(nil),       // 17: eraft.Rebalance
-	(*SetReplicas)(nil),     // 18: eraft.SetReplicas
-	(*Arrived)(nil),         // 19: eraft.Arrived
-	(*Arrival)(nil),         // 20: eraft.Arrival
-	(*MetaQuery)(nil),       // 21: eraft.MetaQuery
-	(*ConfigLog)(nil),       // 22: eraft.ConfigLog
-	(*MetaReply)(nil),       // 23: eraft.MetaReply
-	(*BucketMove)(nil),      // 24: eraft.BucketMove
-	(*Hello)(nil),           // 25: eraft.Hello
-	(*HelloReply)(nil),      // 26: eraft.HelloReply
-	(*BootstrapPeer)(nil),   // 27: eraft.BootstrapPeer
-	(*ConfigPull)(nil),      // 28: eraft.ConfigPull
-	(*ConfigPush)(nil),      // 29: eraft.ConfigPush
-	(*NodeAddress)(nil),     // 30: eraft.NodeAddress
-	(*Addresses)(nil),       // 31: eraft.Addresses
-	(*Join)(nil),            // 32: eraft.Join
-	(*JoinReply)(nil),       // 33: eraft.JoinReply
-	(*StatusPull)(nil),      // 34: eraft.StatusPull
-	(*NodeStatus)(nil),      // 35: eraft.NodeStatus
-	(*GroupSize)(nil),       // 36: eraft.GroupSize
-	(*BucketSize)(nil),      // 37: eraft.BucketSize
-	(*PlacementStatus)(nil), // 38: eraft.PlacementStatus
-	(*PlanStep)(nil),        // 39: eraft.PlanStep
-	(*ReplicaStatus)(nil),   // 40: eraft.ReplicaStatus
-	(*ConfState)(nil),       // 41: eraft.ConfState
+	(*RaiseLevel)(nil),      // 12: eraft.RaiseLevel
+	(*PlaceBuckets)(nil),    // 13: eraft.PlaceBuckets
+	(*JoinGroups)(nil),      // 14: eraft.JoinGroups
+	(*NewGroup)(nil),        // 15: eraft.NewGroup
+	(*LeaveGroup)(nil),      // 16: eraft.LeaveGroup
+	(*MoveBuckets)(nil),     // 17: eraft.MoveBuckets
+	(*Rebalance)(nil),       // 18: eraft.Rebalance
+	(*SetReplicas)(nil),     // 19: eraft.SetReplicas
+	(*Arrived)(nil),         // 20: eraft.Arrived
+	(*Arrival)(nil),         // 21: eraft.Arrival
+	(*MetaQuery)(nil),       // 22: eraft.MetaQuery
+	(*ConfigLog)(nil),       // 23: eraft.ConfigLog
+	(*MetaReply)(nil),       // 24: eraft.MetaReply
+	(*BucketMove)(nil),      // 25: eraft.BucketMove
+	(*Hello)(nil),           // 26: eraft.Hello
+	(*HelloReply)(nil),      // 27: eraft.HelloReply
+	(*BootstrapPeer)(nil),   // 28: eraft.BootstrapPeer
+	(*ConfigPull)(nil),      // 29: eraft.ConfigPull
+	(*ConfigPush)(nil),      // 30: eraft.ConfigPush
+	(*NodeAddress)(nil),     // 31: eraft.NodeAddress
+	(*Addresses)(nil),       // 32: eraft.Addresses
+	(*Join)(nil),            // 33: eraft.Join
+	(*JoinReply)(nil),       // 34: eraft.JoinReply
+	(*StatusPull)(nil),      // 35: eraft.StatusPull
+	(*NodeStatus)(nil),      // 36: eraft.NodeStatus
+	(*GroupSize)(nil),       // 37: eraft.GroupSize
+	(*BucketSize)(nil),      // 38: eraft.BucketSize
+	(*PlacementStatus)(nil), // 39: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 40: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 41: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 42: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
 	4,  // 0: eraft.Config.nodes:type_name -> eraft.Node
@@ -3522,42 +3627,43 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	7,  // 5: eraft.MetaCommand.birth:type_name -> eraft.Birth
 	8,  // 6: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
 	9,  // 7: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
-	13, // 8: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
-	15, // 9: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
-	16, // 10: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
-	17, // 11: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
-	18, // 12: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
-	19, // 13: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
+	14, // 8: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
+	16, // 9: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
+	17, // 10: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
+	18, // 11: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
+	19, // 12: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
+	20, // 13: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
 	10, // 14: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
 	11, // 15: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
-	12, // 16: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
-	8,  // 17: eraft.Birth.node:type_name -> eraft.AddNode
-	3,  // 18: eraft.AddNode.forced:type_name -> eraft.Forced
-	1,  // 19: eraft.SetNode.state:type_name -> eraft.NodeState
-	0,  // 20: eraft.SetPlacement.placement:type_name -> eraft.Placement
-	24, // 21: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
-	14, // 22: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
-	20, // 23: eraft.Arrived.buckets:type_name -> eraft.Arrival
-	22, // 24: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
-	2,  // 25: eraft.MetaReply.config:type_name -> eraft.Config
-	2,  // 26: eraft.MetaReply.configs:type_name -> eraft.Config
-	2,  // 27: eraft.HelloReply.config:type_name -> eraft.Config
-	27, // 28: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
-	2,  // 29: eraft.ConfigPush.config:type_name -> eraft.Config
-	30, // 30: eraft.Addresses.nodes:type_name -> eraft.NodeAddress
-	8,  // 31: eraft.Join.node:type_name -> eraft.AddNode
-	2,  // 32: eraft.JoinReply.config:type_name -> eraft.Config
-	40, // 33: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	38, // 34: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
-	37, // 35: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
-	39, // 36: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
-	36, // 37: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
-	41, // 38: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	13, // 16: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
+	12, // 17: eraft.MetaCommand.raise_level:type_name -> eraft.RaiseLevel
+	8,  // 18: eraft.Birth.node:type_name -> eraft.AddNode
+	3,  // 19: eraft.AddNode.forced:type_name -> eraft.Forced
+	1,  // 20: eraft.SetNode.state:type_name -> eraft.NodeState
+	0,  // 21: eraft.SetPlacement.placement:type_name -> eraft.Placement
+	25, // 22: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
+	15, // 23: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
+	21, // 24: eraft.Arrived.buckets:type_name -> eraft.Arrival
+	23, // 25: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
+	2,  // 26: eraft.MetaReply.config:type_name -> eraft.Config
+	2,  // 27: eraft.MetaReply.configs:type_name -> eraft.Config
+	2,  // 28: eraft.HelloReply.config:type_name -> eraft.Config
+	28, // 29: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
+	2,  // 30: eraft.ConfigPush.config:type_name -> eraft.Config
+	31, // 31: eraft.Addresses.nodes:type_name -> eraft.NodeAddress
+	8,  // 32: eraft.Join.node:type_name -> eraft.AddNode
+	2,  // 33: eraft.JoinReply.config:type_name -> eraft.Config
+	41, // 34: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	39, // 35: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	38, // 36: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
+	40, // 37: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	37, // 38: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
+	42, // 39: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -3579,8 +3685,9 @@ func file_eraft_messages_meta_proto_init() {
 		(*MetaCommand_SetNode)(nil),
 		(*MetaCommand_SetPlacement)(nil),
 		(*MetaCommand_Place)(nil),
+		(*MetaCommand_RaiseLevel)(nil),
 	}
-	file_eraft_messages_meta_proto_msgTypes[19].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[20].OneofWrappers = []any{
 		(*MetaQuery_Show)(nil),
 		(*MetaQuery_Log)(nil),
 	}
@@ -3590,7 +3697,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   39,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -209,6 +209,7 @@ type Entry struct {
 	Kind          EntryKind              `protobuf:"varint,3,opt,name=kind,proto3,enum=eraft.EntryKind" json:"kind,omitempty"`
 	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time: stamped by the leader, never goes back within a log
 	Data          []byte                 `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
+	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"` // feature level of the cluster that its leader knew: nothing in data needs more. 0: level 1, and the
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -276,6 +277,13 @@ func (x *Entry) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *Entry) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
 }
 
 // HardState is what a replica must never forget. Term and vote are one record.
@@ -1100,13 +1108,14 @@ var File_eraft_messages_raft_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/raft.proto\x12\x05eraft\"\x8a\x01\n" +
+	"\x19eraft/messages/raft.proto\x12\x05eraft\"\xa0\x01\n" +
 	"\x05Entry\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x10.eraft.EntryKindR\x04kind\x12\x17\n" +
 	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\x12\x12\n" +
-	"\x04data\x18\x06 \x01(\fR\x04dataJ\x04\b\x05\x10\x06\"a\n" +
+	"\x04data\x18\x06 \x01(\fR\x04data\x12\x14\n" +
+	"\x05level\x18\a \x01(\rR\x05levelJ\x04\b\x05\x10\x06\"a\n" +
 	"\tHardState\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04vote\x18\x02 \x01(\x04R\x04vote\x12\x16\n" +

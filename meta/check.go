@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -13,9 +11,12 @@ import (
 // too large to be sent. view is what View gave. What was answered already is not looked at again: in a config that it has
 // changed it may make no sense.
 func Checker(view any, command []byte) *messages.Error {
-	m := new(messages.Command)
-	if proto.Unmarshal(command, m) != nil || m.GetMeta().GetOp() == nil {
-		return messages.Errorf(messages.Code_INVALID, "group 0 takes config commands only")
+	m, err := new(messages.CommandDecoder).Decode(command, messages.NewestLevel)
+	if err != nil {
+		return invalid("command cannot be read: %v", err)
+	}
+	if m.GetMeta().GetOp() == nil {
+		return invalid("group 0 takes config commands only")
 	}
 	now, _ := view.(*View)
 	if now.Answered(command) {

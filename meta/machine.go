@@ -84,8 +84,8 @@ func (m *Machine) View() any {
 
 // Apply implements raftactor.Machine. A refused command leaves no version behind.
 func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []byte) (*messages.Reply, error) {
-	c := new(messages.Command)
-	if err := proto.Unmarshal(command, c); err != nil {
+	c, err := new(messages.CommandDecoder).Decode(command, at.Level)
+	if err != nil {
 		return nil, fmt.Errorf("config command cannot be read: %w", err)
 	}
 	if known := m.sessions.answer(c, m.config); known != nil {

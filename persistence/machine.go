@@ -8,6 +8,9 @@ type Position struct {
 	Index  uint64
 	Term   uint64
 	TimeMs uint64 // log time: from the leader's clock, never goes back; the only time a Machine knows
+	// Level is the feature level of the entry: its commands need no more. Below 2 nobody has looked: what came later than
+	// level 1 is then to be ignored, as replicas do that do not know it.
+	Level messages.Level
 }
 
 // Tx is a Machine's store as it sees it while it applies: reads see the writes of the turn so far. Slices given to

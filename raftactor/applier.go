@@ -193,6 +193,10 @@ func (a *Applier) apply(m apply) {
 			a.fail(fmt.Errorf("entry %d came after entry %d", entry.Index, a.at.Index))
 			return
 		}
+		if err := a.understands(entry); err != nil {
+			a.fail(err)
+			return
+		}
 		conf := a.at.Conf
 		if entry.Kind == messages.EntryKind_CONF_CHANGE {
 			next, err := raft.ApplyConfEntry(conf, entry)
@@ -208,8 +212,23 @@ func (a *Applier) apply(m apply) {
 	}
 }
 
+// understands refuses an entry that says more than this program knows: a replica that ignored it would have other data than
+// those that do not.
+func (a *Applier) understands(entry *messages.Entry) error {
+	if level := messages.Level(entry.Level); level > a.o.Level {
+		return fmt.Errorf("entry %d needs feature level %d, but this eraft has %d: start the eraft that ran here before, or a newer one",
+			entry.Index, level, a.o.Level)
+	}
+	if entry.Kind > messages.EntryKind_CONF_CHANGE || len(entry.ProtoReflect().GetUnknown()) > 0 {
+		return fmt.Errorf("entry %d is of a kind or has a field that is not known here: a newer eraft made it; start that one", entry.Index)
+	}
+	return nil
+}
+
 func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
-	at := Position{Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs}
+	at := Position{
+		Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Level: max(messages.FirstLevel, messages.Level(entry.Level)),
+	}
 	for i, command := range messages.Block(entry.Data).Commands() {
 		reply, err := a.o.Machine.Apply(a.work, at, command)
 		if err != nil {

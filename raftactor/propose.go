@@ -102,6 +102,7 @@ func (p *Peer) seal(now time.Duration) {
 	if cap(w.data) > 2*len(w.data) {
 		w.data = slices.Clone(w.data) // the log keeps it
 	}
+	p.core.Level(p.level())
 	index, term, err := p.core.Propose(w.data, p.time.stamp(p.o.System.Clock, p.core.LogTime()))
 	if err != nil {
 		w.refuse(p.answers, p.refusal(err))
@@ -110,6 +111,14 @@ func (p *Peer) seal(now time.Duration) {
 	p.pace.proposed(now, w.count)
 	w.index, w.term = index, term
 	p.waiting.push(w)
+}
+
+// level is what new entries say of the cluster; nothing while it has the first level, as nodes do that know none.
+func (p *Peer) level() uint32 {
+	if p.o.Cluster == nil || p.o.Cluster() <= messages.FirstLevel {
+		return 0
+	}
+	return uint32(p.o.Cluster())
 }
 
 // waitFor lets a turn come later, in which propose is asked again.

@@ -29,6 +29,8 @@ type Options struct {
 	Log         persistence.Loaded            // what the Writer's log holds for the group
 	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on the Peer's goroutine
 	Check       Checker                       // optional
+	Level       messages.Level                // feature level of this program; an entry above it stops the node. 0: NewestLevel
+	Cluster     func() messages.Level         // feature level of the cluster; Check lets nothing above it pass. Optional: 1
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
 	OnRetired   func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block
@@ -136,6 +138,9 @@ func Paths(group messages.GroupID) []string {
 // The actors it spawns are durable: if one of them fails the node stops.
 func Start(o Options) error {
 	o.Limits = o.Limits.WithDefaults()
+	if o.Level == 0 {
+		o.Level = messages.NewestLevel
+	}
 	s := store{engine: o.State, group: o.Group}
 	at, err := s.recoverStore(o.Log.Snapshot)
 	if err != nil {

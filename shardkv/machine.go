@@ -53,9 +53,9 @@ func (m *Machine) Open(store persistence.Reader) error {
 // machine, and sizes. It costs one decoding on the leader.
 func Checker(_ any, command []byte) *messages.Error {
 	var d messages.CommandDecoder
-	c, err := d.Decode(command)
+	c, err := d.Decode(command, messages.NewestLevel)
 	if err != nil {
-		return messages.Errorf(messages.Code_INVALID, "command cannot be read")
+		return messages.Errorf(messages.Code_INVALID, "command cannot be read: %v", err)
 	}
 	if c.GetShard() != nil {
 		switch op := c.GetShard().Op.(type) {
@@ -79,7 +79,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 		m.index, m.place = at.Index, 0
 	}
 	m.place++
-	c, err := m.decoder.Decode(command)
+	c, err := m.decoder.Decode(command, at.Level)
 	if err != nil {
 		return nil, fmt.Errorf("command cannot be read: %w", err)
 	}

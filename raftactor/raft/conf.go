@@ -46,7 +46,7 @@ func (c *Core) logConf(change *messages.ConfChange) (index, term uint64, err err
 	}
 	e := &messages.Entry{
 		Index: c.log.last() + 1, Term: c.term, TimeMs: c.LogTime(),
-		Kind: messages.EntryKind_CONF_CHANGE, Data: body,
+		Kind: messages.EntryKind_CONF_CHANGE, Data: body, Level: c.level,
 	}
 	c.Stir()
 	c.log.append([]*messages.Entry{e})
@@ -173,6 +173,9 @@ func ApplyConfEntry(conf *messages.ConfState, entry *messages.Entry) (*messages.
 		return conf, nil
 	}
 	change := new(messages.ConfChange)
+	if _, err := messages.ConfChangeLevel(entry.Data); err != nil {
+		return nil, fmt.Errorf("raft: entry %d is a membership change that cannot be read: %w", entry.Index, err)
+	}
 	if proto.Unmarshal(entry.Data, change) != nil {
 		return nil, fmt.Errorf("raft: entry %d is a membership change that cannot be read", entry.Index)
 	}

@@ -97,6 +97,7 @@ type Core struct {
 	confAt   uint64              // the index that made it so
 	memberAt uint64              // the newest index as of which this term's leader says that this replica is a member
 	floor    uint64              // below it this replica has forgotten what it once had; see Retired
+	level    uint32              // of entries that are proposed here
 
 	peers   []*progress // everybody in conf but this replica, by id; leaders only
 	votes   []ballot

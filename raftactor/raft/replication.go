@@ -16,10 +16,14 @@ func (c *Core) Propose(data messages.Block, timeMs uint64) (index, term uint64, 
 		return 0, 0, ErrOverloaded
 	}
 	c.Stir()
-	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Data: data}
+	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Data: data, Level: c.level}
 	c.log.append([]*messages.Entry{e})
 	return e.Index, e.Term, nil
 }
+
+// Level says which feature level the cluster is known to have: entries that are proposed from now on say so. The caller has
+// checked that they need no more.
+func (c *Core) Level(level uint32) { c.level = level }
 
 // uncommitted is the bytes behind the commit index. There are few entries there, since one carries many commands.
 func (c *Core) uncommitted() int {
