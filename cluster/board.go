@@ -18,6 +18,7 @@ import (
 // what a stale answer cannot harm.
 type board struct {
 	addresses atomic.Pointer[map[messages.NodeID]string]
+	feature   atomic.Uint32 // level of the config
 	now       func() time.Duration
 
 	mu       sync.Mutex
@@ -70,6 +71,7 @@ func (b *board) setAddresses(config *messages.Config, book *router.AddressBook) 
 }
 
 func (b *board) setConfig(config *messages.Config) {
+	b.feature.Store(uint32(config.FeatureLevel()))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.config = config
@@ -78,6 +80,18 @@ func (b *board) setConfig(config *messages.Config) {
 			b.met[messages.NodeID(node.Id)] = b.now()
 		}
 	}
+}
+
+// level is the feature level of the cluster. Safe and cheap for hot paths.
+func (b *board) level() messages.Level {
+	return max(messages.FirstLevel, messages.Level(b.feature.Load()))
+}
+
+// pledged is what a node has told that it has pledged, however long ago: a pledge is kept for ever.
+func (b *board) pledged(node messages.NodeID) messages.Level {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(messages.FirstLevel, messages.Level(b.others[node].status.GetPledged()))
 }
 
 func (b *board) setIdentity(id persistence.Identity) {
@@ -172,6 +186,16 @@ func (b *board) snapshot() snapshot {
 	b.sightDrains(s)
 	s.drains = maps.Clone(b.drains)
 	return s
+}
+
+// underWay tells whether something is going on after which there may be a next step of placement: groups change their
+// members, or nodes have not had the time to be heard.
+func (s snapshot) underWay(config *messages.Config) bool {
+	return slices.ContainsFunc(config.GetNodes(), func(n *messages.Node) bool {
+		return !n.Removed && n.Id != uint64(s.identity.Node) && s.strange[messages.NodeID(n.Id)]
+	}) || slices.ContainsFunc(config.GetGroups(), func(g *messages.Group) bool {
+		return len(g.Nodes) > 0 && !s.settled(messages.GroupID(g.Id))
+	})
 }
 
 // replica is this node's newest state of a group, nil if it has none.

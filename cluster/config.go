@@ -64,6 +64,7 @@ type Ground struct {
 	Clock   actors.Clock                                                // the machine's
 	Props   func(props *actor.Props, path string) *actor.Props          // how actors are run: as Proto.Actor does
 	Seed    uint64                                                      // of the node's random numbers: drawn. No two lives of a node may share one
+	Level   messages.Level                                              // feature level of the program: that of this one, NewestLevel
 	Fatal   func(error)                                                 // ends a node that must not go on: Close without hand-over
 	OnApply raftactor.Observer                                          // sees everything that replicas apply: nobody
 	OnRead  raftactor.ReadObserver                                      // sees everything that replicas read: nobody
@@ -100,6 +101,9 @@ func (c *Config) fill() error {
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = cacheFor(usableMemory())
+	}
+	if c.Ground.Level == 0 {
+		c.Ground.Level = messages.NewestLevel
 	}
 	c.Limits.LeaseReads = c.Limits.LeaseReads || c.LeaseReads
 	c.Limits.ClockRatio = max(c.Limits.ClockRatio, c.ClockRatio)

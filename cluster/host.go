@@ -20,6 +20,7 @@ import (
 //	giveBirth    Member  writes the birth record: this node is node 1 of a new cluster
 //	takeIdentity Member  writes the identity that the cluster gave this node
 //	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
+//	pledge       Member  writes down below which feature level no program may start here again
 //	measure      Member  says how big the buckets are of the groups that are led here
 //	retired      Applier stops the actors of a replica whose log and data are deleted
 //	Terminated   actors  forgets the replica when all have stopped, and makes it anew if it is wanted again
@@ -64,6 +65,8 @@ func (h *Host) Receive(ctx actor.Context) {
 		err = h.onTakeIdentity(m)
 	case host:
 		err = h.onHost(m.config)
+	case pledge:
+		err = h.onPledge(m.level)
 	case measure:
 		err = h.onMeasure(m)
 	case retired:
@@ -135,6 +138,9 @@ func (h *Host) bear() error {
 }
 
 func (h *Host) onTakeIdentity(m takeIdentity) error {
+	if err := h.onPledge(m.config.FeatureLevel()); err != nil {
+		return err
+	}
 	if err := h.n.become(m.cluster, m.node); err != nil {
 		return err
 	}
@@ -179,6 +185,9 @@ func (h *Host) onTerminated(who *actor.PID) error {
 
 func (h *Host) onHost(config *messages.Config) error {
 	h.config = config
+	if err := h.onPledge(config.FeatureLevel()); err != nil {
+		return err
+	}
 	if err := persistence.SaveConfig(h.n.logEngine, config); err != nil {
 		return err
 	}
@@ -242,11 +251,12 @@ func (h *Host) start(group messages.GroupID) error {
 		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
 		OnView: h.n.onView, OnRetired: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
 		OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
+		Level: h.n.level(), Cluster: h.n.board.level,
 	}
 	if group == messages.Meta {
 		o.Machine, o.Check = meta.New(), h.n.checkMeta
 	} else {
-		o.Machine, o.Check = shardkv.New(group, h.n.buckets()), shardkv.Checker
+		o.Machine, o.Check = shardkv.New(group, h.n.buckets()), h.n.checkShard
 	}
 	if group != messages.Meta {
 		_, err := h.n.system.Spawn(moverPath(group), func() actor.Actor { return newMover(h.n, group) })

@@ -164,6 +164,7 @@ func (m *Member) onBeat() {
 		m.announceAddress()
 		m.refreshCard()
 		m.lookAround()
+		m.pledge()
 		m.foresee()
 		m.retire()
 	}
@@ -187,6 +188,10 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 	m.config = config
 	if findNode(config, m.n.identity().Node).GetRemoved() {
 		m.n.fail(ErrRemoved)
+		return
+	}
+	if has := m.n.level(); config.FeatureLevel() > has {
+		m.n.fail(tooOld(has, config.FeatureLevel()))
 		return
 	}
 	m.stir()
@@ -256,7 +261,9 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 // status is what other nodes are told of this one.
 func (m *Member) status(seq uint64) *messages.NodeStatus {
 	s := m.n.board.snapshot()
-	status := &messages.NodeStatus{Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch)}
+	status := &messages.NodeStatus{
+		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), Pledged: uint32(s.identity.Level),
+	}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)
 	}

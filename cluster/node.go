@@ -100,6 +100,9 @@ func (n *node) open() error {
 		return err
 	}
 	n.log = persistence.OpenLog(n.logEngine)
+	if err := n.checkDirectory(); err != nil {
+		return err
+	}
 	id, err := n.directory().Begin(n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
 	if err != nil {
 		return err
@@ -244,6 +247,7 @@ func (n *node) card() *messages.AddNode {
 	return &messages.AddNode{
 		Name: n.c.Name, Address: n.address(), Token: id.Token, Epoch: uint64(id.Epoch),
 		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels, Forced: n.forced,
+		Level: uint32(n.level()),
 	}
 }
 

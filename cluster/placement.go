@@ -47,7 +47,9 @@ func (m *Member) place() {
 		m.bear()
 		return
 	}
-	if plan := meta.Plan(m.config, m.seen()); len(plan) > 0 {
+	if raise := m.raise(); raise != nil {
+		m.propose(raise)
+	} else if plan := meta.Plan(m.config, m.seen()); len(plan) > 0 {
 		m.propose(plan[0])
 	}
 }
@@ -73,7 +75,8 @@ func (m *Member) foresee() {
 	}
 	seen := m.seen()
 	m.n.board.setPlan(&messages.PlacementStatus{
-		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, seen, maxForeseen), Idle: len(meta.Plan(m.config, seen)) == 0,
+		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, seen, maxForeseen),
+		Idle:  len(meta.Plan(m.config, seen)) == 0 && !m.n.board.snapshot().underWay(m.config) && m.known() == m.config.FeatureLevel(),
 		Sizes: m.placement.sizes.Groups(m.config),
 	})
 }
@@ -121,6 +124,9 @@ func (m *Member) onPlaced(p placed) {
 // checkMeta refuses, where meta is led and before the log, what meta.Check cannot know to be wrong: it depends on who
 // lives. It is called on the Peer's goroutine.
 func (n *node) checkMeta(view any, command []byte) *messages.Error {
+	if why := n.checkLevel(command); why != nil {
+		return why
+	}
 	if why := meta.Checker(view, command); why != nil {
 		return why
 	}
@@ -131,6 +137,8 @@ func (n *node) checkMeta(view any, command []byte) *messages.Error {
 	}
 	config := now.Config
 	switch op := c.GetMeta().GetOp().(type) {
+	case *messages.MetaCommand_RaiseLevel:
+		return n.checkRaise(config, messages.Level(op.RaiseLevel.Level))
 	case *messages.MetaCommand_RemoveNode:
 		return n.checkRemoval(config, findNode(config, messages.NodeID(op.RemoveNode.Node)))
 	case *messages.MetaCommand_AddNode:

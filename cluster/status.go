@@ -24,6 +24,7 @@ type status struct {
 	Groups        []groupStatus `json:"groups"`
 	Buckets       bucketStatus  `json:"buckets"`
 	Placement     placeStatus   `json:"placement"`
+	Level         levelStatus   `json:"level"` // feature level
 }
 
 type nodeStatus struct {
@@ -92,7 +93,7 @@ func (n *node) statusJSON(s snapshot) []byte {
 		doc.Groups = append(doc.Groups, s.group(g))
 	}
 	doc.Buckets.Moving, doc.Buckets.HandOvers = s.config.GetArriving(), s.handOvers()
-	doc.Placement = s.placement()
+	doc.Placement, doc.Level = s.placement(), n.levelStatus(s)
 	body, err := json.Marshal(doc)
 	if err != nil {
 		return []byte(`{"trouble":"status cannot be encoded"}`)

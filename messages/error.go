@@ -41,6 +41,11 @@ func Clip(text string) string {
 
 const ellipsis = "..."
 
+// LevelMissing refuses what the cluster does not understand yet.
+func LevelMissing(needs, cluster Level) *Error {
+	return Errorf(Code_UNAVAILABLE, "this needs feature level %d, but the cluster has %d: ask again when every node runs an eraft that has it, see eraft status", needs, cluster)
+}
+
 // CodeOf maps nil to OK, an Error anywhere in err's chain to its Code, and anything foreign to INTERNAL.
 func CodeOf(err error) Code {
 	if err == nil {

@@ -47,6 +47,8 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 		arrived(next, op.Arrived)
 	case *messages.MetaCommand_SetReplicas:
 		setReplicas(next, op.SetReplicas)
+	case *messages.MetaCommand_RaiseLevel:
+		raise(next, op.RaiseLevel)
 	}
 	if next.Change != "" && !byHand {
 		next.Change += ": " + command.Why

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -73,6 +75,8 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 		return checkArrived(config, op.Arrived)
 	case *messages.MetaCommand_SetReplicas:
 		return checkSetReplicas(config, op.SetReplicas)
+	case *messages.MetaCommand_RaiseLevel:
+		return checkRaise(config, command.IfVersion, op.RaiseLevel)
 	}
 	return invalid("unknown config command")
 }
@@ -101,6 +105,9 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 	}
 	if err := CheckLabels(a.Labels); err != nil {
 		return invalid("%v", err)
+	}
+	if why := checkNodeLevel(config, a); why != nil {
+		return why
 	}
 	for _, n := range config.Nodes {
 		if n.Token == a.Token && n.Removed {

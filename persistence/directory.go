@@ -126,3 +126,6 @@ func (d Directory) Become(id Identity) error {
 	}
 	return saveIdentity(d.State, id)
 }
+
+// Pledge makes a higher Level of a directory's identity durable. Nothing may be said of it before it returns.
+func (d Directory) Pledge(id Identity) error { return saveIdentity(d.Log, id) }

@@ -17,10 +17,14 @@ type Identity struct {
 	Cluster uint64          `json:"cluster"`          // 0: belongs to none yet
 	Node    messages.NodeID `json:"node"`             // 0: belongs to none yet
 	Paired  bool            `json:"paired,omitempty"` // in the log engine: the state engine has its copy
+	Level   messages.Level  `json:"level,omitempty"`  // no program below this feature level may start here again; 0: any may
 }
 
-// Format is the layout of data directories that this program reads and writes.
+// Format is the layout of data directories that this program writes.
 const Format = 2
+
+// formatOfLevels is the same layout in a directory that has pledged a feature level: programs that know no levels refuse it.
+const formatOfLevels = 3
 
 var identityKey = []byte("node/identity")
 
@@ -40,7 +44,7 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 	if err := json.Unmarshal(record.ID, &id); err != nil {
 		return Identity{}, false, &CorruptError{Where: "identity record", What: "its format is wrong; " + ReplaceNode}
 	}
-	if id.Format != Format {
+	if id.Format != Format && id.Format != formatOfLevels {
 		return Identity{}, false, fmt.Errorf("the data directory has format %d, but this eraft knows only %d: "+
 			"start the eraft that wrote it, or let this node join again with an empty directory", id.Format, Format)
 	}
@@ -49,7 +53,9 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 
 // saveIdentity makes an engine's identity record durable.
 func saveIdentity(engine Engine, id Identity) error {
-	id.Format = Format
+	if id.Format = Format; id.Level > messages.FirstLevel {
+		id.Format = formatOfLevels
+	}
 	body, err := json.Marshal(id)
 	if err != nil {
 		return fmt.Errorf("encode identity: %w", err)

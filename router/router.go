@@ -68,10 +68,11 @@ type (
 		bucket   uint32
 		key      []byte
 	}
-	// sent tells a Session where its requests went; node 0: nowhere, there is no route.
+	// sent tells a Session where its requests went; node 0: nowhere, there is no route. level is the cluster's feature level.
 	sent struct {
-		seqs []uint64
-		to   receiver
+		seqs  []uint64
+		to    receiver
+		level messages.Level
 	}
 	// healed tells what a Session learned about a group or bucket.
 	healed struct {
@@ -158,12 +159,12 @@ func (r *Router) onForward(f *forward) {
 	told := map[receiver]*sent{}
 	r.turn++
 	for _, q := range f.requests {
-		if r.nowhere(f.session, q) {
+		if r.nowhere(f.session, q) || r.tooNew(f.session, q) {
 			continue
 		}
 		to := r.receiver(q)
 		if told[to] == nil {
-			told[to] = &sent{to: to}
+			told[to] = &sent{to: to, level: r.table.Level()}
 			order = append(order, to)
 		}
 		told[to].seqs = append(told[to].seqs, q.seq)
@@ -241,6 +242,23 @@ func (r *Router) nowhere(to *actor.PID, q routed) bool {
 		Session: session, Seq: seq, Code: messages.Code_INVALID,
 		Text: fmt.Sprintf("there is no bucket %d: the cluster has %d", q.bucket, buckets),
 	}}})
+	return true
+}
+
+// tooNew tells that a command cannot be sent to a cluster that does not understand it yet, and says so to its Session. Leaders
+// refuse it too, but those of the first level would ignore what they do not know.
+func (r *Router) tooNew(to *actor.PID, q routed) bool {
+	level := r.table.Level()
+	if !q.command || r.table.Version() == 0 || level >= messages.NewestLevel {
+		return false
+	}
+	needs, err := messages.CommandLevel(q.encoded)
+	if err != nil || needs <= level {
+		return false
+	}
+	session, seq := messages.Ident(q.encoded)
+	why := messages.LevelMissing(needs, level)
+	r.system.Root.Send(to, &messages.Replies{Replies: []*messages.Reply{{Session: session, Seq: seq, Code: why.Code, Text: why.Text}}})
 	return true
 }
 

@@ -35,6 +35,7 @@ type Session struct {
 	limit    int
 	contacts []string // who is asked for the config
 	rng      *rand.Rand
+	level    messages.Level // feature level of the cluster; 0: not known yet, which is the first one
 	seq      uint64
 	lowest   uint64              // lowest seq that may be unanswered
 	pending  map[uint64]*pending // sent, by seq
@@ -246,6 +247,7 @@ func (s *Session) flush() {
 }
 
 func (s *Session) onSent(m *sent) {
+	s.level = max(s.level, m.level)
 	for _, seq := range m.seqs {
 		if p := s.pending[seq]; p != nil {
 			p.routing--
@@ -268,6 +270,10 @@ func (s *Session) onReply(r *messages.Reply, from receiver) {
 	p := s.pending[r.Seq]
 	if p == nil || r.Session != uint64(s.id) {
 		return // late or twice
+	}
+	if from == (receiver{}) { // the Router's own: nobody else is to be asked
+		s.finish(p, r)
+		return
 	}
 	s.patience.answered(p.last.node, p.since, s.system.Clock.Now())
 	p.answer, p.heard = r, true

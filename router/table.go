@@ -42,6 +42,9 @@ func (t *Table) Update(config *messages.Config) bool {
 // Version of the config, 0 without one.
 func (t *Table) Version() uint64 { return t.config.GetVersion() }
 
+// Level is the feature level of the cluster; the first one without a config.
+func (t *Table) Level() messages.Level { return t.config.FeatureLevel() }
+
 // Buckets of the cluster, 0 without a config.
 func (t *Table) Buckets() int { return len(t.config.GetOwners()) }
 

@@ -35,6 +35,8 @@ type Options struct {
 	ReplaceAfter time.Duration           // of a silent node; default: as in production
 	UnevenBytes  uint64                  // by which groups may differ; default: as in production
 	Labels       func(node int) []string // optional
+
+	Level func(node int) messages.Level // feature level of the first nodes' programs; default: the newest
 }
 
 func (o Options) withDefaults() Options {
@@ -66,8 +68,9 @@ type Simulation struct {
 
 // Member is a node of a Simulation, alive or not.
 type Member struct {
-	Node    *cluster.Node // of this life; nil when dead
-	Failure error         // why the last life ended by itself, or could not begin
+	Node    *cluster.Node  // of this life; nil when dead
+	Failure error          // why the last life ended by itself, or could not begin
+	Level   messages.Level // feature level of its program from the next life on; 0: the newest
 	s       *Simulation
 	number  int
 	seeds   []string
@@ -101,7 +104,9 @@ func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 	s.Network().Through(s.wires)
 	s.Network().Watch(s.Oracle.sent)
 	for range o.Nodes {
-		s.host()
+		if m := s.host(); o.Level != nil {
+			m.Level = o.Level(m.number)
+		}
 	}
 	return s
 }
@@ -206,7 +211,7 @@ func (m *Member) Start() {
 		Ground: cluster.Ground{
 			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },
 			Engines: func(string) (log, state persistence.Engine, err error) { return m.disks[0], m.disks[1], nil },
-			Clock:   m.at.Clock(), Props: m.at.Props, Seed: m.s.life(), Fatal: m.fail,
+			Clock:   m.at.Clock(), Props: m.at.Props, Seed: m.s.life(), Fatal: m.fail, Level: m.Level,
 			OnApply: func(_ messages.NodeID, at raftactor.Position, command []byte, reply *messages.Reply) {
 				m.s.Oracle.applied(m, at, command, reply)
 			},
@@ -411,4 +416,13 @@ func (x *Stranger) Tell(m *Member, group messages.GroupID, commands ...[]byte) {
 	x.system.Root.Send(x.system.PID(m.at.Address(), raftactor.PeerPath(group)), &messages.Requests{
 		Group: uint64(group), Askers: []*messages.Asker{{Address: x.at.Address(), Id: "session/none", Commands: commands}},
 	})
+}
+
+// Pledged is the feature level below which no program starts on the node's disks any more, 0 if any may.
+func (m *Member) Pledged() messages.Level {
+	id, _, err := persistence.LoadIdentity(m.disks[0].Synced())
+	if err != nil {
+		return 0
+	}
+	return id.Level
 }

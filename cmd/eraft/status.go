@@ -41,6 +41,10 @@ type document struct {
 		Owners    []uint64
 		HandOvers []cluster.HandOver `json:"hand_overs"`
 	} `json:"buckets"`
+	Level struct {
+		Cluster, Node uint32
+		Waiting       []string
+	} `json:"level"`
 	Placement struct {
 		Mode   string
 		Known  bool
@@ -74,6 +78,7 @@ func printStatus(body []byte) error {
 	if len(d.Waiting) > 0 {
 		fmt.Println("belongs to no cluster yet, no answer from", strings.Join(d.Waiting, ", "))
 	}
+	fmt.Println("feature level:", d.featureLevel())
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tNAME\tADDRESS\tSTATE\tLABELS")
 	for i, n := range d.Nodes {
@@ -103,6 +108,18 @@ func printStatus(body []byte) error {
 		return err
 	}
 	return d.printPlacement()
+}
+
+// featureLevel says what every node understands, and what it waits for to become higher.
+func (d *document) featureLevel() string {
+	text := fmt.Sprint(d.Level.Cluster)
+	if d.Level.Node > d.Level.Cluster {
+		text += fmt.Sprintf(", %d when all nodes have it", d.Level.Node)
+		if len(d.Level.Waiting) > 0 {
+			text += ": " + strings.Join(d.Level.Waiting, ", ")
+		}
+	}
+	return text
 }
 
 // drained says how far a drain is.
