@@ -62,6 +62,8 @@ var kinds = []kind{
 	{"disturbed hand-over", 2 * time.Second, (*Swarm).disturb},
 	{"half a directory", 8 * time.Second, (*Swarm).loseHalf},
 	{"slow logs", 8 * time.Second, (*Swarm).slowLogs},
+	{"new address", 8 * time.Second, (*Swarm).readdress},
+	{"unmounted volumes", 8 * time.Second, (*Swarm).unmount},
 }
 
 // Kinds are the names of all kinds of faults.

@@ -253,7 +253,7 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persistence.Glance {
 	var all []persistence.Glance
 	for _, m := range o.s.Members {
-		if disk := (persistence.Glance{From: m.disks[0].Synced(), Group: group}); holds(disk, index, term) {
+		if disk := (persistence.Glance{From: m.log(), Group: group}); holds(disk, index, term) {
 			all = append(all, disk)
 		}
 	}
@@ -275,7 +275,7 @@ func (o *Oracle) persisted(m *Member, at raftactor.Position) {
 func (o *Oracle) disks(group messages.GroupID, index uint64) string {
 	var text []string
 	for _, m := range o.s.Members {
-		disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
+		disk := persistence.Glance{From: m.log(), Group: group}
 		text = append(text, fmt.Sprintf("n%d: start %v, entry %v", m.number, disk.Start(), disk.Entry(index)))
 	}
 	return strings.Join(text, "; ")
@@ -316,7 +316,7 @@ func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, 
 	has := func(voters []uint64) bool {
 		n := 0
 		for _, id := range voters {
-			if m := o.promises.nodes[id]; o.promises.gone[id] || m != nil && holds(persistence.Glance{From: m.disks[0].Synced(), Group: group}, index, term) {
+			if m := o.promises.nodes[id]; o.promises.gone[id] || m != nil && holds(persistence.Glance{From: m.log(), Group: group}, index, term) {
 				n++
 			}
 		}
@@ -389,7 +389,7 @@ func (o *Oracle) know(m *Member) {
 	for group := range o.promises.groups {
 		delete(o.promises.roles, replicaOf{m.number, group})
 	}
-	if id, found, err := persistence.LoadIdentity(m.disks[0].Synced()); err == nil && found && id.Node != 0 {
+	if id, found, err := persistence.LoadIdentity(m.log()); err == nil && found && id.Node != 0 {
 		o.promises.nodes[uint64(id.Node)] = m
 	}
 }

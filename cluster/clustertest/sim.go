@@ -75,10 +75,12 @@ type Member struct {
 	number  int
 	seeds   []string
 	at      *actortest.Node
-	disks   [2]*memory.Engine // log and state
-	damaged bool              // something on a disk is read wrong
-	half    bool              // it is started with one of its disks only
-	config  uint64            // version of the newest that this life has adopted
+	disks   [2]*memory.Engine  // log and state
+	away    *[2]*memory.Engine // that are not mounted; nil: the node has its own
+	moved   bool               // to another address
+	damaged bool               // something on a disk is read wrong
+	half    bool               // it is started with one of its disks only
+	config  uint64             // version of the newest that this life has adopted
 	cursor  map[messages.GroupID]cursor
 
 	configure []func(*cluster.Config)
@@ -146,17 +148,38 @@ func (m *Member) Unmount() (mount func()) {
 	m.Kill()
 	disks := m.disks
 	m.disks = [2]*memory.Engine{memory.New(), memory.New()}
+	m.away = &disks
 	return func() {
 		m.Kill()
-		m.disks = disks
+		m.disks, m.away = disks, nil
+		m.s.Oracle.know(m)
 	}
 }
 
-// Readdress ends a life of the node, whose next one is at an address that nobody has heard of, as of a container.
+// log is the log of the node's own directory, also while its volumes are not mounted.
+func (m *Member) log() persistence.Reader {
+	if m.away != nil {
+		return m.away[0].Synced()
+	}
+	return m.disks[0].Synced()
+}
+
+// Readdress ends a life of the node, whose next one is at an address that nobody has heard of, as of a container. Nodes that
+// start from then on with this one as a seed are told the new one.
 func (m *Member) Readdress() {
 	m.Kill()
 	m.s.moves++
+	was := m.at.Address()
 	m.at = m.s.World.Node(fmt.Sprintf("n%d-%d:1", m.number, m.s.moves))
+	for _, other := range m.s.Members {
+		seeds := slices.Clone(other.seeds)
+		for i, seed := range seeds {
+			if seed == was {
+				seeds[i] = m.at.Address()
+			}
+		}
+		other.seeds = seeds
+	}
 }
 
 // Seeds are what the next life of the node is told.

@@ -2,6 +2,7 @@ package clustertest_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,20 @@ func TestStart(t *testing.T) {
 			require.Equal(t, "v", string(v.Data))
 		})
 	}
+}
+
+// Seeds are names of nodes, also of the node itself; whoever answers there is known by its token.
+func TestSeedsByName(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, 2, func(_ int, c *cluster.Config) {
+		seeds := slices.Clone(c.Seeds)
+		for i, seed := range seeds {
+			seeds[i] = strings.Replace(seed, "127.0.0.1", "localhost", 1)
+		}
+		c.Seeds = seeds
+	})
+	_, err := c.Client(t).Put(t.Context(), []byte("k"), []byte("v"))
+	require.NoError(t, err)
 }
 
 // A guest that says, well formed and over a real connection, what only members say to each other changes nothing and gets no

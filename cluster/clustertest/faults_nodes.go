@@ -1,0 +1,63 @@
+package clustertest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// readdress lets a node come back at another address, as a container does: at most half of all, so that somebody is where
+// clients were told that nodes are.
+func (w *Swarm) readdress() {
+	m := w.any()
+	moved := 0
+	for _, other := range w.s.Members {
+		if other.moved {
+			moved++
+		}
+		if other.id() == 0 {
+			return // it may know nobody but this one
+		}
+	}
+	if m.moved || m.away != nil || 2*(moved+1) > len(w.s.Members) {
+		return
+	}
+	m.moved = true
+	w.Counts["moved node"]++
+	m.Readdress()
+	w.passing(time.Second, m.Start)
+}
+
+// unmount lets two nodes start while their volumes are not mounted, that are most of a group together, but not of meta. They
+// must not take the places of the nodes that they were, and are those again when the volumes are back.
+func (w *Swarm) unmount() {
+	if !w.mayWipe() || !w.s.Oracle.whole() {
+		return
+	}
+	for _, group := range w.s.Oracle.config.GetGroups() {
+		voters := w.s.Oracle.promises.group(messages.GroupID(group.Id)).conf.GetVoters()
+		if group.Left || group.Id == uint64(messages.Meta) || len(voters) != 3 {
+			continue
+		}
+		pair := voters[:2]
+		meta := w.s.Oracle.promises.group(messages.Meta).conf.GetVoters()
+		left := slices.DeleteFunc(slices.Clone(meta), func(id uint64) bool { return slices.Contains(pair, id) })
+		first, second := w.s.Oracle.promises.nodes[pair[0]], w.s.Oracle.promises.nodes[pair[1]]
+		if 2*len(left) <= len(meta) || first == nil || second == nil || first.damaged || second.damaged {
+			continue
+		}
+		w.wiped = true // no more must get lost
+		w.Counts["volumes unmounted"]++
+		mounts := []func(){first.Unmount(), second.Unmount()}
+		w.passing(time.Second, first.Start)
+		w.passing(time.Second, second.Start)
+		w.passing(15*time.Second, func() {
+			for i, m := range []*Member{first, second} {
+				mounts[i]()
+				m.Start()
+			}
+		})
+		return
+	}
+}
