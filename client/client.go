@@ -41,6 +41,9 @@ type Config struct {
 	// Calls with one cancelable context are one caller's: who was refused and calls again goes before those who came since.
 	// Calls of up to 4 KiB do not wait. Default 16 MiB.
 	Window int
+	// Answers bounds the bytes of answers above 4 KiB that are on their way; reads wait for it as calls do for Window. A value
+	// crosses the network when there is room for it: a Get may ask twice, first for how large it is. Default 16 MiB.
+	Answers int
 	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
 	// as linearizable, take a hop more, and spread the work over all nodes.
 	ReplicaReads bool
@@ -91,7 +94,7 @@ func Dial(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := router.Start(system, router.Options{Contacts: c.Seeds, InFlight: c.InFlight, Window: c.Window})
+	session, err := router.Start(system, router.Options{Contacts: c.Seeds, InFlight: c.InFlight, Window: c.Window, Answers: c.Answers})
 	if err != nil {
 		return nil, errors.Join(err, network.Detach())
 	}

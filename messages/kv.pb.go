@@ -1434,7 +1434,8 @@ type Reply struct {
 	Parts         []*Reply               `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"` // a Batch's
 	Chunk         *BucketChunk           `protobuf:"bytes,20,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	Meta          *MetaReply             `protobuf:"bytes,21,opt,name=meta,proto3" json:"meta,omitempty"`
-	Page          *Page                  `protobuf:"bytes,22,opt,name=page,proto3" json:"page,omitempty"` // a Scan's
+	Page          *Page                  `protobuf:"bytes,22,opt,name=page,proto3" json:"page,omitempty"`    // a Scan's
+	Needs         uint64                 `protobuf:"varint,25,opt,name=needs,proto3" json:"needs,omitempty"` // with OVERLOADED, of a query: the bytes that its answer has, which are more than there was room for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1560,6 +1561,13 @@ func (x *Reply) GetPage() *Page {
 	return nil
 }
 
+func (x *Reply) GetNeeds() uint64 {
+	if x != nil {
+		return x.Needs
+	}
+	return 0
+}
+
 // Asker is one session in a Requests message, with what it asks. Commands and queries stay encoded until applied.
 type Asker struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1569,6 +1577,7 @@ type Asker struct {
 	Queries        [][]byte               `protobuf:"bytes,4,rep,name=queries,proto3" json:"queries,omitempty"`
 	ReplicaQueries [][]byte               `protobuf:"bytes,5,rep,name=replica_queries,json=replicaQueries,proto3" json:"replica_queries,omitempty"` // that may be answered by any replica
 	Again          [][]byte               `protobuf:"bytes,6,rep,name=again,proto3" json:"again,omitempty"`                                         // commands that were sent before and not answered: those that are on their way here are dropped
+	Room           uint64                 `protobuf:"varint,7,opt,name=room,proto3" json:"room,omitempty"`                                          // bytes that the answer of each of its queries may have, see Reply.needs; 0: any number
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1643,6 +1652,13 @@ func (x *Asker) GetAgain() [][]byte {
 		return x.Again
 	}
 	return nil
+}
+
+func (x *Asker) GetRoom() uint64 {
+	if x != nil {
+		return x.Room
+	}
+	return 0
 }
 
 // Requests is all that one router has for one group in one turn. Router to Peer.
@@ -1864,7 +1880,7 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"bucketPull\x12&\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaQueryH\x00R\x04meta\x12\x18\n" +
 	"\x06custom\x18\x1e \x01(\fH\x00R\x06customB\x04\n" +
-	"\x02op\"\xfc\x02\n" +
+	"\x02op\"\x92\x03\n" +
 	"\x05Reply\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1f\n" +
@@ -1879,14 +1895,16 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	" \x03(\v2\f.eraft.ReplyR\x05parts\x12(\n" +
 	"\x05chunk\x18\x14 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\x12$\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\x12\x1f\n" +
-	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\"\xa6\x01\n" +
+	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\x12\x14\n" +
+	"\x05needs\x18\x19 \x01(\x04R\x05needs\"\xba\x01\n" +
 	"\x05Asker\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcommands\x18\x03 \x03(\fR\bcommands\x12\x18\n" +
 	"\aqueries\x18\x04 \x03(\fR\aqueries\x12'\n" +
 	"\x0freplica_queries\x18\x05 \x03(\fR\x0ereplicaQueries\x12\x14\n" +
-	"\x05again\x18\x06 \x03(\fR\x05again\"F\n" +
+	"\x05again\x18\x06 \x03(\fR\x05again\x12\x12\n" +
+	"\x04room\x18\a \x01(\x04R\x04room\"F\n" +
 	"\bRequests\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12$\n" +
 	"\x06askers\x18\x02 \x03(\v2\f.eraft.AskerR\x06askers\"m\n" +

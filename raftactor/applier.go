@@ -19,7 +19,8 @@ import (
 //
 //	receives            from         does
 //	apply               Peer         runs committed entries in log order, answers their waiters
-//	query               Peer         answers reads as soon as the data is at their index
+//	query               Peer         answers reads as soon as the data is at their index, so many bytes in a turn
+//	moreReads           itself       answers more of them
 //	restore             Peer         replaces the data by the staged snapshot
 //	retire              Peer         deletes the data: this replica is over
 //	flush               Peer         makes everything applied durable and says up to where
@@ -44,8 +45,8 @@ type Applier struct {
 	pace     turnPace
 	batch    *persistence.Batch
 	flushing bool
-	parked   []any   // what came while nothing may be applied
-	waiting  []query // reads for an index beyond at, ascending
+	parked   []any // what came while nothing may be applied
+	reads    reads
 	view     any
 	answers  *outbox
 	failed   bool
@@ -81,7 +82,7 @@ func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID)
 	a := &Applier{
 		o: o, store: s, at: at, writes: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
 		pace: turnPace{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
-		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o),
+		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o), reads: reads{spent: map[recipient]int{}},
 	}
 	a.pace.begin(o.System.Clock.Now())
 	return a
@@ -131,6 +132,9 @@ func (a *Applier) on(message any) {
 	case persistence.Synced:
 		a.o.System.Root.Send(a.peer, flushed{m.Index})
 		return
+	case moreReads:
+		a.reads.again = false
+		return
 	}
 	if a.mustWait(message) {
 		a.parked = append(a.parked, message)
@@ -140,7 +144,7 @@ func (a *Applier) on(message any) {
 	case apply:
 		a.apply(m)
 	case query:
-		a.waiting = append(a.waiting, m)
+		a.addReads(m)
 	case restore:
 		a.restore(m.meta)
 	case flush:
@@ -304,31 +308,6 @@ func (r reader) Scan(low, high []byte, visit func(key, value []byte) bool) error
 }
 
 var errStopped = errors.New("the replica has stopped")
-
-// query answers the reads whose index is reached.
-func (a *Applier) query() {
-	ready := 0
-	for _, q := range a.waiting {
-		if q.index > a.at.Index || a.failed {
-			break
-		}
-		ready++
-		for _, asker := range q.askers {
-			for _, encoded := range asker.Queries {
-				reply, err := a.o.Machine.Query(reader{a}, encoded)
-				if err != nil {
-					a.fail(fmt.Errorf("query: %w", err))
-					return
-				}
-				if a.o.OnRead != nil {
-					a.o.OnRead(a.o.Node, a.o.Group, a.at.Index, encoded, reply)
-				}
-				a.answers.add(askerOf(asker), reply)
-			}
-		}
-	}
-	a.waiting = a.waiting[ready:]
-}
 
 func (a *Applier) restore(meta *messages.SnapshotMeta) {
 	if meta.Index > a.at.Index {

@@ -2,7 +2,6 @@ package raftactor
 
 import (
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
@@ -46,16 +45,12 @@ func (b *outbox) add(to recipient, reply *messages.Reply) {
 	p.replies, p.bytes = append(p.replies, reply), p.bytes+size
 }
 
-// plainReply is more than a Reply takes that has nothing but numbers, beside its text and value; and what is around it.
-const plainReply = 128
+const plainReply = messages.PlainReply
 
 // sendable gives a reply as it can be sent, and about how large it is, at least what it takes. A Machine must not give one
 // that is larger than messages.MaxReplyBytes: then who asked hears of that.
 func sendable(reply *messages.Reply) (*messages.Reply, int) {
-	size := len(reply.Value) + len(reply.Text)
-	if len(reply.Parts) > 0 || reply.Chunk != nil || reply.Meta != nil || reply.Page != nil {
-		size = proto.Size(reply)
-	}
+	size := messages.AnswerBytes(reply) - plainReply
 	if size <= messages.MaxReplyBytes {
 		return reply, plainReply + size
 	}

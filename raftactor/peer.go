@@ -43,35 +43,36 @@ type Peer struct {
 	apply *actor.PID
 	pulse *actor.PID
 
-	waiting   waiting
-	entry     *waiter        // what is gathered for the next entry
-	room      int            // that it will probably need: as much as the one before
-	names     map[named]bool // commands on their way, as of this turn; nil until somebody asks again
-	pace      pace
-	timer     bool // a pause is on its way
-	pulsing   bool // heartbeats of this turn go by Pulse
-	resting   bool // the Ticker has been told so
-	stall     stall
-	stalled   bool // the core has been told so
-	reads     []*messages.Asker
-	asked     map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
-	askedNow  int
-	token     uint64
-	held      []held // messages and restores that wait for a Persisted
-	flushing  bool
-	offered   bool // a staged snapshot waits for the core's decision
-	view      any
-	desire    desire
-	time      logTime
-	leader    raft.LeaderChange
-	answers   *outbox
-	transfers transfers
-	shelf     shelf
-	draws     func() uint64
-	state     *messages.ReplicaStatus
-	failed    bool
-	retiring  bool
-	retireAt  uint64
+	waiting    waiting
+	entry      *waiter        // what is gathered for the next entry
+	room       int            // that it will probably need: as much as the one before
+	names      map[named]bool // commands on their way, as of this turn; nil until somebody asks again
+	pace       pace
+	timer      bool // a pause is on its way
+	pulsing    bool // heartbeats of this turn go by Pulse
+	resting    bool // the Ticker has been told so
+	stall      stall
+	stalled    bool // the core has been told so
+	reads      []*messages.Asker
+	asked      map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
+	askedNow   int
+	askedBytes int // of them, encoded
+	token      uint64
+	held       []held // messages and restores that wait for a Persisted
+	flushing   bool
+	offered    bool // a staged snapshot waits for the core's decision
+	view       any
+	desire     desire
+	time       logTime
+	leader     raft.LeaderChange
+	answers    *outbox
+	transfers  transfers
+	shelf      shelf
+	draws      func() uint64
+	state      *messages.ReplicaStatus
+	failed     bool
+	retiring   bool
+	retireAt   uint64
 }
 
 // held is what may go on when the Writer has made everything up to seq durable.

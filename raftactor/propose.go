@@ -136,16 +136,22 @@ func (p *Peer) onQueries(from *messages.Asker, queries [][]byte) {
 	if len(queries) == 0 {
 		return
 	}
-	if p.askedNow >= p.o.Limits.PendingReads {
-		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads waiting for a quorum", p.o.Group, p.askedNow)
+	if p.askedNow >= p.o.Limits.PendingReads || p.askedBytes >= p.o.Limits.ReadBytes {
+		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads of %d bytes waiting for a quorum", p.o.Group, p.askedNow, p.askedBytes)
 		for _, query := range queries {
 			p.answers.refuse(askerOf(from), query, why)
 		}
 		return
 	}
 	queries = p.answerable(askerOf(from), queries)
-	p.reads = append(p.reads, &messages.Asker{Address: from.Address, Id: from.Id, Queries: queries})
-	p.askedNow += len(queries)
+	asker := &messages.Asker{Address: from.Address, Id: from.Id, Room: from.Room, Queries: queries}
+	p.reads = append(p.reads, asker)
+	p.askedNow, p.askedBytes = p.askedNow+len(queries), p.askedBytes+queryBytes(asker)
+}
+
+// noLonger waits for a quorum: these reads go on, or are refused.
+func (p *Peer) noLonger(asker *messages.Asker) {
+	p.askedNow, p.askedBytes = p.askedNow-len(asker.Queries), p.askedBytes-queryBytes(asker)
 }
 
 // answerable are the queries that are not refused as too large.
@@ -190,7 +196,7 @@ func (p *Peer) answerReads(results []raft.ReadResult) {
 			continue
 		}
 		for _, asker := range askers {
-			p.askedNow -= len(asker.Queries)
+			p.noLonger(asker)
 		}
 		p.o.System.Root.Send(p.apply, query{result.Index, askers})
 	}
@@ -198,7 +204,7 @@ func (p *Peer) answerReads(results []raft.ReadResult) {
 
 func (p *Peer) refuseReads(askers []*messages.Asker, why *messages.Error) {
 	for _, asker := range askers {
-		p.askedNow -= len(asker.Queries)
+		p.noLonger(asker)
 		for _, query := range asker.Queries {
 			p.answers.refuse(askerOf(asker), query, why)
 		}

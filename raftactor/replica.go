@@ -57,6 +57,8 @@ type Limits struct {
 	InflightBytes    int // and their size. Default 2 MiB: what waits on a connection delays the heartbeats of all groups
 	PendingBytes     int // proposed here and not yet applied here; above: OVERLOADED. Default 32 MiB
 	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
+	ReadBytes        int // of the same, encoded; above: OVERLOADED. Default 16 MiB
+	AnswerBytes      int // of reads of one session that are answered in one turn, 16 times as much of all. Default 1 MiB
 	ChunkBytes       int // keys and values of one chunk of a snapshot; a single larger pair still travels. Default 256 KiB
 	SnapshotRate     int // bytes a second to one follower. Default 64 MiB
 	RetainBytes      int // applied log kept for followers that lag; four times as much calls for a compaction. Default 8 MiB
@@ -77,7 +79,7 @@ func (l Limits) WithDefaults() Limits {
 	}{
 		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.StallTicks, 20}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
 		{&l.InflightMessages, 64}, {&l.InflightBytes, 2 << 20}, {&l.PendingBytes, 32 << 20},
-		{&l.PendingReads, 1 << 16}, {&l.RetainBytes, 8 << 20}, {&l.ChunkBytes, 256 << 10}, {&l.SnapshotRate, 64 << 20},
+		{&l.PendingReads, 1 << 16}, {&l.ReadBytes, 16 << 20}, {&l.AnswerBytes, 1 << 20}, {&l.RetainBytes, 8 << 20}, {&l.ChunkBytes, 256 << 10}, {&l.SnapshotRate, 64 << 20},
 		{&l.Mailbox, 1 << 14},
 	} {
 		if *f.field <= 0 {

@@ -15,10 +15,12 @@ type pending struct {
 	sender   *actor.PID
 	done     func(*messages.Reply)
 	gone     <-chan struct{}
-	op       proto.Message // until it is encoded
-	bytes    int
+	op       proto.Message
+	bytes    int           // of the request
+	most     int           // bytes that the caller has room for, of a read; 0: it has not said
+	wait     time.Duration // for a window at most
 	wanted   time.Duration // since when its caller waits
-	until    time.Duration // when a request that waits for the window is refused
+	until    time.Duration // when a request that waits for a window is refused
 	deadline time.Duration
 	next     time.Duration // when to try again
 	since    time.Duration // when the attempts began that are not answered

@@ -57,6 +57,7 @@ type (
 		command bool
 		again   bool // a command that was sent before
 		replica bool // a read that any replica may answer
+		room    int  // bytes that its answer may have, if it is a read; 0: any number
 		encoded []byte
 	}
 	// receiver is the replica that gets a request. Node 0: there is none.
@@ -100,6 +101,8 @@ type Options struct {
 	InFlight int
 	// Window bounds the bytes of a Session's large requests that are on their way. Default 16 MiB.
 	Window int
+	// Answers bounds the bytes of the larger answers that are on their way to a Session. Default 16 MiB.
+	Answers int
 }
 
 func (r *Router) Receive(ctx actor.Context) {
@@ -154,7 +157,7 @@ func (r *Router) inquire() {
 }
 
 func (r *Router) onForward(f *forward) {
-	askers := map[receiver]*messages.Asker{}
+	askers := map[receiver][]*messages.Asker{} // of one receiver, one for each room
 	var order []receiver
 	told := map[receiver]*sent{}
 	r.turn++
@@ -171,11 +174,12 @@ func (r *Router) onForward(f *forward) {
 		if to.node == 0 {
 			continue
 		}
-		a := askers[to]
-		if a == nil {
-			a = &messages.Asker{Address: f.session.Address, Id: f.session.Id}
-			askers[to] = a
+		at := slices.IndexFunc(askers[to], func(a *messages.Asker) bool { return a.Room == uint64(q.room) })
+		if at < 0 {
+			at = len(askers[to])
+			askers[to] = append(askers[to], &messages.Asker{Address: f.session.Address, Id: f.session.Id, Room: uint64(q.room)})
 		}
+		a := askers[to][at]
 		switch {
 		case q.command && q.again:
 			a.Again = append(a.Again, q.encoded)
@@ -189,7 +193,7 @@ func (r *Router) onForward(f *forward) {
 	}
 	for _, to := range order {
 		r.system.Root.Send(f.session, told[to])
-		if a := askers[to]; a != nil {
+		for _, a := range askers[to] {
 			r.gather(to, a)
 		}
 	}
@@ -296,7 +300,7 @@ func split(m *messages.Requests) []*messages.Requests {
 				parts, size, b = append(parts, &messages.Requests{Group: m.Group}), 0, nil
 			}
 			if b == nil {
-				b = &messages.Asker{Address: a.Address, Id: a.Id}
+				b = &messages.Asker{Address: a.Address, Id: a.Id, Room: a.Room}
 				last := parts[len(parts)-1]
 				last.Askers = append(last.Askers, b)
 				size += proto.Size(b) + requestFrame

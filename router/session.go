@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,7 +27,8 @@ import (
 //	again                            itself   tries again what was refused because its bucket changes hands
 //
 // It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once. Of large ones only a
-// window of Options.Window bytes is on the way; the others wait in the queue, without a copy, and are OVERLOADED after longestWait.
+// window of Options.Window bytes is on the way, and of large answers Options.Answers; the others wait in a queue, without a
+// copy, and are OVERLOADED after longestWait.
 type Session struct {
 	system   *actors.System
 	router   *actor.PID
@@ -40,7 +42,8 @@ type Session struct {
 	lowest   uint64              // lowest seq that may be unanswered
 	pending  map[uint64]*pending // sent, by seq
 	window   window
-	queue    queue
+	queue    queue // of requests that wait for the window
+	answers  answers
 	out      []routed
 	ticking  bool
 	refused  []uint64                 // seqs that wait for again
@@ -54,6 +57,9 @@ type Ask struct {
 	Op      proto.Message
 	Timeout time.Duration // 0: DefaultTimeout; at most MaxTimeout
 	Done    func(*messages.Reply)
+	// Room is the bytes that there is room for in the answer of a read, as messages.AnswerBytes counts them. If it has more it
+	// is OVERLOADED, and the reply's Needs says how many. 0: the Session asks for as much as it has room for.
+	Room int
 	// Gone is closed when nobody waits for the answer any more: then a request that was not sent is not sent. Optional. Op
 	// must not be changed before that. Asks with the same Gone are one caller's: refused as OVERLOADED, it keeps its turn.
 	Gone <-chan struct{}
@@ -92,20 +98,24 @@ func Start(system *actors.System, o Options) (*actor.PID, error) {
 
 // StartSession spawns a further Session on a system that has a Router.
 func StartSession(system *actors.System, o Options) (*actor.PID, error) {
-	limit, most := o.InFlight, o.Window
+	limit, most, answered := o.InFlight, o.Window, o.Answers
 	if limit <= 0 {
 		limit = defaultFlight
 	}
 	if most <= 0 {
 		most = defaultWindow
 	}
+	if answered <= 0 {
+		answered = defaultAnswer
+	}
 	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
 		system: system, id: id, limit: limit, contacts: o.Contacts, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
 		patience: patience{map[uint64]*pulseOf{}}, window: window{most: most, now: most},
-		queue:  queue{turns: map[<-chan struct{}]time.Duration{}, most: limit},
-		router: actor.NewPID(system.Address(), Path),
+		queue:   queue{turns: map[<-chan struct{}]time.Duration{}, most: limit},
+		answers: answers{most: answered, written: messages.MaxValueBytes},
+		router:  actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
 }
@@ -116,10 +126,10 @@ func (s *Session) Receive(ctx actor.Context) {
 		s.self = ctx.Self()
 	case *actor.Stopping:
 		for _, p := range s.pending {
-			s.finish(p, s.unanswered(p, "the session was closed"))
+			s.finish(p, s.lost(p, "the session was closed"))
 		}
-		for _, p := range s.queue.waiting {
-			s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "the session was closed; never sent")))
+		for _, p := range slices.Concat(s.queue.waiting, s.answers.waiting) {
+			s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "the session was closed before it was sent")))
 		}
 	case []any:
 		for _, element := range m {
@@ -133,7 +143,7 @@ func (s *Session) Receive(ctx actor.Context) {
 func (s *Session) on(message any, sender *actor.PID) {
 	switch m := message.(type) {
 	case *Ask:
-		s.take(&pending{op: m.Op, done: m.Done, gone: m.Gone}, m.Timeout)
+		s.take(&pending{op: m.Op, done: m.Done, gone: m.Gone, most: m.Room}, m.Timeout)
 	case *messages.Replies:
 		for _, r := range m.Replies {
 			s.onReply(r, receiver{m.FromGroup, m.FromNode})
@@ -157,21 +167,40 @@ func (s *Session) take(p *pending, timeout time.Duration) {
 	timeout = min(timeout, MaxTimeout)
 	now := s.system.Clock.Now()
 	s.queue.arrive(p, now)
-	if unanswered := len(s.pending) + len(s.queue.waiting); unanswered >= s.limit {
+	if unanswered := s.unanswered(); unanswered >= s.limit {
 		s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", unanswered)))
 		return
 	}
-	p.deadline, p.until, p.bytes = now+timeout, now+min(timeout/2, longestWait), proto.Size(p.op)
-	if p.bytes <= smallRequest || len(s.queue.waiting) == 0 && s.window.takes(p.bytes) {
-		s.begin(p)
-	} else {
-		s.queue.push(p)
+	p.deadline, p.wait, p.bytes = now+timeout, min(timeout/2, longestWait), proto.Size(p.op)
+	if p.room = p.most; p.most == 0 {
+		p.room = s.answers.expect(p.op)
 	}
+	s.enter(p)
 	if !s.ticking {
 		s.ticking = true
 		s.tick()
 	}
 }
+
+func (s *Session) unanswered() int {
+	return len(s.pending) + len(s.queue.waiting) + len(s.answers.waiting)
+}
+
+// enter sends a request, or lets it wait for a window.
+func (s *Session) enter(p *pending) {
+	small, wait := p.bytes <= smallRequest && p.room <= smallAnswer, &s.queue
+	if p.room > smallAnswer {
+		wait = &s.answers.queue
+	}
+	if small || len(wait.waiting) == 0 && s.takes(p) {
+		s.begin(p)
+		return
+	}
+	p.until = min(s.system.Clock.Now()+p.wait, p.deadline)
+	wait.push(p)
+}
+
+func (s *Session) takes(p *pending) bool { return s.window.takes(p.bytes) && s.answers.takes(p.room) }
 
 // begin gives a request its identity, and sends it for the first time.
 func (s *Session) begin(p *pending) {
@@ -181,17 +210,29 @@ func (s *Session) begin(p *pending) {
 		s.finish(p, refuse(why))
 		return
 	}
-	p.op = nil
 	s.pending[p.seq] = p
 	s.window.sent(p.bytes)
+	s.answers.sent(p.room)
 	s.try(p)
 }
 
-// admit sends what has waited for the window as long as there is room.
+// enlarge lets a read that has a larger answer than there was room for wait for as much as it needs. It is asked under
+// another name: whatever else comes for this one is late.
+func (s *Session) enlarge(p *pending, needs int) {
+	s.forget(p, false)
+	s.enter(&pending{
+		op: p.op, sender: p.sender, done: p.done, gone: p.gone, bytes: p.bytes, wait: p.wait, wanted: p.wanted, deadline: p.deadline,
+		routed: routed{room: needs + needs/16}, // others may write it meanwhile
+	})
+}
+
+// admit sends what has waited for a window as long as there is room.
 func (s *Session) admit() {
-	for len(s.queue.waiting) > 0 && s.window.takes(s.queue.waiting[0].bytes) {
-		if p := s.queue.pop(); !s.leave(p) {
-			s.begin(p)
+	for _, wait := range []*queue{&s.queue, &s.answers.queue} {
+		for len(wait.waiting) > 0 && s.takes(wait.waiting[0]) {
+			if p := wait.pop(); !s.leave(p) {
+				s.begin(p)
+			}
 		}
 	}
 }
@@ -208,7 +249,8 @@ func (s *Session) leave(p *pending) bool {
 		return false
 	}
 	s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED,
-		"never sent: %d bytes of this session wait for an answer, and no room was left for %d more in time", s.window.used, p.bytes)))
+		"not carried out: requests of %d bytes and answers of %d are on their way, and no room was left for %d and %d more in time",
+		s.window.used, s.answers.used, p.bytes, p.room)))
 	return true
 }
 
@@ -303,14 +345,29 @@ func (s *Session) onReply(r *messages.Reply, from receiver) {
 		}
 		s.later(p)
 	case messages.Code_OVERLOADED:
-		if p.maybe() {
+		switch {
+		case p.maybe():
 			s.later(p)
-			return
+		case r.Needs > 0 && !p.command:
+			s.onLarger(p, r)
+		default:
+			s.finish(p, r)
 		}
-		s.finish(p, r)
 	default:
+		s.answers.saw(p.op, messages.AnswerBytes(r))
 		s.finish(p, r)
 	}
+}
+
+// onLarger is told that the answer of a read is larger than there was room for.
+func (s *Session) onLarger(p *pending, r *messages.Reply) {
+	needs := int(min(r.Needs, math.MaxInt32))
+	s.answers.saw(p.op, needs)
+	if p.most > 0 {
+		s.finish(p, r)
+		return
+	}
+	s.enlarge(p, needs)
 }
 
 // aliveTries is how many attempts may get lost at a node that answers others, before it is taken for silent: its group
@@ -360,18 +417,19 @@ func (s *Session) onAgain() {
 func (s *Session) tell(h healed) { s.system.Root.Send(s.router, h) }
 
 func (s *Session) onPulse() {
-	if s.ticking = len(s.pending)+len(s.queue.waiting) > 0; !s.ticking {
+	if s.ticking = s.unanswered() > 0; !s.ticking {
 		return
 	}
 	s.tick()
 	s.queue.waiting = slices.DeleteFunc(s.queue.waiting, s.leave)
+	s.answers.waiting = slices.DeleteFunc(s.answers.waiting, s.leave)
 	now := s.system.Clock.Now()
 	for seq := s.acked(); seq <= s.seq; seq++ {
 		p := s.pending[seq]
 		switch {
 		case p == nil:
 		case now >= p.deadline:
-			s.finish(p, s.unanswered(p, "no answer in time"))
+			s.finish(p, s.lost(p, "no answer in time"))
 		case now >= p.next:
 			if p.last.node != 0 && !p.heard && !(p.vain() <= aliveTries && s.patience.alive(p.last.node, p.sent)) {
 				s.silent[p.last.node] = now + distrust
@@ -382,9 +440,9 @@ func (s *Session) onPulse() {
 	}
 }
 
-// unanswered is the answer of a request that has none. Only what was never sent, or only reads, is known to be
+// lost is the answer of a request that has none. Only what was never sent, or only reads, is known to be
 // without effect.
-func (s *Session) unanswered(p *pending, why string) *messages.Reply {
+func (s *Session) lost(p *pending, why string) *messages.Reply {
 	code := messages.Code_UNAVAILABLE
 	if p.maybe() {
 		code = messages.Code_UNCERTAIN
@@ -408,11 +466,17 @@ func refuse(why *messages.Error) *messages.Reply {
 	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
 }
 
-func (s *Session) finish(p *pending, r *messages.Reply) {
+// forget gives back what is kept for a request that was sent.
+func (s *Session) forget(p *pending, overloaded bool) {
 	if s.pending[p.seq] == p {
 		delete(s.pending, p.seq)
-		s.window.over(p.bytes, r.Code == messages.Code_OVERLOADED)
+		s.window.over(p.bytes, overloaded)
+		s.answers.over(p.room)
 	}
+}
+
+func (s *Session) finish(p *pending, r *messages.Reply) {
+	s.forget(p, r.Code == messages.Code_OVERLOADED)
 	if r.Code == messages.Code_OVERLOADED {
 		s.queue.refused(p)
 	}

@@ -78,12 +78,13 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	if s.until(s.Ready, healing) {
 		until := s.Now() + p.Faulty
 		s.weigh()
-		faults, work := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think)
+		faults, work, large := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think), s.readLarge(until)
 		s.until(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
 		whole := func() bool { return faults.orders == 0 && s.settled() }
-		if s.until(work.Over, healing) && s.until(whole, healing) {
+		if s.until(func() bool { return work.Over() && large.over() }, healing) && s.until(whole, healing) {
 			s.readAll(work)
+			large.readAll()
 			s.alike()
 			s.letGo()
 			violation := ""
@@ -127,6 +128,9 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	}
 	if slow := rand.New(rand.NewPCG(seed, 7)); slow.IntN(4) == 0 { // what is written during a snapshot is more than memory keeps
 		l.RetainBytes, l.ChunkBytes, l.SnapshotRate = 256+slow.IntN(512), 64+slow.IntN(128), 2<<10+slow.IntN(6<<10)
+	}
+	if reads := rand.New(rand.NewPCG(seed, 8)); reads.IntN(2) == 0 { // most turns of an Applier leave reads to the next
+		l.AnswerBytes, l.ReadBytes = 1+reads.IntN(1<<10), 1<<10+reads.IntN(64<<10)
 	}
 	return l
 }

@@ -318,7 +318,12 @@ type Client struct {
 }
 
 // Client makes a client.
-func (s *Simulation) Client(name string) *Client {
+func (s *Simulation) Client(name string) *Client { return s.client(router.Options{Name: name}) }
+
+// client makes a client with bounds of its own.
+func (s *Simulation) client(o router.Options) *Client {
+	name := o.Name
+	o.Contacts = s.seeds()
 	at := s.World.Node(name + ":1")
 	s.clients = append(s.clients, at.Address())
 	system, err := actors.NewSystem(actors.Env{
@@ -328,7 +333,7 @@ func (s *Simulation) Client(name string) *Client {
 	if err != nil {
 		s.Fail("client: %v", err)
 	}
-	session, err := router.Start(system, router.Options{Name: name, Contacts: s.seeds()})
+	session, err := router.Start(system, o)
 	if err != nil {
 		s.Fail("client: %v", err)
 	}

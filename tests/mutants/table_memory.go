@@ -11,7 +11,7 @@ var inMemory = []mutant{
 	{
 		fault: "reads that were answered still count as waiting",
 		file:  "raftactor/propose.go",
-		old:   "\t\tfor _, asker := range askers {\n\t\t\tp.askedNow -= len(asker.Queries)\n\t\t}\n",
+		old:   "\t\tfor _, asker := range askers {\n\t\t\tp.noLonger(asker)\n\t\t}\n",
 		new:   "",
 	},
 	{

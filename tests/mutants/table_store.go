@@ -47,9 +47,9 @@ var inStore = []mutant{
 	},
 	{
 		fault: "a read does not wait for its index",
-		file:  "raftactor/applier.go",
-		old:   "if q.index > a.at.Index || a.failed {",
-		new:   "if a.failed {",
+		file:  "raftactor/reads.go",
+		old:   "if q.index <= a.at.Index && !a.failed {",
+		new:   "if !a.failed {",
 	},
 	{
 		fault: "reads miss the turn that is being written",

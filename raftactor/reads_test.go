@@ -1,0 +1,177 @@
+package raftactor
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/memory"
+)
+
+// sized is a Machine whose values are as long as their keys say.
+type sized struct{}
+
+func (sized) Open(persistence.Reader) error { return nil }
+func (sized) Apply(Tx, Position, []byte) (*messages.Reply, error) {
+	return nil, errors.New("nothing is written")
+}
+func (sized) Query(_ persistence.Reader, encoded []byte) (*messages.Reply, error) {
+	q := new(messages.Query)
+	if err := proto.Unmarshal(encoded, q); err != nil {
+		return nil, err
+	}
+	n := 0
+	_, err := fmt.Sscan(string(q.GetGet().GetKey()), &n)
+	return &messages.Reply{Session: q.Session, Seq: q.Seq, Found: true, Value: make([]byte, n)}, err
+}
+
+// readWorld is an Applier, and sessions that keep what they hear.
+type readWorld struct {
+	t       *testing.T
+	a       *Applier
+	mu      sync.Mutex
+	replies map[string][]*messages.Reply
+}
+
+func newReadWorld(t *testing.T, limits Limits) *readWorld {
+	w := &readWorld{t: t, replies: map[string][]*messages.Reply{}}
+	system, err := actors.NewSystem(actors.Env{
+		Clock: &handClock{}, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+	}, oneSystem{})
+	require.NoError(t, err)
+	for _, name := range []string{"a", "b"} {
+		_, err := system.Spawn(name, func() actor.Actor {
+			return actor.ReceiveFunc(func(ctx actor.Context) {
+				if m, ok := ctx.Message().(*messages.Replies); ok {
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					w.replies[name] = append(w.replies[name], m.Replies...)
+				}
+			})
+		})
+		require.NoError(t, err)
+	}
+	o := &Options{Group: 5, Node: 1, System: system, Machine: sized{}, Limits: limits.WithDefaults()}
+	w.a = newApplier(o, store{memory.New(), 5}, &messages.SnapshotMeta{Index: 10}, actor.NewPID("n1", PeerPath(5)))
+	return w
+}
+
+// asks is queries of a session for values of these lengths.
+func asks(session string, room uint64, lengths ...int) *messages.Asker {
+	a := &messages.Asker{Address: "n1", Id: session, Room: room}
+	for i, n := range lengths {
+		encoded, err := proto.Marshal(&messages.Query{
+			Session: 1, Seq: uint64(i + 1), Op: &messages.Query_Get{Get: &messages.Get{Key: fmt.Append(nil, n)}},
+		})
+		if err != nil {
+			panic(err)
+		}
+		a.Queries = append(a.Queries, encoded)
+	}
+	return a
+}
+
+// turn is one turn of the Applier's, and how many answers a session has then.
+func (w *readWorld) turn(want map[string]int) {
+	w.t.Helper()
+	w.a.query()
+	w.a.answers.flush()
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for session, n := range want {
+			if len(w.replies[session]) != n {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, time.Millisecond, "%v", want)
+}
+
+// A session that asks for much gets so much in a turn, and nobody waits for it.
+func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
+	w := newReadWorld(t, Limits{AnswerBytes: 1000})
+	w.a.addReads(query{10, []*messages.Asker{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
+	w.a.addReads(query{11, []*messages.Asker{asks("b", 0, 10)}})
+	w.turn(map[string]int{"a": 2, "b": 1})
+	require.True(t, w.a.reads.again, "the next turn comes by itself")
+	w.turn(map[string]int{"a": 4, "b": 1})
+	w.turn(map[string]int{"a": 5, "b": 1})
+	require.Len(t, w.a.reads.waiting, 1, "what waits for its index")
+	w.a.at = &messages.SnapshotMeta{Index: 11}
+	w.turn(map[string]int{"a": 5, "b": 2})
+	require.Zero(t, w.a.reads.count)
+	require.Zero(t, w.a.reads.bytes)
+	for i, r := range w.replies["a"] {
+		require.EqualValues(t, i+1, r.Seq)
+		require.Len(t, r.Value, 600)
+	}
+}
+
+// What all sessions together get in a turn is bounded as well, and one value may always be larger.
+func TestTurnIsBounded(t *testing.T) {
+	w := newReadWorld(t, Limits{AnswerBytes: 1000})
+	var askers []*messages.Asker
+	for i := range 2 * turnAnswers {
+		askers = append(askers, &messages.Asker{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
+	}
+	w.a.addReads(query{10, append(askers, asks("b", 0, 10))})
+	for want := len(askers) + 1; want > 0; want -= 4 {
+		require.Equal(t, want, w.a.reads.count)
+		w.turn(nil)
+	}
+}
+
+// Nothing is sent that there is no room for; who asked hears how much it takes.
+func TestAnswersAreNoLargerThanTheRoomForThem(t *testing.T) {
+	w := newReadWorld(t, Limits{})
+	w.a.addReads(query{10, []*messages.Asker{asks("a", 1000, 5000, 100), asks("b", 0, 5000)}})
+	w.turn(map[string]int{"a": 2, "b": 1})
+	large, small := w.replies["a"][0], w.replies["a"][1]
+	require.Equal(t, messages.Code_OVERLOADED, large.Code)
+	require.Empty(t, large.Value)
+	require.InDelta(t, 5000, large.Needs, 200)
+	require.GreaterOrEqual(t, large.Needs, uint64(proto.Size(w.replies["b"][0])), "what it takes on the wire")
+	require.Len(t, small.Value, 100)
+	require.Len(t, w.replies["b"][0].Value, 5000, "who does not say gets any")
+}
+
+// Reads that wait are bounded in number and bytes, at the Peer and at the Applier.
+func TestReadsThatWaitAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		limits Limits
+		taken  int
+	}{{Limits{PendingReads: 3}, 3}, {Limits{ReadBytes: 1 + 4*queryBytes(asks("a", 0, 1))}, 4}} {
+		w := newReadWorld(t, c.limits)
+		for range 10 {
+			w.a.addReads(query{math.MaxUint64, []*messages.Asker{asks("a", 0, 1)}})
+		}
+		require.Equal(t, c.taken, w.a.reads.count)
+		w.turn(map[string]int{"a": 10 - c.taken})
+		require.Equal(t, messages.Code_OVERLOADED, w.replies["a"][0].Code)
+
+		p := &Peer{o: w.a.o, answers: w.a.answers, asked: map[uint64][]*messages.Asker{}}
+		for range 10 {
+			asker := asks("b", 7, 1)
+			p.onQueries(asker, asker.Queries)
+		}
+		require.GreaterOrEqual(t, p.askedNow, c.taken)
+		require.LessOrEqual(t, p.askedNow, c.taken+1)
+		require.EqualValues(t, 7, p.reads[0].Room)
+		w.turn(map[string]int{"b": 10 - p.askedNow})
+		p.refuseReads(p.reads, messages.Errorf(messages.Code_UNAVAILABLE, "no leader"))
+		require.Zero(t, p.askedNow)
+		require.Zero(t, p.askedBytes)
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+// inAnswers are bugs of who asks for more than there is room for.
+var inAnswers = []mutant{
+	{
+		fault: "the room of an answer is never given back",
+		file:  "router/answers.go",
+		old:   "\t\ta.used -= room\n",
+		new:   "",
+	},
+	{
+		fault: "who hears that an answer is larger takes it for a refusal",
+		file:  "router/session.go",
+		old:   "case r.Needs > 0 && !p.command:",
+		new:   "case r.Needs > 0 && p.command:",
+	},
+	{
+		fault: "reads that are left to the next turn still count when they are answered",
+		file:  "raftactor/reads.go",
+		old:   "\t\t\ta.reads.count, a.reads.bytes = a.reads.count-1, a.reads.bytes-len(asker.Queries[n])\n",
+		new:   "",
+	},
+	{
+		fault:  "an answer is sent whatever room there is for it",
+		file:   "raftactor/reads.go",
+		old:    "uint64(bytes) <= room {",
+		new:    "bytes > 0 {",
+		unseen: "memory of sessions is not judged; TestAnswersAreNoLargerThanTheRoomForThem sees it",
+	},
+	{
+		fault:  "all reads of a session are answered in one turn",
+		file:   "raftactor/reads.go",
+		old:    "spent < a.o.Limits.AnswerBytes &&",
+		new:    "spent >= 0 &&",
+		unseen: "memory of a turn is not judged; TestTurnAnswersSoMuchToEachSession sees it",
+	},
+}
