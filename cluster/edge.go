@@ -58,8 +58,8 @@ type asking struct {
 	session *actor.PID
 }
 
-func (a asking) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
-	a.system.Root.Send(a.session, &router.Ask{Op: op, Timeout: timeout, Done: done})
+func (a asking) Ask(op proto.Message, timeout time.Duration, room int, done func(*messages.Reply)) {
+	a.system.Root.Send(a.session, &router.Ask{Op: op, Timeout: timeout, Room: room, Done: done})
 }
 
 // listen opens the RESP and HTTP listeners; it comes before Member speaks of them.
@@ -71,7 +71,8 @@ func (n *node) listen() (err error) {
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
 			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Loading: n.loading, Topology: n.topology,
-			Event: n.metrics.Command,
+			Event:   n.metrics.Command,
+			Stalled: func(client string) { n.system.Events(ClientStalled{Client: client}) },
 		})
 		if err != nil {
 			return err

@@ -36,6 +36,9 @@ type BucketArrived struct {
 	Chunks, Bytes uint64 // that came before the last chunk
 }
 
+// ClientStalled tells that a Redis client did not read its answers for ten seconds, and was disconnected.
+type ClientStalled struct{ Client string }
+
 // Stopped tells that the node stops by itself, and why.
 type Stopped struct{ Reason error }
 
@@ -43,6 +46,7 @@ func (Joined) EventName() string        { return "joined" }
 func (JoinRefused) EventName() string   { return "join refused" }
 func (ConfigAdopted) EventName() string { return "config adopted" }
 func (BucketArrived) EventName() string { return "bucket arrived" }
+func (ClientStalled) EventName() string { return "client stalled" }
 func (Stopped) EventName() string       { return "node stopped" }
 
 // logEvents is the one place where events become log lines: the name is the message, the fields are the keys.
@@ -54,7 +58,7 @@ func logEvents(logger *slog.Logger) func(actors.Event) {
 			level = slog.LevelDebug
 		case actors.ActorFailed, Stopped:
 			level = slog.LevelError
-		case JoinRefused, actors.MessageTooLarge:
+		case JoinRefused, ClientStalled, actors.MessageTooLarge:
 			level = slog.LevelWarn
 		}
 		if logger.Enabled(context.Background(), level) {

@@ -122,13 +122,18 @@ const leastGuess, firstGuess = 512, 4 << 10
 
 // Saw an answer of that many bytes.
 func (g *Guess) Saw(bytes int) {
-	now := g.Bytes()
-	if bytes > now {
+	switch now := g.bytes; {
+	case now == 0:
+		g.bytes = max(bytes, leastGuess)
+	case bytes > now:
 		g.bytes = min(bytes, 2*now)
-		return
+	default:
+		g.bytes = max(bytes, now-now/4, leastGuess)
 	}
-	g.bytes = max(bytes, now-now/4, leastGuess)
 }
+
+// Known tells whether any answer was seen.
+func (g *Guess) Known() bool { return g.bytes > 0 }
 
 // Bytes are what the next answer should have room for.
 func (g *Guess) Bytes() int {

@@ -19,6 +19,10 @@ import (
 func TestGuessFollowsWhatComes(t *testing.T) {
 	var g Guess
 	require.Equal(t, firstGuess, g.Bytes())
+	require.False(t, g.Known())
+	first := g
+	first.Saw(1 << 20)
+	require.Equal(t, 1<<20, first.Bytes(), "of the first answer there is nothing to compare with")
 	for range 20 {
 		g.Saw(100)
 	}

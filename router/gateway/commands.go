@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tidwall/redcon"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
@@ -93,7 +92,7 @@ func readFrom(from messages.ReadFrom) func(*call, *request) string {
 
 func (c *call) fail(text string) {
 	c.ops, c.keys, c.work = nil, nil, nil
-	c.render = func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteError(text) }
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteError(text) }
 }
 
 func unknown(args [][]byte) string {
@@ -122,17 +121,17 @@ func (c *call) ask(ops ...proto.Message) { c.ops = ops }
 
 // --- how answers are written ---
 
-func simple(text string) func(*redcon.Writer, []*messages.Reply) {
-	return func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteString(text) }
+func simple(text string) func(*writer, []*messages.Reply) {
+	return func(conn *writer, _ []*messages.Reply) { conn.WriteString(text) }
 }
 
-func bulk(text string) func(*redcon.Writer, []*messages.Reply) {
-	return func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteBulkString(text) }
+func bulk(text string) func(*writer, []*messages.Reply) {
+	return func(conn *writer, _ []*messages.Reply) { conn.WriteBulkString(text) }
 }
 
-func value(conn *redcon.Writer, r []*messages.Reply) { writeValue(conn, r[0]) }
+func value(conn *writer, r []*messages.Reply) { writeValue(conn, r[0]) }
 
-func writeValue(conn *redcon.Writer, r *messages.Reply) {
+func writeValue(conn *writer, r *messages.Reply) {
 	if r.Found {
 		conn.WriteBulk(r.Value)
 	} else {
@@ -140,16 +139,16 @@ func writeValue(conn *redcon.Writer, r *messages.Reply) {
 	}
 }
 
-func number(conn *redcon.Writer, r []*messages.Reply) { conn.WriteInt64(r[0].Number) }
+func number(conn *writer, r []*messages.Reply) { conn.WriteInt64(r[0].Number) }
 
-func values(conn *redcon.Writer, all []*messages.Reply) {
+func values(conn *writer, all []*messages.Reply) {
 	conn.WriteArray(len(all))
 	for _, r := range all {
 		writeValue(conn, r)
 	}
 }
 
-func countFound(conn *redcon.Writer, all []*messages.Reply) {
+func countFound(conn *writer, all []*messages.Reply) {
 	n := 0
 	for _, r := range all {
 		if r.Found {
@@ -235,7 +234,7 @@ func set(c *call, r *request) string {
 		return why
 	}
 	c.ask(p)
-	c.render = func(conn *redcon.Writer, a []*messages.Reply) {
+	c.render = func(conn *writer, a []*messages.Reply) {
 		switch {
 		case p.Previous:
 			writeValue(conn, a[0])
@@ -257,7 +256,7 @@ func tooLarge(value []byte) string {
 
 func setnx(c *call, r *request) string {
 	c.ask(&messages.Put{Key: r.args[1], Value: r.args[2], Mode: messages.Put_IF_ABSENT})
-	c.render = func(conn *redcon.Writer, a []*messages.Reply) {
+	c.render = func(conn *writer, a []*messages.Reply) {
 		if a[0].Code == messages.Code_CONFLICT {
 			conn.WriteInt(0)
 		} else {
@@ -357,7 +356,7 @@ func mset(c *call, r *request) string {
 
 func typeOf(c *call, r *request) string {
 	c.ask(&messages.Get{Key: r.args[1], MetaOnly: true})
-	c.render = func(conn *redcon.Writer, a []*messages.Reply) {
+	c.render = func(conn *writer, a []*messages.Reply) {
 		if a[0].Found {
 			conn.WriteString("string")
 		} else {
@@ -408,7 +407,7 @@ func hello(c *call, r *request) string {
 		}
 		return "ERR Syntax error in HELLO option '" + string(r.args[i]) + "'"
 	}
-	c.render = func(conn *redcon.Writer, _ []*messages.Reply) {
+	c.render = func(conn *writer, _ []*messages.Reply) {
 		conn.WriteArray(14)
 		for _, pair := range [][2]any{
 			{"server", "eraft"}, {"version", "7.0.0"}, {"proto", 2}, {"id", int(r.client.id)},
@@ -433,7 +432,7 @@ func clientInfo(c *call, r *request) string {
 		c.render = simple("OK")
 	case sub == "getname" && n == 2:
 		name := r.client.name
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) {
+		c.render = func(conn *writer, _ []*messages.Reply) {
 			if name == "" {
 				conn.WriteNull()
 			} else {
@@ -441,7 +440,7 @@ func clientInfo(c *call, r *request) string {
 			}
 		}
 	case sub == "id" && n == 2:
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteInt64(int64(r.client.id)) }
+		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(int64(r.client.id)) }
 	case (sub == "info" || sub == "list") && n == 2:
 		c.render = bulk(fmt.Sprintf("id=%d name=%s\n", r.client.id, r.client.name))
 	case slices.Contains([]string{"setname", "setinfo", "getname", "id", "info", "list"}, sub):
@@ -460,9 +459,9 @@ func commandInfo(c *call, r *request) string {
 	}
 	switch sub {
 	case "count":
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteInt(len(names)) }
+		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt(len(names)) }
 	case "docs":
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) {
+		c.render = func(conn *writer, _ []*messages.Reply) {
 			conn.WriteArray(2 * len(names))
 			for _, name := range names {
 				conn.WriteBulkString(name)
@@ -472,7 +471,7 @@ func commandInfo(c *call, r *request) string {
 			}
 		}
 	case "", "info", "list":
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) {
+		c.render = func(conn *writer, _ []*messages.Reply) {
 			conn.WriteArray(len(names))
 			for _, name := range names {
 				writeCommand(conn, name, commands[name])
@@ -485,7 +484,7 @@ func commandInfo(c *call, r *request) string {
 }
 
 // writeCommand describes a command as COMMAND does: name, arity, flags, first key, last key, step.
-func writeCommand(conn *redcon.Writer, name string, k command) {
+func writeCommand(conn *writer, name string, k command) {
 	conn.WriteArray(6)
 	conn.WriteBulkString(name)
 	conn.WriteInt(k.arity)

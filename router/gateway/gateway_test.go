@@ -24,13 +24,15 @@ import (
 
 // oneNode answers with the production machine, without a cluster around it.
 type oneNode struct {
-	mu     sync.Mutex
-	m      *shardkv.Machine
-	engine *memory.Engine
-	index  uint64
-	fail   *messages.Reply
-	refuse map[string]messages.Code // operations on these keys
-	from   []messages.ReadFrom      // of each Get
+	mu       sync.Mutex
+	m        *shardkv.Machine
+	engine   *memory.Engine
+	index    uint64
+	fail     *messages.Reply
+	refuse   map[string]messages.Code // operations on these keys
+	from     []messages.ReadFrom      // of each Get
+	asked    int                      // operations
+	answered int                      // bytes
 }
 
 func newOneNode(t *testing.T) *oneNode {
@@ -73,9 +75,18 @@ func (n *oneNode) apply(c *messages.Command) *messages.Reply {
 	return r
 }
 
-func (n *oneNode) Ask(op proto.Message, _ time.Duration, done func(*messages.Reply)) {
+func (n *oneNode) Ask(op proto.Message, _ time.Duration, room int, answered func(*messages.Reply)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.asked++
+	done := func(r *messages.Reply) {
+		if bytes := messages.AnswerBytes(r); room > 0 && r.Code == messages.Code_OK && bytes > room {
+			answered(&messages.Reply{Code: messages.Code_OVERLOADED, Text: "larger", Needs: uint64(bytes)})
+			return
+		}
+		n.answered += messages.AnswerBytes(r)
+		answered(r)
+	}
 	if n.fail != nil {
 		done(n.fail)
 		return

@@ -3,8 +3,6 @@ package gateway
 import (
 	"strings"
 
-	"github.com/tidwall/redcon"
-
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -45,4 +43,4 @@ func (cl *client) multi(c *call) bool {
 // machine that it runs on; as in Redis such a connection ends, before anything behind the line is carried out.
 func ofHTTP(name string) bool { return name == "post" || name == "host:" }
 
-func hangUp(*redcon.Writer, []*messages.Reply) {}
+func hangUp(*writer, []*messages.Reply) {}

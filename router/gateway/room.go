@@ -49,6 +49,17 @@ func (r *room) take(bytes int, since time.Time) bool {
 	return false
 }
 
+// try gets bytes if they are there and nobody waits for them.
+func (r *room) try(bytes int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.waiting) > 0 || bytes > r.free {
+		return false
+	}
+	r.free -= bytes
+	return true
+}
+
 // give gives bytes back.
 func (r *room) give(bytes int) {
 	r.mu.Lock()

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidwall/redcon"
-
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/router"
 )
@@ -61,8 +59,9 @@ func (p *positions) recall(cursor uint64) []byte {
 
 // Bounds of what is done for one command.
 const (
-	keysBytes  = 8 << 20     // of the answer of KEYS
-	sizeTime   = time.Second // that DBSIZE counts before it estimates
+	keysBytes  = largestAnswer // of keys that KEYS answers
+	scanBytes  = 1 << 20       // of keys of one SCAN; a page more comes along
+	sizeTime   = time.Second   // that DBSIZE counts before it estimates
 	wholePages = messages.MaxScanKeys
 )
 
@@ -72,7 +71,7 @@ func (g *Gateway) turn(w *router.Walk, asks []*messages.Scan) ([]*messages.Item,
 	var open sync.WaitGroup
 	open.Add(len(asks))
 	for i, ask := range asks {
-		g.o.Asker.Ask(ask, g.o.Timeout, func(r *messages.Reply) {
+		g.o.Asker.Ask(ask, g.o.Timeout, 0, func(r *messages.Reply) {
 			replies[i] = r
 			open.Done()
 		})
@@ -142,6 +141,7 @@ func scan(c *call, r *request) string {
 	if len(w.Match) == 1 && w.Match[0] == '*' {
 		w.Match = nil
 	}
+	c.bytes = min(w.Count*(messages.MaxKeyBytes+plainAnswer), scanBytes+scanBytes/4)
 	c.work = func() { c.scanned(r.g, w, cursor, nothing) }
 	return ""
 }
@@ -158,7 +158,8 @@ func (c *call) scanned(g *Gateway, w *router.Walk, cursor uint64, nothing bool) 
 		}
 		w.Bucket, w.After = uint32(cursor>>printBits), after
 		asks := w.Next()
-		for ; asks != nil && w.Looked < w.Count; asks = w.Next() {
+		size := 0
+		for ; asks != nil && w.Looked < w.Count && size < scanBytes; asks = w.Next() {
 			items, refused := g.turn(w, asks)
 			if refused != nil && refused.Code == messages.Code_INVALID && w.Looked == 0 {
 				asks = nil // the cursor is none of ours: Redis' answer to that is the end
@@ -169,7 +170,7 @@ func (c *call) scanned(g *Gateway, w *router.Walk, cursor uint64, nothing bool) 
 				return
 			}
 			for _, item := range items {
-				keys = append(keys, item.Key)
+				keys, size = append(keys, item.Key), size+len(item.Key)+plainAnswer
 			}
 		}
 		if asks != nil {
@@ -177,14 +178,14 @@ func (c *call) scanned(g *Gateway, w *router.Walk, cursor uint64, nothing bool) 
 			g.positions.remember(next, w.After)
 		}
 	}
-	c.render = func(conn *redcon.Writer, _ []*messages.Reply) {
+	c.render = func(conn *writer, _ []*messages.Reply) {
 		conn.WriteArray(2)
 		conn.WriteBulkString(strconv.FormatUint(next, 10))
 		writeKeys(conn, keys)
 	}
 }
 
-func writeKeys(conn *redcon.Writer, keys [][]byte) {
+func writeKeys(conn *writer, keys [][]byte) {
 	conn.WriteArray(len(keys))
 	for _, key := range keys {
 		conn.WriteBulk(key)
@@ -193,6 +194,7 @@ func writeKeys(conn *redcon.Writer, keys [][]byte) {
 
 func keys(c *call, r *request) string {
 	w := &router.Walk{Match: r.args[1], Count: wholePages, Want: messages.Scan_KEYS}
+	c.bytes = largestAnswer
 	c.work = func() {
 		var all [][]byte
 		size := 0
@@ -211,7 +213,7 @@ func keys(c *call, r *request) string {
 				return
 			}
 		}
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { writeKeys(conn, all) }
+		c.render = func(conn *writer, _ []*messages.Reply) { writeKeys(conn, all) }
 	}
 	return ""
 }
@@ -236,7 +238,7 @@ func dbsize(c *call, r *request) string {
 		if seen := int64(w.Bucket); seen > 0 {
 			total = total * int64(buckets) / seen
 		}
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteInt64(total) }
+		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(total) }
 	}
 	return ""
 }

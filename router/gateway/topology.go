@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tidwall/redcon"
-
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -156,7 +154,7 @@ func (t Topology) infoText() string {
 	return b.String()
 }
 
-func writeSlots(conn *redcon.Writer, ranges []slotRange) {
+func writeSlots(conn *writer, ranges []slotRange) {
 	conn.WriteArray(len(ranges))
 	for _, r := range ranges {
 		conn.WriteArray(2 + len(r.members))
@@ -173,7 +171,7 @@ func writeSlots(conn *redcon.Writer, ranges []slotRange) {
 }
 
 // writeShards writes one shard per group.
-func writeShards(conn *redcon.Writer, ranges []slotRange) {
+func writeShards(conn *writer, ranges []slotRange) {
 	groups := map[uint64][]slotRange{}
 	var order []uint64
 	for _, r := range ranges {
@@ -200,7 +198,7 @@ func writeShards(conn *redcon.Writer, ranges []slotRange) {
 	}
 }
 
-func writeShardNode(conn *redcon.Writer, m member, leads bool) {
+func writeShardNode(conn *writer, m member, leads bool) {
 	role, health := "replica", "online"
 	if leads {
 		role = "master"
@@ -234,7 +232,7 @@ func clusterInfo(c *call, r *request) string {
 		return fmt.Sprintf("ERR wrong number of arguments for 'cluster|%s' command", sub)
 	case sub == "keyslot":
 		slot := int64(messages.SlotOf(r.args[2]))
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { conn.WriteInt64(slot) }
+		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(slot) }
 		return ""
 	}
 	var t Topology
@@ -246,9 +244,9 @@ func clusterInfo(c *call, r *request) string {
 	}
 	switch sub {
 	case "slots":
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { writeSlots(conn, t.slots()) }
+		c.render = func(conn *writer, _ []*messages.Reply) { writeSlots(conn, t.slots()) }
 	case "shards":
-		c.render = func(conn *redcon.Writer, _ []*messages.Reply) { writeShards(conn, t.slots()) }
+		c.render = func(conn *writer, _ []*messages.Reply) { writeShards(conn, t.slots()) }
 	case "nodes":
 		c.render = bulk(t.nodesText())
 	case "myid":

@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/router"
+)
+
+// call is one command at work: the operations it asks for and how to write their answers.
+type call struct {
+	name    string
+	keys    []string
+	writes  bool
+	quit    bool
+	ops     []proto.Message
+	work    func() // instead of ops: asks in several steps, alone
+	bytes   int    // of the answer of work, at most
+	refused string // an error to answer at once instead
+	answers []*messages.Reply
+	sizes   []int // of answers that were larger than the room for them, or that were given up; 0: not known
+	open    sync.WaitGroup
+	render  func(*writer, []*messages.Reply)
+}
+
+const (
+	plainAnswer   = 192     // of an operation that answers with no value
+	smallAnswer   = 4 << 10 // of a read, however small they were lately
+	largestAnswer = 8 << 20 // of one command
+	valueAnswer   = messages.MaxValueBytes + plainAnswer
+)
+
+// refuse answers what needs data with LOADING as long as there is none to reach.
+func (c *call) refuse(loading func() string) {
+	if loading == nil || len(c.ops) == 0 && c.work == nil {
+		return
+	}
+	if why := loading(); why != "" {
+		c.reject("LOADING " + why)
+	}
+}
+
+// reject answers an error instead of anything else.
+func (c *call) reject(why string) {
+	c.refused, c.keys, c.ops, c.work, c.answers = why, nil, nil, nil, nil
+}
+
+// reads tells of an operation that answers with a value and may be asked again for it.
+func reads(op proto.Message) bool {
+	get, ok := op.(*messages.Get)
+	return ok && !get.MetaOnly
+}
+
+// needs is the room for the answer of an operation: its size if that is known, else the guess for a read, and the most that
+// there can be for a write.
+func (c *call) needs(i, guess int) int {
+	switch op := c.ops[i]; {
+	case c.answers != nil && c.answers[i] != nil:
+		return messages.AnswerBytes(c.answers[i])
+	case c.sizes != nil && c.sizes[i] > 0:
+		return c.sizes[i] + c.sizes[i]/16 // others may write it meanwhile
+	case reads(op):
+		return max(plainAnswer, min(max(guess, smallAnswer), largestAnswer/len(c.ops)))
+	case answersValue(op):
+		return valueAnswer
+	}
+	return plainAnswer
+}
+
+// answersValue tells of a write that answers with what was there.
+func answersValue(op proto.Message) bool {
+	previous, ok := op.(interface{ GetPrevious() bool })
+	return ok && previous.GetPrevious()
+}
+
+// need is the room for all that the call answers.
+func (c *call) need(guess int) int {
+	n := c.bytes
+	for i := range c.ops {
+		n += c.needs(i, guess)
+	}
+	return n
+}
+
+// alone tells of a call that is carried out with no other at the same time: it asks in steps, or needs room for a value
+// whatever it will be.
+func (c *call) alone() bool { return c.work != nil || slices.ContainsFunc(c.ops, answersValue) }
+
+// run asks for what is not answered yet, and returns before the answers are there unless they are too many to be asked for
+// at once. What is not known to be written when some of a command was refused is not tried any more.
+func (c *call) run(g *Gateway, guess int) {
+	if c.answers == nil {
+		c.answers = make([]*messages.Reply, len(c.ops))
+	}
+	for first := 0; first < len(c.ops); first += maxBatch {
+		if first > 0 {
+			c.wait()
+			if c.refusedSoFar() {
+				c.giveUp(first)
+				return
+			}
+		}
+		for i := first; i < min(first+maxBatch, len(c.ops)); i++ {
+			c.send(g, i, guess)
+		}
+	}
+}
+
+// refusedSoFar tells whether an operation was refused, but for those that need more room.
+func (c *call) refusedSoFar() bool {
+	return slices.ContainsFunc(c.answers, func(r *messages.Reply) bool {
+		return r.GetCode() != messages.Code_OK && r.GetCode() != messages.Code_CONFLICT && r.Needs == 0
+	})
+}
+
+// giveUp answers what was not sent because some of the command before was refused.
+func (c *call) giveUp(first int) {
+	for i := first; i < len(c.ops); i++ {
+		c.answers[i] = &messages.Reply{Code: messages.Code_OVERLOADED, Text: "not sent: another key of the command was refused"}
+	}
+}
+
+func (c *call) send(g *Gateway, i, guess int) {
+	if c.answers[i] != nil {
+		return
+	}
+	room := 0
+	if reads(c.ops[i]) {
+		room = c.needs(i, guess)
+	}
+	c.open.Add(1)
+	g.o.Asker.Ask(c.ops[i], g.o.Timeout, room, func(r *messages.Reply) {
+		c.answers[i] = r
+		c.open.Done()
+	})
+}
+
+func (c *call) wait() { c.open.Wait() }
+
+// learn notes the sizes of answers. Those that were larger than the room for them are to be asked for again.
+func (c *call) learn(guess *router.Guess) {
+	if c.work != nil {
+		return
+	}
+	total := 0
+	for i, r := range c.answers {
+		switch {
+		case r == nil || !reads(c.ops[i]):
+		case r.Code == messages.Code_OVERLOADED && r.Needs > 0:
+			guess.Saw(int(r.Needs))
+			c.lose(i, int(r.Needs))
+			total += int(r.Needs)
+		case r.Code == messages.Code_OK:
+			bytes := messages.AnswerBytes(r)
+			if c.sizes == nil || c.sizes[i] == 0 {
+				guess.Saw(bytes)
+			}
+			total += bytes
+		}
+	}
+	if total > largestAnswer {
+		c.reject(fmt.Sprintf("ERR the answer has %d bytes; %d are the most: ask for fewer keys", total, largestAnswer))
+	}
+}
+
+func (c *call) lose(i, size int) {
+	if c.sizes == nil {
+		c.sizes = make([]int, len(c.ops))
+	}
+	c.sizes[i], c.answers[i] = size, nil
+}
+
+// whole tells whether all that was asked for is there.
+func (c *call) whole() bool { return !slices.Contains(c.answers, nil) }
+
+// drop gives up what has been read: it is asked for again.
+func (c *call) drop() {
+	for i, r := range c.answers {
+		if r != nil && reads(c.ops[i]) && r.Code == messages.Code_OK {
+			c.lose(i, messages.AnswerBytes(r))
+		}
+	}
+}
+
+func (c *call) failed() bool { return c.failure() != "" }
+
+// failure is the error to write; "" if all operations were carried out. A condition that did not hold is an answer, not a
+// failure. Of several writes, all may be refused; if only some are, or of one it is not known, the command is UNCERTAIN.
+func (c *call) failure() string {
+	if c.refused != "" {
+		return c.refused
+	}
+	var failed *messages.Reply
+	written, unknown := 0, 0
+	for _, r := range c.answers {
+		if r == nil {
+			continue // to be asked for again
+		}
+		switch r.Code {
+		case messages.Code_OK:
+			written++
+			continue
+		case messages.Code_CONFLICT:
+			continue
+		case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
+			unknown++
+		}
+		if failed == nil || failed.Code != messages.Code_UNCERTAIN && r.Code == messages.Code_UNCERTAIN {
+			failed = r
+		}
+	}
+	switch {
+	case failed == nil:
+		return ""
+	case c.writes && len(c.answers) > 1 && written+unknown > 0:
+		return fmt.Sprintf("%s %d of %d keys were written, of %d it is not known; of the others the first: %s",
+			word(messages.Code_UNCERTAIN), written, len(c.answers), unknown, ErrorText(failed))
+	}
+	return ErrorText(failed)
+}
+
+func (c *call) write(w *writer) {
+	if text := c.failure(); text != "" {
+		w.WriteError(text)
+		return
+	}
+	c.render(w, c.answers)
+}
+
+// ErrorText is a refusal as RESP says it: the first word tells what to do next.
+func ErrorText(r *messages.Reply) string {
+	text := strings.Map(func(c rune) rune {
+		if c == '\r' || c == '\n' {
+			return ' '
+		}
+		return c
+	}, r.Text)
+	return word(r.Code) + " " + text
+}
+
+// word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be; the text of
+// ANSWER_GONE says whether it was. LOADING, which no code stands for, is not applied either: see call.refuse.
+func word(code messages.Code) string {
+	switch code {
+	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP:
+		return "TRYAGAIN"
+	case messages.Code_OVERLOADED:
+		return "OVERLOADED"
+	case messages.Code_UNAVAILABLE:
+		return "CLUSTERDOWN"
+	case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
+		return "UNCERTAIN"
+	}
+	return "ERR"
+}
