@@ -18,6 +18,7 @@ type Rule struct {
 	Guest bool     // guests may say it: clients, and nodes that want to join
 	Says  Content  // what of it outsiders may say: those who are no members of this cluster; nil: anything
 	Alien bool     // senders of other clusters may say it
+	Bulk  bool     // it may be large, or many: between members it travels apart, so that nothing else waits behind it
 	Max   int      // bytes that it may have, encoded; nobody makes a larger one. All rules of a type have the same
 
 	// TooLarge says to whom it concerns that a message was not sent, because it has more than Max bytes; nil: nobody waits

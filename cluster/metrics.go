@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/remoting"
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -24,6 +25,8 @@ type metrics struct {
 	replica  *prometheus.Desc
 	held     *prometheus.Desc
 	leads    *prometheus.Desc
+	queue    *prometheus.Desc
+	dropped  *prometheus.Desc
 }
 
 func newMetrics(n *node) *metrics {
@@ -48,6 +51,8 @@ func newMetrics(n *node) *metrics {
 		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
 		held:    prometheus.NewDesc("eraft_raft_held", "What this node's replicas hold in memory: bytes, or how many.", []string{"group", "of"}, nil),
 		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
+		queue:   prometheus.NewDesc("eraft_peer_queue", "What waits for another system: messages, or their bytes.", []string{"peer", "of"}, nil),
+		dropped: prometheus.NewDesc("eraft_peer_dropped_total", "Messages that did not leave for another system.", []string{"peer"}, nil),
 	}
 	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m.copied, m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -77,6 +82,8 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	to <- m.replica
 	to <- m.held
 	to <- m.leads
+	to <- m.queue
+	to <- m.dropped
 }
 
 // Collect implements prometheus.Collector from the board: a scrape never asks an actor.
@@ -96,5 +103,12 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 			leads = 1
 		}
 		to <- prometheus.MustNewConstMetric(m.leads, prometheus.GaugeValue, leads, g)
+	}
+	if network, ok := m.node.network.(*remoting.Network); ok {
+		for address, p := range network.Peers() {
+			to <- prometheus.MustNewConstMetric(m.queue, prometheus.GaugeValue, float64(p.Messages), address, "messages")
+			to <- prometheus.MustNewConstMetric(m.queue, prometheus.GaugeValue, float64(p.Bytes), address, "bytes")
+			to <- prometheus.MustNewConstMetric(m.dropped, prometheus.CounterValue, float64(p.Dropped), address)
+		}
 	}
 }

@@ -112,3 +112,17 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 	require.False(t, says["eraft.StatusPull"](encode(&messages.StatusPull{ReplyAddress: "a", Sizes: true}), "a"))
 	require.False(t, says["eraft.Join"](encode(&messages.Join{ReplyAddress: "a", ReplyId: string(make([]byte, maxOutsideBytes))}), "a"))
 }
+
+// What Raft says to itself travels apart from what clients ask, what they are answered, and snapshots.
+func TestRaftTravelsApart(t *testing.T) {
+	bulk := map[string]bool{}
+	for _, rule := range Rules() {
+		bulk[rule.Type] = rule.Bulk
+	}
+	for _, kind := range []string{"eraft.RaftMessages", "eraft.Alive", "eraft.SnapshotAck", "eraft.Hello", "eraft.ConfigPush", "eraft.NodeStatus"} {
+		require.False(t, bulk[kind], kind)
+	}
+	for _, kind := range []string{"eraft.Requests", "eraft.Replies", "eraft.SnapshotChunk"} {
+		require.True(t, bulk[kind], kind)
+	}
+}

@@ -31,14 +31,14 @@ func (o outgoing) SendUserMessage(to *actor.PID, m any) {
 		o.n.guests.post(l)
 		return
 	}
+	way := o.n.route(l)
 	for result := over; result == over; {
-		e := o.n.endpoint(to.Address)
+		e := o.n.endpoint(way)
 		if e == nil {
 			return
 		}
-		var dropped uint64
-		if result, dropped = e.queue.post(l); result == full {
-			o.n.full(to.Address, dropped)
+		if result = e.queue.post(l); result == full {
+			o.n.full(to.Address)
 		}
 	}
 }
@@ -48,30 +48,42 @@ func (o outgoing) SendSystemMessage(*actor.PID, any) { o.n.guard.Drop("system me
 
 func (o outgoing) Stop(*actor.PID) { o.n.guard.Drop("system message") }
 
-// endpoint is the way to one other system: a queue, and a goroutine that has a stream to it. It ends with its first
-// failure, and all that is queued is lost; who sends then makes a new one.
-type endpoint struct {
-	n       *Network
+// route names a connection to another system. Between members there are two, so that Raft's own messages never wait for what
+// clients ask and are answered, nor for snapshots: not in a queue here, not for a receiver that is slow to read it, and not
+// behind it on the wire.
+type route struct {
 	address string
-	queue   *queue
-	stream  remote.Remoting_ReceiveClient
-	mark    signature
+	bulk    bool
 }
 
-// endpoint finds or makes the endpoint of an address; nil: nothing is sent any more.
-func (n *Network) endpoint(address string) *endpoint {
+func (n *Network) route(l letter) route {
+	return route{l.to.Address, n.bulk[string(l.message.ProtoReflect().Descriptor().FullName())] && !n.sys.Identity().Guest()}
+}
+
+// endpoint is a way to one other system: a queue, and a goroutine that has a stream to it. It ends with its first
+// failure, and all that is queued is lost; who sends then makes a new one.
+type endpoint struct {
+	n      *Network
+	way    route
+	queue  *queue
+	stream remote.Remoting_ReceiveClient
+	mark   signature
+}
+
+// endpoint finds or makes the endpoint of a route; nil: nothing is sent any more.
+func (n *Network) endpoint(way route) *endpoint {
 	n.mu.RLock()
-	e := n.endpoints[address]
+	e := n.endpoints[way]
 	n.mu.RUnlock()
 	if e != nil {
 		return e
 	}
 	n.mu.Lock()
-	e = n.endpoints[address]
+	e = n.endpoints[way]
 	crowded := e == nil && len(n.endpoints) >= maxEndpoints
 	if e == nil && !crowded && n.ctx.Err() == nil {
-		e = &endpoint{n: n, address: address, queue: newQueue(maxQueueBytes, nil)}
-		n.endpoints[address] = e
+		e = &endpoint{n: n, way: way, queue: newQueue(n.o.QueueBytes, nil)}
+		n.endpoints[way] = e
 		n.running.Go(e.run)
 	}
 	n.mu.Unlock()
@@ -115,15 +127,15 @@ func (e *endpoint) run() {
 		}
 	}
 	e.n.mu.Lock()
-	delete(e.n.endpoints, e.address)
+	delete(e.n.endpoints, e.way)
 	e.n.mu.Unlock()
-	e.n.lost(e.queue.end())
+	e.n.lost(e.way.address, e.queue.end())
 }
 
 // connect opens the stream as soon as the other system listens, and gives up after a while or when this one stops. Who does
 // not listen, or is no member yet, is answered on it. When the other system says that it goes, the endpoint is over.
 func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+e.address, e.n.dial...) // its own resolver asks for more than the address
+	conn, err := grpc.NewClient("passthrough:///"+e.way.address, e.n.dial...) // its own resolver asks for more than the address
 	if err != nil {
 		return nil, err
 	}

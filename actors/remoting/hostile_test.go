@@ -25,7 +25,7 @@ var rules = []actors.Rule{
 		var m messages.Requests
 		return proto.Unmarshal(encoded, &m) == nil && !slices.ContainsFunc(m.Askers, func(a *messages.Asker) bool { return a.Address != replyAddress })
 	}},
-	{Type: "eraft.Replies", Paths: []string{"session/"}},
+	{Type: "eraft.Replies", Paths: []string{"session/"}, Bulk: true},
 	{Type: "eraft.RaftMessages", Paths: []string{"raft/"}},
 }
 

@@ -197,7 +197,7 @@ func (g *guests) leave(i *incoming) {
 	}
 	g.mu.Unlock()
 	if i.queue != nil {
-		g.n.lost(i.queue.end())
+		g.n.lost(guestAddress, i.queue.end())
 	}
 }
 
@@ -213,9 +213,9 @@ func (g *guests) post(l letter) {
 		g.n.guard.Drop("guest is gone")
 		return
 	}
-	switch result, dropped := to.post(l); result {
+	switch to.post(l) {
 	case full:
-		g.n.full(l.to.Address, dropped)
+		g.n.full(guestAddress)
 	case over:
 		g.n.guard.Drop("guest is gone")
 	}

@@ -4,10 +4,10 @@
 package remoting
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net"
 	"strconv"
 	"sync"
@@ -30,6 +30,10 @@ type Options struct {
 	Listen    string // host:port; port 0 takes a free one; "": the system cannot be dialed, and is answered on streams that it opens
 	Advertise string // host:port that others dial; default: where it listens
 	Rules     []actors.Rule
+
+	// QueueBytes bounds the messages that wait for one connection to another system; what is above is dropped, and told. Default
+	// 64 MiB, at least that of one message: 4 MiB.
+	QueueBytes int
 }
 
 const (
@@ -40,8 +44,8 @@ const (
 	idleFor         = 5 * time.Minute // a stream with nothing to send ends
 	window          = 4 << 20         // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
 	maxQueue        = 1 << 14         // messages that wait for one other system,
-	maxQueueBytes   = 64 << 20
-	maxEndpoints    = 1 << 10 // systems that this one has connections to
+	queueBytes      = 64 << 20
+	maxEndpoints    = 1 << 11 // connections that this system has opened
 	maxParts        = 1 << 15 // types, targets, senders or envelopes of what arrives at once
 	shortLife       = 200 * time.Millisecond
 )
@@ -53,11 +57,13 @@ type Network struct {
 	guard  *actors.Guard
 	sys    *actors.System
 	dial   []grpc.DialOption
+	bulk   map[string]bool // types of messages
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	mu        sync.RWMutex
-	endpoints map[string]*endpoint // by address
+	endpoints map[route]*endpoint
+	dropped   map[string]uint64 // messages to each address; guests count together
 	guests    guests
 	running   sync.WaitGroup // every goroutine of this package
 }
@@ -65,7 +71,11 @@ type Network struct {
 // New makes a network; NewSystem attaches it.
 func New(o Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &Network{o: o, ctx: ctx, cancel: cancel, endpoints: map[string]*endpoint{}}
+	n := &Network{o: o, ctx: ctx, cancel: cancel, bulk: map[string]bool{}, endpoints: map[route]*endpoint{}, dropped: map[string]uint64{}}
+	n.o.QueueBytes = max(cmp.Or(o.QueueBytes, queueBytes), maxMessageBytes)
+	for _, rule := range o.Rules {
+		n.bulk[rule.Type] = n.bulk[rule.Type] || rule.Bulk
+	}
 	n.guests = guests{n: n, streams: map[string][]*incoming{}, budget: &budget{limit: maxGuestBytes}}
 	return n
 }
@@ -154,26 +164,3 @@ func (n *Network) Detach() error {
 
 // Guard is what decides over incoming messages; it counts what it refused.
 func (n *Network) Guard() *actors.Guard { return n.guard }
-
-// QueueFull tells that messages to another system were dropped because too many wait for it. It is told for the first and
-// for every power of two since the connection was made.
-type QueueFull struct {
-	Peer  string
-	Count uint64
-}
-
-func (QueueFull) EventName() string { return "queue to peer full" }
-
-func (n *Network) full(peer string, dropped uint64) {
-	n.guard.Drop("queue is full")
-	if bits.OnesCount64(dropped) == 1 {
-		n.sys.Events(QueueFull{Peer: peer, Count: dropped})
-	}
-}
-
-// lost counts what was on its way when a stream ended.
-func (n *Network) lost(messages int) {
-	for range messages {
-		n.guard.Drop("connection lost")
-	}
-}

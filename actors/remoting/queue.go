@@ -25,7 +25,6 @@ type queue struct {
 	waiting []letter
 	count   int // of messages that wait or are being sent
 	bytes   int // of them
-	dropped uint64
 	over    bool
 	wake    chan struct{} // holds one if the queue may have something new
 }
@@ -42,16 +41,15 @@ const (
 	over // the stream has ended
 )
 
-// post queues a letter, or tells why not. dropped is how many the queue had no room for, this one included.
-func (q *queue) post(l letter) (result posted, dropped uint64) {
+// post queues a letter, or tells why not.
+func (q *queue) post(l letter) posted {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.over:
-		return over, q.dropped
+		return over
 	case q.count >= maxQueue || q.bytes+l.size > q.limit || !q.budget.take(l.size, q.bytes):
-		q.dropped++
-		return full, q.dropped
+		return full
 	}
 	q.waiting, q.count, q.bytes = append(q.waiting, l), q.count+1, q.bytes+l.size
 	if len(q.waiting) == 1 {
@@ -60,7 +58,7 @@ func (q *queue) post(l letter) (result posted, dropped uint64) {
 		default:
 		}
 	}
-	return queued, q.dropped
+	return queued
 }
 
 // take gives all that wait, and lets the queue use the memory of an earlier answer. They count until they are sent.
@@ -94,6 +92,13 @@ func (q *queue) end() (lost int) {
 	q.budget.give(q.bytes)
 	q.over, q.waiting, q.count, q.bytes = true, nil, 0, 0
 	return lost
+}
+
+// waits is what is in the queue or being sent.
+func (q *queue) waits() (count, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count, q.bytes
 }
 
 // endIfEmpty lets nothing in any more if there is nothing to send.
