@@ -32,7 +32,7 @@ type Options struct {
 	Rules     []actors.Rule
 
 	// QueueBytes bounds the messages that wait for one connection to another system; what is above is dropped, and told. Default
-	// 64 MiB, at least that of one message: 4 MiB.
+	// 64 MiB, at least one message.
 	QueueBytes int
 }
 
