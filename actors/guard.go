@@ -18,6 +18,7 @@ type Rule struct {
 	Guest bool     // guests may say it: clients, and nodes that want to join
 	Says  Content  // what of it outsiders may say: those who are no members of this cluster; nil: anything
 	Alien bool     // senders of other clusters may say it
+	Signs Signs    // whom it names as its sender; nil: nobody
 	Bulk  bool     // it may be large, or many: between members it travels apart, so that nothing else waits behind it
 	Max   int      // bytes that it may have, encoded; nobody makes a larger one. All rules of a type have the same
 
@@ -29,6 +30,9 @@ type Rule struct {
 // Content looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
 // must be every address that the message wants an answer at. It must not keep the bytes.
 type Content func(encoded []byte, replyAddress string) bool
+
+// Signs gives the node that a message names as its sender, in itself, and its boot epoch; 0: it says nothing about that.
+type Signs func(message any) (messages.NodeID, messages.Epoch)
 
 // Origin is where a message comes from.
 type Origin struct {
@@ -123,12 +127,37 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if newest := g.epochs[from.Node]; from.Epoch < newest {
+	if from.Epoch < g.epochs[from.Node] {
 		return "older life"
-	} else if from.Epoch > newest {
-		g.epochs[from.Node] = from.Epoch
 	}
 	return ""
+}
+
+// Signed tells whether an admitted message names as its sender, in itself, whom the connection says. Another one is counted.
+func (g *Guard) Signed(from Origin, typeName string, message any) bool {
+	for _, rule := range g.rules[typeName] {
+		if rule.Signs == nil {
+			continue
+		}
+		node, epoch := rule.Signs(message)
+		if node != 0 && node != from.Node || epoch != 0 && epoch != from.Epoch {
+			g.Drop("signed by another")
+			return false
+		}
+	}
+	return true
+}
+
+// Found says that this system has called a node at the address where members know it, and who has answered. Of earlier lives of
+// the node nothing is admitted any more. That somebody says so itself is no proof: else a stranger could silence a node by a
+// larger epoch.
+func (g *Guard) Found(id Identity) {
+	if id.outside(g.self()) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.epochs[id.Node] = max(g.epochs[id.Node], id.Epoch)
 }
 
 // Outsider tells whether a sender is no member of this system's cluster.

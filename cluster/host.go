@@ -284,7 +284,7 @@ func (n *node) loadConfig() error {
 		return err
 	}
 	n.cached = config
-	n.board.setConfig(config)
+	n.setConfig(config)
 	n.book.Update(config)
 	n.board.setAddresses(config, &n.book)
 	return nil

@@ -196,7 +196,7 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 	}
 	m.stir()
 	m.n.book.Update(config)
-	m.n.board.setConfig(config)
+	m.n.setConfig(config)
 	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
 	m.publishAddresses()
 	m.n.send(m.n.pids.host, host{config})

@@ -225,6 +225,24 @@ func (n *node) setIdentity(id persistence.Identity) {
 	n.board.setIdentity(id)
 }
 
+// setConfig lets everybody see a newer config. The network believes whoever answers where it says that a node lives.
+func (n *node) setConfig(config *messages.Config) {
+	n.board.setConfig(config)
+	network, ok := n.network.(interface {
+		Members(at map[string]messages.NodeID)
+	})
+	if !ok {
+		return
+	}
+	at := map[string]messages.NodeID{}
+	for _, node := range config.GetNodes() {
+		if !node.Removed {
+			at[node.Address] = messages.NodeID(node.Id)
+		}
+	}
+	network.Members(at)
+}
+
 // askTimeout is how long the node itself waits for meta.
 const askTimeout = 5 * time.Second
 

@@ -113,6 +113,42 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 	require.False(t, says["eraft.Join"](encode(&messages.Join{ReplyAddress: "a", ReplyId: string(make([]byte, maxOutsideBytes))}), "a"))
 }
 
+// Each message that names its sender is held against who the connection says it is.
+func TestSenders(t *testing.T) {
+	of := map[string]actors.Signs{}
+	for _, rule := range Rules() {
+		if rule.Signs != nil {
+			of[rule.Type] = rule.Signs
+		}
+	}
+	raft := func(from ...uint64) *messages.RaftMessages {
+		m := &messages.RaftMessages{}
+		for _, f := range from {
+			m.Messages = append(m.Messages, &messages.RaftMessage{From: f})
+		}
+		return m
+	}
+	for _, c := range []struct {
+		m     proto.Message
+		node  messages.NodeID
+		epoch messages.Epoch
+	}{
+		{raft(), 0, 0},
+		{raft(7, 7, 7), 7, 0},
+		{raft(7, 8, 7), nobody, 0},
+		{&messages.RaftMessages{Messages: []*messages.RaftMessage{nil}}, 0, 0},
+		{&messages.Alive{Node: 7, Epoch: 9}, 7, 9},
+		{&messages.SnapshotChunk{From: 7}, 7, 0},
+		{&messages.SnapshotAck{From: 7}, 7, 0},
+		{&messages.Replies{FromNode: 7}, 7, 0},
+		{&messages.NodeStatus{Node: 7}, 7, 0},
+	} {
+		node, epoch := of[string(proto.MessageName(c.m))](c.m)
+		require.Equal(t, c.node, node, "%T", c.m)
+		require.Equal(t, c.epoch, epoch, "%T", c.m)
+	}
+}
+
 // What Raft says to itself travels apart from what clients ask, what they are answered, and snapshots.
 func TestRaftTravelsApart(t *testing.T) {
 	bulk := map[string]bool{}

@@ -9,11 +9,11 @@ import (
 func Rules() []actors.Rule {
 	return []actors.Rule{
 		{Type: "eraft.Requests", Max: messages.MaxMessageBytes, TooLarge: requestsTooLarge, Paths: []string{"raft/"}, Guest: true, Says: clientsSay, Bulk: true},
-		{Type: "eraft.Replies", Max: messages.MaxMessageBytes, TooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Bulk: true},
-		{Type: "eraft.RaftMessages", Max: messages.MaxLegacyBytes, Paths: []string{"raft/", "pulse"}},
-		{Type: "eraft.Alive", Max: fewWords, Paths: []string{"ticker"}},
-		{Type: "eraft.SnapshotChunk", Max: messages.MaxMessageBytes, Paths: []string{"snapshot/"}, Bulk: true},
-		{Type: "eraft.SnapshotAck", Max: fewWords, Paths: []string{"snapshot/"}},
+		{Type: "eraft.Replies", Max: messages.MaxMessageBytes, TooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Signs: sender, Bulk: true},
+		{Type: "eraft.RaftMessages", Max: messages.MaxLegacyBytes, Paths: []string{"raft/", "pulse"}, Signs: sender},
+		{Type: "eraft.Alive", Max: fewWords, Paths: []string{"ticker"}, Signs: sender},
+		{Type: "eraft.SnapshotChunk", Max: messages.MaxMessageBytes, Paths: []string{"snapshot/"}, Signs: sender, Bulk: true},
+		{Type: "eraft.SnapshotAck", Max: fewWords, Paths: []string{"snapshot/"}, Signs: sender},
 		{Type: "eraft.Hello", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Alien: true, Says: asksFrom(7)},
 		{Type: "eraft.HelloReply", Max: configWords, Paths: []string{MemberPath, "session/"}, Guest: true},
 		{Type: "eraft.HelloReply", Max: configWords, Paths: []string{MemberPath}, Alien: true}, // to who has seeds of another cluster
@@ -23,7 +23,36 @@ func Rules() []actors.Rule {
 		{Type: "eraft.ConfigPush", Max: configWords, Paths: []string{MemberPath, Path}},
 		{Type: "eraft.Addresses", Max: configWords, Paths: []string{MemberPath}},
 		{Type: "eraft.StatusPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2, 4)}, // sizes are for meta's leader: they cost a pass over the engine
-		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{MemberPath}},
+		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{MemberPath}, Signs: sender},
 		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth
 	}
 }
+
+// sender is the node that a message names as its sender.
+func sender(message any) (node messages.NodeID, epoch messages.Epoch) {
+	switch m := message.(type) {
+	case *messages.RaftMessages:
+		for _, r := range m.Messages {
+			from := messages.NodeID(r.GetFrom())
+			if node != 0 && from != node {
+				return nobody, 0
+			}
+			node = from
+		}
+		return node, 0
+	case *messages.Alive:
+		return messages.NodeID(m.Node), messages.Epoch(m.Epoch)
+	case *messages.SnapshotChunk:
+		return messages.NodeID(m.From), 0
+	case *messages.SnapshotAck:
+		return messages.NodeID(m.From), 0
+	case *messages.Replies:
+		return messages.NodeID(m.FromNode), 0
+	case *messages.NodeStatus:
+		return messages.NodeID(m.Node), 0
+	}
+	return 0, 0
+}
+
+// nobody is a node number that no connection has: of a message that names several senders.
+const nobody = ^messages.NodeID(0)

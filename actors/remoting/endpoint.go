@@ -147,7 +147,7 @@ func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grp
 	}
 	e.n.running.Go(func() {
 		defer cancel()
-		in := inbox{n: e.n}
+		in := inbox{n: e.n, called: e.way.address}
 		for over := false; !over; {
 			over = in.next(e.stream, in.answer) != nil
 		}

@@ -26,6 +26,7 @@ type inbox struct {
 	header []byte // of the last envelope
 	from   actors.Origin
 	meet   func() error // called when the sender has said who it is; optional
+	called string       // address at which this system has opened the stream; "": the other one has
 
 	types            []string
 	targets, senders []*actor.PID
@@ -71,6 +72,10 @@ func (in *inbox) read(data []byte, control func(*remote.RemoteMessage) error) er
 func (in *inbox) answer(m *remote.RemoteMessage) error {
 	switch {
 	case m.GetConnectResponse() != nil:
+		id, ok := parse(m.GetConnectResponse().MemberId)
+		if ok && in.n.lives(in.called) == id.Node {
+			in.n.guard.Found(id)
+		}
 		return nil
 	case m.GetDisconnectRequest() != nil:
 		return io.EOF
@@ -160,6 +165,9 @@ func (in *inbox) envelope(encoded []byte) error {
 	message, err := decode(kind, data)
 	if err != nil {
 		return err
+	}
+	if !in.n.guard.Signed(in.from, kind, message) {
+		return nil
 	}
 	if e.sender > 0 && in.mayAnswer(in.senders[e.sender-1]) {
 		message = &actor.MessageEnvelope{Message: message, Sender: in.senders[e.sender-1]}

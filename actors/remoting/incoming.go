@@ -87,7 +87,7 @@ func (i *incoming) control(m *remote.RemoteMessage) error {
 		i.in.from.ReplyAddress = guestAddress + id
 	}
 	return i.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
-		ConnectResponse: &remote.ConnectResponse{},
+		ConnectResponse: &remote.ConnectResponse{MemberId: format(i.n.sys.Identity())},
 	}})
 }
 

@@ -65,7 +65,8 @@ type Network struct {
 	endpoints map[route]*endpoint
 	dropped   map[string]uint64 // messages to each address; guests count together
 	guests    guests
-	running   sync.WaitGroup // every goroutine of this package
+	members   map[string]messages.NodeID // by address
+	running   sync.WaitGroup             // every goroutine of this package
 }
 
 // New makes a network; NewSystem attaches it.
@@ -160,6 +161,20 @@ func (n *Network) Detach() error {
 	}
 	n.running.Wait()
 	return nil
+}
+
+// Members says where the members of the cluster live. Who answers there is believed to be that member.
+func (n *Network) Members(at map[string]messages.NodeID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.members = at
+}
+
+// lives gives the member that lives at an address, 0 if none.
+func (n *Network) lives(address string) messages.NodeID {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.members[address]
 }
 
 // Guard is what decides over incoming messages; it counts what it refused.

@@ -410,7 +410,9 @@ func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
 			return false
 		}
 	}
-	return e.guard.Admit(actors.Origin{Identity: from, ReplyAddress: m.From}, string(m.Message.ProtoReflect().Descriptor().FullName()), m.Target.Id, encoded)
+	origin, kind := actors.Origin{Identity: from, ReplyAddress: m.From}, string(m.Message.ProtoReflect().Descriptor().FullName())
+	e.guard.Found(from) // in the World nobody lies about where it lives
+	return e.guard.Admit(origin, kind, m.Target.Id, encoded) && e.guard.Signed(origin, kind, m.Message)
 }
 
 // source is a random source of the simulation's for one purpose, so that more of one never shifts another.
