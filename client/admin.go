@@ -121,7 +121,11 @@ func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 			return s.Json, nil
 		case <-again.C:
 		case <-ctx.Done():
-			return nil, messages.Errorf(messages.Code_UNAVAILABLE, "node at %s does not answer: %v", address, ctx.Err())
+			why := ctx.Err()
+			if c.network != nil && c.network.Trouble(address) != nil {
+				why = c.network.Trouble(address)
+			}
+			return nil, messages.Errorf(messages.Code_UNAVAILABLE, "node at %s does not answer: %v", address, why)
 		}
 	}
 }

@@ -94,7 +94,9 @@ func Dial(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := router.Start(system, router.Options{Contacts: c.Seeds, InFlight: c.InFlight, Window: c.Window, Answers: c.Answers})
+	session, err := router.Start(system, router.Options{
+		Contacts: c.Seeds, Trouble: network.Trouble, InFlight: c.InFlight, Window: c.Window, Answers: c.Answers,
+	})
 	if err != nil {
 		return nil, errors.Join(err, network.Detach())
 	}

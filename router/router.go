@@ -97,6 +97,8 @@ type Options struct {
 	Name string
 	// Contacts are addresses of nodes that know the config, beside those that the config names.
 	Contacts []string
+	// Trouble says why an address cannot be reached, for people; optional. It is called on any goroutine.
+	Trouble func(address string) error
 	// InFlight bounds a Session's unanswered requests; above: OVERLOADED. Default 4096.
 	InFlight int
 	// Window bounds the bytes of a Session's large requests that are on their way. Default 16 MiB.

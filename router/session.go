@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -36,6 +35,7 @@ type Session struct {
 	id       messages.SessionID
 	limit    int
 	contacts []string // who is asked for the config
+	trouble  func(address string) error
 	rng      *rand.Rand
 	level    messages.Level // feature level of the cluster; 0: not known yet, which is the first one
 	seq      uint64
@@ -111,7 +111,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
-		system: system, id: id, limit: limit, contacts: o.Contacts, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
+		system: system, id: id, limit: limit, contacts: o.Contacts, trouble: o.Trouble, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
 		patience: patience{map[uint64]*pulseOf{}}, window: window{most: most, now: most},
 		queue:   queue{turns: map[<-chan struct{}]time.Duration{}, most: limit},
 		answers: answers{most: answered, written: messages.MaxValueBytes},
@@ -450,8 +450,14 @@ func (s *Session) lost(p *pending, why string) *messages.Reply {
 	text := fmt.Sprintf("%s, asked %d times", why, p.tries)
 	if p.last.node == 0 {
 		text += ": no node is known that could answer"
-		if len(s.contacts) > 0 {
-			text += "; none was named by " + strings.Join(s.contacts, ", ")
+		for i, address := range s.contacts {
+			text += []string{"; none was named by ", ", "}[min(i, 1)] + address
+			if s.trouble == nil {
+				continue
+			}
+			if err := s.trouble(address); err != nil {
+				text += fmt.Sprintf(" (%v)", err)
+			}
 		}
 	} else {
 		text += fmt.Sprintf(": group %d, last on node %d", p.last.group, p.last.node)

@@ -178,6 +178,44 @@ func TestReconnect(t *testing.T) {
 	reach(counter(t, b))
 }
 
+// Why a system cannot be reached is told once, and known until it can.
+func TestWhyNobodyAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := l.Addr().String()
+	require.NoError(t, l.Close())
+	told := make(chan remoting.PeerUnreachable, 100)
+	network := remoting.New(remoting.Options{Rules: rules})
+	a, err := actors.NewSystem(actors.Env{Events: func(e actors.Event) {
+		if u, ok := e.(remoting.PeerUnreachable); ok {
+			told <- u
+		}
+	}}, network)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, network.Detach()) }()
+	for _, address := range []string{nobody, "no.such.host.invalid:7400"} {
+		require.NoError(t, network.Trouble(address))
+		a.Root.Send(actor.NewPID(address, "raft/1"), asking(1))
+		select {
+		case u := <-told:
+			require.Equal(t, address, u.Peer)
+			require.Equal(t, network.Trouble(address), u.Reason)
+		case <-time.After(20 * time.Second):
+			require.Fail(t, "nothing is told of "+address)
+		}
+	}
+	require.ErrorContains(t, network.Trouble(nobody), "connection refused")
+	b, peer := system(t, nobody, actors.Identity{Cluster: 7, Node: 2, Epoch: 1})
+	defer func() { require.NoError(t, peer.Detach()) }()
+	got := counter(t, b)
+	require.Eventually(t, func() bool {
+		a.Root.Send(actor.NewPID(nobody, "raft/1"), asking(1))
+		return got.Load() > 0
+	}, 20*time.Second, 20*time.Millisecond)
+	require.NoError(t, network.Trouble(nobody))
+	require.Empty(t, told)
+}
+
 // Of a name only the address is asked: a name server that says nothing to other questions would keep systems apart.
 func TestNamesAreOnlyLookedUp(t *testing.T) {
 	var asked atomic.Int64

@@ -64,6 +64,7 @@ type Network struct {
 	mu        sync.RWMutex
 	endpoints map[route]*endpoint
 	dropped   map[string]uint64 // messages to each address; guests count together
+	trouble   map[string]error  // why addresses cannot be reached
 	guests    guests
 	members   map[string]messages.NodeID // by address
 	running   sync.WaitGroup             // every goroutine of this package
@@ -72,7 +73,10 @@ type Network struct {
 // New makes a network; NewSystem attaches it.
 func New(o Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &Network{o: o, ctx: ctx, cancel: cancel, bulk: map[string]bool{}, endpoints: map[route]*endpoint{}, dropped: map[string]uint64{}}
+	n := &Network{
+		o: o, ctx: ctx, cancel: cancel, bulk: map[string]bool{}, endpoints: map[route]*endpoint{}, dropped: map[string]uint64{},
+		trouble: map[string]error{},
+	}
 	n.o.QueueBytes = max(cmp.Or(o.QueueBytes, queueBytes), maxMessageBytes)
 	for _, rule := range o.Rules {
 		n.bulk[rule.Type] = n.bulk[rule.Type] || rule.Bulk
@@ -86,7 +90,7 @@ func (n *Network) Attach(sys *actors.System) error {
 	replies := guestAddress + sys.ID
 	sys.SetReplyAddress(replies)
 	n.sys, n.guard = sys, actors.NewGuard(n.o.Rules, sys)
-	n.dial = dialOptions()
+	n.dial = append(dialOptions(), grpc.WithContextDialer(n.connect))
 	sys.ProcessRegistry.Address = replies
 	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return outgoing{n}, true })
 	if n.o.Listen == "" {

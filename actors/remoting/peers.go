@@ -1,6 +1,10 @@
 package remoting
 
-import "math/bits"
+import (
+	"context"
+	"math/bits"
+	"net"
+)
 
 // MessagesDropped tells that messages to another system were dropped because too many wait for it, or were lost with a connection. It
 // is told for the first and for every power of two.
@@ -62,4 +66,37 @@ func (n *Network) Peers() map[string]Peer {
 		all[guestAddress] = Peer{Address: guestAddress, Bytes: int(used), Dropped: all[guestAddress].Dropped}
 	}
 	return all
+}
+
+// PeerUnreachable tells that no connection to another system can be made, and why: once, until one can.
+type PeerUnreachable struct {
+	Peer   string
+	Reason error
+}
+
+func (PeerUnreachable) EventName() string { return "peer unreachable" }
+
+// connect makes a connection, and keeps why it cannot.
+func (n *Network) connect(ctx context.Context, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if n.ctx.Err() != nil {
+		return c, err
+	}
+	n.mu.Lock()
+	before := n.trouble[address]
+	if delete(n.trouble, address); err != nil && len(n.trouble) < maxEndpoints {
+		n.trouble[address] = err
+	}
+	n.mu.Unlock()
+	if err != nil && before == nil {
+		n.sys.Events(PeerUnreachable{Peer: address, Reason: err})
+	}
+	return c, err
+}
+
+// Trouble is why an address could not be reached when it was tried last; nil: it could, or was not tried.
+func (n *Network) Trouble(address string) error {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.trouble[address]
 }
