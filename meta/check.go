@@ -3,6 +3,7 @@ package meta
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -99,9 +100,18 @@ func checkBirth(config *messages.Config, b *messages.Birth) *messages.Error {
 	return nil
 }
 
+// maxCardBytes is more than a node says of itself. Anybody may ask to be admitted.
+const maxCardBytes = 16 << 10
+
 func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error {
 	if a.GetName() == "" || a.GetAddress() == "" || a.GetToken() == 0 {
 		return invalid("a node needs a name, an address and a token")
+	}
+	if size := proto.Size(a); size > maxCardBytes {
+		return invalid("what the node says of itself is %d bytes long, but %d is the most: the config keeps it", size, maxCardBytes)
+	}
+	if at := strings.LastIndexByte(a.Address, ':'); at <= 0 || at == len(a.Address)-1 || strings.ContainsAny(a.Address, "/ ") {
+		return invalid("%q is not an address of the form host:port at which others reach the node", a.Address)
 	}
 	if err := CheckLabels(a.Labels); err != nil {
 		return invalid("%v", err)

@@ -144,6 +144,9 @@ func TestRefusals(t *testing.T) {
 		{&messages.MetaCommand{Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{}}}, messages.Code_INVALID, "no bucket"},
 		{&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: 7}}}, messages.Code_INVALID, "automatic or paused"},
 		{add(&messages.AddNode{Name: "n4", Address: "h:4", Token: 5, Labels: []string{"zone"}}), messages.Code_INVALID, "say key=value"},
+		{add(&messages.AddNode{Name: "n4", Address: "h:4", Token: 5, Resp: string(make([]byte, 16<<10))}), messages.Code_INVALID, "but 16384 is the most"},
+		{add(&messages.AddNode{Name: "n4", Address: "guest/x", Token: 5}), messages.Code_INVALID, "host:port"},
+		{add(&messages.AddNode{Name: "n4", Address: "h:", Token: 5}), messages.Code_INVALID, "host:port"},
 		{&messages.MetaCommand{}, messages.Code_INVALID, "unknown config command"},
 	} {
 		reply := r.do(c.command)
