@@ -142,6 +142,8 @@ func TestSenders(t *testing.T) {
 		{&messages.SnapshotAck{From: 7}, 7, 0},
 		{&messages.Replies{FromNode: 7}, 7, 0},
 		{&messages.NodeStatus{Node: 7}, 7, 0},
+		{&messages.Addresses{}, 0, 0},
+		{&messages.Addresses{Nodes: []*messages.NodeAddress{{Node: 8, Epoch: 1}, {Node: 7, Epoch: 9}}}, 7, 9},
 	} {
 		node, epoch := of[string(proto.MessageName(c.m))](c.m)
 		require.Equal(t, c.node, node, "%T", c.m)

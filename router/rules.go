@@ -21,7 +21,7 @@ func Rules() []actors.Rule {
 		{Type: "eraft.JoinReply", Max: configWords, Paths: []string{MemberPath}},
 		{Type: "eraft.ConfigPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2)},
 		{Type: "eraft.ConfigPush", Max: configWords, Paths: []string{MemberPath, Path}},
-		{Type: "eraft.Addresses", Max: configWords, Paths: []string{MemberPath}},
+		{Type: "eraft.Addresses", Max: configWords, Paths: []string{MemberPath}, Signs: sender},
 		{Type: "eraft.StatusPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2, 4)}, // sizes are for meta's leader: they cost a pass over the engine
 		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{MemberPath}, Signs: sender},
 		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth
@@ -50,6 +50,11 @@ func sender(message any) (node messages.NodeID, epoch messages.Epoch) {
 		return messages.NodeID(m.FromNode), 0
 	case *messages.NodeStatus:
 		return messages.NodeID(m.Node), 0
+	case *messages.Addresses: // its sender is the last
+		if len(m.Nodes) > 0 {
+			last := m.Nodes[len(m.Nodes)-1]
+			return messages.NodeID(last.GetNode()), messages.Epoch(last.GetEpoch())
+		}
 	}
 	return 0, 0
 }
