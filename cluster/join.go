@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -109,7 +110,7 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 		if own := m.n.identity().Cluster; h.ClusterId != 0 && h.ClusterId != own {
 			m.astray = true
 			m.refuse(fmt.Sprintf("the seed %s belongs to cluster %016x, but this data directory to %016x: name seeds of that one, "+
-				"or start with an empty data directory to join the other", h.Address, h.ClusterId, own))
+				"or start with an empty data directory to join the other", seedOf(h), h.ClusterId, own))
 		}
 		return
 	}
@@ -130,9 +131,17 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 	}
 	card := m.n.card()
 	card.Instead = meta.Named(h.Config, card.Name).GetId()
-	m.n.send(actor.NewPID(h.Address, memberPath), &messages.Join{
+	m.n.send(actor.NewPID(cmp.Or(h.Asked, h.Address), memberPath), &messages.Join{
 		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
 	})
+}
+
+// seedOf names who answered, as it was called, and as it calls itself.
+func seedOf(h *messages.HelloReply) string {
+	if h.Asked == "" || h.Asked == h.Address {
+		return h.Address
+	}
+	return fmt.Sprintf("%s (which advertises %s)", h.Asked, h.Address)
 }
 
 func (m *Member) onJoin(j *messages.Join) {
@@ -146,7 +155,29 @@ func (m *Member) onJoin(j *messages.Join) {
 		})
 		return
 	}
+	if n := m.taken(j.Node); n != nil {
+		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
+			Token: j.Node.Token, Text: fmt.Sprintf("node %d (%s) has this data directory, and is alive at %s: a directory is one node's. "+
+				"Stop one of them, or start with an empty data directory", n.Id, n.Name, n.Address),
+		})
+		return
+	}
 	m.admit(j.Node, j)
+}
+
+// taken gives the node that is alive and has a card's directory, but says something else of itself. Anybody may ask to be admitted,
+// and tokens are no secret: what a member says of itself, only a member can change. Who asks once more, since the answer was
+// lost, says the same as before.
+func (m *Member) taken(card *messages.AddNode) *messages.Node {
+	for _, n := range m.config.GetNodes() {
+		if n.Token != card.Token || n.Removed || !m.n.board.snapshot().alive(messages.NodeID(n.Id)) {
+			continue
+		}
+		if n.Address != card.Address || n.Name != card.Name || n.Resp != card.Resp || n.Http != card.Http || !slices.Equal(n.Labels, card.Labels) {
+			return n
+		}
+	}
+	return nil
 }
 
 // admit has a node's card written into the config chain, and tells who asked.

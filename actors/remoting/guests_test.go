@@ -1,6 +1,7 @@
 package remoting_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"runtime"
@@ -49,7 +50,9 @@ func call(t *testing.T, node *actors.System, systemID string) *caller {
 	conn, err := grpc.NewClient(node.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-	stream, err := remote.NewRemotingClient(conn).Receive(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	stream, err := remote.NewRemotingClient(conn).Receive(ctx)
 	require.NoError(t, err)
 	c := &caller{stream, t, node.Address()}
 	require.NoError(t, c.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectRequest{ConnectRequest: &remote.ConnectRequest{

@@ -112,6 +112,27 @@ func TestHostileGuest(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		require.Fail(t, "an ordinary put is not answered")
 	}
+	refused := make(chan string, 1)
+	_, err = guest.Spawn("member", func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if m, ok := ctx.Message().(*messages.JoinReply); ok {
+				refused <- m.Text
+			}
+		})
+	})
+	require.NoError(t, err)
+	victim := config.Nodes[0]
+	guest.Root.Send(actor.NewPID(c.Seeds[0], "member"), &messages.Join{
+		ClusterId: config.ClusterId, ReplyAddress: guest.Address(), ReplyId: "member",
+		Node: &messages.AddNode{Name: victim.Name, Token: victim.Token, Address: "127.0.0.1:1", Epoch: 1000},
+	})
+	select {
+	case text := <-refused:
+		require.Contains(t, text, "is alive at "+victim.Address, "a node's address is changed by nobody else")
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "a join is not answered")
+	}
+
 	v, found, err := cl.Get(t.Context(), key)
 	require.NoError(t, err)
 	require.True(t, found)
@@ -119,6 +140,7 @@ func TestHostileGuest(t *testing.T) {
 	after, err := cl.Config(t.Context(), 0)
 	require.NoError(t, err)
 	require.Len(t, after.Nodes, len(config.Nodes))
+	require.Equal(t, victim.Address, after.Nodes[0].Address)
 	require.Empty(t, answers)
 }
 

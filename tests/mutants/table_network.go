@@ -1,0 +1,76 @@
+package main
+
+// inNetwork are bugs between systems: who is believed, who is answered where, and what waits for what. The simulator has no
+// connections, so unit tests see them.
+var inNetwork = []mutant{
+	{
+		fault:  "an outsider has others called",
+		file:   "router/guests.go",
+		old:    "answerable = replyAddress != \"\" && string(asked) == replyAddress",
+		new:    "answerable = true",
+		unseen: "TestOutsidersAreAnsweredWhereTheyAre sees it",
+	},
+	{
+		fault:  "Raft's own messages wait behind data",
+		file:   "actors/remoting/endpoint.go",
+		old:    "return route{l.to.Address, n.bulk",
+		new:    "return route{l.to.Address, false && n.bulk",
+		unseen: "TestRaftNeverWaitsBehindData sees it",
+	},
+	{
+		fault:  "outsiders that do not read take all there is",
+		file:   "actors/remoting/queue.go",
+		old:    "if int64(has) > b.limit-used {",
+		new:    "if used > b.limit {",
+		unseen: "TestGuestsThatDoNotRead sees it",
+	},
+	{
+		fault:  "whoever claims a later boot epoch silences a node",
+		file:   "actors/guard.go",
+		old:    "\tif from.Epoch < g.epochs[from.Node] {",
+		new:    "\tg.epochs[from.Node] = max(g.epochs[from.Node], from.Epoch)\n\tif from.Epoch < g.epochs[from.Node] {",
+		unseen: "TestForgedEpochSilencesNobody sees it",
+	},
+	{
+		fault:  "whoever is called is believed to be any node",
+		file:   "actors/remoting/inbox.go",
+		old:    "if ok && in.n.lives(in.called) == id.Node {",
+		new:    "if ok {",
+		unseen: "TestForgedEpochSilencesNobody sees it",
+	},
+	{
+		fault:  "an earlier life of a node is heard",
+		file:   "actors/remoting/inbox.go",
+		old:    "in.n.guard.Found(id)",
+		new:    "_ = id",
+		unseen: "TestForgedEpochSilencesNobody sees it",
+	},
+	{
+		fault:  "who knows the id of a cluster is a member",
+		file:   "actors/system.go",
+		old:    "return id.Cluster == 0 || id.Node == 0",
+		new:    "return id.Cluster == 0",
+		unseen: "TestGuardRulesOfOneType and TestStreamsSpeakForOne see it",
+	},
+	{
+		fault:  "a stream changes whom it speaks for",
+		file:   "actors/remoting/inbox.go",
+		old:    "case in.header != nil && !in.from.Guest() && from != in.from.Identity:",
+		new:    "case in.header != nil && from.Cluster != in.from.Cluster && false:",
+		unseen: "TestStreamsSpeakForOne sees it",
+	},
+	{
+		fault:  "a message names another sender than its connection",
+		file:   "actors/guard.go",
+		old:    "if node != 0 && node != from.Node || epoch != 0 && epoch != from.Epoch {",
+		new:    "if epoch != 0 && node != from.Node {",
+		unseen: "TestStreamsSpeakForOne sees it",
+	},
+	{
+		fault:  "a stranger changes where a member is",
+		file:   "cluster/join.go",
+		old:    "if n := m.taken(j.Node); n != nil {",
+		new:    "if n := m.taken(j.Node); n != nil && n.Id == 0 {",
+		unseen: "TestHostileGuest sees it",
+	},
+}
