@@ -2,15 +2,17 @@ package raftactor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/eraft-io/eraft/messages"
 )
 
 // reads are queries that wait for their turn at the Applier.
 type reads struct {
-	waiting []query // ascending by index
-	count   int     // of single queries
-	bytes   int     // and their size
+	waiting []query         // ascending by index
+	count   int             // of single queries
+	bytes   int             // and their size
+	names   map[nameAt]bool // of those that wait, as of this turn; nil until more come
 	spent   map[recipient]int
 	total   int  // of spent: bytes that were looked at in this turn
 	again   bool // a message is on its way that makes another turn
@@ -22,10 +24,14 @@ type moreReads struct{}
 // turnAnswers is what one turn looks at for all sessions, in units of Limits.AnswerBytes, which holds for each.
 const turnAnswers = 16
 
-// addReads takes queries, unless too many wait.
+// addReads takes queries, unless too many wait. What waits already is not taken again: who asked has waited long, and to read
+// it twice would make everybody wait longer.
 func (a *Applier) addReads(q query) {
 	kept := q.askers[:0:0]
 	for _, asker := range q.askers {
+		if asker = a.reads.fresh(asker); len(asker.Queries) == 0 {
+			continue
+		}
 		bytes := queryBytes(asker)
 		if a.reads.count > 0 && (a.reads.count+len(asker.Queries) > a.o.Limits.PendingReads || a.reads.bytes+bytes > a.o.Limits.ReadBytes) {
 			why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads of %d bytes to answer", a.o.Group, a.reads.count, a.reads.bytes)
@@ -42,6 +48,48 @@ func (a *Applier) addReads(q query) {
 	}
 }
 
+// fresh is an asker with those of its queries that do not wait here.
+func (r *reads) fresh(asker *messages.Asker) *messages.Asker {
+	if len(r.waiting) == 0 {
+		return asker
+	}
+	if r.names == nil {
+		r.names = map[nameAt]bool{}
+		for _, q := range r.waiting {
+			for _, other := range q.askers {
+				for _, encoded := range other.Queries {
+					r.names[nameOf(other, encoded)] = true
+				}
+			}
+		}
+		delete(r.names, nameAt{}) // of who has none
+	}
+	if !slices.ContainsFunc(asker.Queries, func(encoded []byte) bool { return r.names[nameOf(asker, encoded)] }) {
+		return asker
+	}
+	kept := &messages.Asker{Address: asker.Address, Id: asker.Id, Room: asker.Room}
+	for _, encoded := range asker.Queries {
+		if !r.names[nameOf(asker, encoded)] {
+			kept.Queries = append(kept.Queries, encoded)
+		}
+	}
+	return kept
+}
+
+// nameAt names a query, together with who waits for its answer.
+type nameAt struct {
+	named
+	to recipient
+}
+
+func nameOf(asker *messages.Asker, encoded []byte) nameAt {
+	session, seq := messages.Ident(encoded)
+	if session == 0 || seq == 0 {
+		return nameAt{}
+	}
+	return nameAt{named{session, seq}, askerOf(asker)}
+}
+
 func queryBytes(asker *messages.Asker) (n int) {
 	for _, encoded := range asker.Queries {
 		n += len(encoded)
@@ -52,7 +100,7 @@ func queryBytes(asker *messages.Asker) (n int) {
 // query answers the reads whose index is reached. What a turn looks at is bounded, for each session and in all: answers are in
 // memory until they are on the wire, and those whose reads are few should not wait for those whose are many.
 func (a *Applier) query() {
-	if len(a.reads.waiting) == 0 {
+	if a.reads.names = nil; len(a.reads.waiting) == 0 {
 		return
 	}
 	keep, left := a.reads.waiting[:0], false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -103,7 +104,9 @@ func (w *readWorld) turn(want map[string]int) {
 func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
 	w.a.addReads(query{10, []*messages.Asker{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
-	w.a.addReads(query{11, []*messages.Asker{asks("b", 0, 10)}})
+	later := asks("b", 0, 10, 10)
+	later.Queries = later.Queries[1:]
+	w.a.addReads(query{11, []*messages.Asker{later}})
 	w.turn(map[string]int{"a": 2, "b": 1})
 	require.True(t, w.a.reads.again, "the next turn comes by itself")
 	w.turn(map[string]int{"a": 4, "b": 1})
@@ -117,6 +120,24 @@ func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 		require.EqualValues(t, i+1, r.Seq)
 		require.Len(t, r.Value, 600)
 	}
+}
+
+// A read that is asked again while it waits is read once.
+func TestReadsThatWaitAreNotTakenTwice(t *testing.T) {
+	w := newReadWorld(t, Limits{AnswerBytes: 1000})
+	w.a.addReads(query{10, []*messages.Asker{asks("a", 0, 600, 600, 600, 600)}})
+	w.turn(map[string]int{"a": 2})
+	again := asks("a", 0, 600, 600, 600, 600, 10)
+	w.a.addReads(query{10, []*messages.Asker{again}})
+	require.Len(t, again.Queries, 5, "a message is not changed")
+	require.Equal(t, 5, w.a.reads.count, "the first two were answered, and the last one is new")
+	w.turn(map[string]int{"a": 4})
+	w.turn(map[string]int{"a": 6})
+	w.turn(map[string]int{"a": 7})
+	require.Zero(t, w.a.reads.count)
+	require.Zero(t, w.a.reads.bytes)
+	nameless := &messages.Asker{Address: "n1", Id: "b", Queries: [][]byte{{}, {}}}
+	require.Len(t, w.a.reads.fresh(nameless).Queries, 2)
 }
 
 // What all sessions together get in a turn is bounded as well, and one value may always be larger.
@@ -154,8 +175,10 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 		taken  int
 	}{{Limits{PendingReads: 3}, 3}, {Limits{ReadBytes: 1 + 4*queryBytes(asks("a", 0, 1))}, 4}} {
 		w := newReadWorld(t, c.limits)
-		for range 10 {
-			w.a.addReads(query{math.MaxUint64, []*messages.Asker{asks("a", 0, 1)}})
+		for i := range 10 {
+			one := asks("a", 0, slices.Repeat([]int{1}, i+1)...)
+			one.Queries = one.Queries[i:] // each has a name of its own
+			w.a.addReads(query{math.MaxUint64, []*messages.Asker{one}})
 		}
 		require.Equal(t, c.taken, w.a.reads.count)
 		w.turn(map[string]int{"a": 10 - c.taken})
