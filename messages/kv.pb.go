@@ -799,6 +799,7 @@ type Scan struct {
 	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`  // stop after about so many bytes of keys and values were looked at; 0: 256 KiB, at most 1 MiB
 	Want          Scan_Want              `protobuf:"varint,7,opt,name=want,proto3,enum=eraft.Scan_Want" json:"want,omitempty"`
 	From          ReadFrom               `protobuf:"varint,8,opt,name=from,proto3,enum=eraft.ReadFrom" json:"from,omitempty"`
+	Cursor        uint64                 `protobuf:"varint,9,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the key on that a Page gave this number; 0: see after. With both: look for that key behind after
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -889,6 +890,13 @@ func (x *Scan) GetFrom() ReadFrom {
 	return ReadFrom_LEADER
 }
 
+func (x *Scan) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
 // Page is what a Scan found. Keys that are looked at and do not match are left out, so a page may be empty before the
 // bucket is at its end.
 type Page struct {
@@ -900,6 +908,8 @@ type Page struct {
 	Looked        uint32                 `protobuf:"varint,5,opt,name=looked,proto3" json:"looked,omitempty"`   // keys looked at
 	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`     // and their size, values included
 	Found         uint32                 `protobuf:"varint,7,opt,name=found,proto3" json:"found,omitempty"`     // of them, how many matched
+	Cursor        uint64                 `protobuf:"varint,8,opt,name=cursor,proto3" json:"cursor,omitempty"`   // number of the key at which the next page begins, for who cannot carry keys: below 2^39. Of KEYS only; 0: none
+	Seeking       bool                   `protobuf:"varint,9,opt,name=seeking,proto3" json:"seeking,omitempty"` // the key of the Scan's cursor is behind `after`: ask with the same cursor and this after. Nothing was found yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -981,6 +991,20 @@ func (x *Page) GetFound() uint32 {
 		return x.Found
 	}
 	return 0
+}
+
+func (x *Page) GetCursor() uint64 {
+	if x != nil {
+		return x.Cursor
+	}
+	return 0
+}
+
+func (x *Page) GetSeeking() bool {
+	if x != nil {
+		return x.Seeking
+	}
+	return false
 }
 
 type Item struct {
@@ -1825,7 +1849,7 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x10.eraft.ConditionR\n" +
 	"conditions\x12$\n" +
-	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\x81\x02\n" +
+	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\x99\x02\n" +
 	"\x04Scan\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x16\n" +
@@ -1834,11 +1858,12 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x05count\x18\x05 \x01(\rR\x05count\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12$\n" +
 	"\x04want\x18\a \x01(\x0e2\x10.eraft.Scan.WantR\x04want\x12#\n" +
-	"\x04from\x18\b \x01(\x0e2\x0f.eraft.ReadFromR\x04from\"&\n" +
+	"\x04from\x18\b \x01(\x0e2\x0f.eraft.ReadFromR\x04from\x12\x16\n" +
+	"\x06cursor\x18\t \x01(\x04R\x06cursor\"&\n" +
 	"\x04Want\x12\t\n" +
 	"\x05PAIRS\x10\x00\x12\b\n" +
 	"\x04KEYS\x10\x01\x12\t\n" +
-	"\x05COUNT\x10\x02\"\xb1\x01\n" +
+	"\x05COUNT\x10\x02\"\xe3\x01\n" +
 	"\x04Page\x12!\n" +
 	"\x05items\x18\x01 \x03(\v2\v.eraft.ItemR\x05items\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x12\n" +
@@ -1846,7 +1871,9 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\abuckets\x18\x04 \x01(\rR\abuckets\x12\x16\n" +
 	"\x06looked\x18\x05 \x01(\rR\x06looked\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12\x14\n" +
-	"\x05found\x18\a \x01(\rR\x05found\"H\n" +
+	"\x05found\x18\a \x01(\rR\x05found\x12\x16\n" +
+	"\x06cursor\x18\b \x01(\x04R\x06cursor\x12\x18\n" +
+	"\aseeking\x18\t \x01(\bR\aseeking\"H\n" +
 	"\x04Item\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +

@@ -29,5 +29,6 @@ const (
 
 	MaxScanKeys    = 10_000  // looked at for one page
 	MaxScanBytes   = 1 << 20 // of the same; the value that passes the limit still comes
+	CursorBits     = 39      // of the number of a key, see Page.cursor: with that of a bucket, 53 bits
 	MaxPatternSize = 256     // bytes of a Scan's match: it is tried on every key
 )

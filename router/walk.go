@@ -8,7 +8,8 @@ import (
 
 // Walk goes over the whole keyspace, bucket after bucket, each in the order of its keys. It is pure: who walks asks a
 // Session what Next says, all of it at once, and gives the answers to Take. A position is a bucket and the last key
-// seen in it. No move of a bucket and no restart changes where a key lies, so a position stays good for ever.
+// seen in it. No move of a bucket and no restart changes where a key lies, so a position stays good for ever. Who cannot carry
+// a key carries Cursor, the number of the key at which the next page begins.
 type Walk struct {
 	Prefix []byte             // only keys that start with it
 	Match  []byte             // only keys that match the pattern, see messages.Glob
@@ -17,8 +18,11 @@ type Walk struct {
 
 	Bucket  uint32 // the position: where the walk goes on
 	After   []byte
-	Looked  int // keys looked at so far
-	Found   int // of them, how many matched
+	Cursor  uint64 // instead of After, at the beginning of a walk; and where the last page ended, of a walk that wants keys
+	Looked  int    // keys looked at so far
+	Found   int    // of them, how many matched
+	seeking bool   // the walk has begun with a cursor, whose key is not found yet
+	begun   bool
 	buckets uint32
 	width   int
 	done    bool
@@ -44,7 +48,12 @@ func (w *Walk) Next() []*messages.Scan {
 			Bucket: w.Bucket + i, Prefix: w.prefix(), Match: w.Match, Count: uint32(max(w.Count, 0)), Want: w.Want,
 		})
 	}
-	asks[0].After = w.After
+	if !w.begun {
+		w.begun, w.seeking = true, w.Cursor != 0
+	}
+	if asks[0].After = w.After; w.seeking {
+		asks[0].Cursor = w.Cursor
+	}
 	return asks
 }
 
@@ -62,7 +71,11 @@ func (w *Walk) Take(replies []*messages.Reply) ([]*messages.Item, error) {
 			return items, nil
 		}
 		page := r.GetPage()
-		w.buckets = page.GetBuckets()
+		if w.buckets = page.GetBuckets(); page.GetSeeking() {
+			w.After = page.After
+			return items, nil
+		}
+		w.Cursor, w.seeking = page.GetCursor(), false
 		items = append(items, page.GetItems()...)
 		looked, w.Found = looked+int(page.GetLooked()), w.Found+int(page.GetFound())
 		if whole = page.GetLast(); !whole {
@@ -86,7 +99,7 @@ func (w *Walk) Buckets() int { return int(w.buckets) }
 
 // step goes to the next bucket in which there may be something.
 func (w *Walk) step() {
-	w.Bucket, w.After = w.Bucket+1, nil
+	w.Bucket, w.After, w.Cursor = w.Bucket+1, nil, 0
 	if w.tagged() {
 		only := uint32(messages.BucketOf(w.prefix(), int(w.buckets)))
 		w.done = w.Bucket > only

@@ -27,6 +27,7 @@ type Machine struct {
 	place    uint64
 	touched  []uint32 // buckets whose record must be written at the end of the turn
 	decoder  messages.CommandDecoder
+	cursors  cursors
 }
 
 // New makes the Machine of a group in a cluster of that many buckets. Open gives it its state.

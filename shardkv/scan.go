@@ -42,10 +42,19 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	low := dataKey(s.Bucket, s.Prefix)
 	high := persistence.PrefixEnd(low)
 	strip := len(low) - len(s.Prefix)
-	if len(s.After) > 0 {
-		if after := append(dataKey(s.Bucket, s.After), 0); bytes.Compare(after, low) > 0 {
-			low = after
+	from := dataKey(s.Bucket, nil)
+	switch {
+	case s.Cursor != 0:
+		key, reply, err := m.seek(store, s)
+		if key == nil {
+			return reply, err
 		}
+		from = dataKey(s.Bucket, key)
+	case len(s.After) > 0:
+		from = append(dataKey(s.Bucket, s.After), 0)
+	}
+	if bytes.Compare(from, low) > 0 {
+		low = from
 	}
 	page := &messages.Page{Last: true, Buckets: uint32(m.count)}
 	if bytes.Compare(low, high) >= 0 {
@@ -54,7 +63,9 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	var bad error
 	err := store.Scan(low, high, func(stored, value []byte) bool {
 		if int(page.Looked) >= keys || int(page.Bytes) >= size {
-			page.Last = false
+			if page.Last = false; s.Want == messages.Scan_KEYS {
+				page.Cursor = m.cursors.remember(s.Bucket, stored[strip:])
+			}
 			return false
 		}
 		key := stored[strip:]

@@ -3,6 +3,7 @@ package clustertest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // largeReader is a client that reads large values, many at once, in one of eight runs. It has room for a few of them: most of its
-// reads learn how large the answer is, wait for room, and ask again.
+// reads learn how large the answer is, wait for room, and ask again. It also scans its keys, as SCAN does whose pages come from
+// different nodes: it carries nothing but a cursor.
 type largeReader struct {
 	s      *Simulation
 	c      *Client
@@ -27,6 +29,7 @@ const (
 	largeReaderIn = 8
 	largeAtOnce   = 12
 	largePause    = 100 * time.Millisecond
+	largePages    = 10_000 // of a scan, in which it is over or will never be
 )
 
 func (s *Simulation) readLarge(until time.Duration) *largeReader {
@@ -42,6 +45,7 @@ func (s *Simulation) readLarge(until time.Duration) *largeReader {
 	for range largeAtOnce {
 		l.later(l.read)
 	}
+	l.later(l.scan)
 	return l
 }
 
@@ -103,4 +107,44 @@ func (l *largeReader) readAll() {
 	if !l.s.until(l.over, healing) {
 		l.s.Oracle.violated("Liveness", "a large value gets no answer after everything has healed")
 	}
+}
+
+// scan sees every key that was there when it began.
+func (l *largeReader) scan() { l.page(l.from(0, 0), maps.Clone(l.filled), largePages) }
+
+// from is a walk that goes on at a cursor.
+func (l *largeReader) from(bucket uint32, cursor uint64) *router.Walk {
+	return &router.Walk{Bucket: bucket, Cursor: cursor, Count: 1 + l.rng.IntN(3), Want: messages.Scan_KEYS, Match: []byte("large-*")}
+}
+
+// page takes the next page of a scan, which then goes on with its cursor alone.
+func (l *largeReader) page(w *router.Walk, missing map[string]bool, left int) {
+	if left == 0 {
+		l.s.Oracle.violated("Cursors", "a scan is not over after %d pages", largePages)
+		return
+	}
+	l.open++
+	l.c.Ask(w.Next()[0], router.DefaultTimeout, func(r *messages.Reply) {
+		l.open--
+		if r.Code == messages.Code_INVALID {
+			l.s.Oracle.violated("Cursors", "bucket %d, cursor %d: %s", w.Bucket, w.Cursor, r.Text)
+			return
+		}
+		items, err := w.Take([]*messages.Reply{r})
+		for _, item := range items {
+			delete(missing, string(item.Key))
+		}
+		next := w
+		switch over := w.Next() == nil; {
+		case over && len(missing) > 0:
+			l.s.Oracle.violated("Cursors", "a scan has not seen %d of the keys that were there when it began", len(missing))
+			return
+		case over:
+			l.later(l.scan)
+			return
+		case err == nil && !r.GetPage().GetSeeking():
+			next = l.from(w.Bucket, w.Cursor)
+		}
+		l.later(func() { l.page(next, missing, left-1) })
+	})
 }

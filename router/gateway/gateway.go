@@ -48,8 +48,6 @@ type Gateway struct {
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
-
-	positions positions
 }
 
 // Start listens. It returns when connections are accepted.

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,49 +11,12 @@ import (
 	"github.com/eraft-io/eraft/router"
 )
 
-// A cursor is a position of a walk in 63 bits: 14 of the bucket, 49 of a fingerprint of the last key seen in it, 0 for
-// its beginning. Any node can find the position again at any time; see docs/adr/0011-scan-cursors.md.
-const printBits = 49
-
-func cursorOf(bucket uint32, after []byte) uint64 {
-	return uint64(bucket)<<printBits | fingerprint(after)
-}
-
-func fingerprint(key []byte) uint64 {
-	if len(key) == 0 {
-		return 0
-	}
-	sum := sha256.Sum256(key)
-	return 1 + binary.BigEndian.Uint64(sum[:])%(1<<printBits-1)
-}
-
-// positions remembers which key a cursor stands for, for the newest cursors. It only saves work.
-type positions struct {
-	mu   sync.Mutex
-	keys map[uint64][]byte
-	ring [4096]uint64
-	next int
-}
-
-func (p *positions) remember(cursor uint64, key []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.keys == nil {
-		p.keys = map[uint64][]byte{}
-	}
-	if _, known := p.keys[cursor]; !known {
-		delete(p.keys, p.ring[p.next])
-		p.ring[p.next] = cursor
-		p.next = (p.next + 1) % len(p.ring)
-	}
-	p.keys[cursor] = key
-}
-
-func (p *positions) recall(cursor uint64) []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.keys[cursor]
-}
+// A cursor is a bucket and the number of a key in it, 0 for its beginning: 53 bits, which is what clients keep that have only
+// floating-point numbers. Any node can go on from it at any time; see docs/adr/0031-cursors-are-found-where-the-data-is.md.
+const (
+	cursorBits = 14 + messages.CursorBits
+	errCursor  = "ERR invalid cursor"
+)
 
 // Bounds of what is done for one command.
 const (
@@ -84,37 +45,14 @@ func (g *Gateway) turn(w *router.Walk, asks []*messages.Scan) ([]*messages.Item,
 	return items, nil
 }
 
-// find gives the key that a cursor stands for: remembered, or found by walking its bucket. A key that is gone leaves
-// nil: the bucket is walked from its beginning again, so nothing is left out and some keys come twice.
-func (g *Gateway) find(cursor uint64) ([]byte, *messages.Reply) {
-	if key := g.positions.recall(cursor); key != nil || cursor&(1<<printBits-1) == 0 {
-		return key, nil
-	}
-	w := &router.Walk{Bucket: uint32(cursor >> printBits), Count: wholePages, Want: messages.Scan_KEYS}
-	for bucket := w.Bucket; w.Bucket == bucket; {
-		asks := w.Next()
-		if asks == nil {
-			break
-		}
-		items, refused := g.turn(w, asks[:1])
-		if refused != nil {
-			return nil, refused
-		}
-		for _, item := range items {
-			if cursorOf(bucket, item.Key) == cursor {
-				return item.Key, nil
-			}
-		}
-	}
-	return nil, nil
-}
-
 func scan(c *call, r *request) string {
 	cursor, err := strconv.ParseUint(string(r.args[1]), 10, 64)
-	if err != nil {
-		return "ERR invalid cursor"
+	if err != nil || cursor>>cursorBits > 0 {
+		return errCursor
 	}
-	w, nothing := &router.Walk{Count: 10, Want: messages.Scan_KEYS}, cursor>>printBits >= messages.Slots
+	w, nothing := &router.Walk{
+		Count: 10, Want: messages.Scan_KEYS, Bucket: uint32(cursor >> messages.CursorBits), Cursor: cursor & (1<<messages.CursorBits - 1),
+	}, false
 	for i := 2; i < len(r.args); i += 2 {
 		if i+1 == len(r.args) {
 			return errSyntax
@@ -142,41 +80,34 @@ func scan(c *call, r *request) string {
 		w.Match = nil
 	}
 	c.bytes = min(w.Count*(messages.MaxKeyBytes+plainAnswer), scanBytes+scanBytes/4)
-	c.work = func() { c.scanned(r.g, w, cursor, nothing) }
+	c.work = func() { c.scanned(r.g, w, nothing) }
 	return ""
 }
 
 // scanned carries SCAN out: it goes on until it has looked at as many keys as asked for.
-func (c *call) scanned(g *Gateway, w *router.Walk, cursor uint64, nothing bool) {
+func (c *call) scanned(g *Gateway, w *router.Walk, nothing bool) {
 	var keys [][]byte
-	next := uint64(0)
-	if !nothing {
-		after, refused := g.find(cursor)
+	next, size := uint64(0), 0
+	asks := w.Next()
+	for ; !nothing && asks != nil && w.Looked < w.Count && size < scanBytes; asks = w.Next() {
+		items, refused := g.turn(w, asks)
 		if refused != nil {
+			if refused.Code == messages.Code_INVALID {
+				refused.Text = strings.TrimPrefix(errCursor, "ERR ") + ": " + refused.Text
+			}
 			c.answers = []*messages.Reply{refused}
 			return
 		}
-		w.Bucket, w.After = uint32(cursor>>printBits), after
-		asks := w.Next()
-		size := 0
-		for ; asks != nil && w.Looked < w.Count && size < scanBytes; asks = w.Next() {
-			items, refused := g.turn(w, asks)
-			if refused != nil && refused.Code == messages.Code_INVALID && w.Looked == 0 {
-				asks = nil // the cursor is none of ours: Redis' answer to that is the end
-				break
-			}
-			if refused != nil {
-				c.answers = []*messages.Reply{refused}
-				return
-			}
-			for _, item := range items {
-				keys, size = append(keys, item.Key), size+len(item.Key)+plainAnswer
-			}
+		for _, item := range items {
+			keys, size = append(keys, item.Key), size+len(item.Key)+plainAnswer
 		}
-		if asks != nil {
-			next = cursorOf(w.Bucket, w.After)
-			g.positions.remember(next, w.After)
-		}
+	}
+	if !nothing && asks != nil {
+		next = uint64(w.Bucket)<<messages.CursorBits | w.Cursor
+	}
+	if w.After != nil && w.Cursor == 0 {
+		c.reject("TRYAGAIN the bucket is led by a node of an older version, which knows no cursors")
+		return
 	}
 	c.render = func(conn *writer, _ []*messages.Reply) {
 		conn.WriteArray(2)

@@ -34,4 +34,24 @@ var inAnswers = []mutant{
 		new:    "spent >= 0 &&",
 		unseen: "memory of a turn is not judged; TestTurnAnswersSoMuchToEachSession sees it",
 	},
+	{
+		fault:  "a cursor that is not remembered begins its bucket again",
+		file:   "shardkv/cursor.go",
+		old:    "\t\tif cursorOf(key) == s.Cursor {",
+		new:    "\t\tif cursorOf(key) > 0 {",
+		unseen: "no key is missed, and the simulator's buckets are small; TestCursorsFindTheirPlace sees it",
+	},
+	{
+		fault: "a page begins behind the key of its cursor",
+		file:  "shardkv/scan.go",
+		old:   "\t\tfrom = dataKey(s.Bucket, key)",
+		new:   "\t\tfrom = append(dataKey(s.Bucket, key), 0)",
+	},
+	{
+		fault:  "a cursor that is looked for is not looked for behind what was looked at",
+		file:   "shardkv/cursor.go",
+		old:    "low = append(dataKey(s.Bucket, s.After), 0)",
+		new:    "low = dataKey(s.Bucket, nil)",
+		unseen: "the simulator's buckets are one page; TestCursorsAreLookedForInSteps sees it",
+	},
 }
