@@ -189,3 +189,27 @@ func TestGuestsThatDoNotRead(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// Whoever asks without end for other things than data is heard at a bounded rate, and others are heard beside it.
+func TestGuestsThatAskWithoutEnd(t *testing.T) {
+	node, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 3})
+	defer func() { require.NoError(t, network.Detach()) }()
+	got := counter(t, node)
+	began := time.Now()
+	flood := call(t, node, "flood")
+	for range 10 {
+		all := make([]proto.Message, 1000)
+		for i := range all {
+			all[i] = &messages.ConfigPull{}
+		}
+		require.NoError(t, flood.say("0/0/0", all...))
+	}
+	require.Eventually(t, func() bool { return uint64(got.Load())+network.Guard().Drops()["too many questions"] == 10_000 }, 20*time.Second, time.Millisecond)
+	require.LessOrEqual(t, got.Load(), int64(100*(time.Since(began).Seconds()+1)))
+	before := got.Load()
+	other := call(t, node, "other")
+	require.NoError(t, other.say("0/0/0", &messages.ConfigPull{}))
+	require.NoError(t, flood.say("0/0/0", asking(1)))
+	require.NoError(t, other.say("7/2/5", &messages.ConfigPull{}, &messages.ConfigPull{}))
+	require.Eventually(t, func() bool { return got.Load() >= before+4 }, 20*time.Second, time.Millisecond)
+}

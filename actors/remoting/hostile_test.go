@@ -21,10 +21,11 @@ import (
 )
 
 var rules = []actors.Rule{
-	{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true, Says: func(encoded []byte, replyAddress string) bool {
+	{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true, Bulk: true, Says: func(encoded []byte, replyAddress string) bool {
 		var m messages.Requests
 		return proto.Unmarshal(encoded, &m) == nil && !slices.ContainsFunc(m.Askers, func(a *messages.Asker) bool { return a.Address != replyAddress })
 	}},
+	{Type: "eraft.ConfigPull", Paths: []string{"raft/"}, Guest: true},
 	{Type: "eraft.Replies", Paths: []string{"session/"}, Bulk: true},
 	{Type: "eraft.RaftMessages", Paths: []string{"raft/"}, Signs: func(m any) (messages.NodeID, messages.Epoch) {
 		return messages.NodeID(m.(*messages.RaftMessages).Messages[0].GetFrom()), 0

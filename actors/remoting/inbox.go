@@ -3,6 +3,7 @@ package remoting
 import (
 	"bytes"
 	"io"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
@@ -26,7 +27,8 @@ type inbox struct {
 	header []byte // of the last envelope
 	from   actors.Origin
 	meet   func() error // called when the sender has said who it is; optional
-	called string       // address at which this system has opened the stream; "": the other one has
+	asks   meter
+	called string // address at which this system has opened the stream; "": the other one has
 
 	types            []string
 	targets, senders []*actor.PID
@@ -162,6 +164,10 @@ func (in *inbox) envelope(encoded []byte) error {
 	if !in.n.guard.Admit(in.from, kind, to.Id, data) {
 		return nil
 	}
+	if !in.patient(kind) {
+		in.n.guard.Drop("too many questions")
+		return nil
+	}
 	message, err := decode(kind, data)
 	if err != nil {
 		return err
@@ -179,6 +185,15 @@ func (in *inbox) envelope(encoded []byte) error {
 // mayAnswer tells whether a sender may be answered. Outsiders are answered on their own stream only.
 func (in *inbox) mayAnswer(sender *actor.PID) bool {
 	return !in.n.guard.Outsider(in.from.Identity) || sender.Address == in.from.ReplyAddress
+}
+
+// patient tells whether an outsider does not ask too often for other things than data, which have a budget of their own.
+func (in *inbox) patient(kind string) bool {
+	if in.n.bulk[kind] || in.called != "" || !in.n.guard.Outsider(in.from.Identity) {
+		return true
+	}
+	now := time.Now()
+	return in.asks.take(now) && in.n.asks.take(now)
 }
 
 // decode makes a message of a type that the guard knows.

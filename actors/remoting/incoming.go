@@ -21,7 +21,7 @@ type server struct {
 // Receive takes what another system sends. Whatever it is, it can end its own stream only.
 func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
 	i := &incoming{n: s.n, stream: stream, ended: make(chan error, 1)}
-	i.in = inbox{n: s.n, meet: i.meet}
+	i.in = inbox{n: s.n, meet: i.meet, asks: meter{rate: guestAsks}}
 	i.silent = time.AfterFunc(silentFor, func() { i.end(status.Error(codes.DeadlineExceeded, "nobody said on this stream who it is")) })
 	s.n.running.Go(i.read)
 	err := <-i.ended
@@ -149,6 +149,8 @@ const guestAddress = "guest/"
 const (
 	maxGuests     = 1 << 12   // streams of guests
 	maxGuestBytes = 256 << 20 // that wait for all of them together
+	guestAsks     = 100       // messages a second of one of them that are no requests for data,
+	allAsks       = 2000      // and of all
 	maxSystemID   = 64
 	maxStreams    = 16      // of one connection
 	maxMetadata   = 4 << 10 // of one call

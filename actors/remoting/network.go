@@ -66,6 +66,7 @@ type Network struct {
 	dropped   map[string]uint64 // messages to each address; guests count together
 	trouble   map[string]error  // why addresses cannot be reached
 	guests    guests
+	asks      meter                      // of all outsiders
 	members   map[string]messages.NodeID // by address
 	running   sync.WaitGroup             // every goroutine of this package
 }
@@ -81,6 +82,7 @@ func New(o Options) *Network {
 	for _, rule := range o.Rules {
 		n.bulk[rule.Type] = n.bulk[rule.Type] || rule.Bulk
 	}
+	n.asks.rate = allAsks
 	n.guests = guests{n: n, streams: map[string][]*incoming{}, budget: &budget{limit: maxGuestBytes}}
 	return n
 }
