@@ -17,21 +17,21 @@ type CommandDecoder struct {
 // refuses what is not known here and what is of a later level than the entry. A command that is not in a log yet is read
 // with NewestLevel.
 func (d *CommandDecoder) Decode(encoded []byte, level Level) (*Command, error) {
-	if d.decodePut(encoded) {
+	if d.decodePut(encoded, level) {
 		return &d.command, nil
 	}
 	return decodeCommand(encoded, level)
 }
 
-// Field numbers of Command and Put that decodePut knows: all of them have FirstLevel. One of a later level must not be taken
-// from an entry of an earlier one.
+// Field numbers of Command and Put that decodePut knows, beside fieldUntil: all of them have FirstLevel. One of a later level
+// must not be taken from an entry of an earlier one.
 const (
 	fieldSession, fieldSeq, fieldAcked, fieldPut = 1, 2, 3, 10
 	fieldKey, fieldValue, fieldMode, fieldPrev   = 1, 2, 3, 4
 )
 
-func (d *CommandDecoder) decodePut(encoded []byte) bool {
-	var numbers [fieldAcked + 1]uint64
+func (d *CommandDecoder) decodePut(encoded []byte, level Level) bool {
+	var numbers [fieldUntil + 1]uint64
 	for len(encoded) > 0 {
 		number, kind, n := protowire.ConsumeTag(encoded)
 		if n < 0 {
@@ -46,10 +46,11 @@ func (d *CommandDecoder) decodePut(encoded []byte) bool {
 			}
 			d.op.Put = &d.put
 			d.command.Session, d.command.Seq, d.command.Acked = numbers[fieldSession], numbers[fieldSeq], numbers[fieldAcked]
+			d.command.Until = numbers[fieldUntil]
 			d.command.Op = &d.op
 			return true
 		}
-		if number > fieldAcked || kind != protowire.VarintType {
+		if known := number <= fieldAcked || number == fieldUntil && level >= UntilLevel; !known || kind != protowire.VarintType {
 			return false
 		}
 		v, n := protowire.ConsumeVarint(encoded)

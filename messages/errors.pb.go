@@ -35,6 +35,7 @@ const (
 	Code_TOO_LARGE   Code = 7  // stop: a key, value or request is above its limit; not applied
 	Code_CONFLICT    Code = 8  // stop: a condition did not hold; the reply carries what is there; not applied
 	Code_INTERNAL    Code = 9  // stop: the server broke a rule of its own; an operator must look
+	Code_EXPIRED     Code = 11 // ask again with another time: the command's until is past, or too far ahead; not applied
 	Code_ANSWER_GONE Code = 10 // stop: carried out once and not again, but its answer was not kept for this retry: read what is there
 )
 
@@ -51,6 +52,7 @@ var (
 		7:  "TOO_LARGE",
 		8:  "CONFLICT",
 		9:  "INTERNAL",
+		11: "EXPIRED",
 		10: "ANSWER_GONE",
 	}
 	Code_value = map[string]int32{
@@ -64,6 +66,7 @@ var (
 		"TOO_LARGE":   7,
 		"CONFLICT":    8,
 		"INTERNAL":    9,
+		"EXPIRED":     11,
 		"ANSWER_GONE": 10,
 	}
 )
@@ -164,7 +167,7 @@ const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\x04Hint\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\x04R\x06leader\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12%\n" +
-	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion*\xa8\x01\n" +
+	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion*\xb5\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -177,7 +180,8 @@ const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\aINVALID\x10\x06\x12\r\n" +
 	"\tTOO_LARGE\x10\a\x12\f\n" +
 	"\bCONFLICT\x10\b\x12\f\n" +
-	"\bINTERNAL\x10\t\x12\x0f\n" +
+	"\bINTERNAL\x10\t\x12\v\n" +
+	"\aEXPIRED\x10\v\x12\x0f\n" +
 	"\vANSWER_GONE\x10\n" +
 	"B$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 

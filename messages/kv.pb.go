@@ -1075,7 +1075,7 @@ type Command struct {
 	Acked      uint64                 `protobuf:"varint,3,opt,name=acked,proto3" json:"acked,omitempty"`                             // every seq below this one has been answered; what was kept for them may go
 	ReplyBytes uint32                 `protobuf:"varint,4,opt,name=reply_bytes,json=replyBytes,proto3" json:"reply_bytes,omitempty"` // a Batch's: if its reply would be larger nothing is written, and it is TOO_LARGE; 0: as older
 	// versions did, any. Sessions say messages.MaxReplyBytes
-	//
+	Until uint64 `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"` // log time in ms until which it may be applied; later it is EXPIRED. 0: for ever, as older versions did
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Command_Put
@@ -1146,6 +1146,13 @@ func (x *Command) GetAcked() uint64 {
 func (x *Command) GetReplyBytes() uint32 {
 	if x != nil {
 		return x.ReplyBytes
+	}
+	return 0
+}
+
+func (x *Command) GetUntil() uint64 {
+	if x != nil {
+		return x.Until
 	}
 	return 0
 }
@@ -1744,6 +1751,7 @@ type Replies struct {
 	FromGroup     uint64                 `protobuf:"varint,1,opt,name=from_group,json=fromGroup,proto3" json:"from_group,omitempty"`
 	FromNode      uint64                 `protobuf:"varint,2,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
 	Replies       []*Reply               `protobuf:"bytes,3,rep,name=replies,proto3" json:"replies,omitempty"`
+	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time of the group now, as the answerer knows it; 0: it does not, or the cluster's feature level
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1797,6 +1805,13 @@ func (x *Replies) GetReplies() []*Reply {
 		return x.Replies
 	}
 	return nil
+}
+
+func (x *Replies) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
 }
 
 var File_eraft_messages_kv_proto protoreflect.FileDescriptor
@@ -1877,13 +1892,14 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x04Item\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"\xc9\x03\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xdf\x03\n" +
 	"\aCommand\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12\x1f\n" +
 	"\vreply_bytes\x18\x04 \x01(\rR\n" +
-	"replyBytes\x12\x1e\n" +
+	"replyBytes\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\x04R\x05until\x12\x1e\n" +
 	"\x03put\x18\n" +
 	" \x01(\v2\n" +
 	".eraft.PutH\x00R\x03put\x12'\n" +
@@ -1934,12 +1950,13 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x04room\x18\a \x01(\x04R\x04room\"F\n" +
 	"\bRequests\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12$\n" +
-	"\x06askers\x18\x02 \x03(\v2\f.eraft.AskerR\x06askers\"m\n" +
+	"\x06askers\x18\x02 \x03(\v2\f.eraft.AskerR\x06askers\"\x86\x01\n" +
 	"\aReplies\x12\x1d\n" +
 	"\n" +
 	"from_group\x18\x01 \x01(\x04R\tfromGroup\x12\x1b\n" +
 	"\tfrom_node\x18\x02 \x01(\x04R\bfromNode\x12&\n" +
-	"\areplies\x18\x03 \x03(\v2\f.eraft.ReplyR\areplies*#\n" +
+	"\areplies\x18\x03 \x03(\v2\f.eraft.ReplyR\areplies\x12\x17\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs*#\n" +
 	"\bReadFrom\x12\n" +
 	"\n" +
 	"\x06LEADER\x10\x00\x12\v\n" +

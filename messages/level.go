@@ -19,6 +19,8 @@ const (
 	FirstLevel Level = 1
 	// NewestLevel is that of this program: one above the last release's as soon as a log may hold anything new.
 	NewestLevel Level = 2
+	// UntilLevel has commands that say until when they may be applied, and log time that follows the clocks of a majority.
+	UntilLevel Level = 2
 )
 
 // later names what of a Command or a ConfChange came after FirstLevel, and with which level: fields and enum values by their
@@ -26,7 +28,10 @@ const (
 //
 // Two things are not in it, since a replica that ignores them has the same state as one that knows them. RaiseLevel is
 // committed when every node has said, for good, that it has the level. AddNode.level refuses nothing below level 2.
-var later = map[protoreflect.FullName]Level{}
+var later = map[protoreflect.FullName]Level{
+	"eraft.Command.until":       UntilLevel,
+	"eraft.BucketChunk.time_ms": UntilLevel,
+}
 
 var commandSchema, confChangeSchema *schema
 

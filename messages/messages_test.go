@@ -42,7 +42,7 @@ func TestCodesAreStable(t *testing.T) {
 	for i := int32(0); messages.Code_name[i] != ""; i++ {
 		names = append(names, messages.Code_name[i])
 	}
-	require.Equal(t, "OK NOT_LEADER WRONG_GROUP OVERLOADED UNAVAILABLE UNCERTAIN INVALID TOO_LARGE CONFLICT INTERNAL ANSWER_GONE", strings.Join(names, " "))
+	require.Equal(t, "OK NOT_LEADER WRONG_GROUP OVERLOADED UNAVAILABLE UNCERTAIN INVALID TOO_LARGE CONFLICT INTERNAL ANSWER_GONE EXPIRED", strings.Join(names, " "))
 }
 
 func TestErrors(t *testing.T) {

@@ -577,7 +577,8 @@ type RaftMessage struct {
 	Promise  uint64 `protobuf:"varint,17,opt,name=promise,proto3" json:"promise,omitempty"`                   // a heartbeat's: how long, in ns of the follower's clock
 	MemberAt uint64 `protobuf:"varint,18,opt,name=member_at,json=memberAt,proto3" json:"member_at,omitempty"` // an append's and a heartbeat's: the receiver is a member as of this index. The reply says it
 	// again: what a replica had before it was removed does not count for what it is now
-	Forgetful     bool `protobuf:"varint,19,opt,name=forgetful,proto3" json:"forgetful,omitempty"` // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
+	ClockMs       uint64 `protobuf:"varint,21,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"` // a reply's: time of day of the sender, when it was sent; 0: it does not say
+	Forgetful     bool   `protobuf:"varint,19,opt,name=forgetful,proto3" json:"forgetful,omitempty"`            // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -734,6 +735,13 @@ func (x *RaftMessage) GetPromise() uint64 {
 func (x *RaftMessage) GetMemberAt() uint64 {
 	if x != nil {
 		return x.MemberAt
+	}
+	return 0
+}
+
+func (x *RaftMessage) GetClockMs() uint64 {
+	if x != nil {
+		return x.ClockMs
 	}
 	return 0
 }
@@ -1145,7 +1153,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\x88\x04\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xa3\x04\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1166,7 +1174,8 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05quiet\x18\x0f \x01(\bR\x05quiet\x12\x19\n" +
 	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x18\n" +
 	"\apromise\x18\x11 \x01(\x04R\apromise\x12\x1b\n" +
-	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x1c\n" +
+	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x19\n" +
+	"\bclock_ms\x18\x15 \x01(\x04R\aclockMs\x12\x1c\n" +
 	"\tforgetful\x18\x13 \x01(\bR\tforgetfulJ\x04\b\t\x10\n" +
 	"\">\n" +
 	"\fRaftMessages\x12.\n" +

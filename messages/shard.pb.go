@@ -633,6 +633,7 @@ type BucketChunk struct {
 	NotReady      bool                   `protobuf:"varint,12,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"` // not given, or no longer: Give it (again)
 	Gone          bool                   `protobuf:"varint,13,opt,name=gone,proto3" json:"gone,omitempty"`                         // this group has nothing to give, and never will have for this move
 	Checksum      uint32                 `protobuf:"varint,14,opt,name=checksum,proto3" json:"checksum,omitempty"`                 // CRC-32C over the chunk without it
+	TimeMs        uint64                 `protobuf:"varint,15,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`       // log time at which the bucket was frozen: what was refused here as too late is so there as well; 0: not frozen
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +766,13 @@ func (x *BucketChunk) GetChecksum() uint32 {
 	return 0
 }
 
+func (x *BucketChunk) GetTimeMs() uint64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
 var File_eraft_messages_shard_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_shard_proto_rawDesc = "" +
@@ -809,7 +817,7 @@ const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\x06copied\x18\x06 \x01(\bR\x06copied\x12\x12\n" +
 	"\x04tail\x18\a \x01(\x04R\x04tail\x12\x14\n" +
 	"\x05bytes\x18\b \x01(\rR\x05bytes\x12\x18\n" +
-	"\achanges\x18\t \x01(\bR\achanges\"\xf2\x02\n" +
+	"\achanges\x18\t \x01(\bR\achanges\"\x8b\x03\n" +
 	"\vBucketChunk\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
 	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x12\n" +
@@ -825,7 +833,8 @@ const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\x04last\x18\v \x01(\bR\x04last\x12\x1b\n" +
 	"\tnot_ready\x18\f \x01(\bR\bnotReady\x12\x12\n" +
 	"\x04gone\x18\r \x01(\bR\x04gone\x12\x1a\n" +
-	"\bchecksum\x18\x0e \x01(\rR\bchecksumB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\bchecksum\x18\x0e \x01(\rR\bchecksum\x12\x17\n" +
+	"\atime_ms\x18\x0f \x01(\x04R\x06timeMsB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_shard_proto_rawDescOnce sync.Once

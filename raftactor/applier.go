@@ -243,6 +243,9 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 			a.o.OnApply(a.o.Node, at, command, reply)
 		}
 		if to, ok := w.recipient(i); ok {
+			if at.Level >= messages.UntilLevel {
+				a.answers.at(entry.TimeMs)
+			}
 			a.answers.add(to, reply)
 		}
 	}

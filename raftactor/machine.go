@@ -50,6 +50,9 @@ type Viewer interface {
 	View() any
 }
 
+// Timed is a view that knows a time below which log time must not be, in ms: what came from another group has that time.
+type Timed interface{ LogTime() uint64 }
+
 // Checker refuses commands before they enter the log, so that what can be known to be wrong costs nothing.
 // It is called on the Peer's goroutine with the newest View of the Machine (nil before the first), never
 // touches the Machine itself, and is only a filter: Apply must refuse the same commands again.

@@ -14,6 +14,7 @@ type outbox struct {
 	node   messages.NodeID
 	order  []*parcel
 	index  map[recipient]*parcel
+	timeMs uint64 // log time now; 0: not known in this turn
 }
 
 type recipient struct{ address, id string }
@@ -58,12 +59,15 @@ func sendable(reply *messages.Reply) (*messages.Reply, int) {
 	return &messages.Reply{Session: reply.Session, Seq: reply.Seq, Code: why.Code, Text: why.Text}, plainReply + len(why.Text)
 }
 
+// at says what log time is now, for all answers until the next flush.
+func (b *outbox) at(timeMs uint64) { b.timeMs = timeMs }
+
 func (b *outbox) send(p *parcel) {
 	if len(p.replies) == 0 {
 		return
 	}
 	b.system.Root.Send(actor.NewPID(p.to.address, p.to.id), &messages.Replies{
-		FromGroup: uint64(b.group), FromNode: uint64(b.node), Replies: p.replies,
+		FromGroup: uint64(b.group), FromNode: uint64(b.node), Replies: p.replies, TimeMs: b.timeMs,
 	})
 	p.replies, p.bytes = nil, 0
 }
@@ -76,7 +80,7 @@ func (b *outbox) flush() {
 	for _, p := range b.order {
 		b.send(p)
 	}
-	b.order = b.order[:0]
+	b.order, b.timeMs = b.order[:0], 0
 	clear(b.index)
 }
 

@@ -54,6 +54,7 @@ func (p *Peer) send(all []*messages.RaftMessage) {
 		address := p.o.Address(messages.NodeID(to))
 		var batch, rest []*messages.RaftMessage
 		for _, m := range all {
+			p.tellClock(m)
 			n := proto.Size(m) + messageFrame
 			full = full || m.To == to && size > 0 && size+n > sendBytes
 			if m.To != to || full {

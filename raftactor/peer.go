@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -64,6 +63,7 @@ type Peer struct {
 	view       any
 	desire     desire
 	time       logTime
+	turnMs     uint64 // log time as of this turn; 0 until somebody asks
 	leader     raft.LeaderChange
 	answers    *outbox
 	transfers  transfers
@@ -94,7 +94,7 @@ type Transfer struct{ To messages.NodeID }
 func newPeer(o *Options, s store, core *raft.Core) *Peer {
 	self := o.System.Address()
 	p := &Peer{
-		o: o, store: s, core: core,
+		o: o, store: s, core: core, time: newLogTime(),
 		self:      actor.NewPID(self, PeerPath(o.Group)),
 		apply:     actor.NewPID(self, ApplierPath(o.Group)),
 		pulse:     actor.NewPID(self, PulsePath),
@@ -126,7 +126,7 @@ func (p *Peer) Receive(ctx actor.Context) {
 			message, _ := actors.Unwrap(element)
 			p.on(message)
 		}
-		p.names = nil
+		p.names, p.turnMs = nil, 0
 		p.propose()
 		p.read()
 		p.output()
@@ -198,6 +198,7 @@ func (p *Peer) onRaft(all []*messages.RaftMessage) {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: errDamaged})
 			continue
 		}
+		p.time.hear(message.From, message.ClockMs, p.o.System.Clock.Now())
 		if err := p.core.Step(message); err != nil {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: err})
 		}
@@ -275,31 +276,3 @@ func (p *Peer) report() {
 
 // leased tells of a lease that is kept alive: a group at rest lets it run out.
 func (p *Peer) leased(s raft.Status) bool { return s.Lease > 0 && !p.core.Quiet() }
-
-// logTime stamps entries. It follows the leader's monotonic clock from the last stamp in the log, and catches up
-// with the time of day at no more than double speed: a clock that jumps cannot expire sessions.
-type logTime struct {
-	last uint64
-	at   time.Duration
-}
-
-func (t *logTime) stamp(clock actors.Clock, newest uint64) uint64 {
-	now, wall := clock.Now(), uint64(clock.Wall().UnixMilli())
-	if t.last == 0 && newest == 0 {
-		t.last, t.at = wall, now
-		return wall
-	}
-	if newest > t.last {
-		t.last, t.at = newest, now
-		return newest
-	}
-	passed := uint64((now - t.at).Milliseconds())
-	stamp := t.last + passed
-	if stamp < wall {
-		stamp = min(stamp+passed, wall)
-	}
-	if passed > 0 {
-		t.last, t.at = stamp, now
-	}
-	return stamp
-}

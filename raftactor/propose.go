@@ -45,6 +45,9 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 		p.answers.refuse(to, command, why)
 		return
 	}
+	if p.late(to, command) {
+		return
+	}
 	if p.waiting.bytes >= p.o.Limits.PendingBytes {
 		p.answers.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
 			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.waiting.bytes))
@@ -103,7 +106,7 @@ func (p *Peer) seal(now time.Duration) {
 		w.data = slices.Clone(w.data) // the log keeps it
 	}
 	p.core.Level(p.level())
-	index, term, err := p.core.Propose(w.data, p.time.stamp(p.o.System.Clock, p.core.LogTime()))
+	index, term, err := p.core.Propose(w.data, p.logTime())
 	if err != nil {
 		w.refuse(p.answers, p.refusal(err))
 		return

@@ -33,6 +33,9 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	p.key, p.command = bytes.Clone(c.Key()), true
 	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
 	if !p.meta {
+		c.Until = s.until(p)
+	}
+	if !p.meta {
 		if why := messages.CheckCommand(c); why != nil {
 			return why
 		}

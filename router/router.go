@@ -80,6 +80,7 @@ type (
 		group, node, leader uint64
 		silent, heard       bool // the node did not answer; or does again
 		wrong               bool // the group does not serve the target's bucket
+		outdated            bool // the cluster has a higher feature level
 		target              target
 		hint                *messages.Hint
 	}
@@ -164,7 +165,13 @@ func (r *Router) onForward(f *forward) {
 	told := map[receiver]*sent{}
 	r.turn++
 	for _, q := range f.requests {
-		if r.nowhere(f.session, q) || r.tooNew(f.session, q) {
+		if r.nowhere(f.session, q) {
+			continue
+		}
+		if q.command && r.table.Level() < messages.UntilLevel {
+			q.encoded = messages.WithUntil(q.encoded, 0) // leaders of that level would not obey it
+		}
+		if r.tooNew(f.session, q) {
 			continue
 		}
 		to := r.receiver(q)
@@ -335,6 +342,10 @@ const requestFrame = 8
 
 func (r *Router) onHealed(h healed) {
 	switch {
+	case h.outdated:
+		if r.table.Level() < messages.UntilLevel {
+			r.inquire()
+		}
 	case h.wrong:
 		if n := r.table.Buckets(); n > 0 {
 			r.table.Move(h.target.in(n), h.hint)

@@ -46,7 +46,8 @@ type Session struct {
 	answers  answers
 	out      []routed
 	ticking  bool
-	refused  []uint64                 // seqs that wait for again
+	refused  []uint64 // seqs that wait for again
+	time     clusterTime
 	silent   map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
 	patience patience
 }
@@ -68,7 +69,7 @@ type Ask struct {
 const (
 	// DefaultTimeout is how long a request is tried when nobody says otherwise.
 	DefaultTimeout = 5 * time.Second
-	// MaxTimeout is how long an identity may be used: servers forget sessions that are silent for twice as long.
+	// MaxTimeout is how long a request may be tried: with untilSlack it is less than messages.MaxUntilMs.
 	MaxTimeout    = 30 * time.Second
 	defaultFlight = 4096
 	defaultWindow = 16 << 20
@@ -145,6 +146,7 @@ func (s *Session) on(message any, sender *actor.PID) {
 	case *Ask:
 		s.take(&pending{op: m.Op, done: m.Done, gone: m.Gone, most: m.Room}, m.Timeout)
 	case *messages.Replies:
+		s.onTime(m.TimeMs)
 		for _, r := range m.Replies {
 			s.onReply(r, receiver{m.FromGroup, m.FromNode})
 		}
@@ -344,6 +346,8 @@ func (s *Session) onReply(r *messages.Reply, from receiver) {
 			s.tell(healed{group: p.last.group, leader: leader})
 		}
 		s.later(p)
+	case messages.Code_EXPIRED:
+		s.expired(p, from)
 	case messages.Code_OVERLOADED:
 		switch {
 		case p.maybe():

@@ -46,6 +46,7 @@ type peer struct {
 	times  int      // that each answer comes
 	spread int      // of seen, that were for any replica
 	nodes  []uint64 // who answers each request; then node 1
+	timeMs int64    // that each answer says
 }
 
 const silence = messages.Code(100)
@@ -75,7 +76,7 @@ func (p *peer) Receive(ctx actor.Context) {
 			}
 			if r.Code != silence {
 				p.sys.Root.Send(actor.NewPID(a.Address, a.Id), &messages.Replies{
-					FromGroup: m.Group, FromNode: node, Replies: slices.Repeat([]*messages.Reply{r}, p.times),
+					FromGroup: m.Group, FromNode: node, TimeMs: uint64(p.timeMs), Replies: slices.Repeat([]*messages.Reply{r}, p.times),
 				})
 			}
 		}

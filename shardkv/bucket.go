@@ -30,6 +30,7 @@ type bucket struct {
 	configVersion uint64 // of the config that made it so; Giving: that made it Serving
 	other         uint64 // Giving, Frozen, None: who takes or took it; Installing, Serving: who gives or gave it
 	counter       uint64 // newest version given to a key
+	timeMs        uint64 // log time below which the bucket's time is not, whatever the group's: at which it was frozen; 0: there is none
 	base          uint64 // Giving, Frozen, Installing: where in the tail the copying began
 	tail          uint64 // Giving, Frozen: newest entry; Installing: the entry up to which changes have come
 
@@ -53,7 +54,11 @@ func (b *bucket) serves() bool { return b != nil && (b.state == Serving || b.sta
 type View struct {
 	Buckets  []BucketView // by bucket
 	Transits []Transit    // by bucket: those of Buckets that are Giving, Frozen or Installing
+	timeMs   uint64       // the latest time of a bucket that is served
 }
+
+// LogTime implements raftactor.Timed.
+func (v *View) LogTime() uint64 { return v.timeMs }
 
 // BucketView is one bucket that the group knows.
 type BucketView struct {
@@ -95,13 +100,16 @@ func (m *Machine) View() any {
 	}
 	next := &View{}
 	if m.view != nil {
-		next.Buckets = m.view.Buckets
+		next.Buckets, next.timeMs = m.view.Buckets, m.view.timeMs
 	}
 	if m.stale {
 		next.Buckets = make([]BucketView, 0, len(m.buckets))
 		for _, id := range slices.Sorted(maps.Keys(m.buckets)) {
 			b := m.buckets[id]
 			next.Buckets = append(next.Buckets, BucketView{id, b.state, b.configVersion, b.other})
+			if b.serves() {
+				next.timeMs = max(next.timeMs, b.timeMs)
+			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.transits)) {

@@ -30,6 +30,9 @@ func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messa
 		return &messages.Reply{Chunk: chunk}, nil
 	}
 	chunk.Counter = b.counter
+	if b.state == Frozen {
+		chunk.TimeMs = b.timeMs
+	}
 	fill := m.copyChunk
 	if p.Copied || p.Changes {
 		fill = m.tailChunk
@@ -178,7 +181,7 @@ func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *message
 	}
 	b.counter, b.copied, b.cursor, b.tail, b.behind, b.nextChunk = c.Counter, c.Copied, c.Cursor, c.Tail, c.Behind, c.Number+1
 	if c.Last {
-		b = &bucket{state: Serving, configVersion: b.configVersion, other: b.other, counter: b.counter}
+		b = &bucket{state: Serving, configVersion: b.configVersion, other: b.other, counter: b.counter, timeMs: c.TimeMs}
 	}
 	m.set(tx, c.Bucket, b)
 	return &messages.Reply{}, nil
@@ -212,7 +215,10 @@ func (m *Machine) installPair(tx persistence.Tx, at persistence.Position, id uin
 			return err
 		}
 		m.place++
-		s := m.sessions.use(came.id, at.TimeMs, m.order())
+		s := m.sessions.use(came.id, at.TimeMs, came.untilMs, m.order())
+		if came.usedMs != 0 {
+			s.usedMs = at.TimeMs
+		}
 		m.sessions.acknowledge(s, came.acked)
 		for _, a := range came.answers {
 			m.sessions.keep(s, a)
@@ -228,6 +234,9 @@ func Checksum(c *messages.BucketChunk) uint32 {
 	head := []byte{flag(c.Copied) | flag(c.Last)<<1}
 	for _, n := range []uint64{uint64(c.Bucket), c.ConfigVersion, c.Base, c.Number, c.Tail, c.Behind, c.Counter} {
 		head = binary.AppendUvarint(head, n)
+	}
+	if c.TimeMs != 0 { // versions that do not know it leave it out
+		head = binary.AppendUvarint(head, c.TimeMs)
 	}
 	sum := crc32.Checksum(appendBytes(head, c.Cursor), castagnoli)
 	for _, p := range c.Pairs {

@@ -16,7 +16,7 @@ func (m *Machine) applyShard(tx persistence.Tx, at persistence.Position, c *mess
 		return m.give(tx, op.Give), nil
 	case *messages.ShardCommand_Freeze:
 		if pull := op.Freeze.GetPull(); pull != nil {
-			return m.freeze(tx, pull)
+			return m.freeze(tx, at, pull)
 		}
 	case *messages.ShardCommand_Install:
 		return m.install(tx, at, op.Install)
@@ -47,6 +47,7 @@ func (m *Machine) give(tx persistence.Tx, g *messages.Give) *messages.Reply {
 		m.clearTail(tx, g.Bucket, b)
 		m.set(tx, g.Bucket, &bucket{
 			state: Giving, configVersion: b.configVersion, other: g.To, counter: b.counter, base: b.tail, tail: b.tail, move: v, limit: g.TailBytes,
+			timeMs: b.timeMs,
 		})
 	}
 	chunk := m.standing(&messages.BucketPull{Bucket: g.Bucket, ConfigVersion: v})
@@ -73,13 +74,22 @@ func (m *Machine) standing(p *messages.BucketPull) *messages.BucketChunk {
 }
 
 // freeze ends what give began, if it is still what the taker has copied from.
-func (m *Machine) freeze(tx persistence.Tx, p *messages.BucketPull) (*messages.Reply, error) {
+func (m *Machine) freeze(tx persistence.Tx, at persistence.Position, p *messages.BucketPull) (*messages.Reply, error) {
 	if b := m.buckets[p.Bucket]; b != nil && b.state == Giving && b.move == p.ConfigVersion && b.base == p.Base {
 		m.set(tx, p.Bucket, &bucket{
 			state: Frozen, configVersion: b.move, other: b.other, counter: b.counter, base: b.base, tail: b.tail, changed: b.changed,
+			timeMs: m.bucketTime(b, at),
 		})
 	}
 	return m.pull(tx, p)
+}
+
+// bucketTime is what a bucket takes along when it is frozen, so that its time does not go back where it goes.
+func (m *Machine) bucketTime(b *bucket, at persistence.Position) uint64 {
+	if at.Level < messages.UntilLevel {
+		return b.timeMs
+	}
+	return max(at.TimeMs, b.timeMs)
 }
 
 // keep takes a bucket back that is not frozen, or that the other group has given up.
@@ -90,7 +100,7 @@ func (m *Machine) keep(tx persistence.Tx, k *messages.Keep) {
 	}
 	if b.serves() || b.state == Frozen && k.GivenUp {
 		m.clearTail(tx, k.Bucket, b)
-		m.set(tx, k.Bucket, &bucket{state: Serving, configVersion: k.ConfigVersion, counter: b.counter, tail: b.tail})
+		m.set(tx, k.Bucket, &bucket{state: Serving, configVersion: k.ConfigVersion, counter: b.counter, tail: b.tail, timeMs: b.timeMs})
 	}
 }
 

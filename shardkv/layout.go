@@ -94,10 +94,13 @@ func appendBytes(to, part []byte) []byte {
 	return append(binary.AppendUvarint(to, uint64(len(part))), part...)
 }
 
-// encodeBucket: layout, state, copied, then the numbers in the order of the struct, then the cursor.
+// encodeBucket: layout, state, copied, then the numbers, then the cursor. Layout 3 is for buckets that have a time.
 func encodeBucket(b *bucket) []byte {
-	out := []byte{2, byte(b.state), flag(b.copied)}
-	for _, n := range b.numbers() {
+	numbers, out := b.numbers(), []byte{3, byte(b.state), flag(b.copied)}
+	if b.timeMs == 0 {
+		numbers, out[0] = numbers[:len(numbers)-1], 2
+	}
+	for _, n := range numbers {
 		out = binary.AppendUvarint(out, *n)
 	}
 	return appendBytes(out, b.cursor)
@@ -106,16 +109,18 @@ func encodeBucket(b *bucket) []byte {
 func (b *bucket) numbers() []*uint64 {
 	return []*uint64{
 		&b.configVersion, &b.other, &b.counter, &b.base, &b.tail, &b.move, &b.changed, &b.limit, &b.nextChunk, &b.stalls, &b.bytes, &b.behind,
+		&b.timeMs,
 	}
 }
 
 func decodeBucket(stored []byte) (*bucket, error) {
-	if len(stored) < 3 || stored[0] != 2 || State(stored[1]) > Installing {
+	if len(stored) < 3 || stored[0] < 2 || stored[0] > 3 || State(stored[1]) > Installing {
 		return nil, errDamaged
 	}
 	f := fields{rest: stored[3:]}
 	b := &bucket{state: State(stored[1]), copied: stored[2] == 1}
-	for _, n := range b.numbers() {
+	numbers := b.numbers()
+	for _, n := range numbers[:len(numbers)-3+int(stored[0])] {
 		*n = f.number()
 	}
 	b.cursor = append([]byte(nil), f.bytes()...)

@@ -115,6 +115,11 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 			return known, err
 		}
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
+	}
+	if why := messages.CheckUntil(c.Until, max(at.TimeMs, b.timeMs)); why != nil {
+		return refusal(why), nil
+	}
+	if c.Session != 0 {
 		if why := m.sessions.admit(s, at.TimeMs); why != nil {
 			return refusal(why), nil
 		}
@@ -125,7 +130,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	}
 	if c.Session != 0 {
 		reply.Session, reply.Seq = c.Session, c.Seq
-		s = m.sessions.use(c.Session, at.TimeMs, m.order())
+		s = m.sessions.use(c.Session, at.TimeMs, c.Until, m.order())
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
 		a := newAnswer(id, reply)
 		m.sessions.keep(s, a)

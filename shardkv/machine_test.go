@@ -69,7 +69,7 @@ func (r *replica) turn(c *messages.Command) *messages.Reply {
 	r.index++
 	encoded, err := proto.Marshal(c)
 	require.NoError(r.t, err)
-	reply, err := r.m.Apply(tx{r.engine, r.engine, r.t}, persistence.Position{Index: r.index, Term: 1, TimeMs: r.now}, encoded)
+	reply, err := r.m.Apply(tx{r.engine, r.engine, r.t}, persistence.Position{Index: r.index, Term: 1, TimeMs: r.now, Level: messages.NewestLevel}, encoded)
 	require.NoError(r.t, err)
 	require.Equal(r.t, c.Seq, reply.Seq)
 	require.Equal(r.t, c.Session, reply.Session)

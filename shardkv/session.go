@@ -20,8 +20,8 @@ const (
 	MaxKeptReply    = 16 << 10 // a larger reply is not kept for a retry, which hears ANSWER_GONE
 	sessionBytes    = 256      // what a session takes beside its answers
 	answerBytes     = 128      // what an answer takes beside its encoded reply
-	evictIdleMs     = 60_000   // a full table forgets nobody sooner: twice as long as a session retries
-	expireMs        = 600_000  // forgotten in any case
+	evictIdleMs     = 60_000   // a full table forgets nobody sooner whose commands may be applied for ever: twice as long as a session retries
+	expireMs        = 600_000  // such a session is forgotten in any case
 	evictAtOnce     = 16       // sessions that one command may evict
 )
 
@@ -29,7 +29,8 @@ const (
 type session struct {
 	id      uint64
 	acked   uint64    // requests below have been answered, in whatever bucket: their replies are dropped
-	usedMs  uint64    // log time of the last use
+	usedMs  uint64    // log time of the last command that did not say until when it may be applied; 0: all did
+	untilMs uint64    // log time until which a command may be applied that is known here: no copy of one is later
 	used    uint64    // order of the last use: log index and place in the entry
 	answers []*answer // not acknowledged, by seq and bucket
 	bytes   int       // that the session and its answers take
@@ -139,15 +140,10 @@ func keptReply(r *messages.Reply) (*messages.Reply, int) {
 func (t *sessions) admit(known *session, nowMs uint64) *messages.Error {
 	for range evictAtOnce {
 		e := t.order.Front()
-		if e == nil {
+		if e == nil || !e.Value.(*session).over(nowMs, t.bytes >= MaxTableBytes) {
 			break
 		}
-		s := e.Value.(*session)
-		idle := nowMs - min(nowMs, s.usedMs)
-		if idle < expireMs && (t.bytes < MaxTableBytes || idle < evictIdleMs) {
-			break
-		}
-		t.forget(s)
+		t.forget(e.Value.(*session))
 	}
 	switch {
 	case t.bytes >= MaxTableBytes:
@@ -159,6 +155,13 @@ func (t *sessions) admit(known *session, nowMs uint64) *messages.Error {
 	return nil
 }
 
+// over tells whether a session may be forgotten: no copy of a command that it has had applied can be applied any more. Of
+// those that may be applied for ever none is expected any more.
+func (s *session) over(nowMs uint64, full bool) bool {
+	idle := nowMs - min(nowMs, s.usedMs)
+	return nowMs > s.untilMs && (s.usedMs == 0 || idle >= expireMs || full && idle >= evictIdleMs)
+}
+
 func (t *sessions) forget(s *session) {
 	t.drop(s, len(s.answers))
 	delete(t.all, s.id)
@@ -168,15 +171,19 @@ func (t *sessions) forget(s *session) {
 	t.gone = append(t.gone, sessionKey(s.id))
 }
 
-// use gives the session with an id, as used now; it is new if there is none.
-func (t *sessions) use(id, nowMs, used uint64) *session {
+// use gives the session with an id, as used now by a command that may be applied until a time, 0: for ever. It is new if there
+// is none.
+func (t *sessions) use(id, nowMs, untilMs, used uint64) *session {
 	s := t.all[id]
 	if s == nil {
 		s = &session{id: id}
 		t.insert(s)
 	}
 	t.order.MoveToBack(s.place)
-	s.usedMs, s.used = nowMs, used
+	if s.used = used; untilMs == 0 {
+		s.usedMs = nowMs
+	}
+	s.untilMs = max(s.untilMs, untilMs)
 	t.mark(s)
 	return s
 }

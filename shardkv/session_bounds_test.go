@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/shardkv"
 )
 
@@ -289,6 +290,12 @@ func TestSessionsMoveWhole(t *testing.T) {
 			}
 			a.flush()
 		})
+		a.shard(drop(id, 5))
+		low := binary.BigEndian.AppendUint32([]byte{'r'}, id)
+		require.NoError(t, a.engine.Scan(low, persistence.PrefixEnd(low), func(key, _ []byte) bool {
+			t.Errorf("%q is left behind", key)
+			return false
+		}))
 		gone := 0
 		for _, c := range asked {
 			c.GetAppend().Value = []byte("twice")

@@ -14,21 +14,36 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// encodeSession: layout, low-water mark, log time and order of the last use.
+// encodeSession: layout, low-water mark, log time and order of the last use; with layout 2 also until when commands may be
+// applied. Layout 1 is for sessions whose commands do not say it, as in clusters of nodes that do not know that.
 func encodeSession(s *session) []byte {
-	out := []byte{1}
-	for _, n := range []uint64{s.acked, s.usedMs, s.used} {
-		out = binary.AppendUvarint(out, n)
+	numbers, out := s.numbers(), []byte{2}
+	if s.untilMs == 0 {
+		numbers, out = numbers[:3], []byte{1}
+	}
+	for _, n := range numbers {
+		out = binary.AppendUvarint(out, *n)
 	}
 	return out
 }
 
-func decodeSession(stored []byte) (*session, error) {
-	if len(stored) < 1 || stored[0] != 1 {
-		return nil, errDamaged
+func (s *session) numbers() []*uint64 { return []*uint64{&s.acked, &s.usedMs, &s.used, &s.untilMs} }
+
+// readSession reads a session record that other things may follow.
+func readSession(stored []byte) (*session, *fields) {
+	if len(stored) < 1 || stored[0] < 1 || stored[0] > 2 {
+		return nil, &fields{err: errDamaged}
 	}
-	f := fields{rest: stored[1:]}
-	return &session{acked: f.number(), usedMs: f.number(), used: f.number()}, f.err
+	f, s := &fields{rest: stored[1:]}, &session{}
+	for _, n := range s.numbers()[:2+stored[0]] {
+		*n = f.number()
+	}
+	return s, f
+}
+
+func decodeSession(stored []byte) (*session, error) {
+	s, f := readSession(stored)
+	return s, f.err
 }
 
 // encodeRecord is what travels of a session with a bucket: a session record, the number of answers, and their replies. Of one
@@ -47,11 +62,11 @@ func encodeRecord(s *session, answers []*answer) ([]byte, error) {
 
 // decodeRecord also reads the records of before: their replies may be of any size, and are cut to what is kept.
 func decodeRecord(stored []byte, bucket uint32, id uint64) (*session, error) {
-	if len(stored) < 1 || stored[0] != 1 {
-		return nil, errDamaged
+	s, f := readSession(stored)
+	if f.err != nil {
+		return nil, f.err
 	}
-	f := fields{rest: stored[1:]}
-	s := &session{id: id, acked: f.number(), usedMs: f.number(), used: f.number()}
+	s.id = id
 	for n := f.number(); n > 0 && f.err == nil; n-- {
 		r := new(messages.Reply)
 		if proto.Unmarshal(f.bytes(), r) != nil {
@@ -123,7 +138,7 @@ func (t *sessions) load(store persistence.Reader) error {
 			return err
 		}
 		s := get(id)
-		s.acked, s.usedMs, s.used = max(s.acked, old.acked), max(s.usedMs, old.usedMs), max(s.used, old.used)
+		s.acked, s.usedMs, s.used, s.untilMs = max(s.acked, old.acked), max(s.usedMs, old.usedMs), max(s.used, old.used), max(s.untilMs, old.untilMs)
 		answers = append(answers, old.answers...)
 		t.mark(s)
 		t.gone = append(t.gone, slices.Clone(key))

@@ -50,7 +50,7 @@ const entryBytes = 16
 func (m *Machine) bound(tx persistence.Tx, id uint32, b *bucket) {
 	if b.state == Giving && b.changed > b.limit {
 		m.clearTail(tx, id, b)
-		m.set(tx, id, &bucket{state: Serving, configVersion: b.configVersion, counter: b.counter, tail: b.tail})
+		m.set(tx, id, &bucket{state: Serving, configVersion: b.configVersion, counter: b.counter, tail: b.tail, timeMs: b.timeMs})
 	}
 }
 

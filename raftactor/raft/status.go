@@ -99,6 +99,9 @@ func (c *Core) Uncommitted() bool { return c.log.last() > c.commit }
 // LogTime is the stamp of the newest entry.
 func (c *Core) LogTime() uint64 { return c.log.lastTime() }
 
+// Voters of the membership that is in effect; of a joint one, those to come. They must not be changed.
+func (c *Core) Voters() []uint64 { return c.conf.GetVoters() }
+
 // LogBytes is about how much memory and disk the retained log takes.
 func (c *Core) LogBytes() int { return c.log.bytes }
 
