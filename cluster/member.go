@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
 )
 
 // Member is the node's voice in the cluster: it finds a cluster through seeds or gives birth to one, keeps the
@@ -186,7 +187,7 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		return
 	}
 	m.config = config
-	if findNode(config, m.n.identity().Node).GetRemoved() {
+	if meta.Gone(config, uint64(m.n.identity().Node)) {
 		m.n.fail(ErrRemoved)
 		return
 	}

@@ -142,6 +142,9 @@ func (n *node) checkMeta(view any, command []byte) *messages.Error {
 	case *messages.MetaCommand_RemoveNode:
 		return n.checkRemoval(config, findNode(config, messages.NodeID(op.RemoveNode.Node)))
 	case *messages.MetaCommand_AddNode:
+		if why := n.checkAddress(config, op.AddNode); why != nil {
+			return why
+		}
 		return n.checkPlace(config, op.AddNode)
 	}
 	return nil
@@ -154,6 +157,17 @@ func (n *node) checkRemoval(config *messages.Config, gone *messages.Node) *messa
 	}
 	if why := n.board.snapshot().needs(config, gone.Id); why != "" {
 		return messages.Errorf(messages.Code_CONFLICT, "%s and may need what node %d (%s) has: bring nodes back first", why, gone.Id, gone.Name)
+	}
+	return nil
+}
+
+// checkAddress refuses a node at the address of another one that lives there. One that the config only says to be there, is not.
+func (n *node) checkAddress(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
+	for _, other := range config.Nodes {
+		id := messages.NodeID(other.Id)
+		if !other.Removed && other.Token != newcomer.Token && n.board.address(id) == newcomer.Address && n.board.silent(id, 0) < silence {
+			return messages.Errorf(messages.Code_CONFLICT, "address %s is that of node %d (%s), which is alive: choose another one", newcomer.Address, other.Id, other.Name)
+		}
 	}
 	return nil
 }

@@ -138,10 +138,11 @@ type Config struct {
 	Moved         []uint64               `protobuf:"varint,12,rep,packed,name=moved,proto3" json:"moved,omitempty"`                            // bucket -> version of its newest move
 	Arriving      []uint32               `protobuf:"varint,13,rep,packed,name=arriving,proto3" json:"arriving,omitempty"`                      // buckets whose newest move is under way, ascending: they move no further until it is over
 	Placement     Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
-	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`       // buckets that an operator moved, ascending: placement leaves them where they are
-	Forced        []*Forced              `protobuf:"bytes,17,rep,name=forced,proto3" json:"forced,omitempty"`               // quorums that were made by hand, in the order in which they became known
-	Level         uint32                 `protobuf:"varint,18,opt,name=level,proto3" json:"level,omitempty"`                // feature level that every node has for good; 0: 1. It never goes back
-	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"` // of arriving, those that were called back to the group that had them: not again; ascending
+	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`              // buckets that an operator moved, ascending: placement leaves them where they are
+	Forced        []*Forced              `protobuf:"bytes,17,rep,name=forced,proto3" json:"forced,omitempty"`                      // quorums that were made by hand, in the order in which they became known
+	Level         uint32                 `protobuf:"varint,18,opt,name=level,proto3" json:"level,omitempty"`                       // feature level that every node has for good; 0: 1. It never goes back
+	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"`        // of arriving, those that were called back to the group that had them: not again; ascending
+	NextNode      uint64                 `protobuf:"varint,19,opt,name=next_node,json=nextNode,proto3" json:"next_node,omitempty"` // above every id that was given; 0: one above the last of nodes. Of the removed ones only the newest are listed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -302,6 +303,199 @@ func (x *Config) GetReturning() []uint32 {
 	return nil
 }
 
+func (x *Config) GetNextNode() uint64 {
+	if x != nil {
+		return x.NextNode
+	}
+	return 0
+}
+
+// ConfigStep is a version of the chain as it is kept on disk: what differs from the version before.
+type ConfigStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Head          *Config                `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"`   // the version without its lists
+	Nodes         []*Node                `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"` // new or changed
+	NodesGone     []uint64               `protobuf:"varint,3,rep,packed,name=nodes_gone,json=nodesGone,proto3" json:"nodes_gone,omitempty"`
+	Groups        []*Group               `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"` // new or changed
+	GroupsGone    []uint64               `protobuf:"varint,5,rep,packed,name=groups_gone,json=groupsGone,proto3" json:"groups_gone,omitempty"`
+	Forced        []*Forced              `protobuf:"bytes,6,rep,name=forced,proto3" json:"forced,omitempty"` // new
+	Buckets       []*BucketStep          `protobuf:"bytes,7,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigStep) Reset() {
+	*x = ConfigStep{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigStep) ProtoMessage() {}
+
+func (x *ConfigStep) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigStep.ProtoReflect.Descriptor instead.
+func (*ConfigStep) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ConfigStep) GetHead() *Config {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+func (x *ConfigStep) GetNodes() []*Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ConfigStep) GetNodesGone() []uint64 {
+	if x != nil {
+		return x.NodesGone
+	}
+	return nil
+}
+
+func (x *ConfigStep) GetGroups() []*Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ConfigStep) GetGroupsGone() []uint64 {
+	if x != nil {
+		return x.GroupsGone
+	}
+	return nil
+}
+
+func (x *ConfigStep) GetForced() []*Forced {
+	if x != nil {
+		return x.Forced
+	}
+	return nil
+}
+
+func (x *ConfigStep) GetBuckets() []*BucketStep {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+// BucketStep is all that a config says of a bucket.
+type BucketStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Owner         uint64                 `protobuf:"varint,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	Previous      uint64                 `protobuf:"varint,3,opt,name=previous,proto3" json:"previous,omitempty"`
+	Moved         uint64                 `protobuf:"varint,4,opt,name=moved,proto3" json:"moved,omitempty"`
+	Arriving      bool                   `protobuf:"varint,5,opt,name=arriving,proto3" json:"arriving,omitempty"`
+	Returning     bool                   `protobuf:"varint,6,opt,name=returning,proto3" json:"returning,omitempty"`
+	Pinned        bool                   `protobuf:"varint,7,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BucketStep) Reset() {
+	*x = BucketStep{}
+	mi := &file_eraft_messages_meta_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BucketStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BucketStep) ProtoMessage() {}
+
+func (x *BucketStep) ProtoReflect() protoreflect.Message {
+	mi := &file_eraft_messages_meta_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BucketStep.ProtoReflect.Descriptor instead.
+func (*BucketStep) Descriptor() ([]byte, []int) {
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BucketStep) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *BucketStep) GetOwner() uint64 {
+	if x != nil {
+		return x.Owner
+	}
+	return 0
+}
+
+func (x *BucketStep) GetPrevious() uint64 {
+	if x != nil {
+		return x.Previous
+	}
+	return 0
+}
+
+func (x *BucketStep) GetMoved() uint64 {
+	if x != nil {
+		return x.Moved
+	}
+	return 0
+}
+
+func (x *BucketStep) GetArriving() bool {
+	if x != nil {
+		return x.Arriving
+	}
+	return false
+}
+
+func (x *BucketStep) GetReturning() bool {
+	if x != nil {
+		return x.Returning
+	}
+	return false
+}
+
+func (x *BucketStep) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
 // Forced tells that a group had lost its majority for ever and a node was made its only voter by hand: what only the
 // others had is lost.
 type Forced struct {
@@ -318,7 +512,7 @@ type Forced struct {
 
 func (x *Forced) Reset() {
 	*x = Forced{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	mi := &file_eraft_messages_meta_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +524,7 @@ func (x *Forced) String() string {
 func (*Forced) ProtoMessage() {}
 
 func (x *Forced) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[1]
+	mi := &file_eraft_messages_meta_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +537,7 @@ func (x *Forced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forced.ProtoReflect.Descriptor instead.
 func (*Forced) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Forced) GetGroup() uint64 {
@@ -408,7 +602,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[2]
+	mi := &file_eraft_messages_meta_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +614,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[2]
+	mi := &file_eraft_messages_meta_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +627,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{2}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Node) GetId() uint64 {
@@ -532,7 +726,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[3]
+	mi := &file_eraft_messages_meta_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +738,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[3]
+	mi := &file_eraft_messages_meta_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +751,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{3}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Group) GetId() uint64 {
@@ -615,7 +809,7 @@ type MetaCommand struct {
 
 func (x *MetaCommand) Reset() {
 	*x = MetaCommand{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[4]
+	mi := &file_eraft_messages_meta_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +821,7 @@ func (x *MetaCommand) String() string {
 func (*MetaCommand) ProtoMessage() {}
 
 func (x *MetaCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[4]
+	mi := &file_eraft_messages_meta_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +834,7 @@ func (x *MetaCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaCommand.ProtoReflect.Descriptor instead.
 func (*MetaCommand) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{4}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MetaCommand) GetIfVersion() uint64 {
@@ -878,7 +1072,7 @@ type Birth struct {
 
 func (x *Birth) Reset() {
 	*x = Birth{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[5]
+	mi := &file_eraft_messages_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1084,7 @@ func (x *Birth) String() string {
 func (*Birth) ProtoMessage() {}
 
 func (x *Birth) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[5]
+	mi := &file_eraft_messages_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1097,7 @@ func (x *Birth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Birth.ProtoReflect.Descriptor instead.
 func (*Birth) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{5}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Birth) GetClusterId() uint64 {
@@ -969,7 +1163,7 @@ type AddNode struct {
 
 func (x *AddNode) Reset() {
 	*x = AddNode{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[6]
+	mi := &file_eraft_messages_meta_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1175,7 @@ func (x *AddNode) String() string {
 func (*AddNode) ProtoMessage() {}
 
 func (x *AddNode) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[6]
+	mi := &file_eraft_messages_meta_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1188,7 @@ func (x *AddNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNode.ProtoReflect.Descriptor instead.
 func (*AddNode) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{6}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AddNode) GetName() string {
@@ -1077,7 +1271,7 @@ type RemoveNode struct {
 
 func (x *RemoveNode) Reset() {
 	*x = RemoveNode{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	mi := &file_eraft_messages_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1283,7 @@ func (x *RemoveNode) String() string {
 func (*RemoveNode) ProtoMessage() {}
 
 func (x *RemoveNode) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[7]
+	mi := &file_eraft_messages_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1296,7 @@ func (x *RemoveNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNode.ProtoReflect.Descriptor instead.
 func (*RemoveNode) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RemoveNode) GetNode() uint64 {
@@ -1123,7 +1317,7 @@ type SetNode struct {
 
 func (x *SetNode) Reset() {
 	*x = SetNode{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1329,7 @@ func (x *SetNode) String() string {
 func (*SetNode) ProtoMessage() {}
 
 func (x *SetNode) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[8]
+	mi := &file_eraft_messages_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1342,7 @@ func (x *SetNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNode.ProtoReflect.Descriptor instead.
 func (*SetNode) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{8}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetNode) GetNode() uint64 {
@@ -1175,7 +1369,7 @@ type SetPlacement struct {
 
 func (x *SetPlacement) Reset() {
 	*x = SetPlacement{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1381,7 @@ func (x *SetPlacement) String() string {
 func (*SetPlacement) ProtoMessage() {}
 
 func (x *SetPlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[9]
+	mi := &file_eraft_messages_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1394,7 @@ func (x *SetPlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPlacement.ProtoReflect.Descriptor instead.
 func (*SetPlacement) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{9}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SetPlacement) GetPlacement() Placement {
@@ -1221,7 +1415,7 @@ type RaiseLevel struct {
 
 func (x *RaiseLevel) Reset() {
 	*x = RaiseLevel{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1427,7 @@ func (x *RaiseLevel) String() string {
 func (*RaiseLevel) ProtoMessage() {}
 
 func (x *RaiseLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[10]
+	mi := &file_eraft_messages_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1440,7 @@ func (x *RaiseLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseLevel.ProtoReflect.Descriptor instead.
 func (*RaiseLevel) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{10}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RaiseLevel) GetLevel() uint32 {
@@ -1266,7 +1460,7 @@ type PlaceBuckets struct {
 
 func (x *PlaceBuckets) Reset() {
 	*x = PlaceBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1472,7 @@ func (x *PlaceBuckets) String() string {
 func (*PlaceBuckets) ProtoMessage() {}
 
 func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[11]
+	mi := &file_eraft_messages_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1485,7 @@ func (x *PlaceBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceBuckets.ProtoReflect.Descriptor instead.
 func (*PlaceBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{11}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PlaceBuckets) GetMoves() []*BucketMove {
@@ -1312,7 +1506,7 @@ type JoinGroups struct {
 
 func (x *JoinGroups) Reset() {
 	*x = JoinGroups{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1518,7 @@ func (x *JoinGroups) String() string {
 func (*JoinGroups) ProtoMessage() {}
 
 func (x *JoinGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[12]
+	mi := &file_eraft_messages_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1531,7 @@ func (x *JoinGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroups.ProtoReflect.Descriptor instead.
 func (*JoinGroups) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{12}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JoinGroups) GetGroups() []*NewGroup {
@@ -1357,7 +1551,7 @@ type NewGroup struct {
 
 func (x *NewGroup) Reset() {
 	*x = NewGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1563,7 @@ func (x *NewGroup) String() string {
 func (*NewGroup) ProtoMessage() {}
 
 func (x *NewGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[13]
+	mi := &file_eraft_messages_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1576,7 @@ func (x *NewGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewGroup.ProtoReflect.Descriptor instead.
 func (*NewGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{13}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NewGroup) GetGroup() uint64 {
@@ -1410,7 +1604,7 @@ type LeaveGroup struct {
 
 func (x *LeaveGroup) Reset() {
 	*x = LeaveGroup{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1616,7 @@ func (x *LeaveGroup) String() string {
 func (*LeaveGroup) ProtoMessage() {}
 
 func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[14]
+	mi := &file_eraft_messages_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1629,7 @@ func (x *LeaveGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroup.ProtoReflect.Descriptor instead.
 func (*LeaveGroup) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{14}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LeaveGroup) GetGroup() uint64 {
@@ -1457,7 +1651,7 @@ type MoveBuckets struct {
 
 func (x *MoveBuckets) Reset() {
 	*x = MoveBuckets{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1663,7 @@ func (x *MoveBuckets) String() string {
 func (*MoveBuckets) ProtoMessage() {}
 
 func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[15]
+	mi := &file_eraft_messages_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1676,7 @@ func (x *MoveBuckets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveBuckets.ProtoReflect.Descriptor instead.
 func (*MoveBuckets) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{15}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MoveBuckets) GetFirst() uint32 {
@@ -1515,7 +1709,7 @@ type Rebalance struct {
 
 func (x *Rebalance) Reset() {
 	*x = Rebalance{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1721,7 @@ func (x *Rebalance) String() string {
 func (*Rebalance) ProtoMessage() {}
 
 func (x *Rebalance) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[16]
+	mi := &file_eraft_messages_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1734,7 @@ func (x *Rebalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rebalance.ProtoReflect.Descriptor instead.
 func (*Rebalance) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{16}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
 }
 
 // SetReplicas says where a group's replicas should be, the preferred leader first. None at all is possible for a group
@@ -1555,7 +1749,7 @@ type SetReplicas struct {
 
 func (x *SetReplicas) Reset() {
 	*x = SetReplicas{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1761,7 @@ func (x *SetReplicas) String() string {
 func (*SetReplicas) ProtoMessage() {}
 
 func (x *SetReplicas) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[17]
+	mi := &file_eraft_messages_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1774,7 @@ func (x *SetReplicas) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReplicas.ProtoReflect.Descriptor instead.
 func (*SetReplicas) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{17}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SetReplicas) GetGroup() uint64 {
@@ -1609,7 +1803,7 @@ type Arrived struct {
 
 func (x *Arrived) Reset() {
 	*x = Arrived{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1815,7 @@ func (x *Arrived) String() string {
 func (*Arrived) ProtoMessage() {}
 
 func (x *Arrived) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[18]
+	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1828,7 @@ func (x *Arrived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrived.ProtoReflect.Descriptor instead.
 func (*Arrived) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Arrived) GetGroup() uint64 {
@@ -1661,7 +1855,7 @@ type Arrival struct {
 
 func (x *Arrival) Reset() {
 	*x = Arrival{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1867,7 @@ func (x *Arrival) String() string {
 func (*Arrival) ProtoMessage() {}
 
 func (x *Arrival) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[19]
+	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1880,7 @@ func (x *Arrival) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arrival.ProtoReflect.Descriptor instead.
 func (*Arrival) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{19}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Arrival) GetBucket() uint32 {
@@ -1717,7 +1911,7 @@ type MetaQuery struct {
 
 func (x *MetaQuery) Reset() {
 	*x = MetaQuery{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1923,7 @@ func (x *MetaQuery) String() string {
 func (*MetaQuery) ProtoMessage() {}
 
 func (x *MetaQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[20]
+	mi := &file_eraft_messages_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1936,7 @@ func (x *MetaQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaQuery.ProtoReflect.Descriptor instead.
 func (*MetaQuery) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MetaQuery) GetOp() isMetaQuery_Op {
@@ -1797,7 +1991,7 @@ type ConfigLog struct {
 
 func (x *ConfigLog) Reset() {
 	*x = ConfigLog{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +2003,7 @@ func (x *ConfigLog) String() string {
 func (*ConfigLog) ProtoMessage() {}
 
 func (x *ConfigLog) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[21]
+	mi := &file_eraft_messages_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +2016,7 @@ func (x *ConfigLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigLog.ProtoReflect.Descriptor instead.
 func (*ConfigLog) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ConfigLog) GetFrom() uint64 {
@@ -1850,7 +2044,7 @@ type MetaReply struct {
 
 func (x *MetaReply) Reset() {
 	*x = MetaReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2056,7 @@ func (x *MetaReply) String() string {
 func (*MetaReply) ProtoMessage() {}
 
 func (x *MetaReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[22]
+	mi := &file_eraft_messages_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2069,7 @@ func (x *MetaReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaReply.ProtoReflect.Descriptor instead.
 func (*MetaReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{22}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *MetaReply) GetConfig() *Config {
@@ -1910,7 +2104,7 @@ type BucketMove struct {
 
 func (x *BucketMove) Reset() {
 	*x = BucketMove{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2116,7 @@ func (x *BucketMove) String() string {
 func (*BucketMove) ProtoMessage() {}
 
 func (x *BucketMove) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[23]
+	mi := &file_eraft_messages_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2129,7 @@ func (x *BucketMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketMove.ProtoReflect.Descriptor instead.
 func (*BucketMove) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{23}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BucketMove) GetBucket() uint32 {
@@ -1979,7 +2173,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2185,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[24]
+	mi := &file_eraft_messages_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2198,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{24}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Hello) GetAddress() string {
@@ -2107,7 +2301,7 @@ type HelloReply struct {
 
 func (x *HelloReply) Reset() {
 	*x = HelloReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2313,7 @@ func (x *HelloReply) String() string {
 func (*HelloReply) ProtoMessage() {}
 
 func (x *HelloReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[25]
+	mi := &file_eraft_messages_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2326,7 @@ func (x *HelloReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloReply.ProtoReflect.Descriptor instead.
 func (*HelloReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{25}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HelloReply) GetAddress() string {
@@ -2254,7 +2448,7 @@ type BootstrapPeer struct {
 
 func (x *BootstrapPeer) Reset() {
 	*x = BootstrapPeer{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2460,7 @@ func (x *BootstrapPeer) String() string {
 func (*BootstrapPeer) ProtoMessage() {}
 
 func (x *BootstrapPeer) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[26]
+	mi := &file_eraft_messages_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2473,7 @@ func (x *BootstrapPeer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapPeer.ProtoReflect.Descriptor instead.
 func (*BootstrapPeer) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{26}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BootstrapPeer) GetToken() uint64 {
@@ -2329,7 +2523,7 @@ type ConfigPull struct {
 
 func (x *ConfigPull) Reset() {
 	*x = ConfigPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2535,7 @@ func (x *ConfigPull) String() string {
 func (*ConfigPull) ProtoMessage() {}
 
 func (x *ConfigPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[27]
+	mi := &file_eraft_messages_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2548,7 @@ func (x *ConfigPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPull.ProtoReflect.Descriptor instead.
 func (*ConfigPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{27}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConfigPull) GetHave() uint64 {
@@ -2387,7 +2581,7 @@ type ConfigPush struct {
 
 func (x *ConfigPush) Reset() {
 	*x = ConfigPush{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2593,7 @@ func (x *ConfigPush) String() string {
 func (*ConfigPush) ProtoMessage() {}
 
 func (x *ConfigPush) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[28]
+	mi := &file_eraft_messages_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2606,7 @@ func (x *ConfigPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPush.ProtoReflect.Descriptor instead.
 func (*ConfigPush) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ConfigPush) GetConfig() *Config {
@@ -2435,7 +2629,7 @@ type NodeAddress struct {
 
 func (x *NodeAddress) Reset() {
 	*x = NodeAddress{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2447,7 +2641,7 @@ func (x *NodeAddress) String() string {
 func (*NodeAddress) ProtoMessage() {}
 
 func (x *NodeAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[29]
+	mi := &file_eraft_messages_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2460,7 +2654,7 @@ func (x *NodeAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeAddress.ProtoReflect.Descriptor instead.
 func (*NodeAddress) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NodeAddress) GetNode() uint64 {
@@ -2504,7 +2698,7 @@ type Addresses struct {
 
 func (x *Addresses) Reset() {
 	*x = Addresses{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2516,7 +2710,7 @@ func (x *Addresses) String() string {
 func (*Addresses) ProtoMessage() {}
 
 func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[30]
+	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2529,7 +2723,7 @@ func (x *Addresses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
 func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{30}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Addresses) GetNodes() []*NodeAddress {
@@ -2566,7 +2760,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2772,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[31]
+	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2785,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{31}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Join) GetNode() *AddNode {
@@ -2634,7 +2828,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +2840,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[32]
+	mi := &file_eraft_messages_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +2853,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *JoinReply) GetToken() uint64 {
@@ -2703,7 +2897,7 @@ type StatusPull struct {
 
 func (x *StatusPull) Reset() {
 	*x = StatusPull{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2715,7 +2909,7 @@ func (x *StatusPull) String() string {
 func (*StatusPull) ProtoMessage() {}
 
 func (x *StatusPull) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[33]
+	mi := &file_eraft_messages_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2728,7 +2922,7 @@ func (x *StatusPull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusPull.ProtoReflect.Descriptor instead.
 func (*StatusPull) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StatusPull) GetSeq() uint64 {
@@ -2776,7 +2970,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2982,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[34]
+	mi := &file_eraft_messages_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2995,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *NodeStatus) GetSeq() uint64 {
@@ -2878,7 +3072,7 @@ type GroupSize struct {
 
 func (x *GroupSize) Reset() {
 	*x = GroupSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2890,7 +3084,7 @@ func (x *GroupSize) String() string {
 func (*GroupSize) ProtoMessage() {}
 
 func (x *GroupSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[35]
+	mi := &file_eraft_messages_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2903,7 +3097,7 @@ func (x *GroupSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupSize.ProtoReflect.Descriptor instead.
 func (*GroupSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{35}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GroupSize) GetGroup() uint64 {
@@ -2932,7 +3126,7 @@ type BucketSize struct {
 
 func (x *BucketSize) Reset() {
 	*x = BucketSize{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[36]
+	mi := &file_eraft_messages_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2944,7 +3138,7 @@ func (x *BucketSize) String() string {
 func (*BucketSize) ProtoMessage() {}
 
 func (x *BucketSize) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[36]
+	mi := &file_eraft_messages_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2957,7 +3151,7 @@ func (x *BucketSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketSize.ProtoReflect.Descriptor instead.
 func (*BucketSize) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{36}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BucketSize) GetGroup() uint64 {
@@ -2994,7 +3188,7 @@ type PlacementStatus struct {
 
 func (x *PlacementStatus) Reset() {
 	*x = PlacementStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[37]
+	mi := &file_eraft_messages_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3200,7 @@ func (x *PlacementStatus) String() string {
 func (*PlacementStatus) ProtoMessage() {}
 
 func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[37]
+	mi := &file_eraft_messages_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3213,7 @@ func (x *PlacementStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementStatus.ProtoReflect.Descriptor instead.
 func (*PlacementStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{37}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PlacementStatus) GetConfigVersion() uint64 {
@@ -3063,7 +3257,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[38]
+	mi := &file_eraft_messages_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3269,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[38]
+	mi := &file_eraft_messages_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3282,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{38}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PlanStep) GetWhat() string {
@@ -3143,7 +3337,7 @@ type ReplicaStatus struct {
 
 func (x *ReplicaStatus) Reset() {
 	*x = ReplicaStatus{}
-	mi := &file_eraft_messages_meta_proto_msgTypes[39]
+	mi := &file_eraft_messages_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3155,7 +3349,7 @@ func (x *ReplicaStatus) String() string {
 func (*ReplicaStatus) ProtoMessage() {}
 
 func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_eraft_messages_meta_proto_msgTypes[39]
+	mi := &file_eraft_messages_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3168,7 +3362,7 @@ func (x *ReplicaStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaStatus.ProtoReflect.Descriptor instead.
 func (*ReplicaStatus) Descriptor() ([]byte, []int) {
-	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{39}
+	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReplicaStatus) GetGroup() uint64 {
@@ -3287,7 +3481,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\x9d\x04\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xba\x04\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -3308,7 +3502,28 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12%\n" +
 	"\x06forced\x18\x11 \x03(\v2\r.eraft.ForcedR\x06forced\x12\x14\n" +
 	"\x05level\x18\x12 \x01(\rR\x05level\x12\x1c\n" +
-	"\treturning\x18\x10 \x03(\rR\treturning\"\x8e\x01\n" +
+	"\treturning\x18\x10 \x03(\rR\treturning\x12\x1b\n" +
+	"\tnext_node\x18\x13 \x01(\x04R\bnextNode\"\x8c\x02\n" +
+	"\n" +
+	"ConfigStep\x12!\n" +
+	"\x04head\x18\x01 \x01(\v2\r.eraft.ConfigR\x04head\x12!\n" +
+	"\x05nodes\x18\x02 \x03(\v2\v.eraft.NodeR\x05nodes\x12\x1d\n" +
+	"\n" +
+	"nodes_gone\x18\x03 \x03(\x04R\tnodesGone\x12$\n" +
+	"\x06groups\x18\x04 \x03(\v2\f.eraft.GroupR\x06groups\x12\x1f\n" +
+	"\vgroups_gone\x18\x05 \x03(\x04R\n" +
+	"groupsGone\x12%\n" +
+	"\x06forced\x18\x06 \x03(\v2\r.eraft.ForcedR\x06forced\x12+\n" +
+	"\abuckets\x18\a \x03(\v2\x11.eraft.BucketStepR\abuckets\"\xbe\x01\n" +
+	"\n" +
+	"BucketStep\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\x04R\x05owner\x12\x1a\n" +
+	"\bprevious\x18\x03 \x01(\x04R\bprevious\x12\x14\n" +
+	"\x05moved\x18\x04 \x01(\x04R\x05moved\x12\x1a\n" +
+	"\barriving\x18\x05 \x01(\bR\barriving\x12\x1c\n" +
+	"\treturning\x18\x06 \x01(\bR\treturning\x12\x16\n" +
+	"\x06pinned\x18\a \x01(\bR\x06pinned\"\x8e\x01\n" +
 	"\x06Forced\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12\x14\n" +
@@ -3572,98 +3787,105 @@ func file_eraft_messages_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_eraft_messages_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_eraft_messages_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
 	(*Config)(nil),          // 2: eraft.Config
-	(*Forced)(nil),          // 3: eraft.Forced
-	(*Node)(nil),            // 4: eraft.Node
-	(*Group)(nil),           // 5: eraft.Group
-	(*MetaCommand)(nil),     // 6: eraft.MetaCommand
-	(*Birth)(nil),           // 7: eraft.Birth
-	(*AddNode)(nil),         // 8: eraft.AddNode
-	(*RemoveNode)(nil),      // 9: eraft.RemoveNode
-	(*SetNode)(nil),         // 10: eraft.SetNode
-	(*SetPlacement)(nil),    // 11: eraft.SetPlacement
-	(*RaiseLevel)(nil),      // 12: eraft.RaiseLevel
-	(*PlaceBuckets)(nil),    // 13: eraft.PlaceBuckets
-	(*JoinGroups)(nil),      // 14: eraft.JoinGroups
-	(*NewGroup)(nil),        // 15: eraft.NewGroup
-	(*LeaveGroup)(nil),      // 16: eraft.LeaveGroup
-	(*MoveBuckets)(nil),     // 17: eraft.MoveBuckets
-	(*Rebalance)(nil),       // 18: eraft.Rebalance
-	(*SetReplicas)(nil),     // 19: eraft.SetReplicas
-	(*Arrived)(nil),         // 20: eraft.Arrived
-	(*Arrival)(nil),         // 21: eraft.Arrival
-	(*MetaQuery)(nil),       // 22: eraft.MetaQuery
-	(*ConfigLog)(nil),       // 23: eraft.ConfigLog
-	(*MetaReply)(nil),       // 24: eraft.MetaReply
-	(*BucketMove)(nil),      // 25: eraft.BucketMove
-	(*Hello)(nil),           // 26: eraft.Hello
-	(*HelloReply)(nil),      // 27: eraft.HelloReply
-	(*BootstrapPeer)(nil),   // 28: eraft.BootstrapPeer
-	(*ConfigPull)(nil),      // 29: eraft.ConfigPull
-	(*ConfigPush)(nil),      // 30: eraft.ConfigPush
-	(*NodeAddress)(nil),     // 31: eraft.NodeAddress
-	(*Addresses)(nil),       // 32: eraft.Addresses
-	(*Join)(nil),            // 33: eraft.Join
-	(*JoinReply)(nil),       // 34: eraft.JoinReply
-	(*StatusPull)(nil),      // 35: eraft.StatusPull
-	(*NodeStatus)(nil),      // 36: eraft.NodeStatus
-	(*GroupSize)(nil),       // 37: eraft.GroupSize
-	(*BucketSize)(nil),      // 38: eraft.BucketSize
-	(*PlacementStatus)(nil), // 39: eraft.PlacementStatus
-	(*PlanStep)(nil),        // 40: eraft.PlanStep
-	(*ReplicaStatus)(nil),   // 41: eraft.ReplicaStatus
-	(*ConfState)(nil),       // 42: eraft.ConfState
+	(*ConfigStep)(nil),      // 3: eraft.ConfigStep
+	(*BucketStep)(nil),      // 4: eraft.BucketStep
+	(*Forced)(nil),          // 5: eraft.Forced
+	(*Node)(nil),            // 6: eraft.Node
+	(*Group)(nil),           // 7: eraft.Group
+	(*MetaCommand)(nil),     // 8: eraft.MetaCommand
+	(*Birth)(nil),           // 9: eraft.Birth
+	(*AddNode)(nil),         // 10: eraft.AddNode
+	(*RemoveNode)(nil),      // 11: eraft.RemoveNode
+	(*SetNode)(nil),         // 12: eraft.SetNode
+	(*SetPlacement)(nil),    // 13: eraft.SetPlacement
+	(*RaiseLevel)(nil),      // 14: eraft.RaiseLevel
+	(*PlaceBuckets)(nil),    // 15: eraft.PlaceBuckets
+	(*JoinGroups)(nil),      // 16: eraft.JoinGroups
+	(*NewGroup)(nil),        // 17: eraft.NewGroup
+	(*LeaveGroup)(nil),      // 18: eraft.LeaveGroup
+	(*MoveBuckets)(nil),     // 19: eraft.MoveBuckets
+	(*Rebalance)(nil),       // 20: eraft.Rebalance
+	(*SetReplicas)(nil),     // 21: eraft.SetReplicas
+	(*Arrived)(nil),         // 22: eraft.Arrived
+	(*Arrival)(nil),         // 23: eraft.Arrival
+	(*MetaQuery)(nil),       // 24: eraft.MetaQuery
+	(*ConfigLog)(nil),       // 25: eraft.ConfigLog
+	(*MetaReply)(nil),       // 26: eraft.MetaReply
+	(*BucketMove)(nil),      // 27: eraft.BucketMove
+	(*Hello)(nil),           // 28: eraft.Hello
+	(*HelloReply)(nil),      // 29: eraft.HelloReply
+	(*BootstrapPeer)(nil),   // 30: eraft.BootstrapPeer
+	(*ConfigPull)(nil),      // 31: eraft.ConfigPull
+	(*ConfigPush)(nil),      // 32: eraft.ConfigPush
+	(*NodeAddress)(nil),     // 33: eraft.NodeAddress
+	(*Addresses)(nil),       // 34: eraft.Addresses
+	(*Join)(nil),            // 35: eraft.Join
+	(*JoinReply)(nil),       // 36: eraft.JoinReply
+	(*StatusPull)(nil),      // 37: eraft.StatusPull
+	(*NodeStatus)(nil),      // 38: eraft.NodeStatus
+	(*GroupSize)(nil),       // 39: eraft.GroupSize
+	(*BucketSize)(nil),      // 40: eraft.BucketSize
+	(*PlacementStatus)(nil), // 41: eraft.PlacementStatus
+	(*PlanStep)(nil),        // 42: eraft.PlanStep
+	(*ReplicaStatus)(nil),   // 43: eraft.ReplicaStatus
+	(*ConfState)(nil),       // 44: eraft.ConfState
 }
 var file_eraft_messages_meta_proto_depIdxs = []int32{
-	4,  // 0: eraft.Config.nodes:type_name -> eraft.Node
-	5,  // 1: eraft.Config.groups:type_name -> eraft.Group
+	6,  // 0: eraft.Config.nodes:type_name -> eraft.Node
+	7,  // 1: eraft.Config.groups:type_name -> eraft.Group
 	0,  // 2: eraft.Config.placement:type_name -> eraft.Placement
-	3,  // 3: eraft.Config.forced:type_name -> eraft.Forced
-	1,  // 4: eraft.Node.state:type_name -> eraft.NodeState
-	7,  // 5: eraft.MetaCommand.birth:type_name -> eraft.Birth
-	8,  // 6: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
-	9,  // 7: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
-	14, // 8: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
-	16, // 9: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
-	17, // 10: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
-	18, // 11: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
-	19, // 12: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
-	20, // 13: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
-	10, // 14: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
-	11, // 15: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
-	13, // 16: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
-	12, // 17: eraft.MetaCommand.raise_level:type_name -> eraft.RaiseLevel
-	8,  // 18: eraft.Birth.node:type_name -> eraft.AddNode
-	3,  // 19: eraft.AddNode.forced:type_name -> eraft.Forced
-	1,  // 20: eraft.SetNode.state:type_name -> eraft.NodeState
-	0,  // 21: eraft.SetPlacement.placement:type_name -> eraft.Placement
-	25, // 22: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
-	15, // 23: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
-	21, // 24: eraft.Arrived.buckets:type_name -> eraft.Arrival
-	23, // 25: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
-	2,  // 26: eraft.MetaReply.config:type_name -> eraft.Config
-	2,  // 27: eraft.MetaReply.configs:type_name -> eraft.Config
-	2,  // 28: eraft.HelloReply.config:type_name -> eraft.Config
-	28, // 29: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
-	2,  // 30: eraft.ConfigPush.config:type_name -> eraft.Config
-	31, // 31: eraft.Addresses.nodes:type_name -> eraft.NodeAddress
-	8,  // 32: eraft.Join.node:type_name -> eraft.AddNode
-	2,  // 33: eraft.JoinReply.config:type_name -> eraft.Config
-	41, // 34: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
-	39, // 35: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
-	38, // 36: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
-	40, // 37: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
-	37, // 38: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
-	42, // 39: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	5,  // 3: eraft.Config.forced:type_name -> eraft.Forced
+	2,  // 4: eraft.ConfigStep.head:type_name -> eraft.Config
+	6,  // 5: eraft.ConfigStep.nodes:type_name -> eraft.Node
+	7,  // 6: eraft.ConfigStep.groups:type_name -> eraft.Group
+	5,  // 7: eraft.ConfigStep.forced:type_name -> eraft.Forced
+	4,  // 8: eraft.ConfigStep.buckets:type_name -> eraft.BucketStep
+	1,  // 9: eraft.Node.state:type_name -> eraft.NodeState
+	9,  // 10: eraft.MetaCommand.birth:type_name -> eraft.Birth
+	10, // 11: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
+	11, // 12: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
+	16, // 13: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
+	18, // 14: eraft.MetaCommand.leave:type_name -> eraft.LeaveGroup
+	19, // 15: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
+	20, // 16: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
+	21, // 17: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
+	22, // 18: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
+	12, // 19: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
+	13, // 20: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
+	15, // 21: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
+	14, // 22: eraft.MetaCommand.raise_level:type_name -> eraft.RaiseLevel
+	10, // 23: eraft.Birth.node:type_name -> eraft.AddNode
+	5,  // 24: eraft.AddNode.forced:type_name -> eraft.Forced
+	1,  // 25: eraft.SetNode.state:type_name -> eraft.NodeState
+	0,  // 26: eraft.SetPlacement.placement:type_name -> eraft.Placement
+	27, // 27: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
+	17, // 28: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
+	23, // 29: eraft.Arrived.buckets:type_name -> eraft.Arrival
+	25, // 30: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
+	2,  // 31: eraft.MetaReply.config:type_name -> eraft.Config
+	2,  // 32: eraft.MetaReply.configs:type_name -> eraft.Config
+	2,  // 33: eraft.HelloReply.config:type_name -> eraft.Config
+	30, // 34: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
+	2,  // 35: eraft.ConfigPush.config:type_name -> eraft.Config
+	33, // 36: eraft.Addresses.nodes:type_name -> eraft.NodeAddress
+	10, // 37: eraft.Join.node:type_name -> eraft.AddNode
+	2,  // 38: eraft.JoinReply.config:type_name -> eraft.Config
+	43, // 39: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
+	41, // 40: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
+	40, // 41: eraft.NodeStatus.sizes:type_name -> eraft.BucketSize
+	42, // 42: eraft.PlacementStatus.steps:type_name -> eraft.PlanStep
+	39, // 43: eraft.PlacementStatus.sizes:type_name -> eraft.GroupSize
+	44, // 44: eraft.ReplicaStatus.conf:type_name -> eraft.ConfState
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_eraft_messages_meta_proto_init() }
@@ -3672,7 +3894,7 @@ func file_eraft_messages_meta_proto_init() {
 		return
 	}
 	file_eraft_messages_raft_proto_init()
-	file_eraft_messages_meta_proto_msgTypes[4].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[6].OneofWrappers = []any{
 		(*MetaCommand_Birth)(nil),
 		(*MetaCommand_AddNode)(nil),
 		(*MetaCommand_RemoveNode)(nil),
@@ -3687,7 +3909,7 @@ func file_eraft_messages_meta_proto_init() {
 		(*MetaCommand_Place)(nil),
 		(*MetaCommand_RaiseLevel)(nil),
 	}
-	file_eraft_messages_meta_proto_msgTypes[20].OneofWrappers = []any{
+	file_eraft_messages_meta_proto_msgTypes[22].OneofWrappers = []any{
 		(*MetaQuery_Show)(nil),
 		(*MetaQuery_Log)(nil),
 	}
@@ -3697,7 +3919,7 @@ func file_eraft_messages_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_eraft_messages_meta_proto_rawDesc), len(file_eraft_messages_meta_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   40,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

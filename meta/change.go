@@ -72,6 +72,44 @@ func nodeOf(id uint64, a *messages.AddNode) *messages.Node {
 	}
 }
 
+// keptRemoved is how many removed nodes a config goes on to list, for people.
+const keptRemoved = 64
+
+// nextNode is the id of the next node: none is given twice.
+func nextNode(config *messages.Config) uint64 {
+	next := max(config.NextNode, 1)
+	if n := len(config.Nodes); n > 0 {
+		next = max(next, config.Nodes[n-1].Id+1)
+	}
+	return next
+}
+
+// forget takes the oldest removed nodes off the list, but for those that a group still names.
+func forget(next *messages.Config) {
+	next.NextNode = nextNode(next)
+	removed := 0
+	for _, n := range next.Nodes {
+		if n.Removed {
+			removed++
+		}
+	}
+	next.Nodes = slices.DeleteFunc(next.Nodes, func(n *messages.Node) bool {
+		if !n.Removed || removed <= keptRemoved || len(groupsOn(next, n.Id)) > 0 {
+			return false
+		}
+		removed--
+		return true
+	})
+}
+
+// Gone tells whether a node was removed, however long ago.
+func Gone(config *messages.Config, id uint64) bool {
+	if n := findNode(config, id); n != nil {
+		return n.Removed
+	}
+	return id < config.GetNextNode()
+}
+
 // title names a node for people.
 func title(n *messages.Node) string { return fmt.Sprintf("node %d (%s)", n.Id, n.Name) }
 
@@ -110,7 +148,7 @@ func addNode(next *messages.Config, a *messages.AddNode) {
 		}
 		return
 	}
-	id := uint64(len(next.Nodes) + 1) // removed nodes stay in the list: an id is never given twice
+	id := nextNode(next)
 	instead := ""
 	if n := Named(next, a.Name); n != nil {
 		n.Removed = true

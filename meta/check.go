@@ -126,7 +126,8 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 		if n.Token == a.Token || n.Removed {
 			continue
 		}
-		if byToken(config, a.Token) != nil && (n.Name == a.Name || n.Address == a.Address) {
+		elsewhere := config.FeatureLevel() >= shortChain // by now, since somebody else is there
+		if byToken(config, a.Token) != nil && (n.Name == a.Name || n.Address == a.Address && !elsewhere) {
 			return messages.Errorf(messages.Code_CONFLICT, "%s at %s has that name or address: choose another, or remove that node first", title(n), n.Address)
 		}
 		if n.Name == a.Name {
@@ -139,7 +140,7 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 			}
 			continue
 		}
-		if n.Address == a.Address {
+		if n.Address == a.Address && !elsewhere {
 			return messages.Errorf(messages.Code_CONFLICT, "address %s belongs to %s: remove that node first", a.Address, title(n))
 		}
 	}

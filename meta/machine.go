@@ -3,8 +3,6 @@
 package meta
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -16,8 +14,8 @@ import (
 
 // Machine is the state machine of group 0. Its store:
 //
-//	c<version>  a Config; versions are 8 bytes big endian, from 1, without gaps
-//	r<session>  what the session was answered, so that a retry is not applied again
+//	c<version>, d<version>  the chain of Configs, see chain.go
+//	r<session>              what the session was answered, so that a retry is not applied again
 type Machine struct {
 	config   *messages.Config // the newest, nil before the birth; never changed once set
 	sessions sessions
@@ -47,26 +45,13 @@ func (v *View) Answered(command []byte) bool {
 // New makes a Machine; Open gives it its state.
 func New() *Machine { return &Machine{} }
 
-func configKey(version uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'c'}, version) }
-
 // Open implements raftactor.Machine.
 func (m *Machine) Open(store persistence.Reader) error {
-	*m = Machine{}
-	var bad error
-	err := store.Scan([]byte{'c'}, []byte{'d'}, func(key, value []byte) bool {
-		config := new(messages.Config)
-		if bad = proto.Unmarshal(value, config); bad == nil && (m.config.GetVersion()+1 != config.Version || !bytes.Equal(key, configKey(config.Version))) {
-			bad = fmt.Errorf("the config chain has %d behind %d", config.Version, m.config.GetVersion())
-		}
-		m.config = config
-		return bad == nil
-	})
-	if err == nil {
-		err = bad
-	}
+	config, err := newestConfig(store)
 	if err != nil {
 		return fmt.Errorf("read the config chain: %w", err)
 	}
+	*m = Machine{config: config}
 	m.sessions, err = openSessions(store)
 	return err
 }
@@ -99,11 +84,9 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 		return reply, m.sessions.remember(tx, at, c, reply)
 	}
 	if next := following(m.config, c.GetMeta(), at.TimeMs); next != nil {
-		body, err := proto.MarshalOptions{Deterministic: true}.Marshal(next)
-		if err != nil {
-			return nil, fmt.Errorf("encode config %d: %w", next.Version, err)
+		if err := appendConfig(tx, m.config, next); err != nil {
+			return nil, err
 		}
-		tx.Put(configKey(next.Version), body)
 		m.config = next
 	}
 	reply.Meta.Config = m.config
@@ -122,6 +105,9 @@ func following(config *messages.Config, command *messages.MetaCommand, timeMs ui
 	next.Version, next.TimeMs = config.GetVersion()+1, timeMs
 	stampMoves(config, next)
 	stampNodes(config, next)
+	if config.FeatureLevel() >= shortChain {
+		forget(next)
+	}
 	return next
 }
 
@@ -189,12 +175,9 @@ func (m *Machine) show(store persistence.Reader, version uint64, reply *messages
 		reply.Code, reply.Text = messages.Code_INVALID, fmt.Sprintf("config %d does not exist: the newest is %d", version, m.config.Version)
 		return nil
 	}
-	value, found, err := store.Get(configKey(version))
-	if err != nil || !found {
-		return fmt.Errorf("config %d is missing: %w", version, err)
-	}
-	reply.Meta.Config = new(messages.Config)
-	return proto.Unmarshal(value, reply.Meta.Config)
+	config, err := readConfig(store, version)
+	reply.Meta.Config = config
+	return err
 }
 
 func (m *Machine) list(store persistence.Reader, l *messages.ConfigLog, reply *messages.Reply) error {
@@ -206,17 +189,12 @@ func (m *Machine) list(store persistence.Reader, l *messages.ConfigLog, reply *m
 	if to >= maxLog {
 		from = max(from, to-maxLog+1)
 	}
-	var bad error
-	err := store.Scan(configKey(from), configKey(to+1), func(_, value []byte) bool {
-		config := new(messages.Config)
-		bad = proto.Unmarshal(value, config)
-		reply.Meta.Configs = append(reply.Meta.Configs, &messages.Config{
-			Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs,
-		})
-		return bad == nil
-	})
-	if err == nil {
-		err = bad
+	for version := from; version <= to; version++ {
+		head, err := readHead(store, version)
+		if err != nil {
+			return err
+		}
+		reply.Meta.Configs = append(reply.Meta.Configs, head)
 	}
-	return err
+	return nil
 }

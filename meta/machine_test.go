@@ -329,3 +329,35 @@ func TestDiff(t *testing.T) {
 	require.EqualValues(t, 1, r.config().Previous[0])
 	require.Equal(t, r.config().Version, r.config().Moved[1])
 }
+
+// Nodes that come and go for years leave no more in the config than the newest of those that were removed; no id comes back, and
+// a node that was removed long ago can tell.
+func TestRemovedNodesAreForgotten(t *testing.T) {
+	r := grown(t)
+	require.Equal(t, messages.Code_OK, r.do(raise(r.config().Version, 2)).Code)
+	card := func(n uint64) *messages.AddNode {
+		return &messages.AddNode{Name: fmt.Sprint("n", n), Address: "h:7", Token: 100 + n, Level: 2}
+	}
+	for n := uint64(4); n < 300; n++ {
+		require.Equal(t, messages.Code_OK, r.do(add(card(n))).Code)
+		require.EqualValues(t, n, r.config().Nodes[len(r.config().Nodes)-1].Id)
+		require.Equal(t, messages.Code_OK, r.do(remove(n)).Code)
+		if n%50 == 0 {
+			r.restart()
+		}
+	}
+	require.LessOrEqual(t, len(r.config().Nodes), 3+64)
+	require.Less(t, proto.Size(r.config()), 4000)
+	for _, id := range []uint64{4, 100, 299} {
+		require.True(t, meta.Gone(r.config(), id), "%d", id)
+	}
+	require.False(t, meta.Gone(r.config(), 3))
+	require.False(t, meta.Gone(r.config(), 300), "it is not known yet")
+	require.Equal(t, messages.Code_INVALID, r.do(remove(4)).Code, "it is not even remembered")
+	require.Equal(t, messages.Code_OK, r.do(remove(2)).Code)
+	for n := uint64(300); n < 400; n++ {
+		require.Equal(t, messages.Code_OK, r.do(add(card(n))).Code)
+		require.Equal(t, messages.Code_OK, r.do(remove(n)).Code)
+	}
+	require.EqualValues(t, 2, r.config().Nodes[1].Id, "groups still name it")
+}

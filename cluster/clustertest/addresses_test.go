@@ -30,19 +30,50 @@ func TestMembersFindEachOtherAtNewAddresses(t *testing.T) {
 		}
 		settled(t, s)
 		require.Equal(t, "v", get(t, s.Client("after"), "k"))
-		want := map[string]string{}
-		for _, m := range s.Members {
-			want[status(t, m).Node] = m.Host().Address()
-		}
-		for _, m := range s.Members {
-			require.True(t, s.RunUntil(func() bool {
-				said := map[string]string{}
-				for _, n := range status(t, m).Nodes {
-					said[n.Name] = n.Addr
-				}
-				return maps.Equal(want, said)
-			}, time.Minute), "the config says where they are: %s", m.Node.Status())
-		}
+		configured(t, s)
 		require.Empty(t, s.Oracle.Violations)
 	}
+}
+
+// configured waits until the config says where every node is.
+func configured(t *testing.T, s *clustertest.Simulation) {
+	t.Helper()
+	want := map[string]string{}
+	for _, m := range s.Members {
+		want[status(t, m).Node] = m.Host().Address()
+	}
+	for _, m := range s.Members {
+		require.True(t, s.RunUntil(func() bool {
+			said := map[string]string{}
+			for _, n := range status(t, m).Nodes {
+				said[n.Name] = n.Addr
+			}
+			return maps.Equal(want, said)
+		}, time.Minute), "the config says where they are: %s", m.Node.Status())
+	}
+}
+
+// Addresses are handed round: each node is where another one was, as far as the config knows. What it says of the others is no
+// reason to refuse any of them.
+func TestAddressesAreHandedRound(t *testing.T) {
+	s := born(t, 720, clustertest.Options{Groups: 2})
+	placed(t, s)
+	_, err := s.Client("before").Do(put("k", "v"))
+	require.NoError(t, err)
+	for _, m := range s.Members {
+		m.Kill()
+	}
+	last := s.Members[2].Host()
+	for i := 2; i > 0; i-- {
+		s.Members[i].TakeAddress(s.Members[i-1].Host())
+	}
+	s.Members[0].TakeAddress(last)
+	for _, m := range s.Members {
+		m.Seeds(s.Members...)
+		m.Start()
+	}
+	settled(t, s)
+	configured(t, s)
+	require.Equal(t, "v", get(t, s.Client("after"), "k"))
+	require.Empty(t, s.Oracle.Violations)
 }

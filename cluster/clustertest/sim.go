@@ -182,6 +182,9 @@ func (m *Member) Readdress() {
 	}
 }
 
+// TakeAddress lets the next life of a node that is dead be where another dead one was.
+func (m *Member) TakeAddress(of *actortest.Node) { m.at = of }
+
 // Seeds are what the next life of the node is told.
 func (m *Member) Seeds(seeds ...*Member) {
 	m.seeds = nil

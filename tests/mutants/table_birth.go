@@ -3,6 +3,20 @@ package main
 // inBirth are bugs in who is who: how clusters are bootstrapped, and how nodes join, take places and are found again.
 var inBirth = []mutant{
 	{
+		fault:  "a node that was removed long ago goes on",
+		file:   "meta/change.go",
+		old:    "return id < config.GetNextNode()",
+		new:    "return false",
+		unseen: "no run removes 64 nodes; TestRemovedNodesAreForgotten sees it",
+	},
+	{
+		fault:  "an address is taken for who is there",
+		file:   "meta/check.go",
+		old:    "elsewhere := config.FeatureLevel() >= shortChain",
+		new:    "elsewhere := config.FeatureLevel() > 1<<20",
+		unseen: "the swarm gives no node the address of another one; TestAddressesAreHandedRound sees it",
+	},
+	{
 		fault:  "a config command that was done is refused when it is asked again",
 		file:   "meta/check.go",
 		old:    "if now.Answered(command) {",
