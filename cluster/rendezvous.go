@@ -251,11 +251,11 @@ func (r *rendezvous) counts(p *peer) bool {
 
 // waits is what this node waits for before it founds a cluster, for people; empty: it is the one to found it, now.
 func (r *rendezvous) waits(now time.Duration) string {
-	if !r.self.MayFound {
-		return "it founds none itself, since no node's seeds name it"
-	}
 	if silent := r.silent(now); len(silent) > 0 {
 		return "they must run, and reach this node at " + r.self.Address
+	}
+	if !r.self.MayFound {
+		return "it founds no cluster itself, since no node's seeds name it"
 	}
 	present := 1
 	for _, p := range r.sorted() {
