@@ -75,6 +75,9 @@ func (m *Member) onAddresses(a *messages.Addresses) {
 	}
 	if a.ReplyAddress != "" {
 		m.sayAddresses(a.ReplyAddress, &messages.Addresses{To: sender.Node})
+		if m.config == nil {
+			m.n.send(actor.NewPID(a.ReplyAddress, memberPath), &messages.ConfigPull{ReplyAddress: m.n.address(), ReplyId: memberPath})
+		}
 	}
 	if !news {
 		return

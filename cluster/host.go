@@ -137,7 +137,11 @@ func (h *Host) bear() error {
 	return nil
 }
 
+// onTakeIdentity writes the config first: a member must know who the others are, whatever happens in between.
 func (h *Host) onTakeIdentity(m takeIdentity) error {
+	if err := persistence.SaveConfig(h.n.logEngine, m.config); err != nil {
+		return err
+	}
 	if err := h.onPledge(m.config.FeatureLevel()); err != nil {
 		return err
 	}

@@ -3,17 +3,40 @@ package clustertest_test
 import (
 	"flag"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/persistence"
 )
 
-var births = flag.Int("births", 60, "how many births are simulated")
+var (
+	births     = flag.Int("births", 60, "how many births are simulated")
+	firstBirth = flag.Uint64("birth", 1, "the seed of the first one")
+)
 
 // However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.
 func TestBirths(t *testing.T) {
 	for seed := range uint64(*births) {
-		require.Empty(t, clustertest.Birth(t, seed+1), "seed %d", seed+1)
+		require.Empty(t, clustertest.Birth(t, *firstBirth+seed), "seed %d", *firstBirth+seed)
 	}
+}
+
+// A node that loses power in the moment in which it is admitted finds its cluster again, even if its seeds lead nowhere.
+func TestAdmissionAndPowerLoss(t *testing.T) {
+	s := born(t, 730, clustertest.Options{Groups: 1})
+	_, err := s.Client("admin").Do(pause()) // nothing changes any more that others would tell it
+	require.NoError(t, err)
+	m := s.Join(s.Members[0])
+	require.True(t, s.RunUntil(func() bool {
+		log, _ := m.Disks()
+		id, _, err := persistence.LoadIdentity(log.Synced())
+		return err == nil && id.Node != 0
+	}, time.Minute))
+	m.Crash()
+	m.Seeds(m)
+	m.Start()
+	require.True(t, s.RunUntil(s.Ready, time.Minute), "%v", m.Node.Failing())
+	require.Empty(t, s.Oracle.Violations)
 }

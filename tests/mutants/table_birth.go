@@ -3,6 +3,13 @@ package main
 // inBirth are bugs in who is who: how clusters are bootstrapped, and how nodes join, take places and are found again.
 var inBirth = []mutant{
 	{
+		fault:  "a node that is admitted keeps the config only when it serves",
+		file:   "cluster/host.go",
+		old:    "if err := persistence.SaveConfig(h.n.logEngine, m.config); err != nil {",
+		new:    "if err := error(nil); err != nil {",
+		unseen: "all nodes of a run have seeds that lead to others; TestAdmissionAndPowerLoss sees it",
+	},
+	{
 		fault:  "a node that was removed long ago goes on",
 		file:   "meta/change.go",
 		old:    "return id < config.GetNextNode()",
