@@ -3,6 +3,7 @@ package actors
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -45,11 +46,18 @@ func (c *WallClock) After(d time.Duration, send func()) func() {
 	return func() { t.Stop() }
 }
 
-// SeededRand gives every name a source that depends only on seed and name.
+// SeededRand gives every name a source that depends only on seed and name, and on how often that name was asked for: an actor
+// that is made anew at the same path must not draw again what names questions of the one before.
 func SeededRand(seed uint64) func(name string) *rand.Rand {
+	var mu sync.Mutex
+	asked := map[string]uint64{}
 	return func(name string) *rand.Rand {
+		mu.Lock()
+		nth := asked[name]
+		asked[name]++
+		mu.Unlock()
 		h := fnv.New64a()
 		h.Write([]byte(name))
-		return rand.New(rand.NewPCG(seed, h.Sum64()))
+		return rand.New(rand.NewPCG(seed, h.Sum64()+nth*0x9E3779B97F4A7C15))
 	}
 }

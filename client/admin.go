@@ -93,7 +93,7 @@ func (c *Client) Change(ctx context.Context, m *messages.MetaCommand) (*messages
 // Status asks one node for its status document, the same as its /api/v1/status.
 func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 	answer := make(chan *messages.NodeStatus, 1)
-	path := fmt.Sprintf("status/%x", c.system.Rand(address+time.Now().String()).Uint64())
+	path := fmt.Sprintf("status/%x", c.system.Rand("status").Uint64())
 	pid, err := c.system.Spawn(path, func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
 			if s, ok := ctx.Message().(*messages.NodeStatus); ok {

@@ -33,6 +33,8 @@ type board struct {
 	others   map[messages.NodeID]pulse
 	met      map[messages.NodeID]time.Duration // when the config was first seen to name it
 	drains   map[messages.NodeID]sight
+	progress map[messages.GroupID]*progress // of this node's replicas
+	caughtUp bool                           // all of them had, at some time of this life
 }
 
 type pulse struct {
@@ -51,6 +53,7 @@ func newBoard(now func() time.Duration) *board {
 		others:   map[messages.NodeID]pulse{},
 		met:      map[messages.NodeID]time.Duration{},
 		drains:   map[messages.NodeID]sight{},
+		progress: map[messages.GroupID]*progress{},
 	}
 	b.addresses.Store(&map[messages.NodeID]string{})
 	return b
@@ -163,6 +166,7 @@ type snapshot struct {
 	others   map[messages.NodeID]*messages.NodeStatus     // nodes heard of lately
 	strange  map[messages.NodeID]bool                     // nodes that have not had the time to be heard
 	drains   map[messages.NodeID]sight
+	lags     []lag // replicas of this node that are not as far as they must be
 	now      time.Duration
 }
 
@@ -185,6 +189,7 @@ func (b *board) snapshot() snapshot {
 	}
 	b.sightDrains(s)
 	s.drains = maps.Clone(b.drains)
+	s.lags = b.followLeaders(s)
 	return s
 }
 

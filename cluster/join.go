@@ -229,7 +229,12 @@ func (m *Member) onAdmitted(a admitted) {
 	if m.n.cached != nil {
 		m.adopt(m.n.cached, false)
 	}
-	for _, address := range m.others() { // placement counts on whom it has heard
+	m.greet()
+}
+
+// greet tells the others that this node is there: placement, and the guard of remove, count on whom they have heard.
+func (m *Member) greet() {
+	for _, address := range m.others() {
 		m.n.send(actor.NewPID(address, memberPath), m.status(0))
 	}
 }

@@ -160,6 +160,10 @@ func (m *Member) onBeat() {
 		return
 	}
 	m.pull()
+	if m.beats == 1 { // a node that was started again
+		m.greet()
+		m.pulse() // and wants to know how far its replicas must come
+	}
 	if m.beats%10 == 0 {
 		m.pulse()
 		m.announceAddress()
@@ -267,6 +271,9 @@ func (m *Member) status(seq uint64) *messages.NodeStatus {
 	}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)
+	}
+	for _, l := range s.lags {
+		status.Behind = append(status.Behind, uint64(l.group))
 	}
 	slices.SortFunc(status.Replicas, func(a, b *messages.ReplicaStatus) int { return int(a.Group) - int(b.Group) })
 	if m.n.board.leads(messages.Meta) {

@@ -218,8 +218,8 @@ func (m *Mover) guess(group uint64) uint64 {
 // onReply makes of an answer the next command of the own log, or notes what it says.
 func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 	bucket, e, found := m.errand(r.Seq)
-	if !found || r.Session != m.session {
-		return // late
+	if !found || r.Session != m.session || group != e.ask.Group {
+		return // late, or of somebody who was not asked
 	}
 	e.silent = false
 	m.errands[bucket] = e
@@ -230,7 +230,7 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 		return
 	}
 	c := r.GetChunk()
-	if m.leaders[group] = node; c == nil || group == uint64(m.group) {
+	if m.leaders[group] = node; c == nil || group == uint64(m.group) || !e.ask.Answers(c) {
 		return
 	}
 	command, word := shardkv.Reply(group, c)

@@ -342,23 +342,32 @@ func (n *node) stop(graceful bool) (err error) {
 	return err
 }
 
-// handOverTime bounds how long a stopping node waits for others to take its leaderships.
-const handOverTime = 2 * time.Second
-
-// handOver asks other replicas to lead what this node leads.
+// handOver asks those that can serve to lead what this node leads, and tells of groups that nobody can.
 func (n *node) handOver() {
 	deadline := n.system.Clock.Now() + handOverTime
-	for asked := false; n.system.Clock.Now() < deadline; asked = true {
-		led := 0
-		for group, r := range n.board.snapshot().replicas {
-			if n.board.leads(group) && len(r.Conf.GetVoters()) > 1 {
-				led++
-				if !asked {
-					n.send(n.peer(group), raftactor.Transfer{})
-				}
+	for asked := false; ; asked = true {
+		s, led := n.board.snapshot(), []messages.GroupID(nil)
+		for _, group := range slices.Sorted(maps.Keys(s.replicas)) {
+			if !n.board.leads(group) || len(s.replicas[group].Conf.GetVoters()) < 2 {
+				continue
 			}
+			led = append(led, group)
+			if asked {
+				continue
+			}
+			to, able := s.heir(group)
+			if !able {
+				n.system.Events(HandOverFailed{Group: group, Why: "no other replica has caught up"})
+			}
+			n.send(n.peer(group), raftactor.Transfer{To: to})
 		}
-		if led == 0 {
+		if len(led) == 0 {
+			return
+		}
+		if n.system.Clock.Now() >= deadline {
+			for _, group := range led {
+				n.system.Events(HandOverFailed{Group: group, Why: "nobody has taken over in time"})
+			}
 			return
 		}
 		<-time.After(20 * time.Millisecond)

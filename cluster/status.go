@@ -210,6 +210,9 @@ func failing(s snapshot) []string {
 	if leader, _ := s.leader(messages.Meta); leader == 0 {
 		all = append(all, "meta: group 0 has no leader")
 	}
+	for _, l := range s.lags {
+		all = append(all, fmt.Sprintf("replica: that of group %d %s", l.group, l.why))
+	}
 	orphans := 0
 	owning := map[uint64]bool{}
 	for _, owner := range s.config.Owners {
@@ -234,7 +237,8 @@ func failing(s snapshot) []string {
 	return all
 }
 
-// Ready tells whether this node can serve: it knows the config, and every bucket has an owner with a leader.
+// Ready tells whether this node can serve: it knows the config, every bucket has an owner with a leader, and
+// its replicas are so near their leaders that other nodes may be stopped.
 func (n *Node) Ready() bool { return len(n.n.failing()) == 0 }
 
 // Failing says why not, by name.

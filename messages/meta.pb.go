@@ -2961,9 +2961,10 @@ type NodeStatus struct {
 	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
 	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
 	Sizes         []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`     // boot epoch of the node
-	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`     // newest feature level that the node's program has; 0: 1
-	Pledged       uint32                 `protobuf:"varint,8,opt,name=pledged,proto3" json:"pledged,omitempty"` // feature level below which no program will start on the node's directory again; 0: 1
+	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`           // boot epoch of the node
+	Behind        []uint64               `protobuf:"varint,10,rep,packed,name=behind,proto3" json:"behind,omitempty"` // groups whose replicas there lag too much to serve
+	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`           // newest feature level that the node's program has; 0: 1
+	Pledged       uint32                 `protobuf:"varint,8,opt,name=pledged,proto3" json:"pledged,omitempty"`       // feature level below which no program will start on the node's directory again; 0: 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3045,6 +3046,13 @@ func (x *NodeStatus) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *NodeStatus) GetBehind() []uint64 {
+	if x != nil {
+		return x.Behind
+	}
+	return nil
 }
 
 func (x *NodeStatus) GetLevel() uint32 {
@@ -3715,7 +3723,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\x12\x14\n" +
-	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\x9d\x02\n" +
+	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xb5\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3724,7 +3732,9 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
 	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\x12'\n" +
 	"\x05sizes\x18\x06 \x03(\v2\x11.eraft.BucketSizeR\x05sizes\x12\x14\n" +
-	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06behind\x18\n" +
+	" \x03(\x04R\x06behind\x12\x14\n" +
 	"\x05level\x18\a \x01(\rR\x05level\x12\x18\n" +
 	"\apledged\x18\b \x01(\rR\apledged\"7\n" +
 	"\tGroupSize\x12\x14\n" +

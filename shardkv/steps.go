@@ -190,6 +190,22 @@ func (f *follower) command(id uint32, group uint64, c *messages.ShardCommand) {
 	f.steps.Asks = append(f.steps.Asks, Ask{Bucket: id, Group: group, Command: c})
 }
 
+// Answers tells whether a chunk is what a step of another group's bucket was asked for: of that bucket, move, copying and place in
+// it. Whatever else a chunk says is about something else.
+func (a Ask) Answers(c *messages.BucketChunk) bool {
+	pull := a.Pull
+	switch op := a.Command.GetOp().(type) {
+	case *messages.ShardCommand_Freeze:
+		pull = op.Freeze.GetPull()
+	case *messages.ShardCommand_Give:
+		return c.GetBucket() == op.Give.Bucket && c.GetConfigVersion() == op.Give.ConfigVersion && c.GetNumber() == 0
+	case *messages.ShardCommand_Drop:
+		return c.GetBucket() == op.Drop.Bucket && c.GetConfigVersion() == op.Drop.ConfigVersion && c.GetNumber() == 0
+	}
+	return pull != nil && c.GetBucket() == pull.Bucket && c.GetConfigVersion() == pull.ConfigVersion &&
+		c.GetBase() == pull.Base && c.GetNumber() == pull.Number
+}
+
 // Reply makes of what another group answered about a bucket the command that takes it into the own log, or a word.
 func Reply(from uint64, c *messages.BucketChunk) (*messages.ShardCommand, *Word) {
 	if c.Gone || c.NotReady {

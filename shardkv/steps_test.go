@@ -77,3 +77,36 @@ func TestChangesComeBetween(t *testing.T) {
 		require.Equal(t, c.changes, asks[0].Pull.Changes, "%+v", c.transit)
 	}
 }
+
+// A chunk counts for a step only if it is of the bucket, move, copying and place in it that the step asked for. One of another
+// attempt, or that another life of the asker has asked for, would be taken for a word about a bucket that it does not speak of.
+func TestAnswersAreMatchedInFull(t *testing.T) {
+	pull := &messages.BucketPull{Bucket: 3, ConfigVersion: 7, Base: 40, Number: 5}
+	steps := map[string]shardkv.Ask{
+		"pull":   {Bucket: 3, Group: 2, Pull: pull},
+		"freeze": {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}}},
+		"give":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Give{Give: &messages.Give{Bucket: 3, ConfigVersion: 7}}}},
+		"drop":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{Bucket: 3, ConfigVersion: 7}}}},
+	}
+	for name, step := range steps {
+		right := func() *messages.BucketChunk {
+			if name == "pull" || name == "freeze" {
+				return &messages.BucketChunk{Bucket: 3, ConfigVersion: 7, Base: 40, Number: 5}
+			}
+			return &messages.BucketChunk{Bucket: 3, ConfigVersion: 7, Base: 99} // the giver says where it begins
+		}
+		require.True(t, step.Answers(right()), name)
+		for what, change := range map[string]func(*messages.BucketChunk){
+			"bucket":  func(c *messages.BucketChunk) { c.Bucket++ },
+			"move":    func(c *messages.BucketChunk) { c.ConfigVersion-- },
+			"attempt": func(c *messages.BucketChunk) { c.Number++ },
+		} {
+			wrong := right()
+			change(wrong)
+			require.False(t, step.Answers(wrong), "%s: another %s", name, what)
+		}
+	}
+	again := &messages.BucketChunk{Bucket: 3, ConfigVersion: 7, Base: 41, Number: 5}
+	require.False(t, steps["pull"].Answers(again), "of a copying that has begun again")
+	require.False(t, shardkv.Ask{Bucket: 3, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Keep{}}}.Answers(again), "nothing was asked for that a chunk answers")
+}
