@@ -3333,7 +3333,7 @@ type ReplicaStatus struct {
 	Last          uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
 	Conf          *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
 	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"`                                 // a leader that may answer reads without asking a quorum now
-	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"`                               // the disk of its log does not answer
+	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"`                               // a disk of its node does not answer: that of the log or that of the data
 	Sure          bool                   `protobuf:"varint,12,opt,name=sure,proto3" json:"sure,omitempty"`                                     // it knows this membership also after a crash
 	LogBytes      uint64                 `protobuf:"varint,13,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`             // of the log that it keeps
 	WaitingBytes  uint64                 `protobuf:"varint,14,opt,name=waiting_bytes,json=waitingBytes,proto3" json:"waiting_bytes,omitempty"` // of commands that were proposed here and are not applied here

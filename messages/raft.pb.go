@@ -579,6 +579,7 @@ type RaftMessage struct {
 	// again: what a replica had before it was removed does not count for what it is now
 	ClockMs       uint64 `protobuf:"varint,21,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"` // a reply's: time of day of the sender, when it was sent; 0: it does not say
 	Forgetful     bool   `protobuf:"varint,19,opt,name=forgetful,proto3" json:"forgetful,omitempty"`            // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
+	Stalled       bool   `protobuf:"varint,22,opt,name=stalled,proto3" json:"stalled,omitempty"`                // a reply's to those: a disk of the sender does not answer: it should not lead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -749,6 +750,13 @@ func (x *RaftMessage) GetClockMs() uint64 {
 func (x *RaftMessage) GetForgetful() bool {
 	if x != nil {
 		return x.Forgetful
+	}
+	return false
+}
+
+func (x *RaftMessage) GetStalled() bool {
+	if x != nil {
+		return x.Stalled
 	}
 	return false
 }
@@ -1153,7 +1161,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xa3\x04\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xbd\x04\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1176,7 +1184,8 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\apromise\x18\x11 \x01(\x04R\apromise\x12\x1b\n" +
 	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x19\n" +
 	"\bclock_ms\x18\x15 \x01(\x04R\aclockMs\x12\x1c\n" +
-	"\tforgetful\x18\x13 \x01(\bR\tforgetfulJ\x04\b\t\x10\n" +
+	"\tforgetful\x18\x13 \x01(\bR\tforgetful\x12\x18\n" +
+	"\astalled\x18\x16 \x01(\bR\astalledJ\x04\b\t\x10\n" +
 	"\">\n" +
 	"\fRaftMessages\x12.\n" +
 	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +

@@ -24,6 +24,7 @@ import (
 //	restore             Peer         replaces the data by the staged snapshot
 //	retire              Peer         deletes the data: this replica is over
 //	flush               Peer         makes everything applied durable and says up to where
+//	probe               Peer         answers probed: it gets on
 //	Digest              anybody      says what the data is at, and a sum of it
 //	persistence.Stored  StateWriter  the turn that was handed over is in the engine
 //	persistence.Synced  StateWriter  the turns up to an index are durable, whoever of the node asked for it
@@ -149,6 +150,8 @@ func (a *Applier) on(message any) {
 		a.restore(m.meta)
 	case flush:
 		a.flushing = true
+	case probe:
+		a.o.System.Root.Send(a.peer, probed{})
 	case Digest:
 		a.digest(m)
 	case retire:

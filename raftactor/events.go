@@ -37,11 +37,12 @@ type MemberChanged struct {
 	Change string
 }
 
-// DiskStalled tells that the node's log disk has not answered for Limits.StallTicks, or that this is over. A leader gives
-// its leadership away meanwhile.
+// DiskStalled tells that a disk of the node, of the log or of the data, has not answered for Limits.StallTicks or some times as
+// long, or that both do again. A leader gives its leadership away meanwhile.
 type DiskStalled struct {
-	Group messages.GroupID
-	Over  bool
+	Group     messages.GroupID
+	Over      bool
+	Log, Data bool // which of them
 }
 
 func (DiskStalled) EventName() string { return "disk stalled" }

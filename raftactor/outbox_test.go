@@ -148,7 +148,7 @@ func TestEntriesCanBeSent(t *testing.T) {
 		o := &Options{System: sys, Group: 1, Node: 1, Limits: Limits{EntryBytes: rapid.SampledFrom([]int{64, 4 << 10, 512 << 10}).Draw(t, "limit")}.WithDefaults()}
 		core, err := raft.New(raft.Config{
 			ID: 1, Group: 1, ElectionTicks: 8, HeartbeatTicks: 2, MaxAppendBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1,
-			MaxUncommittedBytes: 1 << 30, MaxApplyBytes: 1 << 30, Rand: actors.SeededRand(1)("raft"),
+			MaxUncommittedBytes: 1 << 30, MaxApplyBytes: 1 << 30, MaxLogBytes: 1 << 30, Rand: actors.SeededRand(1)("raft"),
 		}, raft.Boot{Snapshot: Birth([]uint64{1}), Applied: 1})
 		require.NoError(t, err)
 		p := newPeer(o, store{}, core)

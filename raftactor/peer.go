@@ -26,6 +26,7 @@ import (
 //	*persistence.Persisted   Writer     what waited for the disk may go on
 //	applied, flushed         Applier    frees memory, allows compaction
 //	viewChanged              Applier    proposals are checked against it
+//	probed                   Applier    the disk of the data answers
 //	*persistence.Entries     LogReader  a piece of the log that a follower needs and memory does not have
 //	snapshotSending, snapshotSent  senders  the log behind a snapshot is kept while it is on its way
 //	staged                   receiver   a whole snapshot is there
@@ -47,11 +48,12 @@ type Peer struct {
 	room       int            // that it will probably need: as much as the one before
 	names      map[named]bool // commands on their way, as of this turn; nil until somebody asks again
 	pace       pace
-	timer      bool // a pause is on its way
-	pulsing    bool // heartbeats of this turn go by Pulse
-	resting    bool // the Ticker has been told so
-	stall      stall
-	stalled    bool // the core has been told so
+	timer      bool  // a pause is on its way
+	pulsing    bool  // heartbeats of this turn go by Pulse
+	resting    bool  // the Ticker has been told so
+	stall      stall // of the log
+	data       stall // of the data: what the Applier was asked, and has answered
+	stalled    bool  // the core has been told so
 	reads      []*messages.Asker
 	asked      map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
 	askedNow   int
@@ -163,6 +165,8 @@ func (p *Peer) on(message any) {
 		p.onFlushed(m)
 	case viewChanged:
 		p.view = m.view
+	case probed:
+		p.data.done++
 	case *persistence.Entries:
 		p.core.Loaded(uint64(m.For), m.Entries)
 	case snapshotSending:
@@ -237,6 +241,7 @@ func (p *Peer) onPersisted(m *persistence.Persisted) {
 func (p *Peer) onApplied(m applied) {
 	p.core.Applied(m.index)
 	p.waiting.applied(m.index)
+	p.data.handed, p.data.done = p.data.handed+1, p.data.done+1 // it is slow, but gets on
 }
 
 func (p *Peer) onTransfer(m Transfer) {

@@ -99,6 +99,9 @@ func (l Limits) WithDefaults() Limits {
 // CompactBytes is what a log may take until it is compacted; above, what followers are being sent may still keep it.
 func (l Limits) CompactBytes() int { return 4 * l.WithDefaults().RetainBytes }
 
+// LogBytes is what a log may take in memory; above, what is not applied yet is read from the disk again.
+func (l Limits) LogBytes() int { return 8 * l.WithDefaults().RetainBytes }
+
 // SyncBytes draws how much may be written to the state of a node until its StateWriter has it synced: four to six times
 // RetainBytes. What a log grows by is about what its state does, so most logs are cut then. The larger the table that a sync
 // makes, the less work the merges of tables are. Each node draws its own number: its replicas write what those of others do,
@@ -161,7 +164,7 @@ func Start(o Options) error {
 		Promise: raft.Nanos(o.Limits.promise()), Lease: raft.Nanos(o.Limits.lease()),
 		MaxAppendBytes:      o.Limits.AppendBytes,
 		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
-		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes,
+		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes, MaxLogBytes: o.Limits.LogBytes(),
 		Rand: o.System.Rand("raft/" + o.Group.String()),
 	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Kept: o.Log.Kept, Applied: at.Index,
 		Now: raft.Nanos(o.System.Clock.Now()),

@@ -27,13 +27,32 @@ func (s *stall) tick(limit int) bool {
 	return s.ticks >= max(limit, min(2*s.longest, mostStall*limit))
 }
 
-// watchDisk tells the core when the disk does not answer, and when it does again.
+// dataStall is how many times as long the data may take as the log: nobody can tell how much there is to do before an answer.
+const dataStall = 3
+
+// probe asks the Applier for a sign of life. It is answered in turn, so not while what was asked before hangs or must wait; probed is
+// the answer.
+type (
+	probe  struct{}
+	probed struct{}
+)
+
+// watchDisk tells the core when a disk does not answer, and when all do again. An Applier that installs a snapshot is not asked:
+// that may take its time.
 func (p *Peer) watchDisk() {
-	stalled := p.stall.tick(p.o.Limits.StallTicks)
+	log, data := p.stall.tick(p.o.Limits.StallTicks), false
+	if !p.core.Restoring() {
+		data = p.data.tick(dataStall * p.o.Limits.StallTicks)
+		if p.data.handed == p.data.done {
+			p.data.handed++
+			p.o.System.Root.Send(p.apply, probe{})
+		}
+	}
+	stalled := log || data
 	if stalled == p.stalled {
 		return
 	}
 	p.stalled = stalled
 	p.core.Stalled(stalled)
-	p.o.System.Events(DiskStalled{Group: p.o.Group, Over: !stalled})
+	p.o.System.Events(DiskStalled{Group: p.o.Group, Over: !stalled, Log: log, Data: data})
 }

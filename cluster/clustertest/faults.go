@@ -10,6 +10,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/persistence/memory"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
 // Swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
@@ -64,6 +65,7 @@ var kinds = []kind{
 	{"slow logs", 8 * time.Second, (*Swarm).slowLogs},
 	{"new address", 8 * time.Second, (*Swarm).readdress},
 	{"unmounted volumes", 8 * time.Second, (*Swarm).unmount},
+	{"hung state", 6 * time.Second, (*Swarm).hangState},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -247,6 +249,9 @@ func (s *Simulation) Heal() {
 	s.Network().Behave(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
 	for _, m := range s.Members {
 		m.slow(nil)
+		for group := range s.groups() + 1 {
+			m.at.Slow(raftactor.ApplierPath(messages.GroupID(group)), nil)
+		}
 		m.at.Clock().Skew(1)
 		if m.at.Alive() {
 			m.at.Resume()

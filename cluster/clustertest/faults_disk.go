@@ -4,7 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence/memory"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
 // slowDisk makes every write wait, some of them so long that the disk looks dead.
@@ -27,6 +29,22 @@ func (w *Swarm) slowLogs() {
 	w.passing(8*time.Second, func() {
 		for _, m := range w.s.Members {
 			m.at.Slow("persistence/log", nil)
+		}
+	})
+}
+
+// hangState lets a group's data on one node be read and written so slowly, for a while, that it looks dead, and the disk of all data
+// of that node as well.
+func (w *Swarm) hangState() {
+	m, rng, worst := w.any(), w.rng, time.Duration(1+w.rng.IntN(8))*time.Second
+	hang := func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) }
+	paths := []string{"persistence/state", raftactor.ApplierPath(messages.GroupID(rng.IntN(w.s.groups() + 1)))}
+	for _, path := range paths {
+		m.at.Slow(path, hang)
+	}
+	w.passing(6*time.Second, func() {
+		for _, path := range paths {
+			m.at.Slow(path, nil)
 		}
 	})
 }

@@ -31,6 +31,9 @@ func (s *Simulation) weigh() {
 			if most := uint64(limits.PendingBytes + limits.EntryBytes + largestCommand); r.WaitingBytes > most {
 				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of commands of group %d, %d are allowed", m.number, r.WaitingBytes, r.Group, most)
 			}
+			if most := uint64(limits.LogBytes() + 2*limits.PendingBytes + limits.AppendBytes + largestCommand); r.LogBytes > most {
+				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of the log of group %d, %d are allowed", m.number, r.LogBytes, r.Group, most)
+			}
 			if r.WaitingReads > uint64(limits.PendingReads) {
 				s.Oracle.violated("Memory is bounded", "n%d holds %d reads of group %d, %d are allowed", m.number, r.WaitingReads, r.Group, limits.PendingReads)
 			}

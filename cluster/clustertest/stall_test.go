@@ -42,6 +42,44 @@ func TestLeaderWithAHungDiskGivesItsGroupsAway(t *testing.T) {
 	require.Empty(t, s.Oracle.Violations)
 }
 
+// The same for the disk of the data: a leader that cannot read it, or whose turns are full and cannot be written, answers nobody.
+func TestLeaderWithAHungStateGivesItsGroupsAway(t *testing.T) {
+	for path, size := range map[string]int{raftactor.ApplierPath(1): 1, "persistence/state": 400 << 10} {
+		s := born(t, 3, clustertest.Options{Groups: 1})
+		sick := leader(t, s, 1)
+		sick.Host().Slow(path, func() time.Duration { return time.Hour })
+		c := s.Client("c")
+		for i := range 40 {
+			began := s.Now()
+			_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, size)})
+			require.NoError(t, err)
+			require.Less(t, s.Now()-began, 7*time.Second, "%s, put %d", path, i)
+		}
+		require.NotSame(t, sick, leader(t, s, 1), path)
+		require.Contains(t, groupOf(t, sick, 1).Stalled, status(t, sick).NodeID)
+		require.True(t, s.RunUntil(func() bool {
+			return slices.Contains(groupOf(t, leader(t, s, 1), 1).Stalled, status(t, sick).NodeID)
+		}, 5*time.Second), "everybody can see it")
+
+		// The leadership is not given back, nor is anybody kept waiting for that, as long as the disk hangs.
+		for range 40 {
+			s.RunUntil(func() bool { return false }, time.Second)
+			require.NotSame(t, sick, leader(t, s, 1), path)
+			began := s.Now()
+			_, err := c.Do(&messages.Put{Key: []byte("k"), Value: []byte("1")})
+			require.NoError(t, err)
+			require.Less(t, s.Now()-began, 200*time.Millisecond, path)
+		}
+
+		sick.Crash()
+		sick.Host().Slow(path, nil)
+		sick.Start()
+		settled(t, s)
+		require.True(t, s.RunUntil(func() bool { return len(groupOf(t, sick, 1).Stalled) == 0 }, 10*time.Second))
+		require.Empty(t, s.Oracle.Violations)
+	}
+}
+
 // When a leader dies its group goes on within seconds, also if a write of the log takes longer than an election timeout.
 func TestPutsGoOnWhereLogsAreSlow(t *testing.T) {
 	for _, usual := range []time.Duration{20, 400, 700, 1000} {
@@ -67,6 +105,38 @@ func TestPutsGoOnWhereLogsAreSlow(t *testing.T) {
 			require.Empty(t, s.Oracle.Violations)
 		}
 	}
+}
+
+// A follower whose state disk hangs acknowledges what its log has, but does not keep all of that in memory. When its disk answers
+// it gets to where the others are.
+func TestLogOfASlowStateStaysOnDisk(t *testing.T) {
+	limits := raftactor.Limits{RetainBytes: 256 << 10, PendingBytes: 4 << 20}
+	s := born(t, 5, clustertest.Options{Groups: 1, Limits: limits})
+	c := s.Client("c")
+	led := leader(t, s, 1)
+	slow := s.Members[slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return m != led })]
+	slow.Host().Slow("persistence/state", func() time.Duration { return time.Hour })
+	replica := func(m *clustertest.Member) *messages.ReplicaStatus {
+		all := m.Node.Replicas()
+		return all[slices.IndexFunc(all, func(r *messages.ReplicaStatus) bool { return r.Group == 1 })]
+	}
+	most, value := uint64(0), make([]byte, 400<<10)
+	for i := range 50 {
+		_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: value})
+		require.NoError(t, err)
+		most = max(most, replica(slow).LogBytes)
+	}
+	s.RunUntil(func() bool { return false }, time.Second)
+	t.Logf("the follower is at %d of %d, and held at most %d bytes of its log", replica(slow).Applied, replica(slow).Commit, most)
+	require.Less(t, most, uint64(limits.LogBytes()+limits.PendingBytes))
+	require.Greater(t, replica(slow).Commit, replica(slow).Applied+10)
+
+	slow.Crash()
+	slow.Host().Slow("persistence/state", nil)
+	slow.Start()
+	settled(t, s)
+	require.True(t, s.RunUntil(func() bool { return replica(slow).Applied == replica(led).Applied }, time.Minute))
+	require.Empty(t, s.Oracle.Violations)
 }
 
 // stale lets clients read and write one key while its leader is cut off from all but the readers, with a clock that runs

@@ -15,7 +15,7 @@ import (
 func testConfig(id uint64) Config {
 	return Config{
 		ID: id, Group: 1, ElectionTicks: 10, HeartbeatTicks: 2, MaxAppendBytes: 1000, MaxInflightMessages: 4,
-		MaxInflightBytes: 1000, MaxUncommittedBytes: 1000, MaxApplyBytes: 1000, Rand: rand.New(rand.NewPCG(id, 1)),
+		MaxInflightBytes: 1000, MaxUncommittedBytes: 1000, MaxApplyBytes: 1000, MaxLogBytes: 100_000, Rand: rand.New(rand.NewPCG(id, 1)),
 	}
 }
 
@@ -302,4 +302,104 @@ func TestCandidateThatTakesASnapshotIsNoneAnyMore(t *testing.T) {
 		require.NoError(t, c.Step(&messages.RaftMessage{Kind: messages.RaftKind_HEARTBEAT, From: 4, To: 1, Term: 2, Commit: 20}))
 		require.NoError(t, c.Err())
 	}
+}
+
+// TestLogInMemoryIsBounded: a follower whose data does not get any further acknowledges what its disk has, and reads it back when the
+// time comes; and when even that would be too much it takes no more.
+func TestLogInMemoryIsBounded(t *testing.T) {
+	cfg := testConfig(2)
+	cfg.MaxLogBytes, cfg.MaxUncommittedBytes = 50_000, 10_000
+	c, err := New(cfg, Boot{HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: birth(1, 1, 1, 2, 3), Applied: 1})
+	require.NoError(t, err)
+	onDisk := entries(1, 1)
+	var waiting []*messages.Entry // handed out
+	carry := func() {
+		for {
+			r, some := c.Ready()
+			if !some {
+				return
+			}
+			if r.Persist != nil {
+				onDisk = append(onDisk, r.Persist.Entries...)
+				c.Persisted(r.Persist.Seq)
+			}
+			waiting = append(waiting, r.Apply...)
+			for _, l := range r.Loads {
+				require.Equal(t, uint64(2), l.For)
+				c.Loaded(2, onDisk[l.From-1:min(l.To, l.From+3)])
+			}
+			require.NoError(t, c.Err())
+		}
+	}
+	last := uint64(1)
+	for ; last < 20_000; last++ {
+		e := &messages.Entry{Index: last + 1, Term: 1, Data: fmt.Appendf(nil, "%d%0500d", last+1, 0)}
+		err := c.Step(&messages.RaftMessage{
+			Kind: messages.RaftKind_APPEND, From: 1, To: 2, Term: 1, Index: last, LogTerm: 1, Commit: last, Entries: []*messages.Entry{e},
+		})
+		carry()
+		require.LessOrEqual(t, c.LogBytes(), cfg.MaxLogBytes+cfg.MaxUncommittedBytes+1000)
+		if err != nil {
+			require.ErrorIs(t, err, ErrFull)
+			break
+		}
+	}
+	require.Greater(t, last, uint64(600), "much more than memory should hold")
+	require.Less(t, last, uint64(2000))
+
+	next := uint64(2)
+	for ; len(waiting) > 0; next++ {
+		e := waiting[0]
+		waiting = waiting[1:]
+		require.Equal(t, next, e.Index)
+		require.Equal(t, fmt.Sprintf("%d%0500d", next, 0), string(e.Data))
+		c.Applied(next)
+		carry()
+	}
+	require.Equal(t, last, next, "all that is known to be committed")
+	require.NoError(t, c.Step(&messages.RaftMessage{Kind: messages.RaftKind_HEARTBEAT, From: 1, To: 2, Term: 1, Commit: last}))
+	carry()
+	c.Applied(last)
+	require.NoError(t, c.Step(&messages.RaftMessage{
+		Kind: messages.RaftKind_APPEND, From: 1, To: 2, Term: 1, Index: last, LogTerm: 1, Commit: last, Entries: entries(last+1, 1),
+	}), "it takes more again")
+}
+
+// TestLogOnDiskMustBeThere: what is committed and durable cannot be gone. But an answer to a question that a snapshot has overtaken
+// tells nothing.
+func TestLogOnDiskMustBeThere(t *testing.T) {
+	hungry := func() *Core {
+		cfg := testConfig(2)
+		cfg.MaxLogBytes = 100
+		c, err := New(cfg, Boot{HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: birth(1, 1, 1, 2, 3), Applied: 1})
+		require.NoError(t, err)
+		all := entries(2, 1, 1, 1)
+		for _, e := range all {
+			e.Data = make([]byte, 300)
+		}
+		require.NoError(t, c.Step(&messages.RaftMessage{
+			Kind: messages.RaftKind_APPEND, From: 1, To: 2, Term: 1, Index: 1, LogTerm: 1, Commit: 4, Entries: all,
+		}))
+		for {
+			r, some := c.Ready()
+			require.True(t, some)
+			if r.Persist != nil {
+				c.Persisted(r.Persist.Seq)
+			}
+			if len(r.Loads) > 0 {
+				return c
+			}
+			for _, e := range r.Apply {
+				c.Applied(e.Index)
+			}
+		}
+	}
+	c := hungry()
+	c.Loaded(2, nil)
+	require.ErrorContains(t, c.Err(), "the disk does not have it")
+
+	c = hungry()
+	require.NoError(t, c.Restore(birth(9, 1, 1, 2, 3)))
+	c.Loaded(2, nil)
+	require.NoError(t, c.Err())
 }

@@ -20,6 +20,7 @@ var (
 	ErrUnwanted     = errors.New("message does not fit this replica's role")
 	ErrFormer       = errors.New("acknowledgement of what this replica was before it was removed")
 	ErrNoAnswer     = errors.New("the leader did not answer")
+	ErrFull         = errors.New("too much of the log is not applied")
 	ErrObsolete     = errors.New("snapshot is older than what is committed here")
 )
 
@@ -36,6 +37,7 @@ type Config struct {
 	MaxInflightBytes    int        // likewise
 	MaxUncommittedBytes int        // above it a leader refuses proposals: ErrOverloaded
 	MaxApplyBytes       int        // committed entries handed out and not yet Applied
+	MaxLogBytes         int        // of the log in memory; above, what is durable and committed is read from the disk again
 	Rand                *rand.Rand // election jitter
 }
 
@@ -50,7 +52,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("raft: need 0 < HeartbeatTicks (%d) < ElectionTicks (%d)", c.HeartbeatTicks, c.ElectionTicks)
 	case c.Lease < 0 || c.Lease > 0 && c.Lease >= c.Promise:
 		return fmt.Errorf("raft: need 0 <= Lease (%v) < Promise (%v)", c.Lease, c.Promise)
-	case min(c.MaxAppendBytes, c.MaxInflightMessages, c.MaxInflightBytes, c.MaxUncommittedBytes, c.MaxApplyBytes) <= 0:
+	case min(c.MaxAppendBytes, c.MaxInflightMessages, c.MaxInflightBytes, c.MaxUncommittedBytes, c.MaxApplyBytes, c.MaxLogBytes) <= 0:
 		return errors.New("raft: every limit must be positive")
 	}
 	return nil
@@ -93,6 +95,9 @@ type Core struct {
 	commit   uint64
 	emitted  uint64 // handed out in Ready.Apply
 	applied  uint64
+	applying []flight // handed out and not yet applied, oldest first
+	replay   replay
+	replayed []*messages.Entry   // read from the disk, behind emitted
 	conf     *messages.ConfState // at emitted
 	confAt   uint64              // the index that made it so
 	memberAt uint64              // the newest index as of which this term's leader says that this replica is a member
@@ -170,6 +175,7 @@ func New(cfg Config, boot Boot) (*Core, error) {
 	}
 	c.out.saved = saved{Term: hard.GetTerm(), Vote: hard.GetVote(), Commit: hard.GetCommit()}
 	c.out.durableTerm, c.out.durableCommit = hard.GetTerm(), hard.GetCommit()
+	c.log.shed(c.commit, cfg.MaxLogBytes)
 	c.bindRestarted()
 	c.become(Follower, c.term, 0)
 	c.out.leader = nil
@@ -283,10 +289,9 @@ func (c *Core) Step(m *messages.RaftMessage) error {
 		c.promise()
 		c.memberAt = max(c.memberAt, m.MemberAt)
 		if m.Kind == messages.RaftKind_APPEND {
-			c.onAppend(m)
-		} else {
-			c.onHeartbeat(m)
+			return c.onAppend(m)
 		}
+		c.onHeartbeat(m)
 		return nil
 	case messages.RaftKind_TIMEOUT_NOW:
 		return c.onTimeoutNow()

@@ -2,17 +2,20 @@ package raft
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/eraft-io/eraft/messages"
 )
 
-// log is the retained part of a group's log, all of it in memory: the same entries that the disk has or will have. What the
-// disk has beside them, for followers that need it, is committed and older than the start.
+// log is the retained part of a group's log: the same entries that the disk has or will have. What the disk has beside them, for
+// followers that need it, is committed and older than the start. All of it is in memory, but for the data of the oldest commands,
+// if it would be too much: those are durable and committed, and read back when they are needed.
 type log struct {
 	start   *messages.SnapshotMeta // the state before the first entry
 	kept    uint64                 // the first entry that the disk has; those up to start only the disk has
 	entries []*messages.Entry      // contiguous from start.Index+1
-	bytes   int
+	hollow  uint64                 // the data of the commands up to here is only on the disk
+	bytes   int                    // in memory
 
 	handed  uint64 // entries up to here were handed out to be persisted
 	durable uint64 // entries up to here are on this replica's disk
@@ -32,7 +35,7 @@ func (l *log) open(start *messages.SnapshotMeta, entries []*messages.Entry) erro
 	if start.Conf == nil {
 		start = &messages.SnapshotMeta{Index: start.Index, Term: start.Term, TimeMs: start.TimeMs, Conf: &messages.ConfState{}}
 	}
-	l.start, l.kept = start, start.Index+1
+	l.start, l.kept, l.hollow = start, start.Index+1, start.Index
 	term := start.Term
 	for i, e := range entries {
 		if e.Index != start.Index+1+uint64(i) || e.Term < term {
@@ -120,15 +123,32 @@ func (l *log) compact(index, keep uint64, conf *messages.ConfState) *messages.Sn
 		l.bytes -= entryBytes(e)
 	}
 	cut := l.entries[count-1]
-	l.kept = min(max(l.kept, keep), index+1)
+	l.kept, l.hollow = min(max(l.kept, keep), index+1), max(l.hollow, index)
 	l.start = &messages.SnapshotMeta{Index: index, Term: cut.Term, TimeMs: cut.TimeMs, Conf: conf}
 	l.entries = append([]*messages.Entry(nil), l.entries[count:]...)
 	return l.start
 }
 
+// shed drops the data of the oldest commands up to index, when all entries take more than limit, until it is a quarter less. Changes
+// of the membership stay whole. Others may still hold the entries as they are, so they are replaced and not changed.
+func (l *log) shed(index uint64, limit int) {
+	if l.bytes <= limit || l.hollow >= index {
+		return
+	}
+	l.entries = slices.Clone(l.entries)
+	for l.bytes > limit-limit/4 && l.hollow < index {
+		at := l.hollow + 1 - l.first()
+		if e := l.entries[at]; e.Kind != messages.EntryKind_CONF_CHANGE {
+			l.entries[at] = &messages.Entry{Index: e.Index, Term: e.Term, TimeMs: e.TimeMs, Kind: e.Kind}
+			l.bytes -= len(e.Data)
+		}
+		l.hollow++
+	}
+}
+
 // restore replaces the whole log by its start behind a snapshot.
 func (l *log) restore(meta *messages.SnapshotMeta) {
-	*l = log{start: meta, kept: meta.Index + 1, handed: meta.Index}
+	*l = log{start: meta, kept: meta.Index + 1, hollow: meta.Index, handed: meta.Index}
 }
 
 // before finds the last index at or below index whose term is at or below term: where two logs may still agree

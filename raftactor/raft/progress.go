@@ -16,6 +16,7 @@ type progress struct {
 	stalled   int               // heartbeats answered since the last acknowledgement while something is in flight
 	silent    int               // ticks since it was heard
 	forgetful bool              // it has said last that it does not vote yet
+	hung      bool              // it has said last that a disk does not answer
 	readSeq   uint64            // newest read round it confirmed
 	asked     bool              // Ready.Snapshots has named it
 	loading   bool              // Ready.Loads has named it
@@ -37,7 +38,10 @@ const (
 	installing                       // the log does not reach back far enough: a snapshot is on its way
 )
 
-func (s progressState) String() string { return [...]string{"probe", "replicate", "snapshot"}[s] }
+// Replicating is the State of a follower that takes entries as they come.
+const Replicating = "replicate"
+
+func (s progressState) String() string { return [...]string{"probe", Replicating, "snapshot"}[s] }
 
 func (p *progress) probe(next uint64) {
 	p.state, p.paused, p.asked = probing, false, false

@@ -127,7 +127,7 @@ func (w *world) input(s *simNode) *Core {
 func (w *world) boot(s *simNode) {
 	core, err := New(Config{
 		ID: s.id, Group: 9, Promise: promise, Lease: w.lease, ElectionTicks: 10, HeartbeatTicks: 2, RestTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
-		MaxInflightBytes: 900, MaxUncommittedBytes: 3000, MaxApplyBytes: 500, Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
+		MaxInflightBytes: 900, MaxUncommittedBytes: 3000, MaxApplyBytes: 500, MaxLogBytes: 1500, Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
 	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.log(), Kept: s.disk.kept(), Applied: s.data.Index, Now: w.clock(s)})
 	if err != nil {
 		w.fail("boot %d: %v", s.id, err)
@@ -302,7 +302,7 @@ func (w *world) sync(s *simNode, n int) {
 	if !s.down {
 		w.read(s)
 	}
-	if s.down || len(s.todo) == 0 {
+	if s.down || min(n, len(s.todo)) == 0 {
 		return
 	}
 	n = min(n, len(s.todo))
@@ -414,7 +414,7 @@ func (w *world) carry(s *simNode) {
 		if w.leaders[s.core.term] == 0 {
 			w.leaders[s.core.term] = s.id
 			for i := range w.log { // Leader Completeness
-				if i > s.core.log.start.Index && w.log[i] != describe(s.core.log.slice(i, i)) {
+				if i > s.core.log.hollow && w.log[i] != describe(s.core.log.slice(i, i)) {
 					w.fail("leader %d of term %d lacks committed entry %d", s.id, s.core.term, i)
 				}
 			}

@@ -95,6 +95,7 @@ func (c *Core) Ready() (Ready, bool) {
 	r.Persist = c.persist()
 	r.Leader, r.Send, r.Reads, r.Snapshots, r.Loads = c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads
 	c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads, c.out.restore = nil, nil, nil, nil, nil, nil
+	c.log.shed(min(c.commit, c.log.durable), c.cfg.MaxLogBytes)
 	some := r.Leader != nil || r.Persist != nil || r.Restore != nil ||
 		len(r.Send)+len(r.Apply)+len(r.Reads)+len(r.Snapshots)+len(r.Loads) > 0
 	return r, some
@@ -154,19 +155,22 @@ func (c *Core) Persisted(seq uint64) {
 // toApply hands out entries that are committed and durable here, within the budget of what is not applied yet.
 func (c *Core) toApply() []*messages.Entry {
 	to := min(c.commit, c.log.durable)
-	if c.out.restoring || to <= c.emitted {
-		return nil
-	}
 	budget := c.cfg.MaxApplyBytes
-	for _, e := range c.log.slice(c.applied+1, c.emitted) {
-		budget -= entryBytes(e)
+	for _, f := range c.applying {
+		budget -= f.bytes
 	}
-	if budget <= 0 {
+	if c.out.restoring || to <= c.emitted || budget <= 0 {
 		return nil
 	}
-	entries, _ := bounded(c.log.slice(c.emitted+1, to), budget)
+	entries := c.log.slice(c.emitted+1, to)
+	if c.emitted < c.log.hollow {
+		entries = c.unapplied()
+	}
+	entries, _ = bounded(entries, budget)
+	c.replayed = c.replayed[min(len(c.replayed), len(entries)):]
 	for _, e := range entries {
 		c.emitted = e.Index
+		c.applying = append(c.applying, flight{e.Index, entryBytes(e)})
 		if e.Kind == messages.EntryKind_CONF_CHANGE {
 			c.changeConf(e)
 		}
@@ -181,6 +185,9 @@ func (c *Core) Applied(index uint64) {
 		return
 	}
 	c.applied = max(c.applied, index)
+	for len(c.applying) > 0 && c.applying[0].last <= c.applied {
+		c.applying = c.applying[1:]
+	}
 	if c.out.restoring && c.applied >= c.log.start.Index {
 		c.out.restoring = false
 	}
@@ -207,7 +214,10 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 		c.out.flight[i].last = 0
 	}
 	c.out.truncate = 0
-	c.commit, c.emitted = meta.Index, meta.Index
+	c.commit, c.emitted, c.applying, c.replayed = meta.Index, meta.Index, nil, nil
+	if c.replay == asked {
+		c.replay = void
+	}
 	c.conf, c.confAt = meta.Conf, meta.Index
 	c.out.restore, c.out.restoring = meta, true
 	c.out.compact = nil // of the log that is replaced: the disk must not go back to its start

@@ -48,7 +48,7 @@ func (c *Core) replicate() {
 // sendAppend sends the entries from p.next on. It reports whether an append went out.
 func (c *Core) sendAppend(p *progress) bool {
 	before, entries := c.log.term(p.next-1), c.log.slice(p.next, c.log.last())
-	if p.next <= c.log.start.Index {
+	if p.next <= c.log.hollow {
 		if before, entries = c.fromDisk(p); entries == nil {
 			return false
 		}
@@ -77,12 +77,9 @@ func (c *Core) heartbeat() {
 }
 
 // onAppend is the consistency check of thesis 3.5. The answer leaves when the entries are durable.
-func (c *Core) onAppend(m *messages.RaftMessage) {
-	if c.out.restoring && c.log.bytes >= c.cfg.MaxUncommittedBytes && len(m.Entries) > 0 {
-		return // it comes again: none of it can be applied, or cut, before the snapshot is in place
-	}
+func (c *Core) onAppend(m *messages.RaftMessage) error {
 	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
-	reply.Index, reply.MemberAt, reply.Forgetful = m.Index, m.MemberAt, c.mayForget()
+	reply.Index, reply.MemberAt, reply.Forgetful, reply.Stalled = m.Index, m.MemberAt, c.mayForget(), c.stalled
 	switch {
 	case m.Index < c.commit:
 		reply.Index = c.commit // all of that is the same in every log
@@ -92,20 +89,31 @@ func (c *Core) onAppend(m *messages.RaftMessage) {
 		reply.HintTerm = c.log.term(reply.HintIndex)
 	default:
 		last := m.Index + uint64(len(m.Entries))
-		if !c.accept(m) {
-			return
+		if err := c.accept(m); err != nil {
+			return err
 		}
 		reply.Index = last
 		c.commitTo(min(m.Commit, last))
 	}
 	c.out.later(reply)
+	return nil
+}
+
+// full tells whether the log must not grow now. Its memory is bounded, also if the data does not get any further for hours; and
+// while a snapshot is being installed nothing can be applied, or read from the disk again. A leader that gets no answer sends it
+// again, a little at a time.
+func (c *Core) full() bool {
+	if c.out.restoring {
+		return c.log.bytes >= c.cfg.MaxUncommittedBytes
+	}
+	return c.applied < c.commit && c.log.bytes >= c.cfg.MaxLogBytes+c.cfg.MaxUncommittedBytes
 }
 
 // accept appends what is new of a message's entries; a conflict truncates, but never what is committed.
-func (c *Core) accept(m *messages.RaftMessage) bool {
+func (c *Core) accept(m *messages.RaftMessage) error {
 	for i, e := range m.Entries {
 		if e.Index != m.Index+1+uint64(i) || e.Term > m.Term {
-			return false // no leader sends that
+			return ErrUnwanted // no leader sends that
 		}
 	}
 	for i, e := range m.Entries {
@@ -114,23 +122,25 @@ func (c *Core) accept(m *messages.RaftMessage) bool {
 		}
 		if e.Index <= c.commit {
 			c.broken("entry %d of term %d would replace a committed one of term %d", e.Index, e.Term, c.log.term(e.Index))
-			return false
+			return ErrUnwanted
 		}
 		if e.Index <= c.log.last() {
 			c.log.truncate(e.Index)
 			c.out.truncated(e.Index)
+		} else if c.full() {
+			return ErrFull
 		}
 		c.log.append(m.Entries[i:])
-		return true
+		return nil
 	}
-	return true
+	return nil
 }
 
 func (c *Core) onHeartbeat(m *messages.RaftMessage) {
 	c.commitTo(min(m.Commit, c.log.last()))
 	c.followToRest(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
-	reply.ReadSeq, reply.MemberAt, reply.Forgetful = m.ReadSeq, m.MemberAt, c.mayForget()
+	reply.ReadSeq, reply.MemberAt, reply.Forgetful, reply.Stalled = m.ReadSeq, m.MemberAt, c.mayForget(), c.stalled
 	c.grantLease(m, reply)
 	c.out.now(reply)
 }
@@ -149,7 +159,7 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 	if m.MemberAt != p.since {
 		return ErrFormer
 	}
-	p.forgetful = m.Forgetful
+	p.forgetful, p.hung = m.Forgetful, m.Stalled
 	if m.Kind == messages.RaftKind_HEARTBEAT_REPLY {
 		c.onHeartbeatReply(p, m)
 		return nil

@@ -13,7 +13,7 @@ func (s *scene) rows(l line, each func(text string, words []string)) {
 		words := strings.Fields(text[strings.Index(text, ":")+1:])
 		s.found(len(words), 0, 0, Config{
 			Group: 1, ElectionTicks: 10, HeartbeatTicks: 2, MaxAppendBytes: 1000, MaxInflightMessages: 8,
-			MaxInflightBytes: 10000, MaxUncommittedBytes: 10000, MaxApplyBytes: 10000,
+			MaxInflightBytes: 10000, MaxUncommittedBytes: 10000, MaxApplyBytes: 10000, MaxLogBytes: 100_000,
 		})
 		each(text, words)
 	}

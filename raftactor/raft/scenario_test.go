@@ -233,7 +233,7 @@ func (s *scene) nodes(l line) {
 		Group: 1, ElectionTicks: l.value("election", 10), HeartbeatTicks: l.value("heartbeat", 2),
 		MaxAppendBytes: l.value("append-bytes", 1000), MaxInflightMessages: l.value("inflight", 8),
 		MaxInflightBytes: l.value("inflight-bytes", 10000), MaxUncommittedBytes: l.value("uncommitted", 10000),
-		MaxApplyBytes: l.value("apply-bytes", 10000), RestTicks: l.value("rest", 0),
+		MaxApplyBytes: l.value("apply-bytes", 10000), MaxLogBytes: l.value("log-bytes", 100_000), RestTicks: l.value("rest", 0),
 		Promise: Nanos(l.value("promise", 0)), Lease: Nanos(l.value("lease", 0)),
 	})
 }

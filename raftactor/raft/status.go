@@ -25,6 +25,7 @@ type FollowerStatus struct {
 	State           string
 	Active          bool // heard of within an election timeout
 	Forgetful       bool // it was emptied, and takes part in no election yet
+	Stalled         bool // a disk of its does not answer: it should not lead
 	Inflight        int
 }
 
@@ -49,7 +50,7 @@ func (c *Core) Status() Status {
 	for _, p := range c.peers {
 		s.Followers = append(s.Followers, FollowerStatus{
 			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(),
-			Active: p.match > 0 && p.silent < c.cfg.ElectionTicks, Inflight: len(p.flight), Forgetful: p.forgetful,
+			Active: p.match > 0 && p.silent < c.cfg.ElectionTicks, Inflight: len(p.flight), Forgetful: p.forgetful, Stalled: p.hung,
 		})
 	}
 	return s
@@ -90,6 +91,9 @@ func (c *Core) Retired(index uint64) *messages.HardState {
 	return &messages.HardState{Term: c.term, Vote: c.vote, Floor: max(index, c.log.last(), c.floor)}
 }
 
+// Restoring tells whether a snapshot is being installed.
+func (c *Core) Restoring() bool { return c.out.restoring }
+
 // Writing is how many steps are handed out and not yet Persisted.
 func (c *Core) Writing() int { return len(c.out.flight) }
 
@@ -102,7 +106,7 @@ func (c *Core) LogTime() uint64 { return c.log.lastTime() }
 // Voters of the membership that is in effect; of a joint one, those to come. They must not be changed.
 func (c *Core) Voters() []uint64 { return c.conf.GetVoters() }
 
-// LogBytes is about how much memory and disk the retained log takes.
+// LogBytes is about how much memory the retained log takes.
 func (c *Core) LogBytes() int { return c.log.bytes }
 
 // TailStart is the index before the newest entries that together take about that many bytes.

@@ -66,7 +66,7 @@ var noJitter = rand.New(&steady{5, 10})
 func wake(t *testing.T, id uint64, d disk) *voter {
 	core, err := New(Config{
 		ID: id, ElectionTicks: 10, HeartbeatTicks: 2, MaxAppendBytes: 1000, MaxInflightMessages: 8, MaxInflightBytes: 10000,
-		MaxUncommittedBytes: 10000, MaxApplyBytes: 10000, Rand: noJitter,
+		MaxUncommittedBytes: 10000, MaxApplyBytes: 10000, MaxLogBytes: 100_000, Rand: noJitter,
 	}, Boot{HardState: d.hard, Snapshot: d.start, Entries: d.entries})
 	require.NoError(t, err)
 	return &voter{core: core, disk: d}

@@ -244,4 +244,30 @@ var inRaft = []mutant{
 		new:    "if meta.Term > c.term {",
 		unseen: "TestCandidateThatTakesASnapshotIsNoneAnyMore shows it; not seen in the swarm, where a snapshot seldom meets a candidacy",
 	},
+	{
+		fault:  "the log of a slow state stays in memory",
+		file:   "raftactor/raft/log.go",
+		old:    "if l.bytes <= limit || l.hollow >= index {",
+		new:    "if true {",
+		unseen: "TestLogInMemoryIsBounded and TestLogOfASlowStateStaysOnDisk show it; the swarm writes less than a turn holds",
+	},
+	{
+		fault: "what was left on the disk is applied without its data",
+		file:  "raftactor/raft/ready.go",
+		old:   "if c.emitted < c.log.hollow {",
+		new:   "if false {",
+	},
+	{
+		fault: "followers are sent what was left on the disk without its data",
+		file:  "raftactor/raft/replication.go",
+		old:   "if p.next <= c.log.hollow {",
+		new:   "if p.next <= c.log.start.Index {",
+	},
+	{
+		fault:  "the disk of the data is not watched",
+		file:   "raftactor/stall.go",
+		old:    "stalled := log || data",
+		new:    "stalled := log",
+		unseen: "TestLeaderWithAHungStateGivesItsGroupsAway shows it; in the swarm disks answer when everything must heal",
+	},
 }
