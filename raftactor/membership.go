@@ -127,31 +127,57 @@ func heir(status raft.Status, wanted []uint64) uint64 {
 // NextChange is the next step from a group's membership to the wanted one: first add who is wanted as learner, one by
 // one, and when learners have caught up promote them and remove as many voters that are not wanted, in one joint change
 // (thesis 4.3), so that the group is never larger or smaller than it must be. Once all who are wanted vote, the rest is
-// removed, but for this leader: it hands over first. nil: nothing to do now.
+// removed, but for this leader: it hands over first. Of the voters that are not wanted those go first that cannot vote, and none
+// goes without whom there would be no majority of such that can, now. nil: nothing to do now.
 func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	conf := status.Conf
 	if len(conf.Outgoing) > 0 {
 		return nil // the leader leaves a joint membership by itself
 	}
 	var missing int
-	var changes []*messages.ConfChange
+	var promoted, removed, learners []uint64
 	for _, node := range wanted {
 		switch {
 		case slices.Contains(conf.Voters, node):
 		case !slices.Contains(conf.Learners, node):
 			return &messages.ConfChange{Kind: messages.ConfChange_ADD_LEARNER, Node: node}
 		case upToDate(status, node):
-			changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_PROMOTE, Node: node})
+			promoted = append(promoted, node)
 		default:
 			missing++
 		}
 	}
-	promoted := len(changes)
-	for _, node := range slices.Concat(conf.Voters, conf.Learners) {
-		unwanted := !slices.Contains(wanted, node) && node != status.ID
-		if unwanted && (missing == 0 || len(changes) < 2*promoted && slices.Contains(conf.Voters, node)) {
-			changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_REMOVE, Node: node})
+	for _, node := range conf.Voters {
+		switch {
+		case slices.Contains(wanted, node) || node == status.ID:
+		case able(status, node):
+			removed = append(removed, node)
+		default:
+			removed = slices.Insert(removed, 0, node)
 		}
+	}
+	if missing > 0 {
+		removed = removed[:min(len(removed), len(promoted))]
+	} else {
+		learners = slices.DeleteFunc(slices.Clone(conf.Learners), func(node uint64) bool { return slices.Contains(wanted, node) })
+	}
+	if !goesOn(status, conf.Voters, nil) {
+		return nil
+	}
+	for len(removed) > 0 && !goesOn(status, slices.Concat(conf.Voters, promoted), removed) {
+		removed = removed[:len(removed)-1]
+	}
+	return changeOf(promoted, slices.Concat(removed, learners))
+}
+
+// changeOf is one change that makes learners voters and removes others; nil: nobody.
+func changeOf(promoted, removed []uint64) *messages.ConfChange {
+	var changes []*messages.ConfChange
+	for _, node := range promoted {
+		changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_PROMOTE, Node: node})
+	}
+	for _, node := range removed {
+		changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_REMOVE, Node: node})
 	}
 	switch len(changes) {
 	case 0:
@@ -162,13 +188,32 @@ func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	return &messages.ConfChange{Kind: messages.ConfChange_JOINT, Changes: changes}
 }
 
+// goesOn tells whether the voters that are left without some are a majority that can commit now.
+func goesOn(status raft.Status, voters, without []uint64) bool {
+	left := slices.DeleteFunc(slices.Clone(voters), func(node uint64) bool { return slices.Contains(without, node) })
+	can := 0
+	for _, node := range left {
+		if able(status, node) {
+			can++
+		}
+	}
+	return can > len(left)/2
+}
+
+// able tells whether a voter is this leader, or one that is there and takes entries as they come.
+func able(status raft.Status, node uint64) bool {
+	return node == status.ID || slices.ContainsFunc(status.Followers, func(f raft.FollowerStatus) bool {
+		return f.ID == node && f.Active && !f.Forgetful && !f.Stalled && f.State == raft.Replicating
+	})
+}
+
 // lagEntries is how far behind a follower may be and still count as up to date.
 const lagEntries = 16
 
 func upToDate(status raft.Status, node uint64) bool {
 	for _, f := range status.Followers {
 		if f.ID == node {
-			return f.Active && !f.Forgetful && f.Match+lagEntries >= status.Last
+			return f.Active && !f.Forgetful && !f.Stalled && f.Match+lagEntries >= status.Last
 		}
 	}
 	return false
@@ -178,7 +223,7 @@ func upToDate(status raft.Status, node uint64) bool {
 func successor(status raft.Status) uint64 {
 	var best, match uint64
 	for _, f := range status.Followers {
-		if f.Active && slices.Contains(status.Conf.Voters, f.ID) && f.ID != status.ID && f.Match > match {
+		if f.Active && !f.Stalled && slices.Contains(status.Conf.Voters, f.ID) && f.ID != status.ID && f.Match > match {
 			best, match = f.ID, f.Match
 		}
 	}

@@ -270,4 +270,11 @@ var inRaft = []mutant{
 		new:    "stalled := log",
 		unseen: "TestLeaderWithAHungStateGivesItsGroupsAway shows it; in the swarm disks answer when everything must heal",
 	},
+	{
+		fault:  "healthy voters are removed while the others are dead",
+		file:   "raftactor/membership.go",
+		old:    "return can > len(left)/2",
+		new:    "return true || can > 0",
+		unseen: "TestNextChangeLooksWhoIsThere shows it; in the swarm the dead come back",
+	},
 }
