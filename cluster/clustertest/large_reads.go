@@ -40,7 +40,7 @@ func (s *Simulation) readLarge(until time.Duration) *largeReader {
 	l.keys, l.size = 1+l.rng.IntN(6), 5<<10+l.rng.IntN(20<<10)
 	l.c = s.client(router.Options{Name: "large", Answers: l.size + l.rng.IntN(4*l.size)})
 	for i := range l.keys {
-		l.fill(fmt.Sprintf("large-%d", i))
+		l.fill(fmt.Sprintf("{large}-%d", i))
 	}
 	for range largeAtOnce {
 		l.later(l.read)
@@ -77,7 +77,7 @@ func (l *largeReader) fill(key string) {
 }
 
 func (l *largeReader) read() {
-	key := fmt.Sprintf("large-%d", l.rng.IntN(l.keys))
+	key := fmt.Sprintf("{large}-%d", l.rng.IntN(l.keys))
 	l.get(key, messages.ReadFrom(l.rng.IntN(2)), func(*messages.Reply) { l.later(l.read) })
 }
 
@@ -96,7 +96,7 @@ func (l *largeReader) get(key string, from messages.ReadFrom, then func(*message
 // readAll reads, all at once, what was written: when everything has healed each answer comes.
 func (l *largeReader) readAll() {
 	for key := range l.keys {
-		if key := fmt.Sprintf("large-%d", key); l.filled[key] {
+		if key := fmt.Sprintf("{large}-%d", key); l.filled[key] {
 			l.get(key, messages.ReadFrom_LEADER, func(r *messages.Reply) {
 				if r.Code != messages.Code_OK {
 					l.s.Oracle.violated("Liveness", "%s cannot be read after everything has healed: %v %s", key, r.Code, r.Text)
@@ -114,7 +114,7 @@ func (l *largeReader) scan() { l.page(l.from(0, 0), maps.Clone(l.filled), largeP
 
 // from is a walk that goes on at a cursor.
 func (l *largeReader) from(bucket uint32, cursor uint64) *router.Walk {
-	return &router.Walk{Bucket: bucket, Cursor: cursor, Count: 1 + l.rng.IntN(3), Want: messages.Scan_KEYS, Match: []byte("large-*")}
+	return &router.Walk{Bucket: bucket, Cursor: cursor, Count: 1 + l.rng.IntN(3), Want: messages.Scan_KEYS, Match: []byte("{large}-*")}
 }
 
 // page takes the next page of a scan, which then goes on with its cursor alone.
