@@ -110,7 +110,7 @@ func (p *Peer) onFlushed(m flushed) {
 	if bytes < 8*p.o.Limits.RetainBytes {
 		cut = min(cut, served(followers, first))
 	}
-	if cut <= first {
+	if cut < first {
 		return
 	}
 	if err := p.core.Compact(cut, p.transfers.keep(followers, first, p.shelf, p.o.Limits.RetainBytes)); err != nil {

@@ -38,6 +38,10 @@ func (s *Simulation) readLarge(until time.Duration) *largeReader {
 		return l
 	}
 	l.keys, l.size = 1+l.rng.IntN(6), 5<<10+l.rng.IntN(20<<10)
+	if rate := s.slowest(); l.keys*l.size > 4*rate { // what travels so slowly would not have arrived when everything should have healed
+		l.keys = 0
+		return l
+	}
 	l.c = s.client(router.Options{Name: "large", Answers: l.size + l.rng.IntN(4*l.size)})
 	for i := range l.keys {
 		l.fill(fmt.Sprintf("{large}-%d", i))
@@ -47,6 +51,15 @@ func (s *Simulation) readLarge(until time.Duration) *largeReader {
 	}
 	l.later(l.scan)
 	return l
+}
+
+// slowest is the bytes in a second at which snapshots and buckets travel.
+func (s *Simulation) slowest() int {
+	rate := s.o.Limits.WithDefaults().SnapshotRate
+	if given := s.o.HandOver.BytesPerSecond; given > 0 {
+		rate = min(rate, given)
+	}
+	return rate
 }
 
 func (l *largeReader) over() bool { return l.open == 0 }

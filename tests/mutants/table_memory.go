@@ -23,7 +23,7 @@ var inMemory = []mutant{
 	{
 		fault: "the log is never compacted",
 		file:  "raftactor/retention.go",
-		old:   "if cut <= first {",
+		old:   "if cut < first {",
 		new:   "if cut > 0 {",
 	},
 	{
