@@ -123,7 +123,7 @@ func (c *Config) validate() error {
 	}{
 		{"expect", c.Expect, 1, 1000},
 		{"buckets", c.Buckets, 1, messages.Slots},
-		{"groups", c.Groups, 0, c.Buckets},
+		{"groups", c.Groups, 0, min(c.Buckets, messages.MaxGroups)},
 		{"replicas", c.Replicas, 1, 7},
 	} {
 		if n.value < n.low || n.value > n.high {
@@ -139,14 +139,20 @@ func (c *Config) validate() error {
 	if len(c.Seeds) == 0 && c.Expect > 1 {
 		return fmt.Errorf("expect is %d, but there are no seeds: name at least one node that all others can ask", c.Expect)
 	}
-	if len(c.Name) > 64 {
-		return fmt.Errorf("name is %d bytes long, but 64 is the most", len(c.Name))
+	if len(c.Seeds) > messages.MaxKnown {
+		return fmt.Errorf("%d seeds are named, but %d is the most: some that all others can ask are enough", len(c.Seeds), messages.MaxKnown)
+	}
+	if len(c.Name) > messages.MaxNameBytes {
+		return fmt.Errorf("name is %d bytes long, but %d is the most", len(c.Name), messages.MaxNameBytes)
+	}
+	if err := c.Limits.Validate(); err != nil {
+		return err
 	}
 	for _, a := range append(slices.Clone(c.Seeds), c.Advertise) {
 		if a == "" {
 			continue
 		}
-		if _, port, err := net.SplitHostPort(a); err != nil || port == "0" || port == "" {
+		if _, port, err := net.SplitHostPort(a); err != nil || port == "0" || port == "" || len(a) > messages.MaxAddressBytes {
 			return fmt.Errorf("%q is not an address of the form host:port", a)
 		}
 	}

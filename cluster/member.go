@@ -260,7 +260,7 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 	if p.ReplyId != memberPath {
 		status.Json = m.n.statusJSON(m.n.board.snapshot())
 	}
-	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), status)
+	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), sendable(status))
 }
 
 // status is what other nodes are told of this one.

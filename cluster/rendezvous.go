@@ -45,10 +45,8 @@ type peer struct {
 }
 
 const (
-	answerAge = 3 * time.Second // an answer counts for so long
-	maxPeers  = 1000            // that are remembered
-	maxName   = 64              // bytes
-	maxHost   = 300             // bytes of an address
+	answerAge = 3 * time.Second   // an answer counts for so long
+	maxPeers  = messages.MaxKnown // that are remembered
 	never     = -time.Hour
 )
 
@@ -73,7 +71,7 @@ func newRendezvous(self *messages.BootstrapPeer, seeds []string, expect int, not
 
 // note takes what is said of a node; nil: it is this one, or nobody that can be remembered.
 func (r *rendezvous) note(n *messages.BootstrapPeer, now time.Duration) *peer {
-	if n.Token == 0 || n.Token == r.self.Token || n.Address == "" || len(n.Address) > maxHost || len(n.Name) > maxName {
+	if n.Token == 0 || n.Token == r.self.Token || n.Address == "" || messages.Within(n) != nil {
 		return nil
 	}
 	p := r.peers[n.Token]

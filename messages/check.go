@@ -118,10 +118,21 @@ func checkBatch(b *Batch, first []byte) *Error {
 	return nil
 }
 
-// CheckScan says why a Scan makes no sense, but for its bucket; nil: it does.
-func CheckScan(s *Scan) *Error {
-	if len(s.GetAfter()) > MaxKeyBytes || len(s.GetPrefix()) > MaxKeyBytes {
-		return Errorf(Code_TOO_LARGE, "after and prefix of a scan are at most %d bytes long", MaxKeyBytes)
+// CheckQuery tells why a query can never be answered, whatever the state; nil: it may be.
+func CheckQuery(q *Query) *Error {
+	switch op := q.GetOp().(type) {
+	case *Query_Get:
+		return CheckKey(op.Get.GetKey())
+	case nil:
+		return Errorf(Code_INVALID, "unknown query")
 	}
-	return checkSize("pattern", len(s.GetMatch()), MaxPatternSize)
+	return Within(q)
+}
+
+// CheckMeta tells why a config command is not well formed; whether it makes sense is for the config to say.
+func CheckMeta(m *MetaCommand) *Error {
+	if m.GetOp() == nil {
+		return Errorf(Code_INVALID, "unknown config command")
+	}
+	return Within(m)
 }

@@ -1980,7 +1980,7 @@ func (*MetaQuery_Show) isMetaQuery_Op() {}
 
 func (*MetaQuery_Log) isMetaQuery_Op() {}
 
-// ConfigLog asks for versions from..to (0: the newest), at most 1000 of them.
+// ConfigLog asks for versions from..to (0: the newest), at most 1000 of them and 1 MiB: the newest that fit.
 type ConfigLog struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`

@@ -869,9 +869,10 @@ type SnapshotChunk struct {
 	Number        uint64                 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"` // from 0, without gaps
 	Last          bool                   `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	Pairs         []*Pair                `protobuf:"bytes,7,rep,name=pairs,proto3" json:"pairs,omitempty"`
-	Checksum      uint32                 `protobuf:"varint,8,opt,name=checksum,proto3" json:"checksum,omitempty"` // CRC-32C over the pairs
+	Checksum      uint32                 `protobuf:"varint,8,opt,name=checksum,proto3" json:"checksum,omitempty"` // CRC-32C over the pairs, and offset if it is not 0
 	ReplyAddress  string                 `protobuf:"bytes,9,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"`
 	ReplyId       string                 `protobuf:"bytes,10,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
+	Offset        uint64                 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"` // of the first pair's value: what comes before it is in the chunks before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -974,6 +975,13 @@ func (x *SnapshotChunk) GetReplyId() string {
 		return x.ReplyId
 	}
 	return ""
+}
+
+func (x *SnapshotChunk) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
 }
 
 type Pair struct {
@@ -1191,7 +1199,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +
 	"\x05Alive\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xa9\x02\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xc1\x02\n" +
 	"\rSnapshotChunk\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x1a\n" +
@@ -1203,7 +1211,8 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\bchecksum\x18\b \x01(\rR\bchecksum\x12#\n" +
 	"\rreply_address\x18\t \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\n" +
-	" \x01(\tR\areplyId\".\n" +
+	" \x01(\tR\areplyId\x12\x16\n" +
+	"\x06offset\x18\v \x01(\x04R\x06offset\".\n" +
 	"\x04Pair\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xaf\x01\n" +

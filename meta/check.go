@@ -21,6 +21,9 @@ func Checker(view any, command []byte) *messages.Error {
 	if m.GetMeta().GetOp() == nil {
 		return invalid("group 0 takes config commands only")
 	}
+	if why := messages.CheckMeta(m.GetMeta()); why != nil {
+		return why
+	}
 	now, _ := view.(*View)
 	if now.Answered(command) {
 		return nil
@@ -29,8 +32,18 @@ func Checker(view any, command []byte) *messages.Error {
 	if why := Check(config, m.GetMeta()); why != nil {
 		return why
 	}
-	if size := proto.Size(following(config, m.GetMeta(), 1<<63)); size > messages.MaxConfigBytes {
+	next := following(config, m.GetMeta(), 1<<63)
+	if next == nil {
+		return nil
+	}
+	if size := proto.Size(next); size > messages.MaxConfigBytes {
 		return invalid("the config would be %d bytes long; %d is the most", size, messages.MaxConfigBytes)
+	}
+	if n := len(next.Nodes); n > messages.MaxNodes && n > len(config.GetNodes()) {
+		return invalid("there would be %d nodes, removed ones among them; %d is the most", n, messages.MaxNodes)
+	}
+	if n := len(active(next)); n > messages.MaxGroups && n > len(active(config)) {
+		return invalid("there would be %d shard groups; %d is the most", n, messages.MaxGroups)
 	}
 	return nil
 }

@@ -4,27 +4,23 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/eraft-io/eraft/messages"
 )
 
 // zoneLabel is the label over whose values replicas of a group are spread.
 const zoneLabel = "zone"
 
-// maxLabels is how many labels a node may have, and how long one may be.
-const (
-	maxLabels     = 16
-	maxLabelBytes = 128
-)
-
 // CheckLabels tells what is wrong with a node's labels: "key=value" each, by key, ascending, no key twice. nil: nothing.
 func CheckLabels(labels []string) error {
-	if len(labels) > maxLabels {
-		return fmt.Errorf("%d labels are more than %d", len(labels), maxLabels)
+	if len(labels) > messages.MaxLabels {
+		return fmt.Errorf("%d labels are more than %d", len(labels), messages.MaxLabels)
 	}
 	last := ""
 	for _, label := range labels {
 		key, value, found := strings.Cut(label, "=")
-		if !found || !plain(key) || !plain(value) || len(label) > maxLabelBytes {
-			return fmt.Errorf("%q is no label: say key=value of letters, digits, '-', '_' and '.', at most %d bytes", label, maxLabelBytes)
+		if !found || !plain(key) || !plain(value) || len(label) > messages.MaxLabelBytes {
+			return fmt.Errorf("%q is no label: say key=value of letters, digits, '-', '_' and '.', at most %d bytes", label, messages.MaxLabelBytes)
 		}
 		if key <= last {
 			return fmt.Errorf("label %s is there twice or out of order", key)

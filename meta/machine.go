@@ -143,6 +143,12 @@ func stampNodes(before, next *messages.Config) {
 // maxLog is how many versions one query lists.
 const maxLog = 1000
 
+// maxLogBytes is how many bytes of them: the newest.
+const maxLogBytes = 1 << 20
+
+// listed is what a version takes in a list, at most.
+func listed(config *messages.Config) int { return proto.Size(config) + 8 }
+
 // Query implements raftactor.Machine.
 func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply, error) {
 	q := new(messages.Query)
@@ -189,12 +195,17 @@ func (m *Machine) list(store persistence.Reader, l *messages.ConfigLog, reply *m
 	if to >= maxLog {
 		from = max(from, to-maxLog+1)
 	}
+	size, all := 0, reply.Meta.Configs
 	for version := from; version <= to; version++ {
 		head, err := readHead(store, version)
 		if err != nil {
 			return err
 		}
-		reply.Meta.Configs = append(reply.Meta.Configs, head)
+		all = append(all, head)
+		for size += listed(head); size > maxLogBytes; all = all[1:] {
+			size -= listed(all[0])
+		}
 	}
+	reply.Meta.Configs = all
 	return nil
 }

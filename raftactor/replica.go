@@ -96,6 +96,19 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// Validate refuses limits with which messages could be made that cannot be sent.
+func (l Limits) Validate() error {
+	for _, f := range []struct {
+		name  string
+		bytes int
+	}{{"EntryBytes", l.EntryBytes}, {"AppendBytes", l.AppendBytes}, {"ChunkBytes", l.ChunkBytes}} {
+		if f.bytes > messages.MaxCommandBytes {
+			return fmt.Errorf("%s is %d, but %d is the most: what is larger could not be sent", f.name, f.bytes, messages.MaxCommandBytes)
+		}
+	}
+	return nil
+}
+
 // CompactBytes is what a log may take until it is compacted; above, what followers are being sent may still keep it.
 func (l Limits) CompactBytes() int { return 4 * l.WithDefaults().RetainBytes }
 
@@ -142,6 +155,9 @@ func Paths(group messages.GroupID) []string {
 // Start brings a replica up from its log and data. It reads the disk, so it is called outside of any actor.
 // The actors it spawns are durable: if one of them fails the node stops.
 func Start(o Options) error {
+	if err := o.Limits.Validate(); err != nil {
+		return fmt.Errorf("start group %d: %w", o.Group, err)
+	}
 	o.Limits = o.Limits.WithDefaults()
 	if o.Level == 0 {
 		o.Level = messages.NewestLevel

@@ -73,7 +73,7 @@ func (r *receiver) resume(ctx actor.Context) error {
 func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 	ack := &messages.SnapshotAck{Group: m.Group, From: uint64(r.o.Node), Transfer: m.Transfer}
 	switch {
-	case m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m.Pairs) != m.Checksum:
+	case m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m) != m.Checksum:
 		return // the sender will say it again
 	case m.Transfer == r.done:
 		ack.Number, ack.Done = m.Number+1, true
@@ -107,7 +107,7 @@ func (r *receiver) stage(m *messages.SnapshotChunk) error {
 	if m.Number == 0 {
 		batch.DeleteRange(r.store.stagingPrefix(), persistence.PrefixEnd(r.store.stagingPrefix()))
 	}
-	body, err := proto.Marshal(&messages.SnapshotChunk{Pairs: m.Pairs})
+	body, err := proto.Marshal(&messages.SnapshotChunk{Pairs: m.Pairs, Offset: m.Offset})
 	if err != nil {
 		return err
 	}

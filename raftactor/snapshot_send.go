@@ -1,6 +1,7 @@
 package raftactor
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -36,16 +37,25 @@ type sender struct {
 	transfer uint64
 	view     persistence.Snapshot
 	meta     *messages.SnapshotMeta
-	starts   [][]byte // the key at which each chunk begins, as far as it is known
-	number   uint64   // next chunk to send
-	acked    uint64   // chunks that the follower has
-	sent     int      // bytes
-	told     int      // of them, to the Peer
+	starts   []begin // of the chunks, as far as they are known
+	number   uint64  // next chunk to send
+	acked    uint64  // chunks that the follower has
+	sent     int     // bytes
+	told     int     // of them, to the Peer
 	pace     throttle
 	resting  bool
 	heard    time.Duration
 	ended    bool
 }
+
+// begin is where a chunk begins: with a record, or with what comes at an offset of its value.
+type begin struct {
+	key    []byte
+	offset int
+}
+
+// wholeRecord is how large a record's value may be to travel as a whole.
+const wholeRecord = 2 << 20
 
 type (
 	idle            struct{}
@@ -90,7 +100,7 @@ func (s *sender) start(ctx actor.Context) {
 		return
 	}
 	s.tell(ctx)
-	s.starts = [][]byte{nil}
+	s.starts = []begin{{}}
 	s.heard = s.o.System.Clock.Now()
 	s.watch(ctx.Self())
 	s.fill(ctx)
@@ -152,27 +162,35 @@ func (s *sender) fill(ctx actor.Context) {
 
 // read makes a chunk, and learns where the next one begins.
 func (s *sender) read(number uint64) (*messages.SnapshotChunk, int, error) {
+	at := s.starts[number]
 	chunk := &messages.SnapshotChunk{
 		Group: uint64(s.o.Group), From: uint64(s.o.Node), Transfer: s.transfer, Meta: s.meta, Number: number,
-		Last: true, ReplyAddress: s.o.System.Address(),
+		Last: true, ReplyAddress: s.o.System.Address(), Offset: uint64(at.offset),
 		ReplyId: SnapshotPath(s.o.Group) + "/" + messages.SessionID(s.transfer).String(),
 	}
-	size := 0
-	err := persistence.Scope(s.view, s.store.dataPrefix()).Scan(s.starts[number], nil, func(key, value []byte) bool {
-		if size > 0 && size+len(key)+len(value) > s.o.Limits.ChunkBytes {
-			chunk.Last = false
-			if number+1 == uint64(len(s.starts)) {
-				s.starts = append(s.starts, append([]byte(nil), key...))
-			}
-			return false
+	ends := func(next begin) bool {
+		chunk.Last = false
+		if number+1 == uint64(len(s.starts)) {
+			s.starts = append(s.starts, begin{bytes.Clone(next.key), next.offset})
 		}
-		size += len(key) + len(value)
-		chunk.Pairs = append(chunk.Pairs, &messages.Pair{
-			Key: append([]byte(nil), key...), Value: append([]byte(nil), value...),
-		})
-		return true
+		return false
+	}
+	size := 0
+	err := persistence.Scope(s.view, s.store.dataPrefix()).Scan(at.key, nil, func(key, value []byte) bool {
+		offset := 0
+		if len(chunk.Pairs) == 0 {
+			offset = at.offset
+			value = value[offset:]
+		}
+		piece := value[:min(len(value), wholeRecord)]
+		if size > 0 && (size+len(key)+len(value) > s.o.Limits.ChunkBytes || len(piece) < len(value)) {
+			return ends(begin{key, 0})
+		}
+		size += len(key) + len(piece)
+		chunk.Pairs = append(chunk.Pairs, &messages.Pair{Key: bytes.Clone(key), Value: bytes.Clone(piece)})
+		return len(piece) == len(value) || ends(begin{key, offset + len(piece)})
 	})
-	chunk.Checksum = checksum(chunk.Pairs)
+	chunk.Checksum = checksum(chunk)
 	return chunk, size, err
 }
 

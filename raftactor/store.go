@@ -233,6 +233,12 @@ func (s store) copyStaged() error {
 		return err
 	}
 	batch, prefix := new(persistence.Batch), s.dataPrefix()
+	var record *messages.Pair // the newest, as far as it has come
+	put := func() {
+		if record != nil {
+			batch.Put(append(prefix[:len(prefix):len(prefix)], record.Key...), record.Value)
+		}
+	}
 	for number := range progress.Number {
 		value, found, err := s.engine.Get(s.chunkKey(number))
 		if err != nil {
@@ -245,8 +251,13 @@ func (s store) copyStaged() error {
 				What:  fmt.Sprintf("chunk %d of %d is missing or cannot be read; %s", number, progress.Number, persistence.ReplaceNode),
 			}
 		}
-		for _, pair := range chunk.Pairs {
-			batch.Put(append(prefix[:len(prefix):len(prefix)], pair.Key...), pair.Value)
+		for i, pair := range chunk.Pairs {
+			if i == 0 && chunk.Offset > 0 && record != nil {
+				record.Value = append(record.Value, pair.Value...)
+				continue
+			}
+			put()
+			record = pair
 		}
 		if batch.Bytes() < installBytes {
 			continue
@@ -256,22 +267,25 @@ func (s store) copyStaged() error {
 		}
 		batch = new(persistence.Batch)
 	}
-	if batch.Len() == 0 {
+	if put(); batch.Len() == 0 {
 		return nil
 	}
 	return s.engine.Write(batch, false)
 }
 
-// checksum covers the pairs of a chunk.
-func checksum(pairs []*messages.Pair) uint32 {
+// checksum covers the pairs of a chunk. A receiver that knows no pieces of records must not take one.
+func checksum(c *messages.SnapshotChunk) uint32 {
 	var sum uint32
-	var size [4]byte
-	for _, pair := range pairs {
-		for _, part := range [][]byte{pair.Key, pair.Value} {
-			binary.BigEndian.PutUint32(size[:], uint32(len(part)))
-			sum = crc32.Update(sum, castagnoli, size[:])
-			sum = crc32.Update(sum, castagnoli, part)
-		}
+	cover := func(size uint64, part []byte) {
+		sum = crc32.Update(sum, castagnoli, binary.BigEndian.AppendUint32(nil, uint32(size)))
+		sum = crc32.Update(sum, castagnoli, part)
+	}
+	if c.Offset > 0 {
+		cover(c.Offset, nil)
+	}
+	for _, pair := range c.Pairs {
+		cover(uint64(len(pair.Key)), pair.Key)
+		cover(uint64(len(pair.Value)), pair.Value)
 	}
 	return sum
 }

@@ -16,9 +16,6 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 		return p.query(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
 	case *messages.Scan:
 		p.byBucket, p.bucket, p.replica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
-		if why := messages.CheckScan(q); why != nil {
-			return why
-		}
 		return p.query(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
 	case *messages.MetaQuery:
 		p.meta = true
@@ -32,22 +29,21 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	}
 	p.key, p.command = bytes.Clone(c.Key()), true
 	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
-	if !p.meta {
+	check := messages.CheckCommand
+	if p.meta {
+		check = func(c *messages.Command) *messages.Error { return messages.CheckMeta(c.GetMeta()) }
+	} else {
 		c.Until = s.until(p)
 	}
-	if !p.meta {
-		if why := messages.CheckCommand(c); why != nil {
-			return why
-		}
+	if why := check(c); why != nil {
+		return why
 	}
 	return p.marshal(c, messages.CheckSize)
 }
 
 func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
-	if !p.meta && !p.byBucket {
-		if why := messages.CheckKey(p.key); why != nil {
-			return why
-		}
+	if why := messages.CheckQuery(q); why != nil {
+		return why
 	}
 	q.Session, q.Seq = uint64(s.id), p.seq
 	return p.marshal(q, messages.CheckQuerySize)

@@ -8,23 +8,23 @@ import (
 // Rules are what may come over the network, and to whom. Everything else is dropped before any actor sees it.
 func Rules() []actors.Rule {
 	return []actors.Rule{
-		{Type: "eraft.Requests", Max: messages.MaxMessageBytes, TooLarge: requestsTooLarge, Paths: []string{"raft/"}, Guest: true, Says: clientsSay, Bulk: true},
-		{Type: "eraft.Replies", Max: messages.MaxMessageBytes, TooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Signs: sender, Bulk: true},
+		{Type: "eraft.Requests", Max: most(new(messages.Requests)), TooLarge: requestsTooLarge, Paths: []string{"raft/"}, Guest: true, Says: clientsSay, Bulk: true},
+		{Type: "eraft.Replies", Max: most(new(messages.Replies)), TooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Signs: sender, Bulk: true},
 		{Type: "eraft.RaftMessages", Max: messages.MaxLegacyBytes, Paths: []string{"raft/", "pulse"}, Signs: sender},
-		{Type: "eraft.Alive", Max: fewWords, Paths: []string{"ticker"}, Signs: sender},
-		{Type: "eraft.SnapshotChunk", Max: messages.MaxMessageBytes, Paths: []string{"snapshot/"}, Signs: sender, Bulk: true},
-		{Type: "eraft.SnapshotAck", Max: fewWords, Paths: []string{"snapshot/"}, Signs: sender},
-		{Type: "eraft.Hello", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Alien: true, Says: asksFrom(7)},
-		{Type: "eraft.HelloReply", Max: configWords, Paths: []string{MemberPath, "session/"}, Guest: true},
-		{Type: "eraft.HelloReply", Max: configWords, Paths: []string{MemberPath}, Alien: true}, // to who has seeds of another cluster
-		{Type: "eraft.Join", Max: someWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(3)},
-		{Type: "eraft.JoinReply", Max: configWords, Paths: []string{MemberPath}},
-		{Type: "eraft.ConfigPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2)},
-		{Type: "eraft.ConfigPush", Max: configWords, Paths: []string{MemberPath, Path}},
-		{Type: "eraft.Addresses", Max: configWords, Paths: []string{MemberPath}, Signs: sender},
-		{Type: "eraft.StatusPull", Max: fewWords, Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2, 4)}, // sizes are for meta's leader: they cost a pass over the engine
-		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{MemberPath}, Signs: sender},
-		{Type: "eraft.NodeStatus", Max: messages.MaxMessageBytes, Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth
+		{Type: "eraft.Alive", Max: most(new(messages.Alive)), Paths: []string{"ticker"}, Signs: sender},
+		{Type: "eraft.SnapshotChunk", Max: most(new(messages.SnapshotChunk)), Paths: []string{"snapshot/"}, Signs: sender, Bulk: true},
+		{Type: "eraft.SnapshotAck", Max: most(new(messages.SnapshotAck)), Paths: []string{"snapshot/"}, Signs: sender},
+		{Type: "eraft.Hello", Max: most(new(messages.Hello)), Paths: []string{MemberPath}, Guest: true, Alien: true, Says: asksFrom(7)},
+		{Type: "eraft.HelloReply", Max: most(new(messages.HelloReply)), Paths: []string{MemberPath, "session/"}, Guest: true},
+		{Type: "eraft.HelloReply", Max: most(new(messages.HelloReply)), Paths: []string{MemberPath}, Alien: true}, // to who has seeds of another cluster
+		{Type: "eraft.Join", Max: most(new(messages.Join)), Paths: []string{MemberPath}, Guest: true, Says: asksFrom(3)},
+		{Type: "eraft.JoinReply", Max: most(new(messages.JoinReply)), Paths: []string{MemberPath}},
+		{Type: "eraft.ConfigPull", Max: most(new(messages.ConfigPull)), Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2)},
+		{Type: "eraft.ConfigPush", Max: most(new(messages.ConfigPush)), Paths: []string{MemberPath, Path}},
+		{Type: "eraft.Addresses", Max: most(new(messages.Addresses)), Paths: []string{MemberPath}, Signs: sender},
+		{Type: "eraft.StatusPull", Max: most(new(messages.StatusPull)), Paths: []string{MemberPath}, Guest: true, Says: asksFrom(2, 4)}, // sizes are for meta's leader: they cost a pass over the engine
+		{Type: "eraft.NodeStatus", Max: most(new(messages.NodeStatus)), Paths: []string{MemberPath}, Signs: sender},
+		{Type: "eraft.NodeStatus", Max: most(new(messages.NodeStatus)), Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth
 	}
 }
 

@@ -9,12 +9,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Sizes of messages that have little to say, and of those that carry a config.
-const (
-	fewWords    = 4 << 10
-	someWords   = 64 << 10
-	configWords = messages.MaxConfigBytes + 256<<10
-)
+// most is how many bytes a message may have.
+func most(m proto.Message) int { return messages.MostBytes(m.ProtoReflect().Descriptor()) }
 
 // requestsTooLarge refuses what never left.
 func requestsTooLarge(_ *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {

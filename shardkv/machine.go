@@ -59,6 +59,9 @@ func Checker(_ any, command []byte) *messages.Error {
 		return messages.Errorf(messages.Code_INVALID, "command cannot be read: %v", err)
 	}
 	if c.GetShard() != nil {
+		if why := messages.Within(c); why != nil {
+			return why
+		}
 		switch op := c.GetShard().Op.(type) {
 		case nil:
 			return messages.Errorf(messages.Code_INVALID, "unknown shard command")
@@ -184,6 +187,11 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 	if proto.Unmarshal(query, q) != nil {
 		return &messages.Reply{Code: messages.Code_INVALID, Text: "query cannot be read"}, nil
 	}
+	if why := messages.CheckQuery(q); why != nil {
+		reply := refusal(why)
+		reply.Session, reply.Seq = q.Session, q.Seq
+		return reply, nil
+	}
 	var reply *messages.Reply
 	var err error
 	switch op := q.Op.(type) {
@@ -203,9 +211,6 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 }
 
 func (m *Machine) get(store persistence.Reader, g *messages.Get) (*messages.Reply, error) {
-	if why := messages.CheckKey(g.GetKey()); why != nil {
-		return refusal(why), nil
-	}
 	id := uint32(messages.BucketOf(g.Key, m.count))
 	if b := m.buckets[id]; !b.serves() {
 		return m.wrongGroup(b), nil

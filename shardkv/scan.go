@@ -15,13 +15,6 @@ const (
 	scanBytes = 256 << 10
 )
 
-func (m *Machine) checkScan(s *messages.Scan) *messages.Error {
-	if int64(s.GetBucket()) >= int64(m.count) {
-		return messages.Errorf(messages.Code_INVALID, "there is no bucket %d: the cluster has %d", s.GetBucket(), m.count)
-	}
-	return messages.CheckScan(s)
-}
-
 // limit is what is asked for, or the default, but never above the most.
 func limit(asked uint32, usual, most int) int {
 	if asked == 0 {
@@ -32,8 +25,8 @@ func limit(asked uint32, usual, most int) int {
 
 // scan answers with one page of a bucket. What it costs is bounded by what it looks at, not by what it finds.
 func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Reply, error) {
-	if why := m.checkScan(s); why != nil {
-		return refusal(why), nil
+	if int64(s.GetBucket()) >= int64(m.count) {
+		return m.noBucket(s.GetBucket()), nil
 	}
 	if b := m.buckets[s.GetBucket()]; !b.serves() {
 		return m.wrongGroup(b), nil

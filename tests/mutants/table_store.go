@@ -74,8 +74,8 @@ var inStore = []mutant{
 	{
 		fault: "a snapshot has no sessions",
 		file:  "raftactor/snapshot_send.go",
-		old:   "\t\tif size > 0 && size+len(key)+len(value) > s.o.Limits.ChunkBytes {",
-		new:   "\t\tif key[0] == 's' {\n\t\t\treturn true\n\t\t}\n\t\tif size > 0 && size+len(key)+len(value) > s.o.Limits.ChunkBytes {",
+		old:   "\t\toffset := 0\n",
+		new:   "\t\tif key[0] == 's' {\n\t\t\treturn true\n\t\t}\n\t\toffset := 0\n",
 	},
 	{
 		fault: "a snapshot claims one entry more than it has",
