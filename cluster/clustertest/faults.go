@@ -16,14 +16,16 @@ import (
 // Swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
 // hardly get anywhere; runs with few of them find what each does to the others.
 type Swarm struct {
-	s      *Simulation
-	rng    *rand.Rand
-	until  time.Duration
-	orders int            // that meta has not answered
-	joined int            // nodes
-	wiped  bool           // a node
-	thin   bool           // there may be groups with fewer than three replicas
-	Counts map[string]int // of faults, by kind
+	s       *Simulation
+	rng     *rand.Rand
+	until   time.Duration
+	orders  int  // that meta has not answered
+	joined  int  // nodes
+	wiped   bool // a node
+	thin    bool // there may be groups with fewer than three replicas
+	outside *Stranger
+	told    uint64         // by it
+	Counts  map[string]int // of faults, by kind
 }
 
 // kind of fault: it begins, and heals by itself. every is its mean distance in time.
@@ -66,6 +68,7 @@ var kinds = []kind{
 	{"new address", 8 * time.Second, (*Swarm).readdress},
 	{"unmounted volumes", 8 * time.Second, (*Swarm).unmount},
 	{"hung state", 6 * time.Second, (*Swarm).hangState},
+	{"stranger", 2 * time.Second, (*Swarm).stranger},
 }
 
 // Kinds are the names of all kinds of faults.

@@ -26,10 +26,11 @@ type History struct {
 	mu      sync.Mutex
 	ops     []porcupine.Operation
 	tags    map[string]bool
-	open    int // asked and not answered
-	done    int // operations with a known outcome
-	unknown int // that may have been applied
-	refused int // known to be not applied
+	open    int          // asked and not answered
+	done    int          // operations with a known outcome
+	unknown int          // that may have been applied
+	refused int          // known to be not applied
+	large   *largeValues // nil: all values are small
 }
 
 // step is what a client asked, and what it was told. It is one porcupine operation. Two keys share a tag, and so a
@@ -65,7 +66,7 @@ func NewHistory(rng *rand.Rand, buckets int, clock func() time.Duration) *Histor
 func (h *History) Next() (id int, op proto.Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at, op := h.draw()
+	at, op := h.large.answered(h.draw())
 	return h.ask(at), op
 }
 
@@ -106,6 +107,9 @@ func (h *History) Answer(id int, r *messages.Reply) error {
 	h.open--
 	op := &h.ops[id]
 	switch r.Code {
+	case messages.Code_TOO_LARGE: // the model says whether it was
+		h.done++
+		op.Return, op.Output = int64(h.clock()), outcome{known: true}
 	case messages.Code_OK, messages.Code_CONFLICT:
 		h.done++
 		op.Return = int64(h.clock())
@@ -114,6 +118,14 @@ func (h *History) Answer(id int, r *messages.Reply) error {
 		}
 		for _, item := range r.GetPage().GetItems() {
 			op.Output = outcome{known: true, done: true, value: op.Output.(outcome).value + cell{true, string(item.Value)}.String()}
+		}
+		if r.Page != nil && !r.Page.Last {
+			op.Input = nil // there is more than a page takes
+		}
+		for _, part := range r.Parts {
+			if op.Input.(step).op == "batch answered" {
+				op.Output = outcome{known: true, done: true, value: op.Output.(outcome).value + cell{part.Found, string(part.Value)}.String()}
+			}
 		}
 	case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
 		h.unknown++
@@ -152,7 +164,7 @@ func (h *History) Judge(patience time.Duration) (judged int, unjudged bool, viol
 // draw makes up what a client asks next.
 func (h *History) draw() (step, proto.Message) {
 	at := step{tag: fmt.Sprintf("%d-%d", h.clock()/tagLifetime, h.rng.IntN(tagsAtOnce)), nth: h.rng.IntN(2)}
-	at.value = strconv.Itoa(len(h.ops)) + ","
+	at.value = h.large.grow(strconv.Itoa(len(h.ops)) + ",")
 	key, value := []byte(at.key()), []byte(at.value)
 	switch h.rng.IntN(10) {
 	case 0, 1:

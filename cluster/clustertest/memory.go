@@ -13,9 +13,8 @@ import (
 // need no rule of their own: time passes only when all of them are empty.
 
 const (
-	weighEvery = 100 * time.Millisecond
-	// largest command of a log: a chunk of a bucket that is frozen, and what is around it.
-	largestCommand = 1<<20 + 4<<10
+	weighEvery     = 100 * time.Millisecond
+	largestCommand = messages.MaxCommandBytes + 8
 	// largestAnswer is what the record of a reply may take that is kept for a retry.
 	largestAnswer = 16 << 10
 )

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/eraft-io/eraft/messages"
 )
 
 // cell is what one key holds in the model.
@@ -39,6 +41,9 @@ var register = porcupine.Model{
 	},
 	Init: func() any { return pair{} },
 	Step: func(state, in, out any) (bool, any) {
+		if in.(step).op == "batch answered" {
+			return state.(pair).stepAnswered(in.(step), out.(outcome))
+		}
 		after, want := state.(pair).do(in.(step))
 		got := out.(outcome)
 		return !got.known || got.agrees(in.(step), want), after
@@ -53,12 +58,12 @@ func (p pair) do(s step) (pair, outcome) {
 	case "batch":
 		return pair{{true, s.value}, {true, s.value}}, outcome{known: true, done: true}
 	case "batch new":
-		if p[1].found {
+		if p[1].found || p[0].overflows(s.value) {
 			return p, outcome{known: true}
 		}
 		return pair{{true, p[0].value + s.value}, {true, s.value}}, outcome{known: true, done: true}
 	case "batch if":
-		if !p[0].found {
+		if !p[0].found || p[0].overflows(s.value) {
 			return p, outcome{known: true}
 		}
 		return pair{{true, p[0].value + s.value}, {true, s.value}}, outcome{known: true, done: true}
@@ -76,6 +81,9 @@ func (c cell) String() string {
 	return "=" + c.value + ";"
 }
 
+// overflows tells whether more than a key can hold would be in it.
+func (c cell) overflows(more string) bool { return len(c.value)+len(more) > messages.MaxValueBytes }
+
 // do is one operation on a key: what it holds then, and the answer.
 func (c cell) do(s step) (cell, outcome) {
 	was := outcome{known: true, done: true, found: c.found}
@@ -85,7 +93,13 @@ func (c cell) do(s step) (cell, outcome) {
 		return c, was
 	case "put":
 		return cell{true, s.value}, was
+	case "exchange":
+		was.value = c.value
+		return cell{true, s.value}, was
 	case "append":
+		if c.overflows(s.value) {
+			return c, outcome{known: true}
+		}
 		was.number = int64(len(c.value) + len(s.value))
 		return cell{true, c.value + s.value}, was
 	case "delete":
@@ -119,7 +133,7 @@ func (o outcome) agrees(s step, want outcome) bool {
 		return false
 	}
 	switch s.op {
-	case "get":
+	case "get", "exchange":
 		return o.found == want.found && o.value == want.value
 	case "scan":
 		return o.value == want.value
@@ -142,15 +156,23 @@ func explain(ops []porcupine.Operation) string {
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 		for _, op := range part {
 			in, out := op.Input.(step), op.Output.(outcome)
-			b.WriteString("\n  " + time.Duration(op.Call).String() + " " + in.op + " " + in.key() + " " + strconv.Quote(in.value))
+			b.WriteString("\n  " + time.Duration(op.Call).String() + " " + in.op + " " + in.key() + " " + short(in.value))
 			if !out.known {
 				b.WriteString(" unknown")
 				continue
 			}
 			b.WriteString(" until " + time.Duration(op.Return).String() + ": done " + strconv.FormatBool(out.done) + ", found " +
-				strconv.FormatBool(out.found) + ", " + strconv.Quote(out.value) + ", " + strconv.FormatInt(out.number, 10))
+				strconv.FormatBool(out.found) + ", " + short(out.value) + ", " + strconv.FormatInt(out.number, 10))
 		}
 		return b.String()
 	}
 	return "a history that cannot be"
+}
+
+// short quotes a value, or says how long it is.
+func short(value string) string {
+	if len(value) > 200 {
+		return strconv.Quote(value[:20]) + "... of " + strconv.Itoa(len(value)) + " bytes"
+	}
+	return strconv.Quote(value)
 }

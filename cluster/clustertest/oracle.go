@@ -49,11 +49,30 @@ func mostOf(rules []actors.Rule) map[string]int {
 	return most
 }
 
-// measured checks that a message is no larger than those of its type may be: the network would not carry it.
+// measured checks that a message is no larger than those of its type may be: the network would not carry it. Nor is an entry
+// that more than one command is in.
 func (o *Oracle) measured(e actortest.Envelope) {
 	name := string(e.Message.ProtoReflect().Descriptor().FullName())
 	if size := proto.Size(e.Message); size > o.most[name] {
 		o.violated("What is made can be sent", "%s to %s has %d bytes, %d are possible", name, e.Target, size, o.most[name])
+	}
+	m, ok := e.Message.(*messages.RaftMessages)
+	if !ok {
+		return
+	}
+	most := o.s.o.Limits.WithDefaults().EntryBytes
+	for _, r := range m.Messages {
+		for _, entry := range r.Entries {
+			if len(entry.Data) <= most || entry.Kind != messages.EntryKind_COMMANDS {
+				continue
+			}
+			for nth := range messages.Block(entry.Data).Commands() {
+				if nth > 0 {
+					o.violated("What is made can be sent", "entry %d of group %d joins commands to %d bytes, %d are possible", entry.Index, r.Group, len(entry.Data), most)
+					break
+				}
+			}
+		}
 	}
 }
 

@@ -72,6 +72,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	if p.HandOver == (cluster.HandOverLimits{}) {
 		p.HandOver = drawHandOver(seed)
 	}
+	sizes := drawLarge(seed, &p)
 	p.World = append(slices.Clone(p.World), actortest.Schedule(drawStrategy(seed)))
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
@@ -79,6 +80,9 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		until := s.Now() + p.Faulty
 		s.weigh()
 		faults, work, large := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think), s.readLarge(until)
+		if sizes {
+			work.large = &largeValues{rng: s.source(11), left: largeBytes}
+		}
 		s.until(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
 		whole := func() bool { return faults.orders == 0 && s.settled() }
