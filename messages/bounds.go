@@ -64,7 +64,7 @@ var bounds = map[protoreflect.FullName]bound{
 	"eraft.Join.reply_address": aPlace, "eraft.Join.reply_id": aPath, "eraft.JoinReply.text": aText,
 	"eraft.ConfigPull.reply_address": aPlace, "eraft.ConfigPull.reply_id": aPath,
 	"eraft.StatusPull.reply_address": aPlace, "eraft.StatusPull.reply_id": aPath,
-	"eraft.NodeStatus.replicas": inWhole, "eraft.NodeStatus.json": inWhole, "eraft.NodeStatus.sizes": buckets,
+	"eraft.NodeStatus.replicas": inWhole, "eraft.NodeStatus.behind": {count: MaxGroups + 1}, "eraft.NodeStatus.json": inWhole, "eraft.NodeStatus.sizes": buckets,
 	"eraft.ReplicaStatus.role": aName, "eraft.PlacementStatus.steps": inWhole, "eraft.PlacementStatus.sizes": {count: MaxGroups},
 	"eraft.PlanStep.what": aText, "eraft.PlanStep.from": aText, "eraft.PlanStep.to": aText, "eraft.PlanStep.why": aText,
 }
