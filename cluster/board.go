@@ -35,6 +35,7 @@ type board struct {
 	drains   map[messages.NodeID]sight
 	progress map[messages.GroupID]*progress // of this node's replicas
 	caughtUp bool                           // all of them had, at some time of this life
+	low      bool                           // this node's disk has no room for more data
 }
 
 type pulse struct {
@@ -109,6 +110,28 @@ func (b *board) setWaiting(seeds []string, trouble string) {
 	b.waiting, b.trouble = seeds, trouble
 }
 
+func (b *board) setLow(low bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.low = low
+}
+
+// full are the nodes whose disks have no room for more data, as far as they are heard, in order.
+func (b *board) full() []uint64 {
+	s := b.snapshot()
+	var all []uint64
+	if s.low {
+		all = append(all, uint64(s.identity.Node))
+	}
+	for node, other := range s.others {
+		if other.LowSpace {
+			all = append(all, uint64(node))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 func (b *board) setPlan(plan *messages.PlacementStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -167,6 +190,7 @@ type snapshot struct {
 	strange  map[messages.NodeID]bool                     // nodes that have not had the time to be heard
 	drains   map[messages.NodeID]sight
 	lags     []lag // replicas of this node that are not as far as they must be
+	low      bool
 	now      time.Duration
 }
 
@@ -176,7 +200,7 @@ func (b *board) snapshot() snapshot {
 	s := snapshot{
 		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble, plan: b.plan,
 		replicas: maps.Clone(b.replicas), views: maps.Clone(b.views),
-		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{}, now: b.now(),
+		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{}, now: b.now(), low: b.low,
 	}
 	for node, met := range b.met {
 		_, heard := b.others[node]

@@ -44,6 +44,11 @@ type Config struct {
 	// system's page cache may hold. Default: an eighth of the memory that the process may use, 64 MiB to 4 GiB.
 	CacheBytes int64
 
+	// ReserveBytes is how much of the disk is kept free: with less the node takes nothing that makes data larger, and leads
+	// nothing if another node has room. Default: a tenth of the file system, but at least
+	// 256 MiB and at most 1 GiB.
+	ReserveBytes uint64
+
 	// LeaseReads lets leaders answer reads without asking a quorum while they hold a lease: linearizable as long as no
 	// node's clock runs more than ClockRatio (default 1.25) times as fast as another's.
 	LeaseReads bool
@@ -61,6 +66,7 @@ type Config struct {
 type Ground struct {
 	Network func(Config) actors.Network                                 // TCP
 	Engines func(dir string) (log, state persistence.Engine, err error) // RocksDB, and a lock on the directory
+	Free    func(dir string) (free, total uint64, err error)            // bytes of the file system; with Engines: not watched
 	Clock   actors.Clock                                                // the machine's
 	Props   func(props *actor.Props, path string) *actor.Props          // how actors are run: as Proto.Actor does
 	Seed    uint64                                                      // of the node's random numbers: drawn. No two lives of a node may share one
@@ -104,6 +110,9 @@ func (c *Config) fill() error {
 	}
 	if c.Ground.Level == 0 {
 		c.Ground.Level = messages.NewestLevel
+	}
+	if c.Ground.Free == nil && c.Ground.Engines == nil {
+		c.Ground.Free = freeBytes
 	}
 	c.Limits.LeaseReads = c.Limits.LeaseReads || c.LeaseReads
 	c.Limits.ClockRatio = max(c.Limits.ClockRatio, c.ClockRatio)

@@ -58,3 +58,25 @@ func TestHalfADirectory(t *testing.T) {
 		require.Equal(t, "v", string(v.Data))
 	})
 }
+
+// A node does not start where that would fill the disk, says how much it needs, and starts when there is room.
+func TestStartOnAFullDisk(t *testing.T) {
+	c := alone(t)
+	lives(t, c, func(n *cluster.Node) {
+		_, err := n.Client().Put(t.Context(), []byte("k"), []byte("v"))
+		require.NoError(t, err)
+	})
+	full := c
+	full.Ground.Free = func(dir string) (free, total uint64, err error) {
+		require.Equal(t, c.Dir, dir)
+		return 5 << 20, 1 << 30, nil
+	}
+	_, err := cluster.Start(t.Context(), full)
+	require.ErrorContains(t, err, "has 5 MiB left, but a start may need")
+	require.ErrorContains(t, err, "make room, and start the node again")
+	lives(t, c, func(n *cluster.Node) {
+		v, _, err := n.Client().Get(t.Context(), []byte("k"))
+		require.NoError(t, err)
+		require.Equal(t, "v", string(v.Data))
+	})
+}

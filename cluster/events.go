@@ -58,7 +58,7 @@ func logEvents(logger *slog.Logger) func(actors.Event) {
 			level = slog.LevelDebug
 		case actors.ActorFailed, Stopped:
 			level = slog.LevelError
-		case JoinRefused, ClientStalled, actors.MessageTooLarge, HandOverFailed:
+		case JoinRefused, ClientStalled, actors.MessageTooLarge, HandOverFailed, DiskSpace:
 			level = slog.LevelWarn
 		}
 		if logger.Enabled(context.Background(), level) {

@@ -23,6 +23,7 @@ import (
 //	pledge       Member  writes down below which feature level no program may start here again
 //	measure      Member  says how big the buckets are of the groups that are led here
 //	retired      Applier stops the actors of a replica whose log and data are deleted
+//	weigh        itself  looks at the free space of the disk, and tells the replicas what the node still takes
 //	Terminated   actors  forgets the replica when all have stopped, and makes it anew if it is wanted again
 //
 // It reads and writes the disk in its Receive: it is a persistence actor, and it is never in the way of a request.
@@ -31,6 +32,8 @@ type Host struct {
 	running map[messages.GroupID]bool
 	ending  map[messages.GroupID]int // how many actors of a retired replica have not stopped yet
 	config  *messages.Config
+	space   space
+	full    []uint64 // nodes whose disks have no room for more data
 }
 
 type (
@@ -56,7 +59,9 @@ func (h *Host) Receive(ctx actor.Context) {
 	var err error
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		err = h.restart()
+		if err = h.restart(); h.n.c.Ground.Free != nil {
+			h.weighLater()
+		}
 	case notePeer:
 		err = h.onNotePeer(m)
 	case giveBirth:
@@ -69,6 +74,8 @@ func (h *Host) Receive(ctx actor.Context) {
 		err = h.onPledge(m.level)
 	case measure:
 		err = h.onMeasure(m)
+	case weigh:
+		err = h.onWeigh()
 	case retired:
 		h.onRetired(ctx, m.group)
 	case *actor.Terminated:
@@ -210,7 +217,9 @@ func (h *Host) onHost(config *messages.Config) error {
 			}
 		}
 		if h.running[id] {
-			h.n.send(h.n.peer(id), raftactor.Desire{Nodes: group.Nodes, Birth: born, Yield: yields(config, self)})
+			h.n.send(h.n.peer(id), raftactor.Desire{
+				Nodes: group.Nodes, Birth: born, Yield: yields(config, self), Full: h.full, Starved: h.space.starved,
+			})
 			h.n.send(actor.NewPID(h.n.address(), moverPath(id)), follow{config})
 		}
 	}
@@ -260,7 +269,7 @@ func (h *Host) start(group messages.GroupID) error {
 	if group == messages.Meta {
 		o.Machine, o.Check = meta.New(), h.n.checkMeta
 	} else {
-		o.Machine, o.Check = shardkv.New(group, h.n.buckets()), h.n.checkShard
+		o.Machine, o.Check, o.Grows = shardkv.New(group, h.n.buckets()), h.n.checkShard, shardkv.Grows
 	}
 	if group != messages.Meta {
 		_, err := h.n.system.Spawn(moverPath(group), func() actor.Actor { return newMover(h.n, group) })

@@ -267,7 +267,7 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 func (m *Member) status(seq uint64) *messages.NodeStatus {
 	s := m.n.board.snapshot()
 	status := &messages.NodeStatus{
-		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), Pledged: uint32(s.identity.Level),
+		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), Pledged: uint32(s.identity.Level), LowSpace: s.low,
 	}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)

@@ -94,6 +94,9 @@ func (n *node) open() error {
 		if n.lock, err = persistence.LockDir(n.c.Dir); err != nil {
 			return err
 		}
+		if err := roomToStart(n.c.Dir, n.c.Ground.Free); err != nil {
+			return err
+		}
 		open = func(dir string) (log, state persistence.Engine, err error) { return openRocksDB(dir, n.c.CacheBytes) }
 	}
 	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {

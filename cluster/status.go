@@ -35,6 +35,8 @@ type nodeStatus struct {
 	RESP  string `json:"resp,omitempty"`
 	HTTP  string `json:"http,omitempty"`
 
+	LowSpace bool `json:"low_space,omitempty"` // its disk is nearly full: it takes only what makes data smaller
+
 	Labels []string     `json:"labels,omitempty"`
 	Drain  *drainStatus `json:"drain,omitempty"`
 }
@@ -86,7 +88,7 @@ func (n *node) statusJSON(s snapshot) []byte {
 	for _, node := range s.config.GetNodes() {
 		doc.Nodes = append(doc.Nodes, nodeStatus{
 			ID: node.Id, Name: node.Name, Addr: node.Address, State: s.state(node), RESP: node.Resp, HTTP: node.Http,
-			Labels: node.Labels, Drain: s.drain(node),
+			Labels: node.Labels, Drain: s.drain(node), LowSpace: s.lowSpace(messages.NodeID(node.Id)),
 		})
 	}
 	for _, g := range s.config.GetGroups() {
@@ -99,6 +101,13 @@ func (n *node) statusJSON(s snapshot) []byte {
 		return []byte(`{"trouble":"status cannot be encoded"}`)
 	}
 	return append(body, '\n')
+}
+
+func (s snapshot) lowSpace(node messages.NodeID) bool {
+	if node == messages.NodeID(s.identity.Node) {
+		return s.low
+	}
+	return s.others[node].GetLowSpace()
 }
 
 // state is how a node is, in a word.

@@ -2961,10 +2961,11 @@ type NodeStatus struct {
 	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
 	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
 	Sizes         []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`           // boot epoch of the node
-	Behind        []uint64               `protobuf:"varint,10,rep,packed,name=behind,proto3" json:"behind,omitempty"` // groups whose replicas there lag too much to serve
-	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`           // newest feature level that the node's program has; 0: 1
-	Pledged       uint32                 `protobuf:"varint,8,opt,name=pledged,proto3" json:"pledged,omitempty"`       // feature level below which no program will start on the node's directory again; 0: 1
+	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`                        // boot epoch of the node
+	Behind        []uint64               `protobuf:"varint,10,rep,packed,name=behind,proto3" json:"behind,omitempty"`              // groups whose replicas there lag too much to serve
+	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`                        // newest feature level that the node's program has; 0: 1
+	Pledged       uint32                 `protobuf:"varint,8,opt,name=pledged,proto3" json:"pledged,omitempty"`                    // feature level below which no program will start on the node's directory again; 0: 1
+	LowSpace      bool                   `protobuf:"varint,11,opt,name=low_space,json=lowSpace,proto3" json:"low_space,omitempty"` // the node's disk has no room for more data
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3067,6 +3068,13 @@ func (x *NodeStatus) GetPledged() uint32 {
 		return x.Pledged
 	}
 	return 0
+}
+
+func (x *NodeStatus) GetLowSpace() bool {
+	if x != nil {
+		return x.LowSpace
+	}
+	return false
 }
 
 // GroupSize is about how big the buckets are that a group owns.
@@ -3723,7 +3731,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\x12\x14\n" +
-	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xb5\x02\n" +
+	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xd2\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3736,7 +3744,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06behind\x18\n" +
 	" \x03(\x04R\x06behind\x12\x14\n" +
 	"\x05level\x18\a \x01(\rR\x05level\x12\x18\n" +
-	"\apledged\x18\b \x01(\rR\apledged\"7\n" +
+	"\apledged\x18\b \x01(\rR\apledged\x12\x1b\n" +
+	"\tlow_space\x18\v \x01(\bR\blowSpace\"7\n" +
 	"\tGroupSize\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"P\n" +

@@ -13,20 +13,25 @@ type Desire struct {
 	Nodes []uint64
 	Birth bool // the group was just made: its preferred leader campaigns at once
 	Yield bool // this replica should not lead: it hands over as soon as the preferred leader is up to date
+
+	Full    []uint64 // nodes whose disks have no room for more data: they should not lead
+	Starved bool     // this node's has none for more of the log either
 }
 
 type desire struct {
-	nodes []uint64
-	birth bool
-	yield bool
-	first preference
+	nodes   []uint64
+	birth   bool
+	yield   bool
+	full    []uint64
+	starved bool
+	first   preference
 }
 
 func (d *desire) want(m Desire) {
 	if d.preferred() != preferredOf(m.Nodes) {
 		d.first = preference{}
 	}
-	d.nodes, d.birth, d.yield = m.Nodes, d.birth || m.Birth, m.Yield
+	d.nodes, d.birth, d.yield, d.full, d.starved = m.Nodes, d.birth || m.Birth, m.Yield, m.Full, m.Starved
 }
 
 // preferred is who should lead, 0 if nobody in particular.
@@ -89,6 +94,10 @@ func (p *Peer) reconcile() bool {
 		p.onTransfer(Transfer{To: messages.NodeID(heir)})
 		return false
 	}
+	if roomy := p.desire.roomier(status); roomy != 0 {
+		p.onTransfer(Transfer{To: messages.NodeID(roomy)})
+		return false
+	}
 	if change := NextChange(status, p.desire.nodes); change != nil {
 		if _, _, err := p.core.ProposeConf(change); err == nil {
 			for _, c := range append(change.Changes, change) {
@@ -100,7 +109,7 @@ func (p *Peer) reconcile() bool {
 		return false
 	}
 	preferred := p.desire.preferred()
-	if preferred == status.ID {
+	if preferred == status.ID || slices.Contains(p.desire.full, preferred) {
 		return true
 	}
 	ready := upToDate(status, preferred)

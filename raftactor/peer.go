@@ -176,6 +176,9 @@ func (p *Peer) on(message any) {
 	case staged:
 		p.onStaged(m)
 	case Desire:
+		if m.Starved != p.desire.starved {
+			p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), starved{m.Starved})
+		}
 		p.desire.want(m)
 		if p.core.Soft().Role == raft.Leader {
 			p.core.Stir()
@@ -201,6 +204,9 @@ func (p *Peer) onRaft(all []*messages.RaftMessage) {
 		if !whole(message) {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: errDamaged})
 			continue
+		}
+		if p.desire.starved && message.Kind == messages.RaftKind_APPEND && len(message.Entries) > 0 {
+			continue // it comes again until there is room
 		}
 		p.time.hear(message.From, message.ClockMs, p.o.System.Clock.Now())
 		if err := p.core.Step(message); err != nil {

@@ -48,6 +48,10 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 	if p.late(to, command) {
 		return
 	}
+	if why := p.noRoom(command); why != nil {
+		p.answers.refuse(to, command, why)
+		return
+	}
 	if p.waiting.bytes >= p.o.Limits.PendingBytes {
 		p.answers.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
 			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.waiting.bytes))

@@ -31,6 +31,7 @@ type Options struct {
 	Check       Checker                       // optional
 	Level       messages.Level                // feature level of this program; an entry above it stops the node. 0: NewestLevel
 	Cluster     func() messages.Level         // feature level of the cluster; Check lets nothing above it pass. Optional: 1
+	Grows       func(command []byte) bool     // optional: whether a command makes the data larger, and is refused on a full disk
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
 	OnRetired   func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block

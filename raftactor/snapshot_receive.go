@@ -17,6 +17,7 @@ import (
 //	receives                 from           does
 //	*messages.SnapshotChunk  sender         stages it and acknowledges
 //	installed                Peer, Applier  the staged snapshot is used up: takes a transfer again
+//	starved                  Peer           the disk has no room for chunks, or has it again
 //
 // It writes the engine in its Receive: it is a persistence actor, and nobody waits for it but the sender.
 type receiver struct {
@@ -27,10 +28,12 @@ type receiver struct {
 	next     uint64
 	done     uint64 // the one that was staged last
 	busy     bool   // a complete snapshot is staged and not yet installed
+	starved  bool   // what comes is dropped: the sender says it again
 }
 
 type (
 	installed struct{}
+	starved   struct{ now bool }
 	staged    struct{ meta *messages.SnapshotMeta }
 )
 
@@ -48,6 +51,8 @@ func (r *receiver) Receive(ctx actor.Context) {
 		r.onChunk(ctx, m)
 	case installed:
 		r.busy = false
+	case starved:
+		r.starved = m.now
 	}
 }
 
@@ -73,7 +78,7 @@ func (r *receiver) resume(ctx actor.Context) error {
 func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 	ack := &messages.SnapshotAck{Group: m.Group, From: uint64(r.o.Node), Transfer: m.Transfer}
 	switch {
-	case m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m) != m.Checksum:
+	case r.starved, m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m) != m.Checksum:
 		return // the sender will say it again
 	case m.Transfer == r.done:
 		ack.Number, ack.Done = m.Number+1, true

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -75,6 +76,25 @@ func Checker(_ any, command []byte) *messages.Error {
 		return nil
 	}
 	return messages.CheckCommand(c)
+}
+
+// Grows tells whether a command may make the data of the group that takes it larger. Deletes do not, nor does giving a bucket away.
+func Grows(command []byte) bool {
+	var d messages.CommandDecoder
+	c, err := d.Decode(command, messages.NewestLevel)
+	if err != nil {
+		return true
+	}
+	switch op := c.Op.(type) {
+	case *messages.Command_Delete:
+		return false
+	case *messages.Command_Batch:
+		return slices.ContainsFunc(op.Batch.GetWrites(), func(w *messages.Write) bool { return w.GetDelete() == nil })
+	case *messages.Command_Shard:
+		_, installs := op.Shard.Op.(*messages.ShardCommand_Install)
+		return installs
+	}
+	return true
 }
 
 // Apply implements raftactor.Machine.

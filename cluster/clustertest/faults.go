@@ -69,6 +69,7 @@ var kinds = []kind{
 	{"unmounted volumes", 8 * time.Second, (*Swarm).unmount},
 	{"hung state", 6 * time.Second, (*Swarm).hangState},
 	{"stranger", 2 * time.Second, (*Swarm).stranger},
+	{"filling disks", 8 * time.Second, (*Swarm).fillDisks},
 }
 
 // Kinds are the names of all kinds of faults.

@@ -75,6 +75,26 @@ func (w *Swarm) failSync() {
 	})
 }
 
+// diskSize is large enough that nodes keep a whole GiB of it free.
+const diskSize = 1 << 40
+
+// Leave lets the disks of a node have only so many bytes left, or, with 0, all that they had.
+func (m *Member) Leave(bytes uint64) {
+	if m.room = bytes; bytes == 0 {
+		m.room = diskSize
+	}
+}
+
+// fillDisks lets the disks of some nodes fill up to where they take only what makes data smaller, or nothing at all.
+func (w *Swarm) fillDisks() {
+	for _, m := range w.s.Members {
+		if w.rng.IntN(2) == 0 {
+			m.Leave(1<<20 + uint64(w.rng.Int64N(1<<30)))
+			w.passing(6*time.Second, func() { m.Leave(0) })
+		}
+	}
+}
+
 // fullDisk lets one of the two disks take no more: the node must stop, and comes back when there is room again.
 func (w *Swarm) fullDisk() {
 	m := w.any()
@@ -203,4 +223,5 @@ func (m *Member) repair() {
 		}
 	}
 	m.damaged = false
+	m.Leave(0)
 }

@@ -80,6 +80,7 @@ type Member struct {
 	moved   bool               // to another address
 	damaged bool               // something on a disk is read wrong
 	half    bool               // it is started with one of its disks only
+	room    uint64             // bytes that its disks have left
 	config  uint64             // version of the newest that this life has adopted
 	cursor  map[messages.GroupID]cursor
 
@@ -116,7 +117,7 @@ func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 // host is a machine with empty disks.
 func (s *Simulation) host() *Member {
 	s.hosts++
-	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.OnOneThread(), memory.OnOneThread()}}
+	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.OnOneThread(), memory.OnOneThread()}, room: diskSize}
 	s.Members = append(s.Members, m)
 	return m
 }
@@ -237,6 +238,7 @@ func (m *Member) Start() {
 		Ground: cluster.Ground{
 			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },
 			Engines: func(string) (log, state persistence.Engine, err error) { return m.disks[0], m.disks[1], nil },
+			Free:    func(string) (free, total uint64, err error) { return m.room, diskSize, nil },
 			Clock:   m.at.Clock(), Props: m.at.Props, Seed: m.s.life(), Fatal: m.fail, Level: m.Level,
 			OnApply: func(_ messages.NodeID, at raftactor.Position, command []byte, reply *messages.Reply) {
 				m.s.Oracle.applied(m, at, command, reply)

@@ -42,6 +42,7 @@ func serverCommand() *cobra.Command {
 	f.Int("groups", 0, "shard groups of a new cluster (default: as many as nodes)")
 	f.Int("replicas", 0, "replicas per group of a new cluster (default 3)")
 	f.StringSlice("labels", nil, "key=value,… of this node; replicas are spread over the values of zone")
+	f.Int("reserve", 0, "MiB of the disk to keep free: with less only deletes and reads are taken (default: a tenth of it, 256 to 1024)")
 	f.Duration("replace-after", 10*time.Minute, "replace a node that is silent for so long")
 	f.Bool("lease-reads", false, "leaders answer reads without asking a quorum; needs clocks of bounded drift, see --clock-ratio")
 	f.Float64("clock-ratio", 0, "with --lease-reads: how many times faster one node's clock may run than another's (default 1.25)")
@@ -141,7 +142,7 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
 		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), HTTP: text("http"),
 		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
-		Labels: labels, ReplaceAfter: replaceAfter,
+		Labels: labels, ReplaceAfter: replaceAfter, ReserveBytes: uint64(max(0, whole("reserve"))) << 20,
 		CacheBytes: int64(whole("cache")) << 20,
 		LeaseReads: leases, ClockRatio: ratio,
 		HandOver: cluster.HandOverLimits{BytesPerSecond: whole("move-rate") << 20},

@@ -3,6 +3,12 @@ package main
 // inStore are bugs of what stands around it: disks, data, sessions, buckets and configs.
 var inStore = []mutant{
 	{
+		fault: "a node whose disk was full never takes its log again",
+		file:  "cluster/space.go",
+		old:   "\ts.starved = below(free, s.reserve/starvedPart, s.starved)",
+		new:   "\ts.starved = s.starved || below(free, s.reserve/starvedPart, s.starved)",
+	},
+	{
 		fault: "an engine is asked from within a scan of it",
 		file:  "raftactor/store.go",
 		old:   "\t\tvalue, found, err := s.engine.Get(s.chunkKey(number))\n",
