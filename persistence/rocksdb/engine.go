@@ -28,6 +28,7 @@ type Engine struct {
 	calls   *calls
 	failed  atomic.Pointer[error] // the first
 	closing sync.Once
+	synced  *mark // of a log
 }
 
 // Open opens or makes a database in dir, with a cache of a moderate size.
@@ -61,7 +62,21 @@ func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
 	e.read.SetVerifyChecksums(true)    // a bit that flipped on disk is an error, never an answer
 	e.writes.DisableWAL(kind == State) // the Raft logs are its log
 	e.writes.SetSync(kind == Log)
+	if kind == Log {
+		err = e.openMark()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	return e, nil
+}
+
+// openMark checks that a log has all that was synced.
+func (e *Engine) openMark() (err error) {
+	if e.synced, err = openMark(e.dir); err != nil {
+		return err
+	}
+	return e.synced.check(e.dir, e.db.GetLatestSequenceNumber())
 }
 
 // explain turns RocksDB's texts into errors that say what to do.
@@ -228,6 +243,11 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 			return e.fail(err)
 		}
 	}
+	if e.synced != nil {
+		if err := e.synced.set(e.db.GetLatestSequenceNumber()); err != nil {
+			return e.fail(err)
+		}
+	}
 	if sync && e.kind == State {
 		if err := e.flush(); err != nil {
 			return e.fail(err)
@@ -286,6 +306,9 @@ func (e *Engine) Close() (err error) {
 			if err = e.flush(); err != nil {
 				err = e.fail(err)
 			}
+		}
+		if e.synced != nil {
+			err = errors.Join(err, e.synced.close())
 		}
 		if e.failed.Load() == nil {
 			e.db.Close()

@@ -62,13 +62,20 @@ func TestTornTailAndDamage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := &disk{dir: t.TempDir()}
 			e := d.Open(t)
+			var mark []byte
 			for i := range 100 {
+				if i == 99 {
+					var err error
+					mark, err = os.ReadFile(filepath.Join(d.dir, "SYNCED"))
+					require.NoError(t, err)
+				}
 				batch := new(persistence.Batch)
 				batch.Put(fmt.Appendf(nil, "%03d", i), make([]byte, 500))
 				require.NoError(t, e.Write(batch, true))
 			}
-			copied := t.TempDir() // of a running engine: as if it had been killed
+			copied := t.TempDir() // of a running engine: as if it had been killed in its last write
 			require.NoError(t, os.CopyFS(filepath.Join(copied, "db"), os.DirFS(d.dir)))
+			require.NoError(t, os.WriteFile(filepath.Join(copied, "db", "SYNCED"), mark, 0o600))
 			logs, err := filepath.Glob(filepath.Join(copied, "db", "*.log"))
 			require.NoError(t, err)
 			require.Len(t, logs, 1)

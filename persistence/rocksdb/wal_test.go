@@ -2,11 +2,13 @@ package rocksdb_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/linxGnu/grocksdb"
@@ -24,9 +26,11 @@ type filler struct {
 	random *rand.Rand
 	bytes  *rand.ChaCha8
 	count  int
+	mark   []byte // what SYNCED said before the last write
 }
 
 func (f *filler) write(size int) {
+	f.mark = f.synced()
 	value := make([]byte, size)
 	_, _ = f.bytes.Read(value)
 	batch := new(persistence.Batch)
@@ -79,7 +83,16 @@ func (f *filler) recycle() string {
 	return ""
 }
 
-// killed is a copy of the directory as a kill would leave it, with other bytes in its newest write-ahead file.
+func (f *filler) synced() []byte {
+	mark, err := os.ReadFile(filepath.Join(f.dir, "SYNCED"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		require.NoError(f.t, err)
+	}
+	return mark
+}
+
+// killed is a copy of the directory as a kill in the middle of the last write would leave it, with other bytes in its newest
+// write-ahead file.
 func (f *filler) killed(wal []byte) string {
 	name, _ := f.wal()
 	for {
@@ -102,6 +115,7 @@ func (f *filler) killed(wal []byte) string {
 			return os.WriteFile(filepath.Join(to, d.Name()), b, 0o600)
 		})
 		if err == nil && listing(f.t, f.dir) == before { // no flush came between
+			require.NoError(f.t, os.WriteFile(filepath.Join(to, "SYNCED"), f.mark, 0o600))
 			return to
 		}
 	}
@@ -223,4 +237,70 @@ func TestFilesThatAreNotRecycled(t *testing.T) {
 	_, err = rocksdb.Open(f.killed(wal), rocksdb.Log)
 	require.ErrorContains(t, err, "cannot be read")
 	db.Close()
+}
+
+// A log that ends before what was acknowledged is refused, however it came to that: its end was cut off, or is zero, or an older
+// table of contents knows less. A write that was cut off itself is not: nobody was told of it.
+func TestLostTail(t *testing.T) {
+	f := &filler{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(1, 0)), bytes: rand.NewChaCha8([32]byte{1})}
+	f.e = (&disk{dir: f.dir}).Open(t).(*rocksdb.Engine)
+	for range 70 {
+		f.write(1 << 20) // some are in tables
+	}
+	for range 400 {
+		f.write(1000)
+	}
+	const lost = 200 << 10
+	_, before := f.wal()
+	f.write(1000)
+	_, wal := f.wal()
+	_, end := changed(before, wal)
+	f.mark = f.synced()
+	for name, c := range map[string]struct {
+		wal  []byte
+		more func(dir string)
+	}{
+		"cut":        {wal: wal[:end-lost]},
+		"zero":       {wal: append(bytes.Clone(wal[:end-lost]), make([]byte, lost)...)},
+		"all of it":  {wal: nil},
+		"last write": {wal: wal[:end-3]},
+		"older table of contents": {wal, func(dir string) {
+			files, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			for _, file := range files {
+				name := filepath.Join(dir, file.Name())
+				if strings.HasPrefix(file.Name(), "MANIFEST-") {
+					info, err := file.Info()
+					require.NoError(t, err)
+					require.NoError(t, os.Truncate(name, info.Size()*3/4))
+				}
+				if filepath.Ext(name) == ".log" {
+					require.NoError(t, os.Remove(name))
+				}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := f.killed(c.wal)
+			if c.more != nil {
+				c.more(dir)
+			}
+			for range 2 {
+				_, err := rocksdb.Open(dir, rocksdb.Log)
+				corrupt := new(persistence.CorruptError)
+				require.ErrorAs(t, err, &corrupt)
+				require.ErrorContains(t, err, "it was synced, and acknowledged")
+				require.ErrorContains(t, err, "let it join again")
+			}
+		})
+	}
+	require.Equal(t, f.count, records(t, f.killed(wal)))
+	f.write(1000)
+	_, after := f.wal()
+	from, to := changed(wal, after)
+	require.Equal(t, f.count-1, records(t, f.killed(after[:(from+to)/2])), "it was cut off by the crash")
+	for _, unknown := range [][]byte{nil, make([]byte, 12), []byte("half"), bytes.Repeat([]byte{1}, 12)} {
+		f.mark = unknown
+		require.Less(t, records(t, f.killed(after[:end-lost])), f.count, "nothing to compare with")
+	}
 }

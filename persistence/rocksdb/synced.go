@@ -1,0 +1,72 @@
+package rocksdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/eraft-io/eraft/persistence"
+)
+
+// mark is the file SYNCED of a log: up to which of RocksDB's sequence numbers writes were synced, and so may have been acknowledged.
+// A write-ahead file that ends early looks like one whose last write was cut off by a crash; the mark tells the two apart. It is
+// written after each sync and not synced itself, so it never says too much, and costs no time. It outlives a process that is killed
+// always, and a machine that loses power up to what the kernel had written of it, some seconds before.
+//
+// The file has 12 bytes, which share a sector: the number, little endian, and a CRC-32C over it.
+type mark struct {
+	mu   sync.Mutex
+	file *os.File
+	at   uint64
+}
+
+const markName = "SYNCED"
+
+// openMark makes the file if there is none. What cannot be read counts as no mark: a loss of power may leave an empty file.
+func openMark(dir string) (*mark, error) {
+	file, err := os.OpenFile(filepath.Join(dir, markName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	m, content := &mark{file: file}, make([]byte, 12)
+	if _, err := file.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(err, file.Close())
+	}
+	if binary.LittleEndian.Uint32(content[8:]) == crc32.Checksum(content[:8], castagnoli) {
+		m.at = binary.LittleEndian.Uint64(content)
+	}
+	return m, nil
+}
+
+// set notes that everything up to a sequence number is synced.
+func (m *mark) set(at uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at <= m.at {
+		return nil
+	}
+	m.at = at
+	content := binary.LittleEndian.AppendUint64(nil, at)
+	_, err := m.file.WriteAt(binary.LittleEndian.AppendUint32(content, crc32.Checksum(content, castagnoli)), 0)
+	return err
+}
+
+// check refuses a log that has less than was synced.
+func (m *mark) check(dir string, last uint64) error {
+	if last >= m.at {
+		return nil
+	}
+	return &persistence.CorruptError{
+		Where: dir,
+		What: fmt.Sprintf("it ends at record %d, but up to record %d it was synced, and acknowledged: files were cut off, or the disk has lost "+
+			"what it said it had; %s", last, m.at, persistence.ReplaceNode),
+	}
+}
+
+// close makes the mark durable.
+func (m *mark) close() error { return errors.Join(m.file.Sync(), m.file.Close()) }
