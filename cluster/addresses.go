@@ -59,6 +59,13 @@ func (m *Member) sayAddresses(to string, a *messages.Addresses) {
 	m.n.send(actor.NewPID(to, memberPath), a)
 }
 
+// outlived tells whether there was a later boot of this node than this one. A boot epoch is on disk before its first word, so then
+// this is an older disk.
+func (m *Member) outlived(token, epoch uint64) bool {
+	id := m.n.identity()
+	return token == id.Token && epoch > uint64(id.Epoch)
+}
+
 // onAddresses learns where nodes are, and passes on what is news. Its sender is the last of them.
 func (m *Member) onAddresses(a *messages.Addresses) {
 	if !m.joined || len(a.Nodes) == 0 {
@@ -68,6 +75,9 @@ func (m *Member) onAddresses(a *messages.Addresses) {
 	for _, n := range a.Nodes {
 		if n.Node != self {
 			news = m.n.book.Hear(n) || news
+		} else if m.outlived(n.Token, n.Epoch) {
+			m.n.fail(ErrOlderCopy)
+			return
 		}
 	}
 	if a.To == self {

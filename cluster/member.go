@@ -199,6 +199,10 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		m.n.fail(tooOld(has, config.FeatureLevel()))
 		return
 	}
+	if self := findNode(config, m.n.identity().Node); m.outlived(self.GetToken(), self.GetEpoch()) {
+		m.n.fail(ErrOlderCopy)
+		return
+	}
 	m.stir()
 	m.n.book.Update(config)
 	m.n.setConfig(config)

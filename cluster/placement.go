@@ -13,6 +13,10 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
+// ErrOlderCopy is why a node stops whose data directory is an older copy of itself: others have heard of a later boot of it.
+var ErrOlderCopy = errors.New("this data directory is an older copy of itself: other nodes know of a later boot than this one, and what it " +
+	"acknowledged since the copy was made is missing here. Start the node with the newest directory, or with an empty one, and it joins as a new one")
+
 // ErrRemoved is why a node stops that the cluster has removed.
 var ErrRemoved = errors.New("the cluster has removed this node: to use it again, start it with an empty data directory, and it joins as a new one")
 

@@ -302,6 +302,17 @@ func (m *Member) lose(left func(*memory.Engine) *memory.Engine) {
 	}
 }
 
+// Copy is what a backup of the disks of a dead node has.
+func (m *Member) Copy() (disks [2]*memory.Engine) {
+	for i, disk := range m.disks {
+		disks[i], m.disks[i] = disk.Kill(), disk.Kill()
+	}
+	return disks
+}
+
+// Restore puts a copy in the place of the disks of a dead node.
+func (m *Member) Restore(copied [2]*memory.Engine) { m.disks = copied }
+
 // Disks are the engines of the log and the state, to break or to look at.
 func (m *Member) Disks() (log, state *memory.Engine) { return m.disks[0], m.disks[1] }
 

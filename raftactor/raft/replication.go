@@ -137,6 +137,12 @@ func (c *Core) accept(m *messages.RaftMessage) error {
 }
 
 func (c *Core) onHeartbeat(m *messages.RaftMessage) {
+	if m.Commit > c.log.last() && !c.mayForget() { // a leader says no more than what this replica has acknowledged to it
+		c.broken("this replica has acknowledged entries up to %d to node %d, but its log ends at %d: its data directory is an older copy of "+
+			"itself, or its disk has lost what it said it had; start the node with an empty directory, and it joins as a new one",
+			m.Commit, m.From, c.log.last())
+		return
+	}
 	c.commitTo(min(m.Commit, c.log.last()))
 	c.followToRest(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
