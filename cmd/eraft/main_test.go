@@ -90,6 +90,7 @@ func TestServerConfig(t *testing.T) {
 		"bukets: 3\n":    `unknown key "bukets"`,
 		"{":              "yaml",
 		"expect: many\n": `"many" for "--expect"`,
+		"reserve: -1\n":  "reserve is -1 MiB, but must be 0, for the default, or more",
 	} {
 		write(text)
 		_, err = parse(t)
@@ -106,7 +107,7 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 		"name": "n", "data": "d", "listen": "h:1", "advertise": "h:2", "seeds": "s:1", "expect": "2", "resp": "r:1",
 		"http": "h:3", "buckets": "4", "groups": "3", "replicas": "5", "move-rate": "7", "insecure": "true", "log-format": "json",
 		"labels": "zone=a,rack=b", "replace-after": "1m",
-		"lease-reads": "true", "clock-ratio": "1.5", "cache": "20",
+		"lease-reads": "true", "clock-ratio": "1.5", "cache": "20", "reserve": "30",
 	}
 	flags := serverCommand().Flags()
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -122,7 +123,7 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 	require.Equal(t, cluster.Config{
 		Name: "n", Dir: "d", Listen: "h:1", Advertise: "h:2", Seeds: []string{"s:1"}, Expect: 2, RESP: "r:1", HTTP: "h:3",
 		Buckets: 4, Groups: 3, Replicas: 5, Insecure: true, Labels: []string{"zone=a", "rack=b"}, ReplaceAfter: time.Minute,
-		LeaseReads: true, ClockRatio: 1.5, CacheBytes: 20 << 20, HandOver: cluster.HandOverLimits{BytesPerSecond: 7 << 20},
+		LeaseReads: true, ClockRatio: 1.5, CacheBytes: 20 << 20, ReserveBytes: 30 << 20, HandOver: cluster.HandOverLimits{BytesPerSecond: 7 << 20},
 	}, config)
 }
 

@@ -129,6 +129,9 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 	if format != "text" && format != "json" {
 		return cluster.Config{}, "", fmt.Errorf("log-format is text or json, not %q", format)
 	}
+	if reserve := whole("reserve"); reserve < 0 {
+		return cluster.Config{}, "", fmt.Errorf("reserve is %d MiB, but must be 0, for the default, or more", reserve)
+	}
 	seeds, seedsErr := flags.GetStringSlice("seeds")
 	labels, labelsErr := flags.GetStringSlice("labels")
 	replaceAfter, replaceErr := flags.GetDuration("replace-after")
@@ -142,7 +145,7 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
 		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), HTTP: text("http"),
 		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
-		Labels: labels, ReplaceAfter: replaceAfter, ReserveBytes: uint64(max(0, whole("reserve"))) << 20,
+		Labels: labels, ReplaceAfter: replaceAfter, ReserveBytes: uint64(whole("reserve")) << 20,
 		CacheBytes: int64(whole("cache")) << 20,
 		LeaseReads: leases, ClockRatio: ratio,
 		HandOver: cluster.HandOverLimits{BytesPerSecond: whole("move-rate") << 20},
