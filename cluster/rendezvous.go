@@ -155,9 +155,10 @@ func (r *rendezvous) belongs(cluster uint64, now time.Duration) (other uint64) {
 	return other
 }
 
-// answers fills in what a node that asks is told.
+// answers fills in what a node that asks is told. A node that has heard of a cluster is busy from then on: it will be admitted
+// there, and who asks it may have nobody else to ask.
 func (r *rendezvous) answers(reply *messages.HelloReply) {
-	reply.Epoch, reply.MayFound, reply.Busy = r.self.Epoch, r.self.MayFound, r.busy
+	reply.Epoch, reply.MayFound, reply.Busy = r.self.Epoch, r.self.MayFound, r.busy || len(r.clusters) > 0
 	reply.Noted = r.peers[reply.Asker] != nil && r.peers[reply.Asker].durable
 	reply.Silent = r.unheard()
 	for _, p := range r.sorted() {

@@ -53,6 +53,26 @@ func TestRendezvous(t *testing.T) {
 	}
 }
 
+// A node whose only seed has lost its disks, and is not admitted to its cluster again yet, founds none: its seed has heard of
+// one, however long ago.
+func TestSeedThatHasHeardOfACluster(t *testing.T) {
+	seed := waiting(9, []string{"h1", "h9"}, 2)
+	a := answerOf(1, 9)
+	a.Busy, a.MayFound = true, false // it is a member
+	seed.answered(a, 0)
+	reply := answerOf(9, 4)
+	seed.answers(reply)
+	require.False(t, reply.Busy)
+	require.Zero(t, seed.belongs(7, 0))
+	seed.forget(time.Hour)
+	seed.answers(reply)
+	require.True(t, reply.Busy)
+	joining := waiting(4, []string{"h9"}, 1)
+	joining.self.MayFound = true // a node that joins as well names it
+	joining.answered(reply, 0)
+	require.Contains(t, joining.waits(0), "h9 at h9 is founding a cluster, or being admitted to one")
+}
+
 // A node that may found a cluster is never forgotten, by silence or by a restart, unless its directory was lost.
 func TestRendezvousForgetsNobody(t *testing.T) {
 	first := &messages.BootstrapPeer{Token: 5, Name: "n5", Address: "h5", Epoch: 1, MayFound: true}

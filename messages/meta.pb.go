@@ -2289,7 +2289,7 @@ type HelloReply struct {
 	Node          uint64                 `protobuf:"varint,7,opt,name=node,proto3" json:"node,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	MayFound      bool                   `protobuf:"varint,10,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name the answerer
-	Busy          bool                   `protobuf:"varint,11,opt,name=busy,proto3" json:"busy,omitempty"`                         // it founds a cluster, or is admitted to one: its cluster_id does not count
+	Busy          bool                   `protobuf:"varint,11,opt,name=busy,proto3" json:"busy,omitempty"`                         // it founds a cluster, is admitted to one, or has heard of one: its cluster_id does not count
 	Asked         string                 `protobuf:"bytes,12,opt,name=asked,proto3" json:"asked,omitempty"`                        // address at which it was asked
 	Asker         uint64                 `protobuf:"varint,13,opt,name=asker,proto3" json:"asker,omitempty"`                       // token of who asked
 	Noted         bool                   `protobuf:"varint,14,opt,name=noted,proto3" json:"noted,omitempty"`                       // the answerer has on its disk that the asker may found a cluster

@@ -3,6 +3,12 @@ package main
 // inBirth are bugs in who is who: how clusters are bootstrapped, and how nodes join, take places and are found again.
 var inBirth = []mutant{
 	{
+		fault: "a node that has heard of a cluster says that there is none",
+		file:  "cluster/rendezvous.go",
+		old:   "r.busy || len(r.clusters) > 0",
+		new:   "r.busy",
+	},
+	{
 		fault:  "a node that is admitted keeps the config only when it serves",
 		file:   "cluster/host.go",
 		old:    "if err := persistence.SaveConfig(h.n.logEngine, m.config); err != nil {",
