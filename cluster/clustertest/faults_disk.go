@@ -62,6 +62,15 @@ func (m *Member) SlowSyncOfState(delay time.Duration) {
 	m.at.Slow("persistence/state/sync", func() time.Duration { return delay })
 }
 
+// SlowApply makes the Applier of a group take so much longer for whatever it does; 0 ends it.
+func (m *Member) SlowApply(group messages.GroupID, delay time.Duration) {
+	if delay == 0 {
+		m.at.Slow(raftactor.ApplierPath(group), nil)
+		return
+	}
+	m.at.Slow(raftactor.ApplierPath(group), func() time.Duration { return delay })
+}
+
 var errSync = errors.New("input/output error (simulated)")
 
 // failSync breaks the disk of the log once: the node must stop, and comes back with what was really there.

@@ -40,3 +40,23 @@ func TestSyncOfTheStateKeepsNobodyWaiting(t *testing.T) {
 		require.Less(t, worst, 500*time.Millisecond)
 	}
 }
+
+// A replica whose data is slow applies the last entries when its group is quiesced already. The node says so: it is ready.
+func TestSlowReplicaSaysThatItHasCaughtUp(t *testing.T) {
+	s := clustertest.Sim(t, 1, clustertest.Options{Groups: 1})
+	require.True(t, s.RunUntil(s.Ready, time.Minute))
+	slow := s.Members[0]
+	if slow == shardLeader(s) {
+		slow = s.Members[1]
+	}
+	slow.SlowApply(1, 20*time.Second)
+	r, err := s.Client("c").Do(put("k", "v"))
+	require.NoError(t, err)
+	require.Equal(t, messages.Code_OK, r.Code)
+	s.Advance(10 * time.Second)
+	require.Less(t, replica(slow).Applied, replica(shardLeader(s)).Applied)
+	slow.SlowApply(1, 0)
+	s.Advance(40 * time.Second)
+	require.Equal(t, replica(shardLeader(s)).Applied, replica(slow).Applied)
+	require.True(t, slow.Node.Ready(), "%v", slow.Node.Failing())
+}
