@@ -167,6 +167,7 @@ func (p *Peer) on(message any) {
 		p.view = m.view
 	case probed:
 		p.data.done++
+		p.answeredAtRest()
 	case *persistence.Entries:
 		p.core.Loaded(uint64(m.For), m.Entries)
 	case snapshotSending:
@@ -234,6 +235,7 @@ func (p *Peer) onTick() {
 func (p *Peer) onPersisted(m *persistence.Persisted) {
 	p.stall.done = m.Seq
 	p.core.Persisted(m.Seq)
+	p.answeredAtRest()
 	for len(p.held) > 0 && p.held[0].seq <= m.Seq {
 		h := p.held[0]
 		p.held = p.held[1:]
@@ -248,9 +250,7 @@ func (p *Peer) onApplied(m applied) {
 	p.core.Applied(m.index)
 	p.waiting.applied(m.index)
 	p.data.handed, p.data.done = p.data.handed+1, p.data.done+1 // it is slow, but gets on
-	if p.core.Quiet() {
-		p.report() // no tick will
-	}
+	p.answeredAtRest()
 }
 
 func (p *Peer) onTransfer(m Transfer) {

@@ -48,6 +48,22 @@ func (p *Peer) watchDisk() {
 			p.o.System.Root.Send(p.apply, probe{})
 		}
 	}
+	p.noteStall(log, data)
+}
+
+// answeredAtRest looks at the disks, and tells the node how this replica is, while its group is quiesced and nothing ticks: what is
+// under way then still comes to an end.
+func (p *Peer) answeredAtRest() {
+	if !p.core.Quiet() {
+		return
+	}
+	if p.stall.handed == p.stall.done && p.data.handed == p.data.done {
+		p.noteStall(false, false)
+	}
+	p.report()
+}
+
+func (p *Peer) noteStall(log, data bool) {
 	stalled := log || data
 	if stalled == p.stalled {
 		return

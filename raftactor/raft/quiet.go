@@ -37,7 +37,8 @@ func stirring(m *messages.RaftMessage) bool {
 	return true
 }
 
-// restIfSettled lets a leader rest when nothing has happened for a while and every replica has everything.
+// restIfSettled lets a leader rest when nothing has happened for a while and every replica has everything and can go on: a
+// membership change may wait for one whose disk hangs.
 func (c *Core) restIfSettled() {
 	if c.cfg.RestTicks <= 0 || c.rested < c.cfg.RestTicks || !c.settled() {
 		return
@@ -52,16 +53,17 @@ func (c *Core) settled() bool {
 		return false
 	}
 	for _, p := range c.peers {
-		if p.state != replicating || p.match != last || p.forgetful || p.silent > 2*c.cfg.HeartbeatTicks {
+		if p.state != replicating || p.match != last || p.forgetful || p.hung || p.silent > 2*c.cfg.HeartbeatTicks {
 			return false
 		}
 	}
 	return true
 }
 
-// followToRest lets a follower rest with its leader, if it has what the leader has.
+// followToRest lets a follower rest with its leader, if it has what the leader has. One whose disk does not answer stays awake: when
+// it does, its election timeout wakes the group, which hears of it.
 func (c *Core) followToRest(m *messages.RaftMessage) {
 	if m.Quiet {
-		c.quiet = c.commit == m.Commit && c.log.last() == m.Commit && len(c.questions) == 0
+		c.quiet = c.commit == m.Commit && c.log.last() == m.Commit && len(c.questions) == 0 && !c.stalled
 	}
 }
