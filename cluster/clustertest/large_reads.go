@@ -106,15 +106,24 @@ func (l *largeReader) get(key string, from messages.ReadFrom, then func(*message
 	})
 }
 
-// readAll reads, all at once, what was written: when everything has healed each answer comes.
+func (l *largeReader) readUntilAnswered(key string) {
+	l.get(key, messages.ReadFrom_LEADER, func(r *messages.Reply) {
+		switch r.Code {
+		case messages.Code_OK:
+		case messages.Code_OVERLOADED:
+			l.readUntilAnswered(key)
+		default:
+			l.s.Oracle.violated("Liveness", "%s cannot be read after everything has healed: %v %s", key, r.Code, r.Text)
+		}
+	})
+}
+
+// readAll reads, all at once, what was written: when everything has healed each answer comes. A session that has no room for
+// an answer says that it is to be asked again, which is right as long as a disk still does what it began before it was healed.
 func (l *largeReader) readAll() {
 	for key := range l.keys {
 		if key := fmt.Sprintf("{large}-%d", key); l.filled[key] {
-			l.get(key, messages.ReadFrom_LEADER, func(r *messages.Reply) {
-				if r.Code != messages.Code_OK {
-					l.s.Oracle.violated("Liveness", "%s cannot be read after everything has healed: %v %s", key, r.Code, r.Text)
-				}
-			})
+			l.readUntilAnswered(key)
 		}
 	}
 	if !l.s.until(l.over, healing) {
