@@ -3,7 +3,7 @@ GO ?= go
 .DEFAULT_GOAL := build
 SEEDS ?= 1..2000
 FOR ?= 5m
-SLICE ?= 1000001..1000700
+SLICE ?= 1000001..1001200
 SEED ?= 0
 .PHONY: help build setup demo test lint generate drift unit race integration sim slice mutants robustness fmt clean
 

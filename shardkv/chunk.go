@@ -217,7 +217,7 @@ func (m *Machine) installPair(tx persistence.Tx, at persistence.Position, id uin
 		m.place++
 		s := m.sessions.use(came.id, at.TimeMs, came.untilMs, m.order())
 		if came.usedMs != 0 {
-			s.usedMs = at.TimeMs
+			m.sessions.use(came.id, at.TimeMs, 0, m.order())
 		}
 		m.sessions.acknowledge(s, came.acked)
 		for _, a := range came.answers {

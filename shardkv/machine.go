@@ -143,7 +143,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 		return refusal(why), nil
 	}
 	if c.Session != 0 {
-		if why := m.sessions.admit(s, at.TimeMs); why != nil {
+		if why := m.sessions.admit(s, at.TimeMs, at.Index); why != nil {
 			return refusal(why), nil
 		}
 	}
@@ -164,7 +164,9 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 }
 
 // order is the place of the command that is applied in the log.
-func (m *Machine) order() uint64 { return m.index<<20 | m.place }
+func (m *Machine) order() uint64 { return m.index<<orderShift | m.place }
+
+const orderShift = 20
 
 func refusal(why *messages.Error) *messages.Reply {
 	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}

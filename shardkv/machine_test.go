@@ -200,22 +200,51 @@ func TestSessionsApplyOnce(t *testing.T) {
 	require.EqualValues(t, 4, r.apply(appendTo(7, 3, "k", "c")).Number, "out of order is fine above the low-water mark")
 }
 
-// A million short-lived clients leave a bounded table: what is idle for ten minutes of log time is gone.
+// A million short-lived clients leave a bounded table: what may not be asked again is gone, whether it is known by the time in
+// its commands or by how many entries ago they were.
 func TestSessionTableIsBounded(t *testing.T) {
-	r := newReplica(t, 1, true)
-	for s := range uint64(5000) {
-		r.now += 1000
-		r.apply(appendTo(s+1, 1, "k", ""))
-	}
-	sessions := 0
-	for _, line := range r.dump() {
-		require.False(t, strings.HasPrefix(line, `"s`), "%s", line)
-		if strings.HasPrefix(line, `"f`) {
-			sessions++
+	for _, dated := range []bool{true, false} {
+		r := newReplica(t, 1, true)
+		for s := range uint64(5000) {
+			c := appendTo(s+1, 1, "k", "")
+			if r.now += 100; dated {
+				c.Until = r.now + 60_000
+			} else {
+				r.index += 1 << 18 / 600
+			}
+			r.apply(c)
 		}
+		sessions, _, _ := r.of("f")
+		require.LessOrEqual(t, sessions, 605)
+		require.Greater(t, sessions, 590)
 	}
-	require.LessOrEqual(t, sessions, 601)
-	require.Greater(t, sessions, 500)
+}
+
+// Clocks that jump, and log time with them, make nobody forget a command that does not say until when it may be applied; and
+// its session keeps no others from being forgotten.
+func TestLogTimeJumpsForgetNoUndatedCommand(t *testing.T) {
+	r := newReplica(t, 1, true)
+	undated := appendTo(1, 1, "k", "x")
+	first := r.apply(undated)
+	for s := range uint64(20) {
+		dated := appendTo(s+2, 1, "k", "")
+		dated.Until = r.now + 10_000
+		r.apply(dated)
+	}
+	for range 3 {
+		r.now += 700_000
+		require.True(t, proto.Equal(first, r.apply(undated)), "it is the same command")
+		r.apply(put("other", ""))
+		r.restart()
+	}
+	for range 2 {
+		r.apply(appendTo(1, 2, "k", ""))
+	}
+	sessions, _, _ := r.of("f")
+	require.LessOrEqual(t, sessions, 5, "those whose time is past have gone")
+	r.index += 1 << 18
+	r.apply(appendTo(99, 1, "k", ""))
+	require.False(t, proto.Equal(first, r.apply(undated)), "nor is it remembered for ever")
 }
 
 // The same log in other turns, and with restarts, gives the same store.

@@ -20,8 +20,7 @@ const (
 	MaxKeptReply    = 16 << 10 // a larger reply is not kept for a retry, which hears ANSWER_GONE
 	sessionBytes    = 256      // what a session takes beside its answers
 	answerBytes     = 128      // what an answer takes beside its encoded reply
-	evictIdleMs     = 60_000   // a full table forgets nobody sooner whose commands may be applied for ever: twice as long as a session retries
-	expireMs        = 600_000  // such a session is forgotten in any case
+	undatedEntries  = 1 << 18  // entries after which a session is forgotten that does not say until when its commands may be applied
 	evictAtOnce     = 16       // sessions that one command may evict
 )
 
@@ -29,7 +28,7 @@ const (
 type session struct {
 	id      uint64
 	acked   uint64    // requests below have been answered, in whatever bucket: their replies are dropped
-	usedMs  uint64    // log time of the last command that did not say until when it may be applied; 0: all did
+	usedMs  uint64    // log time of the last command that did not say until when it may be applied: undated; 0: all did
 	untilMs uint64    // log time until which a command may be applied that is known here: no copy of one is later
 	used    uint64    // order of the last use: log index and place in the entry
 	answers []*answer // not acknowledged, by seq and bucket
@@ -79,19 +78,29 @@ func (a *answer) decode() (*messages.Reply, error) {
 // sessions is the session table of a group. What changes is written at the end of a turn: an answer that is acknowledged
 // before is never written.
 type sessions struct {
-	all   map[uint64]*session
-	order *list.List // by last use, oldest first
-	bytes int
-	dirty []*session
-	fresh []*answer // not written
-	gone  [][]byte  // keys of records to delete
+	all     map[uint64]*session
+	dated   *list.List // sessions by last use, oldest first
+	undated *list.List // the same of those that had an undated command: they must not keep others from being forgotten
+	bytes   int
+	dirty   []*session
+	fresh   []*answer // not written
+	gone    [][]byte  // keys of records to delete
 
 	tidyAt int // length of fresh at which dropped answers leave it
 }
 
 const tidyFresh = 1 << 10
 
-func newSessions() *sessions { return &sessions{all: map[uint64]*session{}, order: list.New()} }
+func newSessions() *sessions {
+	return &sessions{all: map[uint64]*session{}, dated: list.New(), undated: list.New()}
+}
+
+func (t *sessions) listOf(s *session) *list.List {
+	if s.usedMs != 0 {
+		return t.undated
+	}
+	return t.dated
+}
 
 // answer is the answer a command had before: nil if it is new. A seq that was acknowledged is too old to be asked.
 // A nil session has answered nothing.
@@ -137,13 +146,16 @@ func keptReply(r *messages.Reply) (*messages.Reply, int) {
 }
 
 // admit forgets who is idle, and tells whether there is room for an answer of a session, which is nil if it is not known.
-func (t *sessions) admit(known *session, nowMs uint64) *messages.Error {
-	for range evictAtOnce {
-		e := t.order.Front()
-		if e == nil || !e.Value.(*session).over(nowMs, t.bytes >= MaxTableBytes) {
-			break
+// The command has that log time and stands in the entry of that index.
+func (t *sessions) admit(known *session, nowMs, index uint64) *messages.Error {
+	for _, list := range []*list.List{t.dated, t.undated} {
+		for range evictAtOnce {
+			e := list.Front()
+			if e == nil || !e.Value.(*session).over(nowMs, index) {
+				break
+			}
+			t.forget(e.Value.(*session))
 		}
-		t.forget(e.Value.(*session))
 	}
 	switch {
 	case t.bytes >= MaxTableBytes:
@@ -156,16 +168,16 @@ func (t *sessions) admit(known *session, nowMs uint64) *messages.Error {
 }
 
 // over tells whether a session may be forgotten: no copy of a command that it has had applied can be applied any more. Of
-// those that may be applied for ever none is expected any more.
-func (s *session) over(nowMs uint64, full bool) bool {
-	idle := nowMs - min(nowMs, s.usedMs)
-	return nowMs > s.untilMs && (s.usedMs == 0 || idle >= expireMs || full && idle >= evictIdleMs)
+// undated commands none is expected any more: a session asks again for 30 s, and no group writes so many entries in that time.
+// Log time does not tell it, since it jumps with the clocks.
+func (s *session) over(nowMs, index uint64) bool {
+	return nowMs > s.untilMs && (s.usedMs == 0 || index > s.used>>orderShift+undatedEntries)
 }
 
 func (t *sessions) forget(s *session) {
 	t.drop(s, len(s.answers))
 	delete(t.all, s.id)
-	t.order.Remove(s.place)
+	t.listOf(s).Remove(s.place)
 	s.place = nil
 	t.bytes -= s.bytes
 	t.gone = append(t.gone, sessionKey(s.id))
@@ -179,10 +191,11 @@ func (t *sessions) use(id, nowMs, untilMs, used uint64) *session {
 		s = &session{id: id}
 		t.insert(s)
 	}
-	t.order.MoveToBack(s.place)
+	t.listOf(s).Remove(s.place)
 	if s.used = used; untilMs == 0 {
 		s.usedMs = nowMs
 	}
+	s.place = t.listOf(s).PushBack(s)
 	s.untilMs = max(s.untilMs, untilMs)
 	t.mark(s)
 	return s
@@ -197,7 +210,7 @@ func (t *sessions) mark(s *session) {
 
 func (t *sessions) insert(s *session) {
 	t.all[s.id] = s
-	s.place = t.order.PushBack(s)
+	s.place = t.listOf(s).PushBack(s)
 	s.bytes += sessionBytes
 	t.bytes += sessionBytes
 }

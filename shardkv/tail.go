@@ -129,7 +129,7 @@ func (n *notedSessions) add(name []byte) error {
 	}
 	part := n.parts[s.id]
 	if part == nil {
-		part = &session{id: s.id, acked: s.acked, usedMs: s.usedMs, used: s.used}
+		part = &session{id: s.id, acked: s.acked, usedMs: s.usedMs, used: s.used, untilMs: s.untilMs}
 		n.parts[s.id] = part
 		n.order = append(n.order, part)
 	}

@@ -283,6 +283,13 @@ var inStore = []mutant{
 		unseen: "not tried; TestForgettingIsSafe finds it",
 	},
 	{
+		fault:  "a session whose commands have no time is forgotten when log time jumps",
+		file:   "shardkv/session.go",
+		old:    "s.usedMs == 0 || index > s.used>>orderShift+undatedEntries",
+		new:    "nowMs > s.usedMs+600_000 || index > s.used>>orderShift+undatedEntries",
+		unseen: "one seed of a thousand shows it, 1000710 of the slice; TestLogTimeJumpsForgetNoUndatedCommand finds it",
+	},
+	{
 		fault:  "a command that may have been applied gets another time",
 		file:   "router/until.go",
 		old:    "if p.maybe() {",
