@@ -82,6 +82,7 @@ func (p *Peer) rest() {
 		}
 	}
 	p.o.System.Root.Send(p.o.Ticker, rest)
+	p.compact() // no tick will: what it was woken up for may have made the log too long
 }
 
 // reconcile takes the next step to where the group should be. It reports whether there is none.

@@ -250,7 +250,9 @@ func (p *Peer) onApplied(m applied) {
 	p.core.Applied(m.index)
 	p.waiting.applied(m.index)
 	p.data.handed, p.data.done = p.data.handed+1, p.data.done+1 // it is slow, but gets on
-	p.answeredAtRest()
+	if p.answeredAtRest(); p.resting {
+		p.compact()
+	}
 }
 
 func (p *Peer) onTransfer(m Transfer) {
