@@ -27,7 +27,7 @@ type Options struct {
 	State       persistence.Engine // the node's data; the replica touches only its own group's keys
 	Machine     Machine
 	Log         persistence.Loaded            // what the Writer's log holds for the group
-	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on the Peer's goroutine
+	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on any goroutine, must not block
 	Check       Checker                       // optional
 	Level       messages.Level                // feature level of this program; an entry above it stops the node. 0: NewestLevel
 	Cluster     func() messages.Level         // feature level of the cluster; Check lets nothing above it pass. Optional: 1

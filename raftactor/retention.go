@@ -38,18 +38,17 @@ const mostShelved = 1024
 // sendSnapshots starts a transfer to each follower that raft cannot serve from the log.
 func (p *Peer) sendSnapshots(to []uint64) {
 	for _, id := range to {
-		address := p.o.Address(messages.NodeID(id))
 		if t := p.transfers[id]; t != nil && t.running {
 			continue
 		}
-		if address == "" {
+		if p.o.Address(messages.NodeID(id)) == "" {
 			p.core.SnapshotDone(id, 0, false)
 			continue
 		}
 		name := transferID(p.o.Group, p.o.Node, messages.NodeID(id), p.core.Status().Applied, p.draws())
 		s := &sender{
 			o: p.o, store: p.store, node: messages.NodeID(id), peer: p.self, transfer: name,
-			to: actor.NewPID(address, SnapshotPath(p.o.Group)), pace: throttle{rate: p.o.Limits.SnapshotRate},
+			pace: throttle{rate: p.o.Limits.SnapshotRate},
 		}
 		path := SnapshotPath(p.o.Group) + "/" + messages.SessionID(name).String()
 		if _, err := p.o.System.Spawn(path, func() actor.Actor { return s }); err != nil {

@@ -31,8 +31,7 @@ const (
 type sender struct {
 	o        *Options
 	store    store
-	to       *actor.PID // the follower's receiver
-	node     messages.NodeID
+	node     messages.NodeID // the follower
 	peer     *actor.PID
 	transfer uint64
 	view     persistence.Snapshot
@@ -153,10 +152,17 @@ func (s *sender) fill(ctx actor.Context) {
 		}
 		s.pace.spent(now, size)
 		s.number++
-		ctx.Send(s.to, chunk)
+		s.send(ctx, chunk)
 		if s.sent += size; chunk.Last || s.sent-s.told >= s.o.Limits.RetainBytes {
 			s.tell(ctx)
 		}
+	}
+}
+
+// send sends a chunk to where the follower is now: it may have been started again somewhere else.
+func (s *sender) send(ctx actor.Context, chunk *messages.SnapshotChunk) {
+	if address := s.o.Address(s.node); address != "" {
+		ctx.Send(actor.NewPID(address, SnapshotPath(s.o.Group)), chunk)
 	}
 }
 

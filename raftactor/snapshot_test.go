@@ -20,10 +20,17 @@ import (
 type line struct {
 	one
 	out []any
+	to  string // where the last chunk went
 }
 
-func (l *line) Send(_ *actor.PID, message any) { l.out = append(l.out, message) }
-func (l *line) Stop(*actor.PID)                {}
+func (l *line) Send(to *actor.PID, message any) {
+	l.out = append(l.out, message)
+	if _, ok := message.(*messages.SnapshotChunk); ok {
+		l.to = to.Address
+	}
+}
+
+func (l *line) Stop(*actor.PID) {}
 
 // transferWorld is a sender, a receiver, and their engines.
 type transferWorld struct {
@@ -38,16 +45,20 @@ type transferWorld struct {
 	chunks   map[uint64]int
 	ended    []snapshotSent
 	staged   int
-	failed   error // why the node stops
+	failed   error  // why the node stops
+	at       string // where the follower is
 }
 
 func newTransferWorld(t *testing.T, pairs int) *transferWorld {
-	w := &transferWorld{t: t, clock: &handClock{now: time.Hour}, chunks: map[uint64]int{}}
+	w := &transferWorld{t: t, at: "follower", clock: &handClock{now: time.Hour}, chunks: map[uint64]int{}}
 	system, err := actors.NewSystem(actors.Env{
 		Clock: w.clock, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { w.failed = err },
 	}, oneSystem{})
 	require.NoError(t, err)
-	w.o = &Options{Group: 5, Node: 1, System: system, Limits: Limits{ChunkBytes: 1000, SnapshotRate: 100_000}}
+	w.o = &Options{
+		Group: 5, Node: 1, System: system, Limits: Limits{ChunkBytes: 1000, SnapshotRate: 100_000},
+		Address: func(messages.NodeID) string { return w.at },
+	}
 	w.from, w.to = store{memory.New(), 5}, store{memory.New(), 5}
 	batch := new(persistence.Batch)
 	for i := range pairs {
@@ -262,4 +273,21 @@ func TestSnapshotsEnd(t *testing.T) {
 	w.tell(w.receiver, &w.got, &messages.SnapshotChunk{Group: 5, Transfer: 78, Meta: &messages.SnapshotMeta{Index: 11, Conf: &messages.ConfState{}}})
 	w.run(never)
 	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
+}
+
+// A follower that is started again at another address gets the rest there (seed 1001045 of the simulator).
+func TestSnapshotFollowsItsFollower(t *testing.T) {
+	w := newTransferWorld(t, 200)
+	require.Equal(t, "follower", w.sent.to)
+	w.at = ""
+	for range 50 {
+		w.pass(func(any) bool { return true })
+	}
+	w.sent.to = ""
+	require.Empty(t, w.ended, "it is waited for, wherever it is")
+	w.at = "elsewhere"
+	w.restart()
+	w.run(never)
+	require.Equal(t, "elsewhere", w.sent.to)
+	require.True(t, w.ended[0].ok)
 }
