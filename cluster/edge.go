@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 
@@ -128,33 +126,4 @@ func (n *node) loading() string {
 		return strings.Join(failing(s), "; ")
 	}
 	return ""
-}
-
-// info is the text of the RESP INFO command.
-func (n *node) info(section string) string {
-	s, loading := n.board.snapshot(), 0
-	if s.config == nil {
-		loading = 1
-	}
-	parts := map[string]string{
-		"server":  fmt.Sprintf("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\neraft_node:%s\r\ntcp_port:%s\r\n", n.c.Name, n.edge.respAddress()),
-		"clients": fmt.Sprintf("# Clients\r\nconnected_clients:%d\r\n", n.edge.resp.Connections()),
-		"eraft": fmt.Sprintf("# Eraft\r\ncluster_id:%016x\r\nnode_id:%d\r\nconfig_version:%d\r\ngroups:%d\r\n",
-			s.identity.Cluster, s.identity.Node, s.config.GetVersion(), len(s.config.GetGroups())),
-		"persistence": fmt.Sprintf("# Persistence\r\nloading:%d\r\n", loading),
-		"cluster":     "# Cluster\r\ncluster_enabled:1\r\n",
-		"replication": "# Replication\r\nrole:master\r\n",
-	}
-	if text, ok := parts[section]; ok {
-		return text
-	}
-	if section != "" && section != "all" && section != "default" && section != "everything" {
-		return ""
-	}
-	var all []string
-	for _, text := range parts {
-		all = append(all, text)
-	}
-	sort.Strings(all)
-	return strings.Join(all, "\r\n")
 }

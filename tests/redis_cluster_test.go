@@ -16,7 +16,7 @@ import (
 // TestRedisClusterClient: a client for Redis Cluster finds all nodes, uses all of them, and is never sent elsewhere.
 func TestRedisClusterClient(t *testing.T) {
 	nodes := clustertest.Start(t, 3).Nodes
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].RESP()}, Protocol: 2, MaxRedirects: -1})
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].RESP()}, MaxRedirects: -1})
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	ctx := t.Context()
 	for i := range 100 {

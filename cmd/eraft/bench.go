@@ -122,7 +122,7 @@ func (b *bench) connect(ctx context.Context) ([]target, func() error, error) {
 func (b *bench) open(ctx context.Context, endpoint string) (target, error) {
 	switch b.Target {
 	case "resp":
-		return respTarget{redis.NewClient(&redis.Options{Addr: endpoint, Protocol: 2, PoolSize: 1, DisableIdentity: true})}, nil
+		return respTarget{redis.NewClient(&redis.Options{Addr: endpoint, PoolSize: 1, DisableIdentity: true})}, nil
 	case "etcd":
 		c, err := etcd.New(etcd.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second})
 		return etcdTarget{c}, err

@@ -18,6 +18,7 @@ type call struct {
 	keys    []string
 	writes  bool
 	quit    bool
+	resp3   bool // how it is answered
 	ops     []proto.Message
 	work    func() // instead of ops: asks in several steps, alone
 	bytes   int    // of the answer of work, at most
@@ -225,6 +226,7 @@ func (c *call) failure() string {
 }
 
 func (c *call) write(w *writer) {
+	w.resp3 = c.resp3
 	if text := c.failure(); text != "" {
 		w.WriteError(text)
 		return

@@ -5,7 +5,9 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +30,7 @@ type Options struct {
 	Asker          Asker
 	Timeout        time.Duration                 // of one command; default 5 s
 	MaxConnections int                           // default 10000
-	Info           func(section string) string   // the text of INFO
+	Info           func(*Gateway) []Section      // optional; what INFO tells beside the keyspace
 	Loading        func() string                 // optional; why this node can reach no data yet, "" when it can
 	Topology       func() Topology               // optional; what CLUSTER tells
 	Event          func(command string, ok bool) // optional; after each command
@@ -44,10 +46,12 @@ type Gateway struct {
 	room     *room // for commands
 	answers  *room // for answers
 	ids      atomic.Uint64
+	stats    stats
+	size     keyspace
 	accepts  sync.WaitGroup
 
 	mu   sync.Mutex
-	open map[net.Conn]bool
+	open map[net.Conn]*client
 }
 
 // Start listens. It returns when connections are accepted.
@@ -68,7 +72,8 @@ func Start(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w: is another process on that port?", err)
 	}
-	g := &Gateway{o: o, listener: listener, room: &room{free: roomBytes}, answers: &room{free: o.AnswerBytes}, open: map[net.Conn]bool{}}
+	g := &Gateway{o: o, listener: listener, room: &room{free: roomBytes}, answers: &room{free: o.AnswerBytes}, open: map[net.Conn]*client{}}
+	g.stats.since = time.Now()
 	g.accepts.Go(g.accept)
 	return g, nil
 }
@@ -76,11 +81,11 @@ func Start(o Options) (*Gateway, error) {
 // Address is where it listens.
 func (g *Gateway) Address() string { return g.listener.Addr().String() }
 
-// Connections is how many are open.
-func (g *Gateway) Connections() int {
+// clients are those whose connections are open.
+func (g *Gateway) clients() []*client {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.open)
+	return slices.Collect(maps.Values(g.open))
 }
 
 // Close ends all connections. Commands that wait for an answer get none.
@@ -106,23 +111,26 @@ func (g *Gateway) accept() {
 			<-time.After(acceptPause) // out of files, say
 			continue
 		}
-		if !g.enter(conn) {
+		cl := newClient(g.ids.Add(1), conn)
+		if !g.enter(conn, cl) {
+			g.stats.rejected.Add(1)
 			go farewell(conn, "ERR max number of clients reached")
 			continue
 		}
-		go g.serve(conn)
+		g.stats.connections.Add(1)
+		go g.serve(conn, cl)
 	}
 }
 
 const acceptPause = 10 * time.Millisecond
 
-func (g *Gateway) enter(conn net.Conn) bool {
+func (g *Gateway) enter(conn net.Conn, cl *client) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.open) >= g.o.MaxConnections {
 		return false
 	}
-	g.open[conn] = true
+	g.open[conn] = cl
 	return true
 }
 
@@ -130,7 +138,7 @@ func (g *Gateway) enter(conn net.Conn) bool {
 func (g *Gateway) leave(conn net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open[conn] {
+	if g.open[conn] != nil {
 		delete(g.open, conn)
 		_ = conn.Close() // nothing is left to be lost
 	}
@@ -142,13 +150,4 @@ func farewell(conn net.Conn, why string) {
 	w.WriteError(why)
 	_ = w.Flush()    // it may be gone already
 	_ = conn.Close() // and nothing is left to be lost
-}
-
-// client is what a connection said about itself.
-type client struct {
-	id   uint64
-	name string
-	from messages.ReadFrom // READONLY
-
-	inMulti bool
 }

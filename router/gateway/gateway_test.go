@@ -161,7 +161,7 @@ func readReply(t *testing.T, r *bufio.Reader) string {
 	require.NoError(t, err)
 	n := 0
 	switch line[0] {
-	case '$':
+	case '$', '=':
 		_, err := fmt.Sscanf(line[1:], "%d", &n)
 		require.NoError(t, err)
 		if n < 0 {
@@ -171,9 +171,12 @@ func readReply(t *testing.T, r *bufio.Reader) string {
 		_, err = io.ReadFull(r, body)
 		require.NoError(t, err)
 		return line + string(body)
-	case '*':
+	case '*', '~', '%':
 		_, err := fmt.Sscanf(line[1:], "%d", &n)
 		require.NoError(t, err)
+		if line[0] == '%' {
+			n *= 2
+		}
 		for range n {
 			line += readReply(t, r)
 		}
@@ -181,14 +184,15 @@ func readReply(t *testing.T, r *bufio.Reader) string {
 	return line
 }
 
-// TestSameAsRedis compares answers with a real Redis, byte for byte.
-func TestSameAsRedis(t *testing.T) {
+// redisServer starts a real Redis, and tells where it listens.
+func redisServer(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	address := l.Addr().String()
+	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
-	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--cluster-enabled", "no")
+	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--databases", "1")
 	require.NoError(t, server.Start(), "redis-server is needed: apt-get install redis-server")
 	t.Cleanup(func() {
 		if err := server.Process.Kill(); err == nil {
@@ -197,9 +201,15 @@ func TestSameAsRedis(t *testing.T) {
 		}
 	})
 	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		c, err := net.Dial("tcp", address)
 		return err == nil && c.Close() == nil
 	}, 10*time.Second, 20*time.Millisecond)
+	return address
+}
+
+// TestSameAsRedis compares answers with a real Redis, byte for byte, in both protocols.
+func TestSameAsRedis(t *testing.T) {
+	redis, ours := redisServer(t), start(t, newOneNode(t))
 	lines := []string{
 		"PING", "PING hello", "PING a b", "ECHO x_y", "ECHO", "GET", "GET a b", "GET nothing", "SET a 1", "GET a", "SET a", "SET a 2 NX", "SET b 2 XX",
 		"SET b 2 nx", "GET b", "SET b 3 GET", "SET b 4 XX GET", "SET b 4 NX XX", "SET b 4 NONSENSE", "SETNX b 5", "SETNX c 5", "GETDEL c", "GETDEL c", "GETDEL",
@@ -210,20 +220,43 @@ func TestSameAsRedis(t *testing.T) {
 		"CLIENT GETNAME", "CLIENT SETNAME me", "CLIENT GETNAME", "SCAN x", "SCAN", "SCAN 0 COUNT", "SCAN 0 COUNT 0", "SCAN 0 COUNT x", "SCAN 0 NONSENSE 1", "SCAN 0 COUNT 1000 MATCH nosuch*",
 		"SCAN 0 COUNT 1000 MATCH k1 TYPE string", "SCAN 0 COUNT 1000 MATCH k1 TYPE STRING", "SCAN 0 COUNT 1000 TYPE list", "KEYS", "KEYS k1", "KEYS nosuch", "KEYS k[2-9]", "KEYS k[^1]",
 		"KEYS [^k]1", "KEYS [k", "KEYS k\\2", "KEYS ?[1", "KEYS k[1-", "KEYS k[\\1]", "KEYS []", "KEYS k[a-]1]", "KEYS k[2-1]*x", "KEYS *k*1*", "DBSIZE", "DBSIZE x",
-		"NOSUCH a b", "nosuch", "QUIT",
+		"NOSUCH a b", "nosuch", "INCRBY n +3", "INCRBY n 03", "INCRBY n -0", "INCRBY n ", "DECRBY n +3", "SET x v XX XX", "SET x v NX NX", "SET x v KEEPTTL",
+		"SET x v EX", "SET x v EX x", "SET x v EX 0", "SET x v EX 10 PX 10", "SET x v KEEPTTL EX 1", "SET x v EX 9223372036854775807",
+		"SELECT 99999999999", "SELECT 99999999999999999999", "SELECT +0", "SCAN  MATCH nosuch", "SCAN +0 MATCH nosuch", "SCAN -0 MATCH nosuch", "SCAN 00 MATCH nosuch", "SCAN 0x",
+		"SCAN 0 COUNT +1", "AUTH", "AUTH x", "AUTH default x", "AUTH a b", "AUTH a b c", "HELLO 4", "HELLO x", "HELLO 03", "HELLO 3 AUTH foo x", "HELLO 3 AUTH foo",
+		"HELLO 3 SETNAME a\x01b", "HELLO 2 SETNAME", "HELLO 3 NOSUCH", "HELLO 2 SETNAME you NOSUCH", "HELLO 2 SETNAME you AUTH other x", "CLIENT GETNAME", "CLIENT SETNAME", "CLIENT SETNAME a\nid=9", "CLIENT SETNAME é",
+		"CLIENT GETNAME x", "CLIENT", "CLIENT NOSUCH x", "CLIENT|ID", "CLIENT SETNAME ", "CLIENT GETNAME", "CLIENT LIST TYPE x", "CLIENT LIST TYPE", "CLIENT LIST ID", "CLIENT LIST ID x", "CLIENT LIST TYPE pubsub",
+		"CLIENT LIST foo bar", "CLIENT LIST ID 999999", "NO\x00P a\x00b", "NO\xffSUCH \xfe", "NO_SUCH a_b", "NOSUCH " + strings.Repeat("abcdefghij ", 20), strings.Repeat("x", 200) + " y", "GET\x00 k", "SET k v NX\x00y",
+		"INFO nosuch", "COMMAND NOSUCH", "COMMAND GETKEYS", "COMMAND GETKEYS ping", "COMMAND GETKEYS ping x", "COMMAND GETKEYS nosuch a", "COMMAND GETKEYS get a b", "COMMAND GETKEYS set a b",
+		"COMMAND GETKEYS mset a b c d", "COMMAND GETKEYS mset a b c", "COMMAND GETKEYS del a b", "COMMAND GETKEYS client id", "COMMAND GETKEYSANDFLAGS set a b", "COMMAND GETKEYSANDFLAGS set a b get",
+		"COMMAND GETKEYSANDFLAGS del a b", "COMMAND GETKEYSANDFLAGS mset a b c d", "COMMAND COUNT x", "COMMAND LIST x", "COMMAND LIST FILTERBY x y", "COMMAND LIST FILTERBY PATTERN g[E]t", "COMMAND LIST FILTERBY ACLCAT @string",
+		"COMMAND LIST FILTERBY MODULE x", "COMMAND DOCS nosuch", "COMMAND INFO nosuch", "COMMAND INFO GET strlen MGET setnx getdel append incr decr incrby decrby mset del exists type scan keys dbsize", "COMMAND INFO ping echo select hello auth quit readonly readwrite info",
+		"COMMAND INFO client|id client|getname client|setname client|info client|list client|help command|count command|info command|docs command|list command|getkeys command|getkeysandflags command|help",
+		"COMMAND INFO cluster|keyslot cluster|slots cluster|shards cluster|nodes cluster|myid cluster|info cluster|help", "MULTI x", "EXEC", "EXEC x", "DISCARD x", "DISCARD", "QUIT",
 	}
-	want, got := talk(t, "127.0.0.1:"+port, lines...), talk(t, start(t, newOneNode(t)), lines...)
-	for i, line := range lines {
-		require.Equal(t, want[i], got[i], "%s", line)
+	for _, begin := range []string{"HELLO 2", "HELLO 3"} {
+		talk(t, redis, "FLUSHALL")
+		want, got := talk(t, redis, append([]string{begin}, lines...)...), talk(t, ours, append([]string{begin}, lines...)...)
+		require.Equal(t, want[0][:4], got[0][:4], "%s", begin) // what follows is who answers
+		for i, line := range lines {
+			require.Equal(t, want[i+1], got[i+1], "%s, %s", begin, line)
+		}
+		for _, answer := range talk(t, ours, "KEYS *")[:1] { // ours has no FLUSHALL
+			for i, key := range strings.Split(answer, "\r\n") {
+				if i > 0 && i%2 == 0 {
+					talk(t, ours, "DEL "+key)
+				}
+			}
+		}
 	}
 	// CLUSTER KEYSLOT needs Redis in cluster mode; its values are those of messages.SlotOf, tested there.
-	require.Equal(t, []string{":12182\r\n"}, talk(t, start(t, newOneNode(t)), "CLUSTER KEYSLOT foo"))
+	require.Equal(t, []string{":12182\r\n"}, talk(t, ours, "CLUSTER KEYSLOT foo"))
 }
 
 func TestClientsPipelinesAndErrors(t *testing.T) {
 	n := newOneNode(t)
 	address := start(t, n)
-	c := redis.NewClient(&redis.Options{Addr: address, Protocol: 2})
+	c := redis.NewClient(&redis.Options{Addr: address})
 	defer c.Close()
 	ctx := t.Context()
 	pipe := c.Pipeline()
@@ -249,14 +282,14 @@ func TestClientsPipelinesAndErrors(t *testing.T) {
 		n.mu.Lock()
 		n.fail = &messages.Reply{Code: code, Text: "why\r\n+OK"}
 		n.mu.Unlock()
-		require.EqualError(t, redis.NewClient(&redis.Options{Addr: address, Protocol: 2, MaxRetries: -1}).Get(ctx, "k").Err(), word+" why  +OK")
+		require.EqualError(t, redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1}).Get(ctx, "k").Err(), word+" why  +OK")
 	}
 }
 
 func TestLoading(t *testing.T) {
 	loading := "cluster: this node belongs to none yet"
 	g, err := gateway.Start(gateway.Options{
-		Listen: "127.0.0.1:0", Asker: newOneNode(t), Info: func(string) string { return "" }, Loading: func() string { return loading },
+		Listen: "127.0.0.1:0", Asker: newOneNode(t), Loading: func() string { return loading },
 	})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, g.Close()) }()

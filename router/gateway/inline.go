@@ -1,9 +1,12 @@
 package gateway
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+)
 
-// split cuts a command that was typed by hand into its words; not ok: a quote is not where a word begins or ends. It takes
-// memory for the words only: a line may have many, and everybody may send one.
+// split cuts a command that was typed by hand into its words, as Redis does; not ok: a quote is left open, or something stands
+// behind the quote that ends a word. It takes memory for the words only: a line may have many, and everybody may send one.
 func split(line []byte) (words [][]byte, ok bool) {
 	for {
 		if line = bytes.TrimLeft(line, blanks); len(line) == 0 {
@@ -17,43 +20,48 @@ func split(line []byte) (words [][]byte, ok bool) {
 	}
 }
 
-const blanks = " \t\r"
+const (
+	blanks = " \t\r\v\f" // before words, and behind quotes
+	ends   = " \t\r"     // of words
+)
 
-// cutWord takes the word off a line that begins with it. In quotes of either kind, \ gives the next byte a meaning or
-// takes it away.
+// cutWord takes the word off a line that begins with it. It ends at a blank, or with the first part of it that is in quotes.
 func cutWord(line []byte) (word, rest []byte, ok bool) {
-	quote := line[0]
-	if quote != '"' && quote != '\'' {
-		end := bytes.IndexAny(line, blanks)
-		if end < 0 {
-			end = len(line)
-		}
-		return bytes.Clone(line[:end]), line[end:], !bytes.ContainsAny(line[:end], `"'`)
+	end := bytes.IndexAny(line, ends+`"'`)
+	if end < 0 {
+		return bytes.Clone(line), nil, true
 	}
-	word = []byte{}
-	for i := 1; i < len(line); i++ {
-		switch c := line[i]; {
-		case c == quote:
-			rest = line[i+1:]
-			return word, rest, len(rest) == 0 || bytes.IndexByte([]byte(blanks), rest[0]) >= 0
-		case c == '\\' && i+1 < len(line):
-			i++
-			word = append(word, unescape(line[i]))
-		default:
-			word = append(word, c)
+	word = append([]byte{}, line[:end]...)
+	if quote := line[end]; quote == '"' || quote == '\'' {
+		for rest = line[end+1:]; len(rest) > 0 && rest[0] != quote; {
+			b, size := unquote(rest, quote)
+			word, rest = append(word, b), rest[size:]
 		}
+		if len(rest) == 0 || len(rest) > 1 && bytes.IndexByte([]byte(blanks), rest[1]) < 0 {
+			return nil, nil, false
+		}
+		return word, rest[1:], true
 	}
-	return nil, nil, false
+	return word, line[end:], true
 }
 
-func unescape(c byte) byte {
-	switch c {
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
+// unquote gives the byte with which quoted text begins, and the length of what stands for it.
+func unquote(text []byte, quote byte) (b byte, size int) {
+	switch {
+	case text[0] != '\\' || len(text) == 1:
+		return text[0], 1
+	case quote == '\'':
+		if text[1] == '\'' {
+			return '\'', 2
+		}
+		return '\\', 1
+	case text[1] == 'x' && len(text) >= 4:
+		if n, err := strconv.ParseUint(string(text[2:4]), 16, 8); err == nil {
+			return byte(n), 4
+		}
 	}
-	return c
+	if at := bytes.IndexByte([]byte("nrtba"), text[1]); at >= 0 {
+		return "\n\r\t\b\a"[at], 2
+	}
+	return text[1], 2
 }

@@ -15,24 +15,29 @@ const (
 )
 
 // multi answers a command that begins, ends or is inside of a transaction; false: it has nothing to do with one.
-func (cl *client) multi(c *call) bool {
-	inside := cl.inMulti
+func (cl *client) multi(c *call, args [][]byte) bool {
+	inside, ends := cl.inMulti, c.name == "exec" || c.name == "discard"
 	switch {
+	case len(args) > 1 && c.name == "exec":
+		cl.inMulti = false
+		c.reject("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(wrongNumber("exec"), "ERR "))
+	case len(args) > 1 && (c.name == "multi" || c.name == "discard"):
+		c.reject(wrongNumber(c.name))
 	case c.name == "multi":
 		cl.inMulti = true
-		c.fail(errMulti)
+		c.reject(errMulti)
 	case c.name == "exec" && inside:
 		cl.inMulti = false
-		c.fail(errExec)
+		c.reject(errExec)
 	case c.name == "discard" && inside:
 		cl.inMulti, c.render = false, simple("OK")
-	case c.name == "exec" || c.name == "discard":
-		c.fail("ERR " + strings.ToUpper(c.name) + " without MULTI")
+	case ends:
+		c.reject("ERR " + strings.ToUpper(c.name) + " without MULTI")
 	case inside && c.name != "quit":
-		if _, known := commands[c.name]; !known {
+		if name, _, _ := find(args); name == "" {
 			c.name = "unknown"
 		}
-		c.fail(errInMulti)
+		c.reject(errInMulti)
 	default:
 		return false
 	}

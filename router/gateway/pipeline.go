@@ -35,12 +35,13 @@ const (
 )
 
 // serve answers what comes on a connection until it ends.
-func (g *Gateway) serve(conn net.Conn) {
-	defer g.leave(conn)
+func (g *Gateway) serve(conn net.Conn, cl *client) {
+	defer g.leave(conn) // as it was accepted
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(socketBytes) // else it takes megabytes that nobody reads; what it refuses is no harm
 	}
-	r, p, cl := newReader(conn, g.room), &pipeline{g: g, w: newWriter(conn, g.o.DrainWait)}, &client{id: g.ids.Add(1)}
+	conn = counted{conn, &g.stats}
+	r, p := newReader(conn, g.room), &pipeline{g: g, w: newWriter(conn, g.o.DrainWait)}
 	defer func() {
 		r.release(false)
 		p.hold(0)
@@ -82,11 +83,15 @@ func (p *pipeline) answer(cl *client, batch []words, release func(served bool)) 
 	calls := make([]*call, 0, len(batch))
 	for _, command := range batch {
 		c := p.g.parse(cl, command)
+		c.resp3 = cl.resp3 // as this command left it
 		c.refuse(p.g.o.Loading)
 		if calls = append(calls, c); c.quit {
 			quit = true
 			break
 		}
+	}
+	if len(calls) > 0 {
+		cl.note(time.Now(), calls[len(calls)-1].name)
 	}
 	for len(calls) > 0 {
 		now := calls[:p.begin(calls)]
@@ -188,6 +193,10 @@ func (p *pipeline) write(calls []*call) (n int, ok bool) {
 			break
 		}
 		c.write(p.w)
+		p.g.stats.commands.Add(1)
+		if c.failed() {
+			p.g.stats.errors.Add(1)
+		}
 		if p.g.o.Event != nil {
 			p.g.o.Event(c.name, !c.failed())
 		}

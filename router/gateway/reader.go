@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -143,34 +142,42 @@ func (r *reader) keep(arg []byte) {
 	}
 }
 
-// line is up to the next line end.
+// line is up to the next line end, without the \n.
 func (r *reader) line() (line []byte, ok bool, err error) {
 	end := bytes.IndexByte(r.buf[r.from:r.to], '\n')
-	if end < 0 {
-		if r.to-r.from >= highBuffer {
-			return nil, false, errProtocol("too big inline request")
-		}
+	switch {
+	case end >= 0:
+		line = r.buf[r.from : r.from+end]
+		r.from += end + 1
+		return line, true, nil
+	case r.to-r.from < highBuffer:
 		return nil, false, nil
+	case r.want > 0:
+		return nil, false, errProtocol("too big bulk count string")
+	case r.buf[r.from] == '*':
+		return nil, false, errProtocol("too big mbulk count string")
 	}
-	line = r.buf[r.from : r.from+end]
-	r.from += end + 1
-	return bytes.TrimSuffix(line, []byte{'\r'}), true, nil
+	return nil, false, errProtocol("too big inline request")
+}
+
+// length is the number that a line has behind its first byte. Here the line must end as RESP wants it.
+func length(line []byte, most int64) (int, bool) {
+	digits, ok := bytes.CutSuffix(line[1:], []byte{'\r'})
+	n, isNumber := integer(digits)
+	return int(n), ok && isNumber && n <= most
 }
 
 // begin takes the first line of a command: how many arguments follow, or all of them (an inline command).
 func (r *reader) begin(line []byte) error {
 	if len(line) > 0 && line[0] == '*' {
-		n, err := strconv.Atoi(string(line[1:]))
-		if err != nil || n > maxWords {
+		n, ok := length(line, maxWords)
+		if !ok {
 			return errProtocol("invalid multibulk length")
 		}
 		r.want = max(n, 0) // Redis passes over empty ones, too
 		return nil
 	}
-	if len(bytes.TrimSpace(line)) == 0 {
-		return nil
-	}
-	args, ok := split(line)
+	args, ok := split(bytes.TrimSuffix(line, []byte{'\r'}))
 	if !ok {
 		return errProtocol("unbalanced quotes in request")
 	}
@@ -181,10 +188,10 @@ func (r *reader) begin(line []byte) error {
 // argument takes the line before an argument: its length.
 func (r *reader) argument(line []byte, wait bool) (bool, error) {
 	if len(line) == 0 || line[0] != '$' {
-		return false, errProtocol(fmt.Sprintf("expected '$', got %q", line[:min(len(line), 1)]))
+		return false, errProtocol(fmt.Sprintf("expected '$', got '%s'", append(line, '\n')[:1]))
 	}
-	n, err := strconv.Atoi(string(line[1:]))
-	if err != nil || n < 0 || n > maxBulk {
+	n, ok := length(line, maxBulk)
+	if !ok || n < 0 {
 		return false, errProtocol("invalid bulk length")
 	}
 	size := r.size + n + wordBytes

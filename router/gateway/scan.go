@@ -46,8 +46,8 @@ func (g *Gateway) turn(w *router.Walk, asks []*messages.Scan) ([]*messages.Item,
 }
 
 func scan(c *call, r *request) string {
-	cursor, err := strconv.ParseUint(string(r.args[1]), 10, 64)
-	if err != nil || cursor>>cursorBits > 0 {
+	cursor, ok := cursorOf(r.args[1])
+	if !ok {
 		return errCursor
 	}
 	w, nothing := &router.Walk{
@@ -58,14 +58,14 @@ func scan(c *call, r *request) string {
 			return errSyntax
 		}
 		arg := r.args[i+1]
-		switch strings.ToUpper(string(r.args[i])) {
+		switch option(r.args[i]) {
 		case "MATCH":
 			w.Match = arg
 		case "TYPE":
-			nothing = nothing || !strings.EqualFold(string(arg), "string")
+			nothing = option(arg) != "STRING"
 		case "COUNT":
-			n, err := strconv.ParseInt(string(arg), 10, 64)
-			if err != nil {
+			n, ok := integer(arg)
+			if !ok {
 				return errInteger
 			}
 			if n < 1 {
@@ -82,6 +82,22 @@ func scan(c *call, r *request) string {
 	c.bytes = min(w.Count*(messages.MaxKeyBytes+plainAnswer), scanBytes+scanBytes/4)
 	c.work = func() { c.scanned(r.g, w, nothing) }
 	return ""
+}
+
+// cursorOf reads a cursor as C's strtoul does, which Redis asks: nothing, signs and zeros in front are all right.
+func cursorOf(arg []byte) (cursor uint64, ok bool) {
+	digits, sign := cut(arg, len(arg)), ""
+	if digits == "" {
+		return 0, true
+	}
+	if digits[0] == '+' || digits[0] == '-' {
+		sign, digits = digits[:1], digits[1:]
+	}
+	cursor, err := strconv.ParseUint(digits, 10, 64)
+	if sign == "-" {
+		cursor = -cursor
+	}
+	return cursor, err == nil && cursor>>cursorBits == 0
 }
 
 // scanned carries SCAN out: it goes on until it has looked at as many keys as asked for.
@@ -149,27 +165,34 @@ func keys(c *call, r *request) string {
 	return ""
 }
 
-// dbsize counts, for a second at most; the buckets that are left are taken to hold as many keys as those counted.
 func dbsize(c *call, r *request) string {
-	w := &router.Walk{Count: wholePages, Want: messages.Scan_COUNT}
 	c.work = func() {
-		began, buckets := time.Now(), 0
-		for asks := w.Next(); asks != nil; asks = w.Next() {
-			if w.Bucket > 0 && time.Since(began) > sizeTime {
-				break
-			}
-			_, refused := r.g.turn(w, asks)
-			if refused != nil {
-				c.answers = []*messages.Reply{refused}
-				return
-			}
-			buckets = w.Buckets()
-		}
-		total := int64(w.Found)
-		if seen := int64(w.Bucket); seen > 0 {
-			total = total * int64(buckets) / seen
+		total, refused := r.g.count()
+		if refused != nil {
+			c.answers = []*messages.Reply{refused}
+			return
 		}
 		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(total) }
 	}
 	return ""
+}
+
+// count counts keys, for a second at most; the buckets that are left are taken to hold as many keys as those counted.
+func (g *Gateway) count() (int64, *messages.Reply) {
+	w := &router.Walk{Count: wholePages, Want: messages.Scan_COUNT}
+	began, buckets := time.Now(), 0
+	for asks := w.Next(); asks != nil; asks = w.Next() {
+		if w.Bucket > 0 && time.Since(began) > sizeTime {
+			break
+		}
+		if _, refused := g.turn(w, asks); refused != nil {
+			return 0, refused
+		}
+		buckets = w.Buckets()
+	}
+	total := int64(w.Found)
+	if seen := int64(w.Bucket); seen > 0 {
+		total = total * int64(buckets) / seen
+	}
+	return total, nil
 }

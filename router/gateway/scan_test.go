@@ -19,7 +19,7 @@ func TestScanGoesOnAnywhere(t *testing.T) {
 		g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: n})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, g.Close()) })
-		clients = append(clients, redis.NewClient(&redis.Options{Addr: g.Address(), Protocol: 2}))
+		clients = append(clients, redis.NewClient(&redis.Options{Addr: g.Address()}))
 	}
 	for i := range 200 {
 		require.NoError(t, clients[0].Set(t.Context(), fmt.Sprintf("key-%03d", i), "v", 0).Err())

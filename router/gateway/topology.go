@@ -55,24 +55,33 @@ func (t Topology) members() map[uint64]member {
 	return all
 }
 
-// serving are the members with a replica of a group, its leader first; if none has one that can be reached, this node,
-// since any node answers for any key.
+// serving are the members with a replica of a group. The first is the one to go to: the leader, or another that is up while
+// the leader is not known or is down; if none of them can be reached, this node, since any node answers for any key.
 func (t Topology) serving(group uint64, members map[uint64]member) []member {
-	var ids []uint64
-	if leader := t.Leaders[group]; leader != 0 {
-		ids = append(ids, leader)
-	}
-	for _, g := range t.Config.GetGroups() {
-		if g.Id == group {
-			ids = append(ids, g.Nodes...)
-		}
-	}
+	leader := t.Leaders[group]
 	var all []member
-	for _, id := range append(ids, t.Self) {
-		m, ok := members[id]
-		if ok && (id != t.Self || len(all) == 0 || slices.Contains(ids, id)) && !slices.ContainsFunc(all, func(a member) bool { return a.id == id }) {
-			all = append(all, m)
+	for _, g := range t.Config.GetGroups() {
+		for _, id := range g.Nodes {
+			if m, ok := members[id]; ok && g.Id == group {
+				all = append(all, m)
+			}
 		}
+	}
+	if m, ok := members[leader]; ok && !slices.Contains(all, m) {
+		all = append(all, m)
+	}
+	rank := func(m member) int {
+		switch {
+		case !m.up:
+			return 2
+		case m.id != leader:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b member) int { return rank(a) - rank(b) })
+	if self, ok := members[t.Self]; ok && (len(all) == 0 || !all[0].up) {
+		all = slices.Insert(all, 0, self)
 	}
 	return all
 }
@@ -154,27 +163,30 @@ func (t Topology) infoText() string {
 	return b.String()
 }
 
-func writeSlots(conn *writer, ranges []slotRange) {
+// writeSlots lists the nodes to which clients may go: the first, and others that are up.
+func writeSlots(conn *writer, t Topology) {
+	ranges := t.slots()
 	conn.WriteArray(len(ranges))
 	for _, r := range ranges {
-		conn.WriteArray(2 + len(r.members))
+		up := slices.DeleteFunc(slices.Clone(r.members), func(m member) bool { return !m.up && m.id != r.members[0].id })
+		conn.WriteArray(2 + len(up))
 		conn.WriteInt(r.first)
 		conn.WriteInt(r.last)
-		for _, m := range r.members {
+		for _, m := range up {
 			conn.WriteArray(4)
 			conn.WriteBulkString(m.host)
 			conn.WriteInt(m.port)
 			conn.WriteBulkString(m.name)
-			conn.WriteArray(0)
+			conn.WriteMap(0)
 		}
 	}
 }
 
-// writeShards writes one shard per group.
-func writeShards(conn *writer, ranges []slotRange) {
+// writeShards writes one shard per group, with its nodes that are down.
+func writeShards(conn *writer, t Topology) {
 	groups := map[uint64][]slotRange{}
 	var order []uint64
-	for _, r := range ranges {
+	for _, r := range t.slots() {
 		if groups[r.group] == nil {
 			order = append(order, r.group)
 		}
@@ -182,7 +194,7 @@ func writeShards(conn *writer, ranges []slotRange) {
 	}
 	conn.WriteArray(len(order))
 	for _, group := range order {
-		conn.WriteArray(4)
+		conn.WriteMap(2)
 		conn.WriteBulkString("slots")
 		conn.WriteArray(2 * len(groups[group]))
 		for _, r := range groups[group] {
@@ -206,55 +218,34 @@ func writeShardNode(conn *writer, m member, leads bool) {
 	if !m.up {
 		health = "fail"
 	}
-	conn.WriteArray(14)
-	for _, pair := range [][2]any{
-		{"id", m.name}, {"port", m.port}, {"ip", m.host}, {"endpoint", m.host},
-		{"role", role}, {"replication-offset", 0}, {"health", health},
-	} {
-		conn.WriteBulkString(pair[0].(string))
-		if n, ok := pair[1].(int); ok {
-			conn.WriteInt(n)
-		} else {
-			conn.WriteBulkString(pair[1].(string))
-		}
-	}
+	conn.WritePairs(
+		pair{"id", m.name}, pair{"port", m.port}, pair{"ip", m.host}, pair{"endpoint", m.host},
+		pair{"role", role}, pair{"replication-offset", 0}, pair{"health", health},
+	)
 }
 
-// clusterInfo answers CLUSTER. What it says is a hint for clients that route themselves: any node answers for any key.
-func clusterInfo(c *call, r *request) string {
-	sub := strings.ToLower(string(r.args[1]))
-	want := map[string]int{"keyslot": 3, "slots": 2, "shards": 2, "nodes": 2, "myid": 2, "info": 2}
-	n, known := want[sub]
-	switch {
-	case !known:
-		return fmt.Sprintf("ERR unknown subcommand '%.128s'. CLUSTER has KEYSLOT, SLOTS, SHARDS, NODES, MYID and INFO.", clean(r.args[1]))
-	case len(r.args) != n:
-		return fmt.Sprintf("ERR wrong number of arguments for 'cluster|%s' command", sub)
-	case sub == "keyslot":
-		slot := int64(messages.SlotOf(r.args[2]))
-		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(slot) }
+func writeNodes(conn *writer, t Topology)       { conn.WriteText(t.nodesText()) }
+func writeClusterInfo(conn *writer, t Topology) { conn.WriteText(t.infoText()) }
+func writeMyID(conn *writer, t Topology)        { conn.WriteBulkString(nodeName(t.Config.ClusterId, t.Self)) }
+
+// topology is a command that tells of the cluster. What it says is a hint for clients that route themselves: any node answers
+// for any key.
+func topology(write func(*writer, Topology)) func(*call, *request) string {
+	return func(c *call, r *request) string {
+		var t Topology
+		if r.g.o.Topology != nil {
+			t = r.g.o.Topology()
+		}
+		if t.Config == nil {
+			return "CLUSTERDOWN this node knows of no cluster yet"
+		}
+		c.render = func(conn *writer, _ []*messages.Reply) { write(conn, t) }
 		return ""
 	}
-	var t Topology
-	if r.g.o.Topology != nil {
-		t = r.g.o.Topology()
-	}
-	if t.Config == nil {
-		return "CLUSTERDOWN this node knows of no cluster yet"
-	}
-	switch sub {
-	case "slots":
-		c.render = func(conn *writer, _ []*messages.Reply) { writeSlots(conn, t.slots()) }
-	case "shards":
-		c.render = func(conn *writer, _ []*messages.Reply) { writeShards(conn, t.slots()) }
-	case "nodes":
-		c.render = bulk(t.nodesText())
-	case "myid":
-		c.render = bulk(nodeName(t.Config.ClusterId, t.Self))
-	case "info":
-		c.render = bulk(t.infoText())
-	}
-	return ""
 }
 
-func clean(b []byte) string { return strings.NewReplacer("\r", " ", "\n", " ").Replace(string(b)) }
+func keySlot(c *call, r *request) string {
+	slot := int64(messages.SlotOf(r.args[2]))
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(slot) }
+	return ""
+}

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tidwall/redcon"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -55,12 +57,26 @@ func TestWhoServes(t *testing.T) {
 		}
 		hosts = append(hosts, line)
 	}
-	require.Equal(t, []string{"10.0.0.2 10.0.0.1 ", "10.0.0.1 10.0.0.2 ", "10.0.0.1 "}, hosts,
-		"the leader first; who has no RESP is left out; where nobody is left, this node answers")
+	require.Equal(t, []string{"10.0.0.1 10.0.0.2 ", "10.0.0.1 10.0.0.2 ", "10.0.0.1 "}, hosts,
+		"the leader first, unless it is down; who has no RESP is left out; where nobody is left, this node answers")
+	var slots, shards bytes.Buffer
+	for text, write := range map[*bytes.Buffer]func(*writer, Topology){&slots: writeSlots, &shards: writeShards} {
+		w := &writer{Writer: redcon.NewWriter(text)}
+		write(w, top)
+		require.NoError(t, w.Flush())
+	}
+	require.NotContains(t, slots.String(), "10.0.0.2", "clients are not sent to a node that is down")
+	require.Contains(t, shards.String(), "10.0.0.2", "but they may know of it")
+	require.Contains(t, shards.String(), "$4\r\nfail\r\n")
+	top.Up[2] = true
+	require.Equal(t, "10.0.0.2", top.slots()[0].members[0].host, "the leader is back")
+	top.Up = map[uint64]bool{}
+	require.Equal(t, top.Self, top.slots()[1].members[0].id, "whoever is down, this node answers")
+	top.Up = map[uint64]bool{1: true}
 	lines := strings.Split(strings.TrimSpace(top.nodesText()), "\n")
 	require.Equal(t, []string{
-		"0000000000000abc000000000000000000000001 10.0.0.1:6379@6379 myself,master - 0 0 7 connected 5462-10922 10923-16383",
-		"0000000000000abc000000000000000000000002 10.0.0.2:6379@6379 master,fail? - 0 0 7 disconnected 0-5461",
+		"0000000000000abc000000000000000000000001 10.0.0.1:6379@6379 myself,master - 0 0 7 connected 0-5461 5462-10922 10923-16383",
+		"0000000000000abc000000000000000000000002 10.0.0.2:6379@6379 master,fail? - 0 0 7 disconnected",
 	}, lines)
 	require.Contains(t, top.infoText(), "cluster_state:ok\r\ncluster_slots_assigned:16384\r\n")
 	top.Config.Owners[1] = 0

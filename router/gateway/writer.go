@@ -13,7 +13,8 @@ import (
 // writer writes answers to a client. Large values go to the socket as they are: to gather them would take a copy of each.
 type writer struct {
 	*redcon.Writer
-	out *drain
+	out   *drain
+	resp3 bool // of the answer under way
 }
 
 const (
@@ -25,7 +26,7 @@ const (
 
 func newWriter(conn net.Conn, wait time.Duration) *writer {
 	out := &drain{conn: conn, wait: wait}
-	return &writer{redcon.NewWriter(out), out}
+	return &writer{Writer: redcon.NewWriter(out), out: out}
 }
 
 // WriteBulk writes a value.
@@ -39,6 +40,78 @@ func (w *writer) WriteBulk(value []byte) {
 		_, _ = w.out.Write(value) // an error comes again with the next write
 	}
 	w.WriteRaw([]byte("\r\n"))
+}
+
+// WriteNull writes that there is no value.
+func (w *writer) WriteNull() {
+	if w.resp3 {
+		w.WriteRaw([]byte("_\r\n"))
+	} else {
+		w.Writer.WriteNull()
+	}
+}
+
+// WriteMap begins a map of so many keys with their values.
+func (w *writer) WriteMap(pairs int) {
+	if w.resp3 {
+		w.header('%', pairs)
+	} else {
+		w.WriteArray(2 * pairs)
+	}
+}
+
+// WriteSet begins a set.
+func (w *writer) WriteSet(n int) {
+	if w.resp3 {
+		w.header('~', n)
+	} else {
+		w.WriteArray(n)
+	}
+}
+
+func (w *writer) header(kind byte, n int) {
+	w.WriteRaw(append(strconv.AppendInt([]byte{kind}, int64(n), 10), '\r', '\n'))
+}
+
+// WriteWords writes a set of words.
+func (w *writer) WriteWords(words []string) {
+	w.WriteSet(len(words))
+	for _, word := range words {
+		w.WriteString(word)
+	}
+}
+
+// WriteText writes a text for people.
+func (w *writer) WriteText(text string) {
+	if !w.resp3 {
+		w.WriteBulkString(text)
+		return
+	}
+	const kind = "txt:"
+	w.header('=', len(kind)+len(text))
+	w.WriteRaw([]byte(kind + text + "\r\n"))
+}
+
+// pair is an element of a map. Its value is a string, an int, or nil for an empty array.
+type pair struct {
+	key   string
+	value any
+}
+
+// WritePairs writes a map.
+func (w *writer) WritePairs(pairs ...pair) {
+	w.WriteMap(len(pairs))
+	for _, p := range pairs {
+		w.WriteBulkString(p.key)
+		switch value := p.value.(type) {
+		case int:
+			w.WriteInt(value)
+		case string:
+			w.WriteBulkString(value)
+		default:
+			w.WriteArray(0)
+		}
+	}
 }
 
 // drain is a socket that a client reads. One that takes less than drainBytes in its time is not waited for any longer: what

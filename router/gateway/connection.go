@@ -1,0 +1,278 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// client is what is known of a connection. Its own commands read and write it without a lock; seen is for others.
+type client struct {
+	id          uint64
+	addr, laddr string
+	born        time.Time
+	name        string
+	resp3       bool
+	from        messages.ReadFrom // READONLY
+	inMulti     bool
+
+	mu   sync.Mutex
+	seen activity
+}
+
+// activity is what CLIENT LIST tells of a connection.
+type activity struct {
+	at      time.Time // of its last commands
+	command string    // the last of them
+	name    string
+	resp3   bool
+	inMulti bool
+}
+
+func newClient(id uint64, conn net.Conn) *client {
+	now := time.Now()
+	return &client{id: id, addr: conn.RemoteAddr().String(), laddr: conn.LocalAddr().String(), born: now, seen: activity{at: now}}
+}
+
+// note makes known what the connection does.
+func (cl *client) note(at time.Time, command string) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	cl.seen = activity{at, command, cl.name, cl.resp3, cl.inMulti}
+}
+
+// line is the connection as CLIENT LIST shows it.
+func (cl *client) line(now time.Time) string {
+	cl.mu.Lock()
+	seen := cl.seen
+	cl.mu.Unlock()
+	resp, multi, flags := 2, -1, "N"
+	if seen.resp3 {
+		resp = 3
+	}
+	if seen.inMulti {
+		multi, flags = 0, "x"
+	}
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d cmd=%s user=default redir=-1 resp=%d\n",
+		cl.id, cl.addr, cl.laddr, seen.name, int(now.Sub(cl.born).Seconds()), int(now.Sub(seen.at).Seconds()), flags, multi, seen.command, resp)
+}
+
+const (
+	leader  = messages.ReadFrom_LEADER
+	replica = messages.ReadFrom_REPLICA
+
+	errName  = "ERR Client names cannot contain spaces, newlines or special characters."
+	errPass  = "WRONGPASS invalid username-password pair or user is disabled."
+	errNoPwd = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+)
+
+// readFrom is for the rest of the connection.
+func readFrom(from messages.ReadFrom) func(*call, *request) string {
+	return func(c *call, r *request) string {
+		r.client.from, c.render = from, simple("OK")
+		return ""
+	}
+}
+
+func ping(c *call, r *request) string {
+	switch len(r.args) {
+	case 1:
+		c.render = simple("PONG")
+	case 2:
+		return echo(c, r)
+	default:
+		return wrongNumber("ping")
+	}
+	return ""
+}
+
+func echo(c *call, r *request) string {
+	message := r.args[1]
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteBulk(message) }
+	return ""
+}
+
+func quit(c *call, _ *request) string {
+	c.quit, c.render = true, simple("OK")
+	return ""
+}
+
+func selectDB(c *call, r *request) string {
+	n, ok := integer(r.args[1])
+	switch {
+	case !ok:
+		return errInteger
+	case int64(int32(n)) != n:
+		return "ERR value is out of range, value must between -2147483648 and 2147483647"
+	case n != 0:
+		return "ERR DB index is out of range"
+	}
+	c.render = simple("OK")
+	return ""
+}
+
+// auth takes what Redis takes as long as no password is set.
+func auth(c *call, r *request) string {
+	switch len(r.args) {
+	case 2:
+		return errNoPwd
+	case 3:
+		c.render = simple("OK")
+		return known(r.args[1])
+	}
+	return errSyntax
+}
+
+// known tells whether a user is: there is only one, who needs no password.
+func known(user []byte) string {
+	if string(user) != "default" {
+		return errPass
+	}
+	return ""
+}
+
+// hello changes the protocol if all of it is right; a name counts at once, as in Redis.
+func hello(c *call, r *request) string {
+	resp3 := r.client.resp3
+	var user []byte
+	if len(r.args) > 1 {
+		switch n, ok := integer(r.args[1]); {
+		case !ok:
+			return "ERR Protocol version is not an integer or out of range"
+		case n != 2 && n != 3:
+			return "NOPROTO unsupported protocol version"
+		default:
+			resp3 = n == 3
+		}
+	}
+	for i := 2; i < len(r.args); i++ {
+		switch more := len(r.args) - 1 - i; {
+		case option(r.args[i]) == "AUTH" && more >= 2:
+			user = r.args[i+1]
+			i += 2
+		case option(r.args[i]) == "SETNAME" && more >= 1:
+			i++
+			if why := r.client.rename(r.args[i]); why != "" {
+				return why
+			}
+		default:
+			return fmt.Sprintf("ERR Syntax error in HELLO option '%s'", cut(r.args[i], len(r.args[i])))
+		}
+	}
+	if user != nil {
+		if why := known(user); why != "" {
+			return why
+		}
+	}
+	r.client.resp3 = resp3
+	proto, id := 2, int(r.client.id)
+	if resp3 {
+		proto = 3
+	}
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		conn.WritePairs(
+			pair{"server", "eraft"}, pair{"version", Version}, pair{"proto", proto}, pair{"id", id},
+			pair{"mode", "cluster"}, pair{"role", "master"}, pair{"modules", nil},
+		)
+	}
+	return ""
+}
+
+// Version is that of the Redis whose answers these are.
+const Version = "7.0.15"
+
+// rename refuses names that would break the lines of CLIENT LIST.
+func (cl *client) rename(name []byte) string {
+	if slices.ContainsFunc(name, func(b byte) bool { return b < '!' || b > '~' }) {
+		return errName
+	}
+	cl.name = string(name)
+	return ""
+}
+
+func setName(c *call, r *request) string {
+	c.render = simple("OK")
+	return r.client.rename(r.args[2])
+}
+
+func getName(c *call, r *request) string {
+	name := r.client.name
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		if name == "" {
+			conn.WriteNull()
+		} else {
+			conn.WriteBulkString(name)
+		}
+	}
+	return ""
+}
+
+// setInfo: clients of later versions say what they are, and take a refusal for a fault.
+func setInfo(c *call, _ *request) string {
+	c.render = simple("OK")
+	return ""
+}
+
+func clientID(c *call, r *request) string {
+	id := int64(r.client.id)
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(id) }
+	return ""
+}
+
+func clientInfo(c *call, r *request) string {
+	now := time.Now()
+	r.client.note(now, "client|info")
+	c.render = text(r.client.line(now))
+	return ""
+}
+
+func clientList(c *call, r *request) string {
+	now := time.Now()
+	r.client.note(now, "client|list")
+	var ids []uint64
+	none := false
+	switch args := r.args[2:]; {
+	case len(args) == 0:
+	case len(args) == 2 && option(args[0]) == "TYPE":
+		switch option(args[1]) {
+		case "NORMAL":
+		case "MASTER", "REPLICA", "SLAVE", "PUBSUB":
+			none = true
+		default:
+			return fmt.Sprintf("ERR Unknown client type '%s'", cut(args[1], len(args[1])))
+		}
+	case len(args) >= 2 && option(args[0]) == "ID":
+		none = true
+		for _, arg := range args[1:] {
+			id, ok := integer(arg)
+			if !ok || id < 1 {
+				return "ERR Invalid client ID"
+			}
+			ids = append(ids, uint64(id))
+		}
+	default:
+		return errSyntax
+	}
+	all := r.g.clients()
+	slices.SortFunc(all, func(a, b *client) int { return int(a.id) - int(b.id) })
+	var b strings.Builder
+	for _, cl := range all {
+		if !none || slices.Contains(ids, cl.id) {
+			b.WriteString(cl.line(now))
+		}
+	}
+	c.bytes, c.render = b.Len(), text(b.String())
+	return ""
+}
+
+// integer reads a number as Redis does: nothing around it, and only one way to write it.
+func integer(arg []byte) (int64, bool) {
+	n, err := strconv.ParseInt(string(arg), 10, 64)
+	return n, err == nil && strconv.FormatInt(n, 10) == string(arg)
+}

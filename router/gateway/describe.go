@@ -1,0 +1,214 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// names of all commands, sorted, so that subcommands follow theirs.
+func names(subcommands bool) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(commands)), func(name string) bool { return !subcommands && strings.Contains(name, "|") })
+}
+
+func commandCount(c *call, _ *request) string {
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt(len(names(false))) }
+	return ""
+}
+
+// commandInfo is COMMAND, and COMMAND INFO with or without names.
+func commandInfo(c *call, r *request) string {
+	asked := names(false)
+	if len(r.args) > 2 {
+		asked = lower(r.args[2:])
+	}
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		conn.WriteArray(len(asked))
+		for _, name := range asked {
+			if k, ok := commands[name]; ok {
+				writeCommand(conn, name, k)
+			} else {
+				conn.WriteNull()
+			}
+		}
+	}
+	return ""
+}
+
+func lower(args [][]byte) (words []string) {
+	for _, arg := range args {
+		words = append(words, strings.ToLower(string(arg)))
+	}
+	return words
+}
+
+func commandDocs(c *call, r *request) string {
+	asked := names(false)
+	if len(r.args) > 2 {
+		asked = slices.DeleteFunc(lower(r.args[2:]), func(name string) bool { return commands[name].arity == 0 })
+	}
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		conn.WriteMap(len(asked))
+		for _, name := range asked {
+			conn.WriteBulkString(name)
+			conn.WriteMap(1)
+			conn.WriteBulkString("summary")
+			conn.WriteBulkString(commands[name].help)
+		}
+	}
+	return ""
+}
+
+func commandList(c *call, r *request) string {
+	var keep func(name string) bool
+	switch {
+	case len(r.args) == 2:
+		keep = func(string) bool { return true }
+	case len(r.args) != 5 || option(r.args[2]) != "FILTERBY":
+		return errSyntax
+	default:
+		by := strings.ToLower(string(r.args[4]))
+		switch option(r.args[3]) {
+		case "MODULE":
+			keep = func(string) bool { return false } // there are none
+		case "ACLCAT":
+			keep = func(name string) bool { return slices.Contains(strings.Fields(commands[name].acl), "@"+by) }
+		case "PATTERN":
+			keep = func(name string) bool { return messages.Glob([]byte(by), []byte(name)) }
+		default:
+			return errSyntax
+		}
+	}
+	found := slices.DeleteFunc(names(true), func(name string) bool { return !keep(name) })
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		conn.WriteArray(len(found))
+		for _, name := range found {
+			conn.WriteBulkString(name)
+		}
+	}
+	return ""
+}
+
+// commandKeys is COMMAND GETKEYS, and GETKEYSANDFLAGS.
+func commandKeys(c *call, r *request) string {
+	args := r.args[2:]
+	name, k, why := find(args)
+	switch {
+	case name == "":
+		return "ERR Invalid command specified"
+	case k.keys == "":
+		return "ERR The command has no key arguments"
+	case why != "":
+		return "ERR Invalid number of arguments specified for command"
+	}
+	keys, access := k.keysOf(args), strings.Fields(k.access)
+	if name == "set" {
+		access = setAccess(args)
+	}
+	flags := option(r.args[1]) == "GETKEYSANDFLAGS"
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		conn.WriteArray(len(keys))
+		for _, key := range keys {
+			if !flags {
+				conn.WriteBulk(key)
+				continue
+			}
+			conn.WriteArray(2)
+			conn.WriteBulk(key)
+			conn.WriteWords(access)
+		}
+	}
+	return ""
+}
+
+// setAccess is what SET does with its key: it reads it if it is asked for what was there.
+func setAccess(args [][]byte) []string {
+	if slices.ContainsFunc(args[3:], func(arg []byte) bool { return option(arg) == "GET" }) {
+		return []string{"RW", "access", "update"}
+	}
+	return []string{"OW", "update"}
+}
+
+// writeCommand describes a command as COMMAND does.
+func writeCommand(conn *writer, name string, k command) {
+	conn.WriteArray(10)
+	conn.WriteBulkString(name)
+	conn.WriteInt(k.arity)
+	conn.WriteWords(strings.Fields(k.flags))
+	first, last, step := 0, 0, 0
+	switch k.keys {
+	case "1":
+		first, last, step = 1, 1, 1
+	case "*":
+		first, last, step = 1, -1, 1
+	case "2":
+		first, last, step = 1, -1, 2
+	}
+	conn.WriteInt(first)
+	conn.WriteInt(last)
+	conn.WriteInt(step)
+	if last > 0 {
+		last -= first // in what follows it counts from there
+	}
+	conn.WriteWords(strings.Fields(k.acl))
+	tips := strings.Fields(k.tips)
+	conn.WriteSet(len(tips))
+	for _, tip := range tips {
+		conn.WriteBulkString(tip)
+	}
+	if k.keys == "" {
+		conn.WriteSet(0)
+	} else {
+		conn.WriteSet(1)
+		writeKeySpec(conn, k.access, last, step)
+	}
+	if !containers[name] {
+		conn.WriteSet(0)
+		return
+	}
+	subs := slices.DeleteFunc(names(true), func(sub string) bool { return !strings.HasPrefix(sub, name+"|") })
+	conn.WriteArray(len(subs))
+	for _, sub := range subs {
+		writeCommand(conn, sub, commands[sub])
+	}
+}
+
+// writeKeySpec describes where the keys of a command are: from the first argument on, as far as last says, which counts from
+// there or, if it is negative, from the end.
+func writeKeySpec(conn *writer, access string, last, step int) {
+	conn.WriteMap(3)
+	conn.WriteBulkString("flags")
+	conn.WriteWords(strings.Fields(access))
+	conn.WriteBulkString("begin_search")
+	writeSpec(conn, "index", pair{"index", 1})
+	conn.WriteBulkString("find_keys")
+	writeSpec(conn, "range", pair{"lastkey", last}, pair{"keystep", step}, pair{"limit", 0})
+}
+
+func writeSpec(conn *writer, kind string, spec ...pair) {
+	conn.WriteMap(2)
+	conn.WriteBulkString("type")
+	conn.WriteBulkString(kind)
+	conn.WriteBulkString("spec")
+	conn.WritePairs(spec...)
+}
+
+// help lists the subcommands of a command.
+func help(c *call, r *request) string {
+	container := strings.ToLower(string(r.args[0]))
+	lines := []string{strings.ToUpper(container) + " has these subcommands:"}
+	for _, name := range names(true) {
+		if sub, ok := strings.CutPrefix(name, container+"|"); ok {
+			lines = append(lines, strings.ToUpper(sub), "    "+commands[name].help)
+		}
+	}
+	c.render = func(conn *writer, _ []*messages.Reply) {
+		conn.WriteArray(len(lines))
+		for _, line := range lines {
+			conn.WriteString(line)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Section is a part of INFO: lines of name:value.
+type Section struct{ Name, Text string }
+
+// Stats is what a Gateway has counted since it was started.
+type Stats struct {
+	Since                   time.Time
+	Clients, MaxClients     int // connections: open, and the most
+	Connections, Rejected   uint64
+	Commands, Errors        uint64
+	InputBytes, OutputBytes uint64
+}
+
+type stats struct {
+	since                                                  time.Time
+	connections, rejected, commands, errors, input, output atomic.Uint64
+}
+
+// Stats tells what has been counted.
+func (g *Gateway) Stats() Stats {
+	s := Stats{
+		Since:      g.stats.since,
+		MaxClients: g.o.MaxConnections, Connections: g.stats.connections.Load(), Rejected: g.stats.rejected.Load(),
+		Commands: g.stats.commands.Load(), Errors: g.stats.errors.Load(),
+		InputBytes: g.stats.input.Load(), OutputBytes: g.stats.output.Load(),
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.Clients = len(g.open)
+	return s
+}
+
+// counted is a connection whose bytes are counted.
+type counted struct {
+	net.Conn
+	stats *stats
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.stats.input.Add(uint64(n))
+	return n, err
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.stats.output.Add(uint64(n))
+	return n, err
+}
+
+// info answers the sections asked for, each once, in the order in which they always are.
+func info(c *call, r *request) string {
+	var all []Section
+	if r.g.o.Info != nil {
+		all = r.g.o.Info(r.g)
+	}
+	asked := lower(r.args[1:])
+	whole := len(asked) == 0 || slices.ContainsFunc(asked, func(s string) bool { return s == "all" || s == "default" || s == "everything" })
+	if whole || slices.Contains(asked, "keyspace") {
+		all = append(all, Section{"Keyspace", r.g.size.text(r.g)})
+	}
+	var parts []string
+	for _, s := range all {
+		if whole || slices.Contains(asked, strings.ToLower(s.Name)) {
+			parts = append(parts, "# "+s.Name+"\r\n"+s.Text)
+		}
+	}
+	c.render = text(strings.Join(parts, "\r\n"))
+	return ""
+}
+
+// keyspace keeps how many keys there were, for INFO: that is asked for often, and answers also while no key can be reached.
+type keyspace struct {
+	mu       sync.Mutex
+	keys     int64
+	at       time.Time // of the last count; zero: none yet
+	counting bool
+}
+
+const countPause = 10 * time.Second // between two counts for INFO
+
+// text is what the last count found. If that is old another one begins.
+func (k *keyspace) text(g *Gateway) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.counting && time.Since(k.at) > countPause {
+		k.counting = true
+		go k.count(g)
+	}
+	if k.keys == 0 {
+		return "" // as Redis leaves an empty database out
+	}
+	return fmt.Sprintf("db0:keys=%d,expires=0,avg_ttl=0\r\n", k.keys)
+}
+
+func (k *keyspace) count(g *Gateway) {
+	keys, refused := g.count()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.counting = false; refused == nil {
+		k.keys = keys
+	}
+	k.at = time.Now()
+}
