@@ -87,7 +87,7 @@ func (c *Client) swap(ctx context.Context, expect *messages.Condition, value []b
 	return Value{value, r.GetVersion()}, err
 }
 
-// Batch writes keys that share a slot ({tag}), all or nothing, if all conditions hold at that instant.
+// Batch writes keys that share a slot ({tag}), all or nothing, if all conditions hold at that instant. Txn builds and sends one.
 func (c *Client) Batch(ctx context.Context, batch *messages.Batch) (*messages.Reply, error) {
 	return c.Do(ctx, batch)
 }
