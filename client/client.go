@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -81,10 +80,8 @@ func Dial(c Config) (*Client, error) {
 	if len(c.Seeds) == 0 {
 		return nil, messages.Errorf(messages.Code_INVALID, "no seeds: name at least one node of the cluster")
 	}
-	for _, seed := range c.Seeds {
-		if _, port, err := net.SplitHostPort(seed); err != nil || port == "" {
-			return nil, messages.Errorf(messages.Code_INVALID, "the seed %q is not an address of the form host:port", seed)
-		}
+	if err := messages.CheckAddresses(c.Seeds); err != nil {
+		return nil, messages.Errorf(messages.Code_INVALID, "seeds: %v", err)
 	}
 	network := remoting.New(remoting.Options{Rules: router.Rules()}) // does not listen: answers come on the streams that it opens
 	system, err := actors.NewSystem(actors.Env{

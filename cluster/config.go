@@ -157,12 +157,12 @@ func (c *Config) validate() error {
 	if err := c.Limits.Validate(); err != nil {
 		return err
 	}
-	for _, a := range append(slices.Clone(c.Seeds), c.Advertise) {
-		if a == "" {
-			continue
-		}
-		if _, port, err := net.SplitHostPort(a); err != nil || port == "0" || port == "" || len(a) > messages.MaxAddressBytes {
-			return fmt.Errorf("%q is not an address of the form host:port", a)
+	if err := messages.CheckAddresses(c.Seeds); err != nil {
+		return fmt.Errorf("seeds: %w", err)
+	}
+	if c.Advertise != "" {
+		if err := messages.CheckAddress(c.Advertise); err != nil {
+			return fmt.Errorf("advertise: %w", err)
 		}
 	}
 	slices.Sort(c.Labels)

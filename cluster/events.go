@@ -14,7 +14,7 @@ import (
 
 // Joined tells that this node is a member of a cluster from now on.
 type Joined struct {
-	Cluster uint64
+	Cluster messages.ClusterID
 	Node    messages.NodeID
 	Birth   bool
 }
@@ -39,6 +39,9 @@ type BucketArrived struct {
 // ClientStalled tells that a Redis client did not read its answers for ten seconds, and was disconnected.
 type ClientStalled struct{ Client string }
 
+// DirectoryOpen tells that others than the owner of the data directory may look into it.
+type DirectoryOpen struct{ Dir, Mode, Do string }
+
 // Stopped tells that the node stops by itself, and why.
 type Stopped struct{ Reason error }
 
@@ -47,6 +50,7 @@ func (JoinRefused) EventName() string   { return "join refused" }
 func (ConfigAdopted) EventName() string { return "config adopted" }
 func (BucketArrived) EventName() string { return "bucket arrived" }
 func (ClientStalled) EventName() string { return "client stalled" }
+func (DirectoryOpen) EventName() string { return "data directory is open to others" }
 func (Stopped) EventName() string       { return "node stopped" }
 
 // logEvents is the one place where events become log lines: the name is the message, the fields are the keys.
@@ -58,7 +62,7 @@ func logEvents(logger *slog.Logger) func(actors.Event) {
 			level = slog.LevelDebug
 		case actors.ActorFailed, Stopped:
 			level = slog.LevelError
-		case JoinRefused, ClientStalled, actors.MessageTooLarge, HandOverFailed, DiskSpace:
+		case JoinRefused, ClientStalled, actors.MessageTooLarge, HandOverFailed, DiskSpace, DirectoryOpen:
 			level = slog.LevelWarn
 		}
 		if logger.Enabled(context.Background(), level) {

@@ -225,7 +225,7 @@ func (m *Member) onJoinReply(r *messages.JoinReply) {
 func (m *Member) onAdmitted(a admitted) {
 	m.joined = true
 	m.n.board.setWaiting(nil, "")
-	m.n.system.Events(Joined{Cluster: m.n.identity().Cluster, Node: m.n.identity().Node, Birth: a.birth})
+	m.n.system.Events(Joined{Cluster: messages.ClusterID(m.n.identity().Cluster), Node: m.n.identity().Node, Birth: a.birth})
 	if m.n.cached != nil {
 		m.adopt(m.n.cached, false)
 	}

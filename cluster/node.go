@@ -151,6 +151,9 @@ func (n *node) connect() error {
 		return err
 	}
 	n.system, n.network = system, attached
+	if mode, open := persistence.OpenToOthers(n.c.Dir); n.lock != nil && open {
+		system.Events(DirectoryOpen{Dir: n.c.Dir, Mode: mode.String(), Do: "chmod 700 " + n.c.Dir})
+	}
 	id := n.identity()
 	system.SetIdentity(actors.Identity{Cluster: id.Cluster, Node: id.Node, Epoch: id.Epoch})
 	return n.loadConfig()

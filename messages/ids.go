@@ -1,12 +1,16 @@
 package messages
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+)
 
 // ID types keep numbers that name different things apart. On the wire all of them are plain integers.
 type (
 	NodeID    uint64 // one life of a data directory; never reused. 0 is nobody
 	GroupID   uint64 // a Raft group; 0 is meta
 	BucketID  uint32 // 0 … buckets-1
+	ClusterID uint64 // drawn at random when it is founded; people read it in hexadecimal, everywhere. 0: none
 	SessionID uint64 // who asks; drawn at random. 0 is nobody
 	Epoch     uint64 // boot counter of a node, raised and fsynced before the node speaks
 )
@@ -16,4 +20,8 @@ const Meta GroupID = 0
 
 func (n NodeID) String() string    { return strconv.FormatUint(uint64(n), 10) }
 func (g GroupID) String() string   { return strconv.FormatUint(uint64(g), 10) }
+func (c ClusterID) String() string { return fmt.Sprintf("%016x", uint64(c)) }
 func (s SessionID) String() string { return strconv.FormatUint(uint64(s), 16) }
+
+// MarshalText has logs in JSON show it as everything else does.
+func (c ClusterID) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

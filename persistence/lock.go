@@ -43,6 +43,16 @@ func LockDir(dir string) (*DirLock, error) {
 	return lock, nil
 }
 
+// OpenToOthers tells whether others than its owner may look into a data directory, and with which permissions.
+func OpenToOthers(dir string) (mode fs.FileMode, open bool) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return 0, false
+	}
+	mode = info.Mode().Perm()
+	return mode, mode&0o077 != 0
+}
+
 // deepestThere is the part of a path that exists.
 func deepestThere(path string) string {
 	for {

@@ -98,7 +98,7 @@ func TestNodesComeAndGoUnderLoad(t *testing.T) {
 		require.Zero(t, code, out)
 		require.Contains(t, out, "100 %, can be stopped")
 		out, code = p.eraft(0, "remove", "n4")
-		require.Equal(t, 1, code, out)
+		require.Equal(t, 4, code, out)
 		require.Contains(t, out, "is alive")
 		require.NotContains(t, p.placed(c, 5), uint64(4), "its group stays, elsewhere")
 		p.stop(fourth)

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type processes struct {
 	procs []*exec.Cmd
 	more  func(i int) []string // arguments of a node beside the usual ones
 	env   []string             // of nodes that are started from now on, beside the test's own
+	err   *os.File             // standard error of nodes that are started from now on; nil: a file, see log
 }
 
 var build = sync.OnceValues(func() (string, error) {
@@ -141,7 +143,7 @@ func (p *processes) start(i int) {
 	defer log.Close()
 	cmd := exec.Command(path, append([]string{"server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
 		"--seeds", p.knows[i], "--http", p.http[i]}, p.more(i)...)...)
-	cmd.Stderr, cmd.Env = log, append(os.Environ(), p.env...)
+	cmd.Stderr, cmd.Env = cmp.Or(p.err, log), append(os.Environ(), p.env...)
 	require.NoError(p.t, cmd.Start())
 	p.procs[i] = cmd
 }
@@ -321,7 +323,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown key in file", "server --config " + file, 2, `unknown key "x"`},
 		{"too many buckets", "server --data " + dir + "/e --buckets 20000", 2, "buckets is 20000, but must be 1 to 16384"},
 		{"no seeds", "get k", 2, "say --seeds"},
-		{"seeds that do not answer", "get k --timeout 1s --seeds 127.0.0.1:1", 1, "no node is known that could answer"},
+		{"seeds that do not answer", "get k --timeout 1s --seeds 127.0.0.1:1", 5, "no node is known that could answer"},
 		{"not a number", "move x 1 --seeds 127.0.0.1:1 --timeout 1s", 2, "is not a number"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -51,7 +51,7 @@ func TestOperatorsMistakes(t *testing.T) {
 		{"drain n1 --if-version 1", "look again at what you want to change"},
 	} {
 		out, code := p.eraft(0, strings.Fields(c.args)...)
-		require.Equal(t, 1, code, "%s: %s", c.args, out)
+		require.Contains(t, []int{1, 4}, code, "%s: %s", c.args, out)
 		require.Contains(t, out, c.says, c.args)
 		require.Equal(t, 1, strings.Count(out, "\n"), "%s: %s", c.args, out)
 	}

@@ -24,9 +24,9 @@ type Oracle struct {
 	expected   func(m *Member, err error) bool
 	promises   promises
 	custody    custody
-	config     *messages.Config // the newest that meta has made
-	most       map[string]int   // bytes of a message of each type
-	cluster    uint64           // that the first node has founded
+	config     *messages.Config   // the newest that meta has made
+	most       map[string]int     // bytes of a message of each type
+	cluster    messages.ClusterID // that the first node has founded
 	Violations []string
 	Elections  int
 	Applied    int
@@ -107,7 +107,7 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 			o.cluster = e.Cluster
 		}
 		if e.Cluster != o.cluster {
-			o.violated("One cluster is founded", "n%d belongs to cluster %016x, others to %016x", m.number, e.Cluster, o.cluster)
+			o.violated("One cluster is founded", "n%d belongs to cluster %v, others to %v", m.number, e.Cluster, o.cluster)
 		}
 	case cluster.ConfigAdopted:
 		o.chained(&messages.Config{Version: e.Version, Change: e.Change})

@@ -77,7 +77,11 @@ func join(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaCom
 		return nil, err
 	}
 	g := &messages.NewGroup{Group: group}
-	for _, text := range strings.Split(args[1], ",") {
+	nodes, err := trimmed("NODES", strings.Split(args[1], ","))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	for _, text := range nodes {
 		id, err := node(c, cl, text)
 		if err != nil {
 			return nil, err

@@ -64,20 +64,19 @@ func benchCommand() *cobra.Command {
 	f.DurationVar(&b.Duration, "duration", 10*time.Second, "how long")
 	f.StringVarP(&b.output, "output", "o", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if len(b.endpoints) == 0 && os.Getenv("ERAFT_SEEDS") != "" {
-			b.endpoints = strings.Split(os.Getenv("ERAFT_SEEDS"), ",")
-		}
 		switch {
 		case b.output != "text" && b.output != "json":
 			return usageError{fmt.Errorf("--output is text or json, not %q", b.output)}
-		case len(b.endpoints) == 0:
-			return usageError{errors.New("no cluster is named: say --endpoints host:port,…")}
 		case b.Op != "put" && b.Op != "get":
 			return usageError{fmt.Errorf("--op is put or get, not %q", b.Op)}
 		case b.Rate < 0 || strings.ContainsAny(b.Tag, "{}"):
 			return usageError{errors.New("--rate must not be below 0, and --tag has no braces")}
 		case b.Clients < 1 || b.ValueSize < 0 || b.ValueSize > messages.MaxValueBytes || b.Keys < 1 || b.Duration <= 0:
 			return usageError{errors.New("--clients, --keys and --duration must be above 0, --value-size 0 to 1 MiB")}
+		}
+		var err error
+		if b.endpoints, err = named("endpoints", b.endpoints); err != nil {
+			return err
 		}
 		collectSeldom()
 		_ = calmSysmon() // without, it is slower
@@ -106,11 +105,15 @@ func (b *bench) connect(ctx context.Context) ([]target, func() error, error) {
 		return err
 	}
 	for i := range conns {
-		t, err := b.open(ctx, b.endpoints[i%len(b.endpoints)])
+		endpoint := b.endpoints[i%len(b.endpoints)]
+		t, err := b.open(ctx, endpoint)
 		if err != nil {
 			return nil, nil, errors.Join(err, closeAll())
 		}
 		shared = append(shared, t)
+		if err := b.probe(ctx, t, endpoint); err != nil {
+			return nil, nil, errors.Join(err, closeAll())
+		}
 	}
 	all := make([]target, b.Clients)
 	for i := range all {
@@ -130,6 +133,20 @@ func (b *bench) open(ctx context.Context, endpoint string) (target, error) {
 	c, err := client.Connect(ctx, client.Config{Seeds: b.endpoints, InFlight: b.Clients + 16})
 	return eraftTarget{c}, err
 }
+
+// probe asks once over a connection that its protocol only makes when it is used: whoever is not there, or speaks something else, is
+// an error now, and no measurement.
+func (b *bench) probe(ctx context.Context, t target, endpoint string) error {
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	err := t.get(ctx, b.key(0))
+	if err != nil && messages.CodeOf(err) == messages.Code_INTERNAL {
+		return messages.Errorf(messages.Code_UNAVAILABLE, "no %s at %s: %v", b.Target, endpoint, err)
+	}
+	return err
+}
+
+const probePatience = 5 * time.Second
 
 // report is what a run prints.
 type report struct {
@@ -154,7 +171,11 @@ func (b *bench) run(ctx context.Context) error {
 		}
 	}
 	report := b.measure(ctx, targets)
-	return errors.Join(b.print(report), closeAll())
+	err = errors.Join(b.print(report), closeAll())
+	if err == nil && report.Ops == 0 {
+		err = messages.Errorf(messages.Code_UNAVAILABLE, "nothing was carried out in %v: %v", b.Duration, report.Errors)
+	}
+	return err
 }
 
 // fill writes every key once, so that gets find something.

@@ -14,7 +14,7 @@ import (
 	"github.com/eraft-io/eraft/client"
 )
 
-// errAbsent is the answer for a key that is not there: exit code 1.
+// errAbsent is the answer for a key that is not there.
 var errAbsent = errors.New("not found")
 
 // answer is what a data command prints.
@@ -56,15 +56,18 @@ func data(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, 
 }
 
 func dataCommands() []*cobra.Command {
-	return []*cobra.Command{
+	all := []*cobra.Command{
 		data("put KEY VALUE", "Set a key; VALUE - is standard input", exactly(2, 2, "KEY VALUE"), put),
-		data("get KEY", "Print a key's value", exactly(1, 1, "KEY"), get),
+		getCommand(),
 		data("del KEY", "Delete a key", exactly(1, 1, "KEY"), del),
 		data("append KEY VALUE", "Add to the end of a value", exactly(2, 2, "KEY VALUE"), appendTo),
 		data("incr KEY [BY]", "Add to an integer", exactly(1, 2, "KEY [BY]"), incr),
-		data("cas KEY EXPECTED VALUE", "Set a key whose value is EXPECTED", exactly(3, 3, "KEY EXPECTED VALUE"), cas),
-		scanCommand(),
+		casCommand(),
 	}
+	for _, c := range all {
+		c.Annotations = map[string]string{takesNumbers: "yes"}
+	}
+	return append(all, scanCommand())
 }
 
 func put(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
@@ -79,19 +82,34 @@ func put(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 	return r.print(answer{Version: version}, "OK")
 }
 
-func get(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
-	value, found, err := cl.Get(c.Context(), []byte(args[0]))
-	if err != nil {
-		return err
-	}
-	if !found {
-		return errAbsent
-	}
-	text := string(value.Data)
-	if !utf8.Valid(value.Data) {
-		return r.print(answer{Base64: value.Data, Version: value.Version}, text)
-	}
-	return r.print(answer{Value: &text, Version: value.Version}, text)
+func getCommand() *cobra.Command {
+	raw := false
+	c := data("get KEY", "Print a key's value: its bytes, and on a terminal the end of the line", exactly(1, 1, "KEY"),
+		func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+			value, found, err := cl.Get(c.Context(), []byte(args[0]))
+			switch {
+			case err != nil:
+				return err
+			case !found:
+				return errAbsent
+			case r.output == "json" && utf8.Valid(value.Data):
+				text := string(value.Data)
+				return r.print(answer{Value: &text, Version: value.Version}, "")
+			case r.output == "json":
+				return r.print(answer{Base64: value.Data, Version: value.Version}, "")
+			case !raw && isTerminal(os.Stdout):
+				value.Data = append(value.Data, '\n')
+			}
+			_, err = os.Stdout.Write(value.Data)
+			return err
+		})
+	c.Flags().BoolVar(&raw, "raw", false, "nothing but the value, also on a terminal")
+	return c
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func del(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
@@ -132,20 +150,37 @@ func incr(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 	return r.print(answer{Number: &n}, strconv.FormatInt(n, 10))
 }
 
-func cas(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
-	value, err := input(args[2])
-	if err != nil {
-		return err
-	}
-	now, err := cl.CompareValueAndSwap(c.Context(), []byte(args[0]), []byte(args[1]), value)
-	if errors.Is(err, client.ErrConflict) {
-		if now.Version == 0 {
-			return fmt.Errorf("%w: the key is absent", err)
-		}
-		return fmt.Errorf("%w: the value is %q", err, now.Data)
-	}
-	if err != nil {
-		return err
-	}
-	return r.print(answer{Version: now.Version}, "OK")
+func casCommand() *cobra.Command {
+	absent := false
+	c := data("cas KEY EXPECTED VALUE", "Set a key whose value is EXPECTED, or with --absent: cas KEY VALUE, one that is not there",
+		func(_ *cobra.Command, args []string) error {
+			if absent {
+				return exactly(2, 2, "KEY VALUE with --absent")(nil, args)
+			}
+			return exactly(3, 3, "KEY EXPECTED VALUE, or KEY VALUE with --absent")(nil, args)
+		},
+		func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+			key, last := []byte(args[0]), len(args)-1
+			value, err := input(args[last])
+			if err != nil {
+				return err
+			}
+			var now client.Value
+			if absent {
+				now, err = cl.CompareAndSwap(c.Context(), key, 0, value)
+			} else {
+				now, err = cl.CompareValueAndSwap(c.Context(), key, []byte(args[1]), value)
+			}
+			switch {
+			case errors.Is(err, client.ErrConflict) && now.Version == 0:
+				return fmt.Errorf("%w: the key is absent", err)
+			case errors.Is(err, client.ErrConflict):
+				return fmt.Errorf("%w: the value is %q", err, now.Data)
+			case err != nil:
+				return err
+			}
+			return r.print(answer{Version: now.Version}, "OK")
+		})
+	c.Flags().BoolVar(&absent, "absent", false, "the key must not be there")
+	return c
 }

@@ -2,15 +2,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eraft-io/eraft/client"
+	"github.com/eraft-io/eraft/messages"
 )
 
 // usageError is a mistake in how the command was called: exit code 2.
@@ -18,28 +23,102 @@ type usageError struct{ error }
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run gives the exit code: 0 done, 1 refused or failed, 2 usage.
+// The exit codes tell scripts what to do next without reading the text.
+const (
+	exitDone        = 0
+	exitFailed      = 1 // refused or failed: read the text
+	exitUsage       = 2 // the command was called wrongly, nobody was asked
+	exitAbsent      = 3 // the key is not there
+	exitConflict    = 4 // a condition did not hold, and nothing was changed: look again
+	exitUnavailable = 5 // try again later; what was to be written may have been, if the text says UNCERTAIN
+)
+
+const exitHelp = `Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 key not found; 4 conflict, nothing was changed;
+5 unavailable or uncertain, try again later (what was to be written may have been, if the text says UNCERTAIN).`
+
+// run gives the exit code.
 func run(args []string) int {
 	root := &cobra.Command{
-		Use: "eraft", Short: "A sharded, strongly consistent key-value store",
+		Use: "eraft", Short: "A sharded, strongly consistent key-value store", Long: "A sharded, strongly consistent key-value store.\n\n" + exitHelp,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.SetArgs(args)
-	root.AddCommand(serverCommand(), demoCommand(), benchCommand(), statusCommand(), configCommand(), simCommand(), forceCommand())
+	root.AddCommand(serverCommand(), demoCommand(), benchCommand(), statusCommand(), configCommand(), simCommand(), forceCommand(), versionCommand())
 	root.AddCommand(dataCommands()...)
 	root.AddCommand(adminCommands()...)
+	root.SetArgs(numbersAreArguments(root, args))
 	called, err := root.ExecuteC()
 	if err == nil {
-		return 0
+		return exitDone
 	}
-	fmt.Fprintf(os.Stderr, "eraft: %v\n", err)
-	var usage usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
-		fmt.Fprintf(os.Stderr, "try: %s --help\n", called.CommandPath())
-		return 2
+	complain(fmt.Sprintf("eraft: %v\n", err))
+	code := exitCode(err)
+	if code == exitUsage {
+		complain(fmt.Sprintf("try: %s --help\n", called.CommandPath()))
 	}
-	return 1
+	return code
+}
+
+func exitCode(err error) int {
+	switch {
+	case errors.As(err, new(usageError)) || strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	case errors.Is(err, errAbsent):
+		return exitAbsent
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitUnavailable
+	}
+	switch messages.CodeOf(err) {
+	case messages.Code_CONFLICT:
+		return exitConflict
+	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN, messages.Code_OVERLOADED, messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP,
+		messages.Code_EXPIRED:
+		return exitUnavailable
+	}
+	return exitFailed
+}
+
+// numbersAreArguments lets the negative numbers among the arguments of data commands be arguments, not flags: it puts flags in front of
+// them, and the sign that ends flags between.
+func numbersAreArguments(root *cobra.Command, args []string) []string {
+	c, rest, err := root.Find(args)
+	if err != nil || c.Annotations[takesNumbers] == "" || !slices.ContainsFunc(rest, negative) {
+		return args
+	}
+	front, back := []string{c.Name()}, []string{"--"}
+	for i := 0; i < len(rest); i++ {
+		switch arg := rest[i]; {
+		case arg == "--":
+			return slices.Concat(front, back, rest[i+1:])
+		case len(arg) < 2 || arg[0] != '-' || negative(arg):
+			back = append(back, arg)
+		default:
+			front = append(front, arg)
+			if i+1 < len(rest) && takesValue(c.Flags(), arg) {
+				i++
+				front = append(front, rest[i])
+			}
+		}
+	}
+	return slices.Concat(front, back)
+}
+
+// takesNumbers marks commands whose arguments may be negative numbers.
+const takesNumbers = "numbers"
+
+func negative(arg string) bool {
+	_, err := strconv.ParseFloat(arg, 64)
+	return err == nil && arg[0] == '-'
+}
+
+// takesValue tells whether the argument behind a flag is its value.
+func takesValue(flags *pflag.FlagSet, arg string) bool {
+	name, isLong := strings.CutPrefix(arg, "--")
+	if !isLong {
+		return len(arg) == 2 && flags.ShorthandLookup(arg[1:]) != nil && flags.ShorthandLookup(arg[1:]).NoOptDefVal == ""
+	}
+	f := flags.Lookup(name)
+	return f != nil && f.NoOptDefVal == ""
 }
 
 // exactly makes wrong numbers of arguments usage errors.
@@ -71,11 +150,10 @@ func (r *remote) dial() (*client.Client, error) {
 	if r.output != "text" && r.output != "json" {
 		return nil, usageError{fmt.Errorf("--output is text or json, not %q", r.output)}
 	}
-	if len(r.seeds) == 0 && os.Getenv("ERAFT_SEEDS") != "" {
-		r.seeds = strings.Split(os.Getenv("ERAFT_SEEDS"), ",")
+	seeds, err := named("seeds", r.seeds)
+	if err != nil {
+		return nil, err
 	}
-	if len(r.seeds) == 0 {
-		return nil, usageError{errors.New("no cluster is named: say --seeds host:port or set ERAFT_SEEDS")}
-	}
+	r.seeds = seeds
 	return client.Dial(client.Config{Seeds: r.seeds, Timeout: r.timeout})
 }

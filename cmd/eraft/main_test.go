@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func TestUsage(t *testing.T) {
 		require.Contains(t, text, c.says, "%v", c.args)
 	}
 	code, text := said(t, append([]string{"get", "k"}, nobody...)...)
-	require.Equal(t, 1, code)
+	require.Equal(t, exitUnavailable, code)
 	require.Contains(t, text, "none was named by 127.0.0.1:1")
 }
 
@@ -82,13 +83,15 @@ func TestServerConfig(t *testing.T) {
 	require.Equal(t, cluster.Config{
 		Name: "environment", Listen: "127.0.0.1:7400", Seeds: []string{"a:1", "b:2"}, Buckets: 8, Groups: 4, Insecure: true, ReplaceAfter: 10 * time.Minute,
 	}, c)
-	t.Setenv("ERAFT_SEEDS", "c:3,d:4")
+	t.Setenv("ERAFT_SERVER_SEEDS", "c:3,d:4")
+	t.Setenv("ERAFT_SERVER_GROUPS", "5")
 	c, err = parse(t)
 	require.NoError(t, err)
 	require.Equal(t, []string{"c:3", "d:4"}, c.Seeds)
+	require.Equal(t, 5, c.Groups)
 	for text, says := range map[string]string{
 		"bukets: 3\n":    `unknown key "bukets"`,
-		"{":              "yaml",
+		"{":              "config file " + path + " of ERAFT_CONFIG: yaml",
 		"expect: many\n": `"many" for "--expect"`,
 		"reserve: -1\n":  "reserve is -1 MiB, but must be 0, for the default, or more",
 	} {
@@ -99,7 +102,92 @@ func TestServerConfig(t *testing.T) {
 	write("")
 	t.Setenv("ERAFT_BUCKETS", "abc")
 	_, err = parse(t)
-	require.ErrorContains(t, err, `"abc" for "--buckets"`)
+	require.ErrorContains(t, err, `ERAFT_BUCKETS: invalid argument "abc" for "--buckets"`)
+}
+
+// A list is what was meant, wherever it stands: blanks do not count, and an element that is missing is told.
+func TestLists(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "eraft.yml")
+	for _, c := range []struct {
+		value, says string
+		is          []string
+	}{
+		{"a:1, b:2", "", []string{"a:1", "b:2"}}, {" a:1 ,b:2\t", "", []string{"a:1", "b:2"}},
+		{"a:1,,b:2", "has an empty element", nil}, {"a:1, ", "has an empty element", nil}, {",", "has an empty element", nil},
+	} {
+		for place, read := range map[string]func() ([]string, error){
+			"--seeds":            func() ([]string, error) { got, err := parse(t, "--seeds", c.value); return got.Seeds, err },
+			"--labels":           func() ([]string, error) { got, err := parse(t, "--labels", c.value); return got.Labels, err },
+			"ERAFT_SERVER_SEEDS": func() ([]string, error) { got, err := parse(t); return got.Seeds, err },
+			"ERAFT_LABELS":       func() ([]string, error) { got, err := parse(t); return got.Labels, err },
+			"seeds: in a file":   func() ([]string, error) { got, err := parse(t, "--config", path); return got.Seeds, err },
+			"ERAFT_SEEDS":        func() ([]string, error) { return named("seeds", nil) },
+			"--endpoints":        func() ([]string, error) { return named("endpoints", strings.Split(c.value, ",")) },
+		} {
+			t.Run(place+" "+c.value, func(t *testing.T) {
+				if strings.HasPrefix(place, "ERAFT_") {
+					t.Setenv(place, c.value)
+				}
+				require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, "seeds: %q\n", c.value), 0o600))
+				got, err := read()
+				if c.says != "" {
+					require.ErrorContains(t, err, c.says)
+				} else {
+					require.NoError(t, err)
+					require.Equal(t, c.is, got)
+				}
+			})
+		}
+	}
+	for says, seeds := range map[string]string{
+		"a:1 is named twice": "a:1,b:2,a:1", `"a" is not an address`: "b:1,a", `"a b:1" is not an address`: "a b:1",
+	} {
+		code, text := said(t, "server", "--data", "x", "--seeds", seeds)
+		require.Equal(t, 2, code)
+		require.Contains(t, text, says)
+		code, text = said(t, "get", "k", "--seeds", seeds)
+		require.Equal(t, 2, code)
+		require.Contains(t, text, says)
+		code, text = said(t, "bench", "--endpoints", seeds)
+		require.Equal(t, 2, code)
+		require.Contains(t, text, says)
+	}
+	code, text := said(t, "join", "1", "2,,3", "--seeds", "127.0.0.1:1")
+	require.Equal(t, 2, code)
+	require.Contains(t, text, "NODES has an empty element")
+}
+
+// ERAFT_SEEDS names the cluster that clients talk to. Whether a node that is started beside it belongs to that cluster, or is one of
+// its own, is not guessed.
+func TestSeedsOfClientsAreNoSeedsOfServers(t *testing.T) {
+	t.Setenv("ERAFT_SEEDS", "a:1, b:2")
+	_, err := parse(t, "--data", "x")
+	require.ErrorContains(t, err, "say --seeds a:1, b:2 if it shall belong to that cluster, or --seeds= if it shall be one of its own")
+	c, err := parse(t, "--seeds=")
+	require.NoError(t, err)
+	require.Empty(t, c.Seeds)
+	c, err = parse(t, "--seeds", "c:3")
+	require.NoError(t, err)
+	require.Equal(t, []string{"c:3"}, c.Seeds)
+	c, err = parse(t, "--expect", "2")
+	require.NoError(t, err)
+	require.Equal(t, []string{"a:1", "b:2"}, c.Seeds, "one that waits for others means them")
+	t.Setenv("ERAFT_SERVER_SEEDS", "d:4")
+	c, err = parse(t)
+	require.NoError(t, err)
+	require.Equal(t, []string{"d:4"}, c.Seeds)
+}
+
+// A variable that looks like eraft's and is read by nobody is told.
+func TestUnknownVariables(t *testing.T) {
+	require.Equal(t, []string{"ERAFT_LISTN", "ERAFT_SEED"}, unknownVariables([]string{
+		"ERAFT_SEED=a:1", "ERAFT_SEEDS=a:1", "ERAFT_LISTN=h:1", "ERAFT_LISTEN=h:1", "ERAFT_SERVER_MOVE_RATE=7", "ERAFT_CONFIG=f", "PATH=/bin",
+		"ERAFT_SERVICE_HOST=10.0.0.1", "ERAFT_PORT=tcp://10.0.0.1:7400", "ERAFT_PORT_7400_TCP_ADDR=10.0.0.1", "ERAFT_N1_SERVICE_PORT_HTTP=80",
+	}))
+	t.Setenv("ERAFT_SEED", "a:1")
+	code, text := said(t, "get", "k")
+	require.Equal(t, 2, code)
+	require.Contains(t, text, "eraft knows no variable ERAFT_SEED, which is set")
 }
 
 func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
@@ -109,10 +197,18 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 		"labels": "zone=a,rack=b", "replace-after": "1m",
 		"lease-reads": "true", "clock-ratio": "1.5", "cache": "20", "reserve": "30",
 	}
+	for i, form := range []string{"ERAFT_SERVER_", "ERAFT_"} {
+		t.Run(form, func(t *testing.T) { everyFlag(t, values, i) })
+	}
+}
+
+func everyFlag(t *testing.T, values map[string]string, i int) {
 	flags := serverCommand().Flags()
 	flags.VisitAll(func(f *pflag.Flag) {
-		if value, ok := values[f.Name]; ok {
-			t.Setenv(variable(f.Name), value)
+		if value, ok := values[f.Name]; ok && f.Name == "seeds" {
+			t.Setenv(variables(f.Name)[0], value)
+		} else if ok {
+			t.Setenv(variables(f.Name)[i], value)
 		} else {
 			require.Contains(t, []string{"config", "help"}, f.Name, "give it a value here")
 		}
@@ -125,19 +221,6 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 		Buckets: 4, Groups: 3, Replicas: 5, Insecure: true, Labels: []string{"zone=a", "rack=b"}, ReplaceAfter: time.Minute,
 		LeaseReads: true, ClockRatio: 1.5, CacheBytes: 20 << 20, ReserveBytes: 30 << 20, HandOver: cluster.HandOverLimits{BytesPerSecond: 7 << 20},
 	}, config)
-}
-
-func variable(flag string) string {
-	name := []byte("ERAFT_" + flag)
-	for i, c := range name {
-		switch {
-		case c == '-':
-			name[i] = '_'
-		case 'a' <= c && c <= 'z':
-			name[i] = c - 'a' + 'A'
-		}
-	}
-	return string(name)
 }
 
 func TestForceMustBeConfirmed(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
@@ -25,8 +24,8 @@ import (
 func serverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "server", Short: "Run a node: the same command for its first start and for every restart",
-		Long: "Run a node. Every flag is also a key of the config file and ERAFT_<FLAG> in the environment;\n" +
-			"flags win over the environment, and that over the file.",
+		Long: "Run a node. Every flag is also a key of the config file, and ERAFT_SERVER_<FLAG> in the environment (or ERAFT_<FLAG>,\n" +
+			"but for ERAFT_SEEDS, which names a cluster for clients); flags win over the environment, and that over the file.",
 		Args: exactly(0, 0, "no arguments"),
 	}
 	f := c.Flags()
@@ -62,9 +61,9 @@ func serverCommand() *cobra.Command {
 	return c
 }
 
-// serverConfig lays file, environment and flags over each other.
+// serverConfig lays file, environment and flags over each other. The flag itself reads what stands elsewhere, so what is no
+// number is refused wherever it stands.
 func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
-	k := koanf.New(".")
 	var known []string
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && f.Name != "config" {
@@ -75,51 +74,66 @@ func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
 	if err != nil {
 		return cluster.Config{}, "", err
 	}
+	from := "--config"
 	if path == "" {
-		path = os.Getenv("ERAFT_CONFIG")
+		from, path = variable("config")
 	}
-	if path != "" {
-		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-			return cluster.Config{}, "", fmt.Errorf("config file %s: %w", path, err)
+	file, err := configFile(path, known)
+	if err != nil {
+		return cluster.Config{}, "", fmt.Errorf("config file %s of %s: %w", path, from, err)
+	}
+	for _, name := range known {
+		if flags.Changed(name) {
+			continue
 		}
-		for _, key := range k.Keys() {
-			if !slices.Contains(known, key) {
-				return cluster.Config{}, "", fmt.Errorf("config file %s: unknown key %q; the keys are %s", path, key, strings.Join(known, " "))
+		where, value := variable(name)
+		if where == "" && file.Get(name) != nil {
+			where, value = "config file "+path, fmt.Sprint(file.Get(name))
+			if list := file.Strings(name); len(list) > 0 {
+				value = strings.Join(list, ",")
 			}
 		}
-	}
-	environment := env.Provider(".", env.Opt{Prefix: "ERAFT_", TransformFunc: func(key, value string) (string, any) {
-		key = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, "ERAFT_")), "_", "-")
-		if key == "seeds" || key == "labels" {
-			return key, strings.Split(value, ",")
+		if where == "" {
+			continue
 		}
-		return key, value
-	}})
-	if err := k.Load(environment, nil); err != nil {
-		return cluster.Config{}, "", fmt.Errorf("environment: %w", err)
+		if err := flags.Set(name, value); err != nil {
+			return cluster.Config{}, "", fmt.Errorf("%s: %w", where, err)
+		}
 	}
-	if err := lay(flags, known, k); err != nil {
+	if err := borrowSeeds(flags); err != nil {
 		return cluster.Config{}, "", err
 	}
 	return fromFlags(flags)
 }
 
-// lay gives each flag that was not said the value of the file or the environment: the flag itself reads it, so
-// what is no number is refused wherever it stands.
-func lay(flags *pflag.FlagSet, known []string, k *koanf.Koanf) error {
-	for _, name := range known {
-		if flags.Changed(name) || k.Get(name) == nil {
-			continue
-		}
-		value := fmt.Sprint(k.Get(name))
-		if list := k.Strings(name); len(list) > 0 {
-			value = strings.Join(list, ",")
-		}
-		if err := flags.Set(name, value); err != nil {
-			return fmt.Errorf("config file or environment: %w", err)
+func configFile(path string, known []string) (*koanf.Koanf, error) {
+	k := koanf.New(".")
+	if path == "" {
+		return k, nil
+	}
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return nil, err
+	}
+	for _, key := range k.Keys() {
+		if !slices.Contains(known, key) {
+			return nil, fmt.Errorf("unknown key %q; the keys are %s", key, strings.Join(known, " "))
 		}
 	}
-	return nil
+	return k, nil
+}
+
+// borrowSeeds decides what ERAFT_SEEDS is for a server that no seeds are named for. With --expect it waits for others, and they are
+// meant. Without, it could be a cluster of its own or a node of that one: whoever starts it must say.
+func borrowSeeds(flags *pflag.FlagSet) error {
+	seeds := os.Getenv(clientSeeds)
+	if flags.Changed("seeds") || seeds == "" {
+		return nil
+	}
+	if expect, err := flags.GetInt("expect"); err != nil || expect > 1 {
+		return errors.Join(err, flags.Set("seeds", seeds))
+	}
+	return fmt.Errorf("%s is set, which names a cluster for clients, and no seeds are named for this node: "+
+		"say --seeds %s if it shall belong to that cluster, or --seeds= if it shall be one of its own", clientSeeds, seeds)
 }
 
 func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error) {
@@ -132,12 +146,14 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 	if reserve := whole("reserve"); reserve < 0 {
 		return cluster.Config{}, "", fmt.Errorf("reserve is %d MiB, but must be 0, for the default, or more", reserve)
 	}
-	seeds, seedsErr := flags.GetStringSlice("seeds")
-	labels, labelsErr := flags.GetStringSlice("labels")
-	replaceAfter, replaceErr := flags.GetDuration("replace-after")
-	if len(labels) == 0 {
-		labels = nil
+	list := func(name string) []string {
+		all, e := flags.GetStringSlice(name)
+		all, e2 := trimmed(name, all)
+		err = errors.Join(err, e, e2)
+		return all
 	}
+	seeds, labels := list("seeds"), list("labels")
+	replaceAfter, replaceErr := flags.GetDuration("replace-after")
 	insecure, insecureErr := flags.GetBool("insecure")
 	leases, leasesErr := flags.GetBool("lease-reads")
 	ratio, ratioErr := flags.GetFloat64("clock-ratio")
@@ -150,18 +166,21 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 		LeaseReads: leases, ClockRatio: ratio,
 		HandOver: cluster.HandOverLimits{BytesPerSecond: whole("move-rate") << 20},
 	}
-	return c, format, errors.Join(err, seedsErr, insecureErr, labelsErr, replaceErr, leasesErr, ratioErr)
+	return c, format, errors.Join(err, insecureErr, replaceErr, leasesErr, ratioErr)
 }
 
 // closeTimeout bounds a graceful stop.
 const closeTimeout = 15 * time.Second
 
 func serve(config cluster.Config, format string) error {
-	var handler slog.Handler = slog.NewTextHandler(os.Stderr, nil)
-	if format == "json" {
-		handler = slog.NewJSONHandler(os.Stderr, nil)
+	signal.Ignore(syscall.SIGPIPE) // else a log line that nobody reads ends the node
+	syscall.Umask(0o077)           // what the engines write is nobody else's
+	logs := newLogs(os.Stderr, format)
+	defer logs.flush(logsFlush)
+	config.Logger = logs.logger()
+	for _, name := range unknownVariables(os.Environ()) {
+		config.Logger.Warn("environment variable is not known", "name", name, "known", "ERAFT_SERVER_<FLAG>, see eraft server --help")
 	}
-	config.Logger = slog.New(handler)
 	if err := calmSysmon(); err != nil {
 		config.Logger.Info("slower than it could be: give the node CAP_SYS_NICE, see docs/OPERATIONS.md", "because", err)
 	}

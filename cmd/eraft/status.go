@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -175,23 +176,49 @@ func printSteps(steps []step) error {
 	return w.Flush()
 }
 
-// statusPatience is how long one node is asked before the next one is.
-const statusPatience = 2 * time.Second
+const (
+	statusPatience = 2 * time.Second        // for all seeds together
+	statusStagger  = 100 * time.Millisecond // after which the next one is asked as well
+)
 
-func status(c *cobra.Command, cl *client.Client, address string) ([]byte, error) {
+// status asks one seed after the other, without waiting long for one that is silent, and gives the first answer.
+func (r *remote) status(c *cobra.Command, cl *client.Client) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), statusPatience)
 	defer cancel()
-	return cl.Status(ctx, address)
+	return firstOf(ctx, r.seeds, statusStagger, cl.Status)
 }
 
-// status asks one seed after the other.
-func (r *remote) status(c *cobra.Command, cl *client.Client) (body []byte, err error) {
-	for _, seed := range r.seeds {
-		if body, err = status(c, cl, seed); err == nil {
-			return body, nil
+// firstOf asks one after the other, the next one when the last has failed or a while is over, and gives the first answer, or all errors.
+func firstOf(ctx context.Context, seeds []string, stagger time.Duration, ask func(context.Context, string) ([]byte, error)) ([]byte, error) {
+	type answer struct {
+		body []byte
+		err  error
+	}
+	answers, asked, failed := make(chan answer, len(seeds)), 0, []error(nil)
+	for len(failed) < len(seeds) {
+		next := (<-chan time.Time)(nil)
+		switch {
+		case asked == len(failed):
+			next = time.After(0)
+		case asked < len(seeds):
+			next = time.After(stagger)
+		}
+		select {
+		case a := <-answers:
+			if a.err == nil {
+				return a.body, nil
+			}
+			failed = append(failed, a.err)
+		case <-next:
+			seed := seeds[asked]
+			asked++
+			go func() {
+				body, err := ask(ctx, seed)
+				answers <- answer{body, err}
+			}()
 		}
 	}
-	return nil, err
+	return nil, errors.Join(failed...)
 }
 
 // look reads the status.

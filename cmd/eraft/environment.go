@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// clientSeeds names the cluster that commands talk to. A server has seeds of its own: the variable is in shells and containers that
+// have nothing to do with where a node belongs.
+const clientSeeds = "ERAFT_SEEDS"
+
+// variables are the names under which a flag of the server is looked up in the environment. The first that is set counts.
+func variables(flag string) []string {
+	name := strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	if all := []string{"ERAFT_SERVER_" + name, "ERAFT_" + name}; all[1] != clientSeeds {
+		return all
+	}
+	return []string{"ERAFT_SERVER_" + name}
+}
+
+// variable gives what the environment says of a flag of the server, and under which name; "": nothing.
+func variable(flag string) (name, value string) {
+	for _, name := range variables(flag) {
+		if value := os.Getenv(name); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+// ofServiceLinks are variables that Kubernetes sets for a service that is called eraft, or begins so.
+var ofServiceLinks = regexp.MustCompile(`^ERAFT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
+
+// unknownVariables are those of an environment that look like eraft's, and that nobody reads.
+func unknownVariables(environment []string) (unknown []string) {
+	known := []string{clientSeeds}
+	serverCommand().Flags().VisitAll(func(f *pflag.Flag) { known = append(known, variables(f.Name)...) })
+	for _, line := range environment {
+		name, _, _ := strings.Cut(line, "=")
+		if strings.HasPrefix(name, "ERAFT_") && !slices.Contains(known, name) && !ofServiceLinks.MatchString(name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// trimmed is a list as it was meant: "a, b" has two elements without blanks. An empty one is refused, for it is the sign of one that
+// is missing.
+func trimmed(what string, list []string) ([]string, error) {
+	var all []string
+	for _, element := range list {
+		element = strings.TrimSpace(element)
+		if element == "" {
+			return nil, fmt.Errorf("%s has an empty element: %q", what, strings.Join(list, ","))
+		}
+		all = append(all, element)
+	}
+	return all, nil
+}
+
+// named are the nodes of the cluster that a command talks to: those of a flag, else those of the environment.
+func named(flag string, seeds []string) ([]string, error) {
+	what := "--" + flag
+	if len(seeds) == 0 && os.Getenv(clientSeeds) != "" {
+		what, seeds = clientSeeds, strings.Split(os.Getenv(clientSeeds), ",")
+	}
+	if len(seeds) == 0 {
+		why := fmt.Sprintf("no cluster is named: say --%s host:port or set %s", flag, clientSeeds)
+		if unknown := unknownVariables(os.Environ()); len(unknown) > 0 {
+			why += fmt.Sprintf(" (eraft knows no variable %s, which is set)", strings.Join(unknown, ", "))
+		}
+		return nil, usageError{errors.New(why)}
+	}
+	seeds, err := trimmed(what, seeds)
+	if err == nil {
+		if err = messages.CheckAddresses(seeds); err != nil {
+			err = fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return seeds, nil
+}

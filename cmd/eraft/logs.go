@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// logs writes log lines to standard error on a goroutine of its own. Actors log, and must not wait for the reader of a
+// pipe that is slow, stopped or gone. What finds no room, or cannot be written, is lost and counted; the next line that can be
+// written says how many were.
+type logs struct {
+	to      io.Writer
+	handler func(io.Writer) slog.Handler
+
+	mu      sync.Mutex
+	waiting []byte // whole lines, at most logBytes
+	writing bool   // a goroutine is writing
+	lost    int    // lines since the last that said how many
+	why     string
+	idle    chan struct{} // closed when nothing is being written; nil: nobody waits for that
+}
+
+const (
+	logBytes  = 1 << 20     // of lines that wait for the reader
+	logsFlush = time.Second // that a process which ends waits for the reader
+)
+
+func newLogs(to io.Writer, format string) *logs {
+	l := &logs{to: to, handler: func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }}
+	if format == "json" {
+		l.handler = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
+	}
+	return l
+}
+
+// logger is a logger whose lines go here.
+func (l *logs) logger() *slog.Logger { return slog.New(l.handler(l)) }
+
+// Write takes one line. It never waits and never fails.
+func (l *logs) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting)+len(line) > logBytes {
+		l.lost, l.why = l.lost+1, "they are not read"
+		return len(line), nil
+	}
+	l.waiting = append(l.waiting, line...)
+	if !l.writing {
+		l.writing = true
+		go l.write()
+	}
+	return len(line), nil
+}
+
+// write ends when nothing waits any more.
+func (l *logs) write() {
+	for lines, lost, why := l.take(); lines != nil; lines, lost, why = l.take() {
+		text := lines
+		if lost > 0 {
+			var notice bytes.Buffer
+			slog.New(l.handler(&notice)).Warn("log lines lost", "count", lost, "because", why)
+			text = append(notice.Bytes(), lines...)
+		}
+		if _, err := l.to.Write(text); err != nil {
+			l.mu.Lock()
+			l.lost, l.why = l.lost+lost+bytes.Count(lines, []byte("\n")), err.Error()
+			l.mu.Unlock()
+		}
+	}
+}
+
+// take gives what waits, and how many lines were lost before it; nil: nothing waits, and write ends.
+func (l *logs) take() (lines []byte, lost int, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lines = l.waiting; len(lines) > 0 {
+		lost, why = l.lost, l.why
+		l.waiting, l.lost = nil, 0
+		return lines, lost, why
+	}
+	l.writing = false
+	if l.idle != nil {
+		close(l.idle)
+		l.idle = nil
+	}
+	return nil, 0, ""
+}
+
+// flush waits until all lines are written, for a while.
+func (l *logs) flush(wait time.Duration) {
+	l.mu.Lock()
+	if !l.writing {
+		l.mu.Unlock()
+		return
+	}
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+	}
+	idle := l.idle
+	l.mu.Unlock()
+	select {
+	case <-idle:
+	case <-time.After(wait):
+	}
+}
+
+// complain writes a last word to standard error, and does not wait longer for its reader than a moment.
+func complain(text string) {
+	written := make(chan struct{})
+	go func() {
+		_, _ = io.WriteString(os.Stderr, text) // there is nobody else to tell
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(logsFlush):
+	}
+}
