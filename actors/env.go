@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 )
 
 // Env is all that actors may know of the world outside their messages. Production and simulation differ only here.
@@ -15,8 +13,6 @@ type Env struct {
 	Rand   func(name string) *rand.Rand // a source of its own per name, so that one actor's draws never shift another's
 	Events func(Event)                  // must not block; called on the actor's goroutine
 	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
-	// Props changes how the actor at a path is run, just before it is spawned; nil: as Proto.Actor does.
-	Props func(props *actor.Props, path string) *actor.Props
 }
 
 // Clock is time as actors see it.

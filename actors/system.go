@@ -103,9 +103,6 @@ func (s *System) Spawn(path string, producer func() actor.Actor, options ...Opti
 	if o.mailbox != nil {
 		props.Configure(actor.WithMailbox(o.mailbox))
 	}
-	if s.Props != nil {
-		props = s.Props(props, path)
-	}
 	pid, err := s.Root.SpawnNamed(props, path)
 	if err != nil {
 		return nil, fmt.Errorf("spawn %s: %w", path, err)

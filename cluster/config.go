@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
@@ -68,7 +66,6 @@ type Ground struct {
 	Engines func(dir string) (log, state persistence.Engine, err error) // RocksDB, and a lock on the directory
 	Free    func(dir string) (free, total uint64, err error)            // bytes of the file system; with Engines: not watched
 	Clock   actors.Clock                                                // the machine's
-	Props   func(props *actor.Props, path string) *actor.Props          // how actors are run: as Proto.Actor does
 	Seed    uint64                                                      // of the node's random numbers: drawn. No two lives of a node may share one
 	Level   messages.Level                                              // feature level of the program: that of this one, NewestLevel
 	Fatal   func(error)                                                 // ends a node that must not go on: Close without hand-over

@@ -139,7 +139,6 @@ func (n *node) connect() error {
 			}
 		},
 		Fatal: n.fail,
-		Props: n.c.Ground.Props,
 	}
 	network := n.c.Ground.Network
 	if network == nil {

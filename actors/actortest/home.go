@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync/atomic"
@@ -14,50 +16,54 @@ import (
 // home knows the goroutine that a World lives on, and finds others that its actors started: goroutines inherit the
 // profiler labels of whoever starts them, and actors run under a label that only this World has.
 type home struct {
-	id     uint64 // of the goroutine
 	label  string
 	in     context.Context
 	inside bool
-	checks uint64
 }
 
 var worlds atomic.Uint64
 
 func newHome() home {
 	label := fmt.Sprintf("world-%d", worlds.Add(1))
-	return home{id: goroutine(), label: label, in: pprof.WithLabels(context.Background(), pprof.Labels("actortest", label))}
+	settle()
+	return home{label: label, in: pprof.WithLabels(context.Background(), pprof.Labels("actortest", label))}
 }
 
 // enter is called before actors run. The label stays until the World ends: setting it costs as much as a step.
 func (h *home) enter() {
+	settle()
 	if !h.inside {
 		h.inside = true
 		pprof.SetGoroutineLabels(h.in)
 	}
 }
 
-// sampled is how often a sender is looked at while actors run.
-const sampled = 64
+// settle marks the goroutine as one that belongs to a World. The mark is the setting of debug.SetPanicOnFault, the one thing
+// that a goroutine can be asked for in a few nanoseconds and that goroutines and timers that it starts do not inherit.
+func settle() { debug.SetPanicOnFault(true) }
 
-// foreign tells whether the caller is not the World's goroutine. Looking costs a microsecond, so it looks now and then;
-// what a goroutine does outside of steps is always looked at by strays.
-func (h *home) foreign() bool {
-	h.checks++
-	return h.checks%sampled == 1 && goroutine() != h.id
+// settled tells whether the calling goroutine is marked.
+func settled() bool {
+	if debug.SetPanicOnFault(true) {
+		return true
+	}
+	debug.SetPanicOnFault(false)
+	return false
 }
 
-// goroutine is the number of the calling goroutine.
-func goroutine() uint64 {
-	var buf [40]byte
-	var id uint64
-	text := buf[len("goroutine "):runtime.Stack(buf[:], false)]
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			break
+// intruder describes the calling goroutine by the functions that it is in.
+func intruder() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	var names []string
+	for more := true; more && len(names) < 3; {
+		var f runtime.Frame
+		if f, more = frames.Next(); !strings.Contains(f.Function, "/actortest.(*") && !strings.Contains(f.Function, "protoactor-go/actor.") &&
+			!strings.HasPrefix(f.Function, "runtime.") && f.Function != "" {
+			names = append(names, fmt.Sprintf("%s (%s:%d)", f.Function, filepath.Base(f.File), f.Line))
 		}
-		id = id*10 + uint64(c-'0')
 	}
-	return id
+	return strings.Join(names, " < ")
 }
 
 // strays are the goroutines that actors of this World started and that still run, by the function that they are in.

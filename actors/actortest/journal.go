@@ -18,6 +18,8 @@ const (
 	Received   Kind = "received"
 	Spawned    Kind = "spawned"
 	Stopped    Kind = "stopped"
+	Panicked   Kind = "panicked"
+	Restarted  Kind = "restarted"
 	DeadLetter Kind = "dead letter"
 	Started    Kind = "started" // a node
 	Crashed    Kind = "crashed"

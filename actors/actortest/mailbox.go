@@ -16,6 +16,11 @@ type mailbox struct {
 func newMailbox() actor.Mailbox { return new(mailbox) }
 
 func (m *mailbox) PostUserMessage(message any) {
+	if batch, ok := actor.UnwrapEnvelopeMessage(message).(actor.MessageBatch); ok { // itself it comes after them, as in Proto.Actor
+		for _, element := range batch.GetMessages() {
+			m.PostUserMessage(element)
+		}
+	}
 	m.user = append(m.user, message)
 	m.schedule()
 }

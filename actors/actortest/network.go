@@ -21,6 +21,7 @@ type Network struct {
 	once     func(Envelope) bool
 	watch    func(Envelope)
 	flying   int
+	broken   time.Duration // until a broken connection is noticed
 }
 
 type link struct{ from, to string }
@@ -60,7 +61,7 @@ type Gate interface {
 func newNetwork(w *World) *Network {
 	return &Network{
 		w: w, usual: Faults{Min: 100 * time.Microsecond, Max: time.Millisecond},
-		links: map[link]*wireState{}, isolated: map[link]bool{},
+		links: map[link]*wireState{}, isolated: map[link]bool{}, broken: brokenAfter,
 	}
 }
 
@@ -83,7 +84,10 @@ func (n *Network) Watch(f func(Envelope)) { n.watch = f }
 func (n *Network) Through(g Gate) { n.gate = g }
 
 // Cut stops one direction of a link; what is on its way still arrives.
-func (n *Network) Cut(from, to string) { n.isolated[link{from, to}] = true }
+func (n *Network) Cut(from, to string) {
+	n.isolated[link{from, to}] = true
+	n.broke()
+}
 
 // Partition lets nodes reach only those of their own part. Nodes of no part reach nobody.
 func (n *Network) Partition(parts ...[]string) {
@@ -94,10 +98,11 @@ func (n *Network) Partition(parts ...[]string) {
 				return slices.Contains(part, from.address) && slices.Contains(part, to.address)
 			})
 			if from != to && !together {
-				n.Cut(from.address, to.address)
+				n.isolated[link{from.address, to.address}] = true
 			}
 		}
 	}
+	n.broke()
 }
 
 // Heal ends all cuts and partitions.
@@ -113,18 +118,35 @@ func (n *Network) state(l link) *wireState {
 // wire is the process that stands for everything on other nodes.
 type wire struct{ life *life }
 
-func (p *wire) Stop(*actor.PID) {}
+// Stop implements actor.Process.
+func (p *wire) Stop(target *actor.PID) { p.SendSystemMessage(target, &actor.Stop{}) }
 
 func (p *wire) SendUserMessage(target *actor.PID, message any) {
 	_, body, sender := actor.UnwrapEnvelope(message)
+	if !settled() {
+		p.life.node.w.intruded(body, p.life.node.address, name(target))
+		return
+	}
 	p.send(target, sender, body, false)
 }
 
 func (p *wire) SendSystemMessage(target *actor.PID, message any) {
-	switch message.(type) {
-	case *actor.Watch, *actor.Unwatch, *actor.Terminated:
-		p.send(target, nil, message, true)
+	if !settled() {
+		p.life.node.w.intruded(message, p.life.node.address, name(target))
+		return
 	}
+	switch m := message.(type) {
+	case *actor.Watch:
+		p.life.awaits(m.Watcher)
+		p.life.watch(target, m)
+	case *actor.Unwatch:
+		p.life.watch(target, m)
+	case *actor.Terminated, *actor.Stop:
+	default:
+		p.life.node.w.blame("a %T for %s leaves %s: Proto.Actor's remote does not carry it either", message, name(target), p.life.node.address)
+		return
+	}
+	p.send(target, nil, message, true)
 }
 
 func (p *wire) send(target, sender *actor.PID, body any, system bool) {
@@ -225,6 +247,9 @@ func (n *Network) arrive(e Envelope, encoded []byte, system bool) {
 	root, target := to.System().Root, copyPID(e.Target)
 	switch {
 	case system:
+		if ended, ok := message.(*actor.Terminated); ok {
+			to.life.forget(ended.Who, target.Id)
+		}
 		process, _ := to.System().ProcessRegistry.GetLocal(target.Id)
 		process.SendSystemMessage(target, message)
 	case e.Sender != nil:

@@ -1,10 +1,10 @@
 package actortest
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
-	"reflect"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -24,9 +24,11 @@ type Node struct {
 
 // life is one run of a node.
 type life struct {
-	node   *Node
-	system *actor.ActorSystem
-	dead   bool
+	node      *Node
+	system    *actor.ActorSystem
+	dead      bool
+	guardians map[actor.SupervisorStrategy]actor.SupervisorStrategy
+	watches   []*watched // of actors on other nodes, oldest first
 }
 
 // Node gives the node at an address. Its first life begins with its first actor.
@@ -54,10 +56,12 @@ func (n *Node) Live(sys *actor.ActorSystem) {
 	if n.Alive() {
 		n.Crash()
 	}
-	life := &life{node: n, system: sys}
+	life := &life{node: n, system: sys, guardians: map[actor.SupervisorStrategy]actor.SupervisorStrategy{}}
 	n.life, n.paused, n.held = life, false, nil
 	sys.ProcessRegistry.Address = n.address
-	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return &wire{life}, true })
+	way := &wire{life}
+	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return way, true })
+	sys.Root.WithSenderMiddleware(life.sends).WithSpawnMiddleware(life.adopt)
 	sys.EventStream.Subscribe(func(event any) {
 		if dead, ok := event.(*actor.DeadLetterEvent); ok {
 			n.w.journal.add(Entry{At: n.w.now, Kind: DeadLetter, From: name(dead.Sender), To: name(dead.PID), Message: dead.Message})
@@ -74,6 +78,7 @@ func (n *Node) Crash() {
 	n.life.dead = true
 	n.held = nil
 	n.w.journal.add(Entry{At: n.w.now, Kind: Crashed, To: n.address})
+	n.w.net.broke()
 }
 
 // Alive tells whether the node has a life.
@@ -119,40 +124,45 @@ func (n *Node) Slow(path string, delay func() time.Duration) {
 func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
 	n.w.t.Helper()
 	root := n.System().Root
-	pid, err := root.SpawnNamed(n.Props(props, name), name)
+	pid, err := root.SpawnNamed(props, name)
 	if err != nil {
 		n.w.Fail("spawn %s on %s: %v", name, n.address, err)
 	}
-	return pid
+	return copyPID(pid) // the actor has its own
 }
 
-// Props gives props that run in the World, for code that spawns by itself. They are for one spawn, under that path.
-func (n *Node) Props(props *actor.Props, path string) *actor.Props {
-	who := &runner{life: n.life, path: path, rank: n.w.ready.rng.Uint64()}
-	n.w.journal.add(Entry{At: n.w.now, Kind: Spawned, To: n.address + "/" + path})
-	options := []actor.PropsOption{
-		actor.WithDispatcher(who), actor.WithReceiverMiddleware(who.watch), actor.WithSpawnMiddleware(n.adopt),
-		actor.WithSenderMiddleware(who.delay),
-	}
-	if reflect.ValueOf(props).Elem().FieldByName("mailboxProducer").IsNil() {
-		options = append(options, actor.WithMailbox(newMailbox))
-	}
-	return props.Clone(options...)
-}
-
-// adopt brings children into the World.
-func (n *Node) adopt(next actor.SpawnFunc) actor.SpawnFunc {
+// adopt brings what is spawned into the World: children, and all that the actor system's own RootContext spawns.
+func (l *life) adopt(actor.SpawnFunc) actor.SpawnFunc {
 	return func(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
-		return next(system, id, n.Props(props, id), parent)
+		w := l.node.w
+		if *spawner.of(props) != nil {
+			w.blame("%s/%s is spawned by a function of its own, as routers of Proto.Actor are: a World runs only actors of ordinary Props", l.node.address, id)
+			return nil, fmt.Errorf("%s cannot be spawned in a World", id)
+		}
+		if root, ok := parent.(*actor.RootContext); ok {
+			if s := *rootGuardian.of(root); s != nil {
+				parent = root.Copy().WithGuardian(l.guardian(s))
+			}
+		}
+		who := &runner{life: l, path: id, rank: w.ready.rng.Uint64()}
+		w.journal.add(Entry{At: w.now, Kind: Spawned, To: l.node.address + "/" + id})
+		return actor.DefaultSpawner(system, id, props.Clone(
+			actor.WithDispatcher(who), actor.WithReceiverMiddleware(who.receive), actor.WithSpawnMiddleware(l.adopt),
+			actor.WithSenderMiddleware(who.delay), actor.WithContextDecorator(who.decorate),
+			actor.WithSupervisor(l.supervision(*supervisor.of(props))), actor.WithMailbox(who.boxed(*mailboxProducer.of(props))),
+		), parent)
 	}
 }
 
 // runner is the Dispatcher of one actor.
 type runner struct {
-	life *life
-	path string
-	rank uint64
-	busy time.Duration // until when its last activation takes
+	life     *life
+	path     string
+	rank     uint64
+	busy     time.Duration // until when its last activation takes
+	idle     idle
+	started  bool
+	failures *actor.RestartStatistics // of an actor without a parent
 }
 
 func (r *runner) Throughput() int { return 1 }
@@ -161,9 +171,6 @@ func (r *runner) Schedule(run func()) {
 	n := r.life.node
 	if r.life.dead {
 		return
-	}
-	if n.w.home.foreign() {
-		n.w.t.Errorf("a goroutine that is not the World's sends to %s/%s: actors in a World must not start goroutines or real timers", n.address, r.path)
 	}
 	if delay := n.slow[r.path]; delay != nil {
 		all := delay()
@@ -194,8 +201,9 @@ func (r *runner) after(at time.Duration, do func()) {
 	})
 }
 
-// delay holds back what a slow actor sends.
+// delay sends in the node's name, and holds back what a slow actor sends.
 func (r *runner) delay(next actor.SenderFunc) actor.SenderFunc {
+	next = r.life.sends(next)
 	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
 		if r.busy > r.life.node.w.now {
 			r.after(r.busy, func() { next(ctx, target, envelope) })
@@ -213,27 +221,42 @@ func (r *runner) push(run func()) {
 	r.life.node.w.ready.push(task{r, run})
 }
 
-// watch notes in the journal what the actor receives.
-func (r *runner) watch(next actor.ReceiverFunc) actor.ReceiverFunc {
+// receive notes in the journal what the actor receives, and lets its receive timeout begin anew.
+func (r *runner) receive(next actor.ReceiverFunc) actor.ReceiverFunc {
 	here := r.life.node.address + "/" + r.path
 	return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
-		w := r.life.node.w
-		switch m := envelope.Message.(type) {
-		case *actor.Started, *actor.Stopping, *actor.Restarting:
-		case *actor.Stopped:
-			w.journal.add(Entry{At: w.now, Kind: Stopped, To: here})
-		case []any:
-			for _, element := range m {
-				sender := ""
-				if e, ok := element.(*actor.MessageEnvelope); ok {
-					element, sender = e.Message, name(e.Sender)
-				}
-				w.journal.add(Entry{At: w.now, Kind: Received, From: sender, To: here, Message: element})
-			}
-		default:
-			w.journal.add(Entry{At: w.now, Kind: Received, From: name(envelope.Sender), To: here, Message: m})
-		}
+		r.note(here, envelope)
 		next(ctx, envelope)
+		if r.idle.after > 0 && influences(envelope) {
+			r.idle.restart(r)
+		}
+	}
+}
+
+func (r *runner) note(here string, envelope *actor.MessageEnvelope) {
+	w := r.life.node.w
+	switch m := envelope.Message.(type) {
+	case *actor.Started:
+		if r.started {
+			w.journal.add(Entry{At: w.now, Kind: Restarted, To: here})
+		}
+		r.started = true
+	case *actor.Stopping:
+	case *actor.Restarting:
+		r.idle.after = 0
+	case *actor.Stopped:
+		r.idle.after = 0
+		w.journal.add(Entry{At: w.now, Kind: Stopped, To: here})
+	case []any:
+		for _, element := range m {
+			sender := ""
+			if e, ok := element.(*actor.MessageEnvelope); ok {
+				element, sender = e.Message, name(e.Sender)
+			}
+			w.journal.add(Entry{At: w.now, Kind: Received, From: sender, To: here, Message: element})
+		}
+	default:
+		w.journal.add(Entry{At: w.now, Kind: Received, From: name(envelope.Sender), To: here, Message: m})
 	}
 }
 

@@ -12,6 +12,7 @@ const Patience = 10 * time.Second
 // Probe is an actor played by the test: it sends in its own name and keeps what it gets.
 type Probe struct {
 	n    *Node
+	life *life
 	pid  *actor.PID
 	mail []any // elements are messages
 	from []*actor.PID
@@ -20,8 +21,9 @@ type Probe struct {
 // Probe puts a probe under a name of the node.
 func (n *Node) Probe(name string) *Probe {
 	n.w.t.Helper()
-	p := &Probe{n: n}
-	pid, fresh := n.System().ProcessRegistry.Add(p, name)
+	system := n.System()
+	p := &Probe{n: n, life: n.life}
+	pid, fresh := system.ProcessRegistry.Add(p, name)
 	if !fresh {
 		n.w.Fail("there is an actor %s on %s already", name, n.address)
 	}

@@ -1,21 +1,3 @@
-// Package actortest tests any Proto.Actor actor on one thread, in virtual time, from one seed.
-//
-// A World runs the actors of any number of nodes. Nothing in it happens by itself: a test lets it run with Advance,
-// RunUntil or RunUntilIdle, and whichever of the waiting actors comes next, however long a message travels and whether
-// it arrives at all is drawn from the seed. The same seed gives the same run, step by step; another seed another one.
-// Actors that keep each other busy without letting time pass fail the test, too.
-// When a test fails the World prints the seed, the flag that replays it, and what the actors did as a sequence diagram.
-//
-//	w := actortest.NewWorld(t)
-//	n := w.Node("a")
-//	pid := n.Spawn(actor.PropsFromProducer(newGreeter), "greeter")
-//	p := n.Probe("me")
-//	p.Send(pid, &Hello{})
-//	require.Equal(t, "hello", actortest.Expect[*Answer](p).Text)
-//	p.ExpectNone()
-//
-// Actors in a World must leave goroutines, locks and the machine's clock alone: time comes from Node.Clock. Goroutines
-// that actors start are found and named when the test ends, and so is a message that one of them sends.
 package actortest
 
 import (
@@ -23,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,10 +50,20 @@ type World struct {
 	steps   uint64
 	since   uint64 // steps when time last passed
 	home    home
+	acting  *runner // the actor whose step it is
+
+	tolerated func(Panic) bool
+	fault     atomic.Pointer[string] // what must not be; it fails the test after the step
+	failed    bool
 }
 
 // NewWorld makes a World for a test; it ends with the test.
 func NewWorld(t TB, options ...Option) *World {
+	t.Helper()
+	if len(unknown) > 0 {
+		t.Errorf("actortest does not know this version of Proto.Actor: %v", unknown)
+		t.FailNow()
+	}
 	w := &World{t: t, nodes: map[string]*Node{}, journal: newJournal(4096), seed: *replay}
 	if w.seed == 0 {
 		w.seed = rand.Uint64N(1<<32) + 1
@@ -112,10 +105,26 @@ func (w *World) Step() bool {
 			w.Fail("Time passes: %d steps without it, the last of %s/%s", restless, next.who.life.node.address, next.who.path)
 		}
 		w.home.enter()
+		w.acting = next.who
 		next.run()
+		w.acting = nil
+		w.judge()
 		return true
 	}
 	return w.fire(-1)
+}
+
+// blame notes what must not be, from any goroutine. What was first counts: the rest may follow from it.
+func (w *World) blame(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.fault.CompareAndSwap(nil, &text)
+}
+
+// judge fails the test if something was blamed.
+func (w *World) judge() {
+	if fault := w.fault.Load(); fault != nil && !w.failed {
+		w.Fail("%s", *fault)
+	}
 }
 
 // restless is how many steps there may be at one moment: actors that go on for ever would never let time pass.
@@ -135,6 +144,7 @@ func (w *World) fire(limit time.Duration) bool {
 	}
 	w.home.enter()
 	next.fire()
+	w.judge()
 	return true
 }
 
@@ -175,6 +185,7 @@ func (w *World) RunUntilIdle() {
 // Fail ends the test with a reason, the seed, and the newest part of the journal.
 func (w *World) Fail(format string, args ...any) {
 	w.t.Helper()
+	w.failed = true
 	w.t.Errorf("at %v: %s", w.now, fmt.Sprintf(format, args...))
 	w.t.FailNow()
 }
@@ -183,6 +194,9 @@ func (w *World) Fail(format string, args ...any) {
 func (w *World) end() {
 	for _, stray := range w.home.strays() {
 		w.t.Errorf("an actor left a goroutine running: %s", stray)
+	}
+	if fault := w.fault.Load(); fault != nil && !w.failed {
+		w.t.Errorf("at %v: %s", w.now, *fault)
 	}
 	if !w.t.Failed() {
 		return

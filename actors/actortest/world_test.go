@@ -189,6 +189,8 @@ func TestPauseSlowAndClocks(t *testing.T) {
 
 func TestSupervision(t *testing.T) {
 	w := actortest.NewWorld(t)
+	var panics []actortest.Panic
+	w.Tolerate(func(p actortest.Panic) bool { panics = append(panics, p); return true })
 	a := w.Node("a")
 	p := a.Probe("p")
 	pid := a.Spawn(actor.PropsFromFunc(echo), "echo")
@@ -196,6 +198,11 @@ func TestSupervision(t *testing.T) {
 	p.ExpectNone()
 	p.Send(pid, text("back"))
 	require.Equal(t, "re: back", actortest.Expect[*wrapperspb.StringValue](p).Value)
+	require.Len(t, panics, 1)
+	require.Equal(t, "a/echo", panics[0].Actor)
+	require.Equal(t, "panic", panics[0].Message.(*wrapperspb.StringValue).Value)
+	require.EqualValues(t, 1, w.Journal().Count(actortest.Panicked))
+	require.EqualValues(t, 1, w.Journal().Count(actortest.Restarted))
 }
 
 // recording is a TB that keeps what a World reports.

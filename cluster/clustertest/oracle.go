@@ -27,6 +27,7 @@ type Oracle struct {
 	config     *messages.Config   // the newest that meta has made
 	most       map[string]int     // bytes of a message of each type
 	cluster    messages.ClusterID // that the first node has founded
+	stack      string             // of the last panic
 	Violations []string
 	Elections  int
 	Applied    int
@@ -116,8 +117,14 @@ func (o *Oracle) event(m *Member, e actors.Event) {
 		}
 		m.config = e.Version
 	case actors.ActorFailed:
-		o.violated("No actor fails", "n%d: %s: %v", m.number, e.Path, e.Reason)
+		o.violated("No actor fails", "n%d: %s: %v\n%s", m.number, e.Path, e.Reason, o.stack)
 	}
+}
+
+// panicked hears of every panic before the supervisor does, and leaves it to it.
+func (o *Oracle) panicked(p actortest.Panic) bool {
+	o.stack = p.Stack
+	return true
 }
 
 // chained checks that there is one config of each version.

@@ -103,6 +103,7 @@ func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 	o = o.withDefaults()
 	s := &Simulation{t: t, o: o, World: actortest.NewWorld(t, append(o.World, actortest.Seed(seed))...)}
 	s.Oracle = newOracle(s)
+	s.Tolerate(s.Oracle.panicked)
 	s.wires = &wires{s: s, ends: map[string]*wireEnd{}}
 	s.Network().Through(s.wires)
 	s.Network().Watch(s.Oracle.sent)
@@ -239,7 +240,7 @@ func (m *Member) Start() {
 			Network: func(cluster.Config) actors.Network { return m.s.wires.end(m.at) },
 			Engines: func(string) (log, state persistence.Engine, err error) { return m.disks[0], m.disks[1], nil },
 			Free:    func(string) (free, total uint64, err error) { return m.room, diskSize, nil },
-			Clock:   m.at.Clock(), Props: m.at.Props, Seed: m.s.life(), Fatal: m.fail, Level: m.Level,
+			Clock:   m.at.Clock(), Seed: m.s.life(), Fatal: m.fail, Level: m.Level,
 			OnApply: func(_ messages.NodeID, at raftactor.Position, command []byte, reply *messages.Reply) {
 				m.s.Oracle.applied(m, at, command, reply)
 			},
@@ -344,7 +345,7 @@ func (s *Simulation) client(o router.Options) *Client {
 	s.clients = append(s.clients, at.Address())
 	system, err := actors.NewSystem(actors.Env{
 		Clock: at.Clock(), Rand: actors.SeededRand(s.life()), Events: func(actors.Event) {},
-		Fatal: func(err error) { s.Fail("client: %v", err) }, Props: at.Props,
+		Fatal: func(err error) { s.Fail("client: %v", err) },
 	}, s.wires.end(at))
 	if err != nil {
 		s.Fail("client: %v", err)
@@ -449,7 +450,7 @@ func (s *Simulation) Stranger(name string) *Stranger {
 	s.clients = append(s.clients, at.Address())
 	system, err := actors.NewSystem(actors.Env{
 		Clock: at.Clock(), Rand: actors.SeededRand(s.life()), Events: func(actors.Event) {},
-		Fatal: func(err error) { s.Fail("stranger: %v", err) }, Props: at.Props,
+		Fatal: func(err error) { s.Fail("stranger: %v", err) },
 	}, s.wires.end(at))
 	if err != nil {
 		s.Fail("stranger: %v", err)

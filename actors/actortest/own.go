@@ -1,0 +1,58 @@
+package actortest
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// own makes a PID lead to where it leads for a node. Proto.Actor keeps in a PID the process that it was found to stand for, for the
+// first system that asked: to the next system of the same program it would be a way past the network.
+func (l *life) own(pid *actor.PID) {
+	if pid == nil {
+		return
+	}
+	cached := cachedProcess.of(pid)
+	if *cached != nil && l.has(**cached) {
+		return
+	}
+	*cached = nil
+	if pid.Address != l.node.address {
+		return
+	}
+	process, ok := l.system.ProcessRegistry.GetLocal(pid.Id)
+	if !ok {
+		return
+	}
+	if a, ok := process.(*actor.ActorProcess); ok && !l.has(a) {
+		l.node.w.blame("%s/%s was spawned past the World: spawn it with Node.Spawn, the node's actor.RootContext or from another actor", pid.Address, pid.Id)
+	}
+	*cached = &process
+}
+
+// has tells whether a process is one of this life.
+func (l *life) has(process actor.Process) bool {
+	switch p := process.(type) {
+	case *wire:
+		return p.life == l
+	case *actor.ActorProcess:
+		b, ok := (*mailboxOf.of(p)).(*box)
+		return ok && b.r.life == l
+	case *Probe:
+		return p.life == l
+	}
+	return false
+}
+
+// sends is the middleware of all that a node sends.
+func (l *life) sends(next actor.SenderFunc) actor.SenderFunc {
+	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
+		if !settled() {
+			l.node.w.intruded(envelope.Message, l.node.address, name(target))
+			return
+		}
+		l.own(target)
+		if envelope.Sender != nil {
+			l.asks(envelope.Sender)
+		}
+		next(ctx, target, envelope)
+	}
+}
