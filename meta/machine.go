@@ -76,6 +76,9 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if known := m.sessions.answer(c, m.config); known != nil {
 		return known, nil
 	}
+	if why := m.sessions.admit(c); why != nil {
+		return &messages.Reply{Session: c.Session, Seq: c.Seq, Code: why.Code, Text: why.Text}, nil
+	}
 	m.view = nil
 	reply := &messages.Reply{Session: c.Session, Seq: c.Seq, Meta: &messages.MetaReply{}}
 	if why := Check(m.config, c.GetMeta()); why != nil {

@@ -254,6 +254,31 @@ func TestNothingIsAppliedTwice(t *testing.T) {
 	require.Equal(t, version+1, r.config().Version)
 }
 
+// An asker that never acknowledges is refused when its record has reached its bound, until it acknowledges; others are not.
+func TestAnswersOfAnAskerAreBounded(t *testing.T) {
+	r := grown(t)
+	ask := func(session, seq, acked uint64) *messages.Reply {
+		return r.apply(&messages.Command{Session: session, Seq: seq, Acked: acked, Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
+			Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: 1, Nodes: []uint64{77}}},
+		}}})
+	}
+	seq := uint64(1)
+	for ; ask(9, seq, 0).Code == messages.Code_INVALID; seq++ {
+		require.Less(t, seq, uint64(100_000))
+	}
+	require.Greater(t, seq, uint64(500))
+	for range 2 {
+		require.Equal(t, messages.Code_OVERLOADED, ask(9, seq, 0).Code)
+		require.Equal(t, messages.Code_INVALID, ask(9, 1, 0).Code, "a retry has its answer")
+		require.Equal(t, messages.Code_INVALID, ask(10, seq, 0).Code)
+		r.restart()
+	}
+	largest := 0
+	require.NoError(t, r.engine.Scan([]byte{'r'}, []byte{'s'}, func(_, value []byte) bool { largest = max(largest, len(value)); return true }))
+	require.Less(t, largest, 80<<10)
+	require.Equal(t, messages.Code_INVALID, ask(9, seq, seq).Code)
+}
+
 // A command whose answer was lost is asked again. What it has changed is no reason to refuse it.
 func TestWhatWasDoneIsNotRefused(t *testing.T) {
 	r := grown(t)

@@ -22,6 +22,7 @@ type sessions struct {
 type session struct {
 	acked   uint64 // below: answered, forgotten
 	replies []*messages.Reply
+	bytes   int // of the replies, encoded
 }
 
 // has tells whether a command of that number was answered.
@@ -29,8 +30,11 @@ func (s *session) has(seq uint64) bool {
 	return s != nil && (seq < s.acked || slices.ContainsFunc(s.replies, func(r *messages.Reply) bool { return r.Seq == seq }))
 }
 
-// maxSessions bounds how many askers meta remembers; the one unused longest goes.
-const maxSessions = 1024
+// Bounds of what meta keeps for retries. They decide what is applied, so they are the same on all replicas and no option.
+const (
+	maxSessions     = 1024     // askers; the one unused longest goes
+	maxSessionBytes = 64 << 10 // answers that an asker has not acknowledged; above: OVERLOADED before applying
+)
 
 func sessionKey(session uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'r'}, session) }
 
@@ -45,7 +49,7 @@ func openSessions(store persistence.Reader) (sessions, error) {
 		}
 		id, record := binary.BigEndian.Uint64(key[1:]), new(messages.Reply)
 		bad = proto.Unmarshal(value[8:], record)
-		s.all[id], used[id] = &session{record.Seq, record.Parts}, binary.BigEndian.Uint64(value)
+		s.all[id], used[id] = &session{record.Seq, record.Parts, sizeOf(record.Parts)}, binary.BigEndian.Uint64(value)
 		s.order = append(s.order, id)
 		return bad == nil
 	})
@@ -75,6 +79,23 @@ func (s *sessions) answer(c *messages.Command, now *messages.Config) *messages.R
 	return nil
 }
 
+// admit tells whether there is room for one more answer to an asker.
+func (s *sessions) admit(c *messages.Command) *messages.Error {
+	known := s.all[c.Session]
+	if known == nil || c.Acked > known.acked || known.bytes < maxSessionBytes {
+		return nil
+	}
+	return messages.Errorf(messages.Code_OVERLOADED,
+		"meta keeps %d bytes of answers that this session has not acknowledged, %d are allowed: an older request of it is still waiting", known.bytes, maxSessionBytes)
+}
+
+func sizeOf(replies []*messages.Reply) (size int) {
+	for _, r := range replies {
+		size += proto.Size(r)
+	}
+	return size
+}
+
 // remember keeps an answer until its asker says that it has it.
 func (s *sessions) remember(tx persistence.Tx, at persistence.Position, c *messages.Command, reply *messages.Reply) error {
 	if c.Session == 0 {
@@ -91,6 +112,7 @@ func (s *sessions) remember(tx persistence.Tx, at persistence.Position, c *messa
 	kept.replies = append(kept.replies, &messages.Reply{
 		Session: reply.Session, Seq: reply.Seq, Code: reply.Code, Text: reply.Text, Meta: &messages.MetaReply{Node: reply.Meta.GetNode()},
 	})
+	kept.bytes = sizeOf(kept.replies)
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(&messages.Reply{Seq: kept.acked, Parts: kept.replies})
 	if err != nil {
 		return fmt.Errorf("encode session record: %w", err)
