@@ -175,7 +175,10 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 		return nil
 	}
 	if m.Index > c.log.last() {
-		c.broken("follower %d acknowledged %d of %d", p.id, m.Index, c.log.last())
+		// It has what an earlier life of this leader, in the same term, has sent it: no other replica can be at fault.
+		c.broken("node %d has acknowledged entries up to %d of this term to this replica, but its log ends at %d: its data directory is an older copy of "+
+			"itself, or its disk has lost what it said it had; start the node with an empty directory, and it joins as a new one",
+			p.id, m.Index, c.log.last())
 		return ErrUnwanted
 	}
 	news := p.acked(m.Index)
