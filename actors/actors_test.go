@@ -75,7 +75,7 @@ func (r recorder) count() (drains, got, started int) {
 func TestBatchingMailbox(t *testing.T) {
 	sys, r := system(t, func(err error) { t.Error(err) }), newRecorder()
 	var shed []any
-	pid, err := sys.Spawn("a/b", func() actor.Actor { return r }, actors.Batching(100, func(m any) bool {
+	pid, err := sys.Spawn("a/b", func() actor.Actor { return r }, actors.Batching(actors.Bound{Messages: 100}, func(m any) bool {
 		if m == "must" {
 			return false
 		}
@@ -105,7 +105,7 @@ func TestBatchingMailbox(t *testing.T) {
 func TestDurableActorTakesTheNodeDown(t *testing.T) {
 	fatal := make(chan error, 10)
 	sys, r := system(t, func(err error) { fatal <- err }), newRecorder()
-	pid, err := sys.Spawn("disk", func() actor.Actor { return r }, actors.Durable(), actors.Batching(0, nil))
+	pid, err := sys.Spawn("disk", func() actor.Actor { return r }, actors.Durable(), actors.Batching(actors.Bound{}, nil))
 	require.NoError(t, err)
 	sys.Root.Send(pid, "panic")
 	require.ErrorContains(t, <-fatal, "told to")
@@ -118,7 +118,7 @@ func TestDurableActorTakesTheNodeDown(t *testing.T) {
 
 func TestOtherActorsStartAfresh(t *testing.T) {
 	sys, r := system(t, func(err error) { t.Error(err) }), newRecorder()
-	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(0, nil))
+	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil))
 	require.NoError(t, err)
 	sys.Root.Send(pid, "panic")
 	require.Eventually(t, func() bool {
@@ -132,7 +132,7 @@ func TestOtherActorsStartAfresh(t *testing.T) {
 func TestActorThatKeepsFailingTakesTheNodeDown(t *testing.T) {
 	fatal := make(chan error, 10)
 	sys, r := system(t, func(err error) { fatal <- err }), newRecorder()
-	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(0, nil))
+	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil))
 	require.NoError(t, err)
 	for range 11 {
 		sys.Root.Send(pid, "panic")
@@ -161,7 +161,7 @@ func TestEndedActorsLeaveNothingBehind(t *testing.T) {
 		return n
 	}
 	life := func(i int) {
-		options := []actors.Option{actors.Batching(0, nil)}
+		options := []actors.Option{actors.Batching(actors.Bound{}, nil)}
 		if i%2 == 0 {
 			options = append(options, actors.Durable())
 		}
@@ -197,4 +197,24 @@ func TestGuardRulesOfOneType(t *testing.T) {
 	require.True(t, g.Admit(member, "T", "in/1", nil))
 	require.False(t, g.Admit(member, "T", "elsewhere", nil))
 	require.Equal(t, map[string]uint64{"stranger": 2, "forbidden target": 1, "not for strangers": 2}, g.Drops())
+}
+
+// unprinted fails a test that prints it.
+type unprinted struct{ t *testing.T }
+
+func (u unprinted) String() string {
+	u.t.Error("it may have megabytes, and a user's data")
+	return ""
+}
+
+// A message to an actor that is gone is not printed by Proto.Actor's logger.
+func TestDeadLettersAreNotPrinted(t *testing.T) {
+	sys, dead := system(t, func(error) {}), 0
+	sys.EventStream.Subscribe(func(event any) {
+		if _, ok := event.(*actor.DeadLetterEvent); ok {
+			dead++
+		}
+	})
+	sys.Root.Send(sys.PID("here", "gone"), unprinted{t})
+	require.Equal(t, 1, dead)
 }

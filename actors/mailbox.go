@@ -11,16 +11,17 @@ import (
 // That is group commit for free. The elements are as posted; Unwrap takes them apart. The slice and its
 // order belong to the receiver only until Receive returns.
 //
-// It is bounded: above limit, sheddable messages go to shed on the sender's goroutine instead of the queue.
+// It is bounded: above its Bound, sheddable messages go to shed on the sender's goroutine instead of the queue.
 // System messages (Started, Stop, Restarting) come one by one and before user messages, as in Proto.Actor.
 type batchMailbox struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
-	limit      int
+	bound      Bound
 	shed       func(message any) bool
 
 	mu        sync.Mutex
 	user      []any
+	bytes     int // of user
 	spare     []any
 	system    []any
 	started   bool // before that its actor can be found, but not run
@@ -28,14 +29,34 @@ type batchMailbox struct {
 	suspended bool
 }
 
+// Bound is what a batching mailbox holds at most; a zero field has no bound. What the actor is given with one Receive does not
+// count any more, so twice as much may be in memory.
+type Bound struct {
+	Messages int
+	Bytes    int                   // a larger message is taken if nothing else waits
+	Size     func(message any) int // in bytes, of a message as posted; called on the sender's goroutine
+}
+
+func (b Bound) size(message any) int {
+	if b.Bytes == 0 {
+		return 0
+	}
+	return b.Size(message)
+}
+
+func (b Bound) full(messages, bytes, size int) bool {
+	return b.Messages > 0 && messages >= b.Messages || b.Bytes > 0 && messages > 0 && bytes+size > b.Bytes
+}
+
 // batching makes mailboxes for WithBatching.
-func batching(limit int, shed func(any) bool) actor.MailboxProducer {
-	return func() actor.Mailbox { return &batchMailbox{limit: limit, shed: shed} }
+func batching(bound Bound, shed func(any) bool) actor.MailboxProducer {
+	return func() actor.Mailbox { return &batchMailbox{bound: bound, shed: shed} }
 }
 
 func (m *batchMailbox) PostUserMessage(message any) {
+	size := m.bound.size(message)
 	m.mu.Lock()
-	if m.limit > 0 && len(m.user) >= m.limit && m.shed != nil {
+	if m.shed != nil && m.bound.full(len(m.user), m.bytes, size) {
 		m.mu.Unlock()
 		if m.shed(message) {
 			return
@@ -43,6 +64,7 @@ func (m *batchMailbox) PostUserMessage(message any) {
 		m.mu.Lock()
 	}
 	m.user = append(m.user, message)
+	m.bytes += size
 	m.schedule()
 }
 
@@ -94,7 +116,7 @@ func (m *batchMailbox) run() {
 			}
 		case !m.suspended && len(m.user) > 0:
 			batch := m.user
-			m.user, m.spare = m.spare[:0], nil
+			m.user, m.bytes, m.spare = m.spare[:0], 0, nil
 			m.mu.Unlock()
 			current = batch
 			m.invoker.InvokeUserMessage(batch)

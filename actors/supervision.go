@@ -2,7 +2,6 @@ package actors
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -52,5 +51,5 @@ func (s *supervision) HandleFailure(_ *actor.ActorSystem, supervisor actor.Super
 
 // quiet silences Proto.Actor's own logger: what matters is told by events.
 func quiet(*actor.ActorSystem) *slog.Logger {
-	return slog.New(slog.NewTextHandler(io.Discard, nil))
+	return slog.New(slog.DiscardHandler)
 }

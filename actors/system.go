@@ -83,10 +83,10 @@ type spawning struct {
 // node stops (Env.Fatal); it is never restarted with an empty memory.
 func Durable() Option { return func(o *spawning) { o.durable = true } }
 
-// Batching gives the actor everything that has arrived as one []any per Receive. Above limit queued messages
-// (0: no limit) a further one is offered to shed, on the sender's goroutine: true means shed dealt with it.
-func Batching(limit int, shed func(message any) bool) Option {
-	return func(o *spawning) { o.mailbox = batching(limit, shed) }
+// Batching gives the actor everything that has arrived as one []any per Receive. Above the bound a further message is offered
+// to shed, on the sender's goroutine: true means shed dealt with it.
+func Batching(bound Bound, shed func(message any) bool) Option {
+	return func(o *spawning) { o.mailbox = batching(bound, shed) }
 }
 
 // Spawn starts an actor under a chosen path. A path that is taken is an error: paths are contracts.

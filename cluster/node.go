@@ -185,13 +185,13 @@ func (n *node) spawn() error {
 		return err
 	}
 	return errors.Join(
-		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(0, nil)),
+		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(actors.Bound{}, nil)),
 		start("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(n.log, n.fail) }, actors.Durable()),
 		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
-			actors.Durable(), actors.Batching(0, nil)),
+			actors.Durable(), actors.Batching(actors.Bound{}, nil)),
 		start("persistence/state/sync", func() actor.Actor { return persistence.NewStateSyncer(n.stateEngine, n.fail) }, actors.Durable()),
 		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }, actors.Durable()),
-		start(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, actors.Batching(0, nil)),
+		start(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, actors.Batching(actors.Bound{}, nil)),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
 		start(memberPath, func() actor.Actor { return newMember(n) }),
 	)
@@ -349,26 +349,20 @@ func (n *node) stop(graceful bool) (err error) {
 
 // handOver asks those that can serve to lead what this node leads, and tells of groups that nobody can.
 func (n *node) handOver() {
-	deadline := n.system.Clock.Now() + handOverTime
-	for asked := false; ; asked = true {
-		s, led := n.board.snapshot(), []messages.GroupID(nil)
-		for _, group := range slices.Sorted(maps.Keys(s.replicas)) {
-			if !n.board.leads(group) || len(s.replicas[group].Conf.GetVoters()) < 2 {
-				continue
-			}
-			led = append(led, group)
-			if asked {
-				continue
-			}
-			to, able := s.heir(group)
-			if !able {
-				n.system.Events(HandOverFailed{Group: group, Why: "no other replica has caught up"})
-			}
-			n.send(n.peer(group), raftactor.Transfer{To: to})
+	var led []messages.GroupID // that nobody else is known to lead yet
+	s := n.board.snapshot()
+	for _, group := range slices.Sorted(maps.Keys(s.replicas)) {
+		if !n.board.leads(group) || len(s.replicas[group].Conf.GetVoters()) < 2 {
+			continue
 		}
-		if len(led) == 0 {
-			return
+		led = append(led, group)
+		to, able := s.heir(group)
+		if !able {
+			n.system.Events(HandOverFailed{Group: group, Why: "no other replica has caught up"})
 		}
+		n.send(n.peer(group), raftactor.Transfer{To: to})
+	}
+	for deadline := n.system.Clock.Now() + handOverTime; len(led) > 0; {
 		if n.system.Clock.Now() >= deadline {
 			for _, group := range led {
 				n.system.Events(HandOverFailed{Group: group, Why: "nobody has taken over in time"})
@@ -376,6 +370,11 @@ func (n *node) handOver() {
 			return
 		}
 		<-time.After(20 * time.Millisecond)
+		s := n.board.snapshot()
+		led = slices.DeleteFunc(led, func(group messages.GroupID) bool {
+			leader := s.replicas[group].GetLeader()
+			return leader != 0 && leader != uint64(s.identity.Node)
+		})
 	}
 }
 

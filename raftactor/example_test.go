@@ -71,7 +71,7 @@ func ExampleMachine() {
 
 	writer, err := system.Spawn("persistence/log", func() actor.Actor {
 		return persistence.NewWriter(log, persistence.WriterOptions{Fatal: must, Now: system.Clock.Now})
-	}, actors.Durable(), actors.Batching(0, nil))
+	}, actors.Durable(), actors.Batching(actors.Bound{}, nil))
 	must(err)
 	logReader, err := system.Spawn("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(log, must) },
 		actors.Durable())
@@ -81,7 +81,7 @@ func ExampleMachine() {
 	must(err)
 	stateWriter, err := system.Spawn("persistence/state", func() actor.Actor {
 		return persistence.NewStateWriter(state, persistence.StateWriterOptions{Fatal: must, Syncer: stateSyncer})
-	}, actors.Durable(), actors.Batching(0, nil))
+	}, actors.Durable(), actors.Batching(actors.Bound{}, nil))
 	must(err)
 	ticker, err := system.Spawn("ticker", func() actor.Actor { return raftactor.NewTicker(system) })
 	must(err)

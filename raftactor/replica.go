@@ -64,6 +64,7 @@ type Limits struct {
 	SnapshotRate     int // bytes a second to one follower. Default 64 MiB
 	RetainBytes      int // applied log kept for followers that lag; four times as much calls for a compaction. Default 8 MiB
 	Mailbox          int // messages queued at the Peer; above, requests are OVERLOADED. Default 16384
+	MailboxBytes     int // of commands, queries and entries in them; above, likewise. Default 64 MiB
 
 	// LeaseReads lets a leader answer reads without asking a quorum while it holds a lease. They are linearizable only
 	// as long as no node's clock runs more than ClockRatio times as fast as another's; that of a machine that is
@@ -81,7 +82,7 @@ func (l Limits) WithDefaults() Limits {
 		{&l.ElectionTicks, 8}, {&l.HeartbeatTicks, 2}, {&l.StallTicks, 20}, {&l.EntryBytes, 512 << 10}, {&l.AppendBytes, 1 << 20},
 		{&l.InflightMessages, 64}, {&l.InflightBytes, 2 << 20}, {&l.PendingBytes, 32 << 20},
 		{&l.PendingReads, 1 << 16}, {&l.ReadBytes, 16 << 20}, {&l.AnswerBytes, 1 << 20}, {&l.RetainBytes, 8 << 20}, {&l.ChunkBytes, 256 << 10}, {&l.SnapshotRate, 64 << 20},
-		{&l.Mailbox, 1 << 14},
+		{&l.Mailbox, 1 << 14}, {&l.MailboxBytes, 64 << 20},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value
@@ -196,12 +197,12 @@ func spawn(o *Options, s store, at *messages.SnapshotMeta, core *raft.Core) erro
 	self := o.System.Address()
 	peer := actor.NewPID(self, PeerPath(o.Group))
 	_, err := o.System.Spawn(ApplierPath(o.Group), func() actor.Actor { return newApplier(o, s, at, peer) },
-		actors.Durable(), actors.Batching(0, nil))
+		actors.Durable(), actors.Batching(actors.Bound{}, nil))
 	if err != nil {
 		return err
 	}
 	_, err = o.System.Spawn(PeerPath(o.Group), func() actor.Actor { return newPeer(o, s, core) },
-		actors.Durable(), actors.Batching(o.Limits.Mailbox, shed(o)))
+		actors.Durable(), actors.Batching(actors.Bound{Messages: o.Limits.Mailbox, Bytes: o.Limits.MailboxBytes, Size: mailBytes}, shed(o)))
 	if err != nil {
 		return err
 	}
@@ -236,6 +237,28 @@ func shed(o *Options) func(any) bool {
 		}
 		return false
 	}
+}
+
+// mailBytes is about how much memory a message takes that others send, as far as it can be large.
+func mailBytes(element any) (bytes int) {
+	message, _ := actors.Unwrap(element)
+	switch m := message.(type) {
+	case *messages.Requests:
+		for _, asker := range m.Askers {
+			for _, all := range [][][]byte{asker.Again, asker.Commands, asker.Queries, asker.ReplicaQueries} {
+				for _, encoded := range all {
+					bytes += len(encoded)
+				}
+			}
+		}
+	case *messages.RaftMessages:
+		for _, r := range m.Messages {
+			for _, entry := range r.Entries {
+				bytes += len(entry.Data)
+			}
+		}
+	}
+	return bytes
 }
 
 func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {

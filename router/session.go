@@ -91,7 +91,7 @@ type (
 // Start spawns a Router and a Session on a system, and gives the Session.
 func Start(system *actors.System, o Options) (*actor.PID, error) {
 	r := &Router{system: system, contacts: o.Contacts, table: NewTable(), out: map[receiver]*messages.Requests{}}
-	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(0, nil)); err != nil {
+	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil)); err != nil {
 		return nil, err
 	}
 	return StartSession(system, o)
@@ -118,7 +118,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 		answers: answers{most: answered, written: messages.MaxValueBytes},
 		router:  actor.NewPID(system.Address(), Path),
 	}
-	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(0, nil))
+	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(actors.Bound{}, nil))
 }
 
 func (s *Session) Receive(ctx actor.Context) {

@@ -2,7 +2,6 @@ package actortest
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"time"
@@ -70,7 +69,7 @@ func (n *Node) Live(sys *actor.ActorSystem) {
 	n.w.journal.add(Entry{At: n.w.now, Kind: Started, To: n.address})
 }
 
-func silent(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func silent(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // Crash ends the node at once: its actors do nothing any more, and its mail and timers are gone. Messages that it has
 // sent are still on their way.

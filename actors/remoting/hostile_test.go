@@ -52,7 +52,7 @@ func counter(t *testing.T, sys *actors.System) *atomic.Int64 {
 				n.Add(int64(len(batch)))
 			}
 		})
-	}, actors.Batching(0, nil))
+	}, actors.Batching(actors.Bound{}, nil))
 	require.NoError(t, err)
 	return &n
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/cluster/clustertest"
 	"github.com/eraft-io/eraft/messages"
@@ -67,5 +68,35 @@ func TestRetriesDoNotFillTheLog(t *testing.T) {
 	require.True(t, s.RunUntil(func() bool { return answered == asked }, time.Minute), "%d answered", answered)
 	s.RunUntil(func() bool { return false }, 5*time.Second)
 	require.LessOrEqual(t, commit()-before, uint64(asked/7+5), "entries of 8 KiB")
+	require.Empty(t, s.Oracle.Violations)
+}
+
+// Large requests for a replica that is slow wait up to a bound in bytes; beyond it they are refused before the replica has
+// seen them.
+func TestMailOfASlowReplicaIsBounded(t *testing.T) {
+	s := clustertest.Sim(t, 3, clustertest.Options{Groups: 1, Limits: raftactor.Limits{MailboxBytes: 4 << 20}})
+	require.True(t, s.RunUntil(s.Ready, time.Minute))
+	l := leader(t, s, 1)
+	l.Host().Slow(raftactor.PeerPath(1), func() time.Duration { return 100 * time.Millisecond })
+	x := s.Stranger("stranger")
+	const sent, size = 100, 1<<20 - 100
+	for i := range sent {
+		command, err := proto.Marshal(&messages.Command{Op: &messages.Command_Put{Put: &messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, size)}}})
+		require.NoError(t, err)
+		x.Tell(l, 1, command)
+	}
+	s.Advance(time.Second)
+	l.Host().Slow(raftactor.PeerPath(1), nil)
+	s.Advance(10 * time.Second)
+	c, written := s.Client("c"), 0
+	for i := range sent {
+		r, err := c.Do(&messages.Get{Key: fmt.Appendf(nil, "k%d", i), MetaOnly: true})
+		require.NoError(t, err)
+		if r.Found {
+			written++
+		}
+	}
+	require.Positive(t, written)
+	require.LessOrEqual(t, written, 12, "of %d, four fit at a time", sent)
 	require.Empty(t, s.Oracle.Violations)
 }
