@@ -294,8 +294,8 @@ func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 	if len(s.Sizes) > 0 {
 		m.placement.sizes.Note(m.config, s.Sizes)
 	}
-	if s.Node == uint64(m.n.identity().Node) {
-		return
+	if s.Node == uint64(m.n.identity().Node) || s.Epoch < m.boots[messages.NodeID(s.Node)] {
+		return // its own word, or one of an earlier life
 	}
 	m.n.board.setOther(s)
 	m.boots[messages.NodeID(s.Node)] = s.Epoch

@@ -70,6 +70,7 @@ var kinds = []kind{
 	{"hung state", 6 * time.Second, (*Swarm).hangState},
 	{"stranger", 2 * time.Second, (*Swarm).stranger},
 	{"filling disks", 8 * time.Second, (*Swarm).fillDisks},
+	{exchangedProgram, 4 * time.Second, (*Swarm).exchange},
 }
 
 // Kinds are the names of all kinds of faults.
@@ -261,6 +262,7 @@ func (s *Simulation) Heal() {
 			m.at.Resume()
 		}
 		m.repair()
+		m.upgrade()
 		m.Start()
 	}
 }

@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -59,5 +60,42 @@ func (w *Swarm) unmount() {
 			}
 		})
 		return
+	}
+}
+
+const exchangedProgram = "exchanged program"
+
+// drawLevels lets half of all seeds begin with nodes whose programs are of the first feature level, all or some of them.
+func drawLevels(seed uint64, p *Plan) {
+	rng := rand.New(rand.NewPCG(seed, 12))
+	old := rng.IntN(4) // of three nodes; 0: none
+	if rng.IntN(2) == 0 || p.Level != nil || slices.Contains(p.Without, exchangedProgram) {
+		return
+	}
+	p.Level = func(node int) messages.Level {
+		if node <= old {
+			return messages.FirstLevel
+		}
+		return messages.NewestLevel
+	}
+}
+
+// exchange ends a life of a node, whose next one has another program: a newer one, or, as long as the node has not pledged, an
+// older one. Where the cluster needs the newer one a node with empty disks waits with the older one until it is upgraded.
+func (w *Swarm) exchange() {
+	m := w.any()
+	m.Kill()
+	m.Level = messages.NewestLevel
+	if m.Pledged() < messages.NewestLevel && m.away == nil && !m.damaged && w.rng.IntN(3) == 0 {
+		m.Level = messages.FirstLevel
+	}
+	w.passing(time.Second, m.Start)
+}
+
+// upgrade gives a node the newest program.
+func (m *Member) upgrade() {
+	if m.Level == messages.FirstLevel {
+		m.Kill()
+		m.Level = messages.NewestLevel
 	}
 }

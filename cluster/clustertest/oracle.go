@@ -154,6 +154,9 @@ var polynomial = crc64.MakeTable(crc64.ECMA)
 // their Machines say the same to them.
 func (o *Oracle) applied(m *Member, at raftactor.Position, command []byte, reply *messages.Reply) {
 	o.Applied++
+	if m.Level != 0 && at.Level > m.Level {
+		o.violated("Nothing is applied that is not understood", "n%d has level %d, entry %d of group %d level %d", m.number, m.Level, at.Index, at.Group, at.Level)
+	}
 	said, err := proto.MarshalOptions{Deterministic: true}.Marshal(reply)
 	if err != nil {
 		o.violated("No actor fails", "n%d: an answer that cannot be encoded: %v", m.number, err)

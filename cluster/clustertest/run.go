@@ -73,6 +73,7 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 		p.HandOver = drawHandOver(seed)
 	}
 	sizes := drawLarge(seed, &p)
+	drawLevels(seed, &p)
 	p.World = append(slices.Clone(p.World), actortest.Schedule(drawStrategy(seed)))
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
@@ -135,6 +136,9 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	}
 	if reads := rand.New(rand.NewPCG(seed, 8)); reads.IntN(2) == 0 { // most turns of an Applier leave reads to the next
 		l.AnswerBytes, l.ReadBytes = 1+reads.IntN(1<<10), 1<<10+reads.IntN(64<<10)
+	}
+	if mail := rand.New(rand.NewPCG(seed, 13)); mail.IntN(4) == 0 { // a burst does not fit into a Peer's mailbox
+		l.MailboxBytes = 256 + mail.IntN(8<<10)
 	}
 	return l
 }
