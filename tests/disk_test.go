@@ -1,10 +1,12 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,9 +23,7 @@ func TestDiskFailsForGood(t *testing.T) {
 		{"wsro 5", "fails, or its file system has shut down"},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			library := filepath.Join(t.TempDir(), "faults.so")
-			out, err := exec.Command("cc", "-shared", "-fPIC", "-O1", "-o", library, "../persistence/rocksdb/testdata/faults.c", "-ldl").CombinedOutput()
-			require.NoError(t, err, "%s", out)
+			library := faultsLibrary(t)
 			p := startProcesses(t, 3)
 			cl, err := client.Connect(t.Context(), client.Config{Seeds: p.seeds, Timeout: 25 * time.Second})
 			require.NoError(t, err)
@@ -54,5 +54,49 @@ func TestDiskFailsForGood(t *testing.T) {
 			p.ready()
 			put(20)
 		})
+	}
+}
+
+// faultsLibrary makes the calls on files of a process fail, or slow, that is started with it as LD_PRELOAD.
+func faultsLibrary(t *testing.T) string {
+	library := filepath.Join(t.TempDir(), "faults.so")
+	out, err := exec.Command("cc", "-shared", "-fPIC", "-O1", "-o", library, "../persistence/rocksdb/testdata/faults.c", "-ldl").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return library
+}
+
+// Where each sync takes a second, of logs and state, another leader is found when one dies, and writes succeed within the time that
+// a session asks for them.
+func TestSlowSyncsFindALeader(t *testing.T) {
+	library, p := faultsLibrary(t), startProcesses(t, 3)
+	faults := filepath.Join(p.dir, "faults")
+	p.env = []string{"LD_PRELOAD=" + library, "FAULTS_IN=" + p.dir, "FAULTS=" + faults}
+	for i := range 3 {
+		p.stop(i)
+		p.start(i)
+		p.ready()
+	}
+	cl, err := client.Connect(t.Context(), client.Config{Seeds: p.seeds, Timeout: 25 * time.Second})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, cl.Close()) }()
+	put := func(round int) {
+		var all sync.WaitGroup
+		problems := make([]error, 12) // every group is asked
+		for i := range problems {
+			all.Go(func() { _, problems[i] = cl.Put(t.Context(), fmt.Appendf(nil, "k%d", i), fmt.Append(nil, round)) })
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(problems...), "round %d", round)
+	}
+	require.NoError(t, os.WriteFile(faults, []byte("s 0 1000"), 0o600))
+	put(0)
+	for round := range 2 {
+		p.kill(round)
+		put(1 + 2*round)
+		p.start(round)
+		require.NoError(t, os.Remove(faults)) // a start makes hundreds of syncs
+		p.ready()
+		require.NoError(t, os.WriteFile(faults, []byte("s 0 1000"), 0o600))
+		put(2 + 2*round)
 	}
 }

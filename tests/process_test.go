@@ -1,11 +1,11 @@
 package tests
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -177,18 +177,18 @@ func (p *processes) ready() {
 		if p.procs[i] == nil {
 			continue
 		}
-		last := ""
+		last := new(bytes.Buffer)
 		require.Eventually(p.t, func() bool {
+			last.Reset()
 			r, err := http.Get("http://" + p.http[i] + "/readyz")
 			if err != nil {
-				last = err.Error()
+				last.WriteString(err.Error())
 				return false
 			}
 			defer r.Body.Close()
-			body, err := io.ReadAll(r.Body)
-			last = string(body)
+			_, err = last.ReadFrom(r.Body)
 			return err == nil && r.StatusCode == http.StatusOK
-		}, 40*time.Second, 50*time.Millisecond, "n%d: %s", i+1, &last)
+		}, 40*time.Second, 50*time.Millisecond, "n%d: %s", i+1, last)
 	}
 }
 

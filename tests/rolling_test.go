@@ -6,7 +6,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,22 +17,51 @@ import (
 	"github.com/eraft-io/eraft/client"
 )
 
-// appliedAt is how far the replicas of a node are, as its own status says.
-func (p *processes) appliedAt(i int) map[uint64]uint64 {
+// groupStatus is what a node's own status says of a group.
+type groupStatus struct{ ID, Leader, Applied uint64 }
+
+// groups gives the number of a node, and what it says of its groups.
+func (p *processes) groups(i int) (node uint64, groups []groupStatus) {
 	r, err := http.Get("http://" + p.http[i] + "/api/v1/status")
 	require.NoError(p.t, err)
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
 	require.NoError(p.t, err)
 	var doc struct {
-		Groups []struct{ ID, Applied uint64 }
+		NodeID uint64 `json:"node_id"`
+		Groups []groupStatus
 	}
 	require.NoError(p.t, json.Unmarshal(body, &doc))
+	return doc.NodeID, doc.Groups
+}
+
+// appliedAt is how far the replicas of a node are.
+func (p *processes) appliedAt(i int) map[uint64]uint64 {
 	all := map[uint64]uint64{}
-	for _, g := range doc.Groups {
+	_, groups := p.groups(i)
+	for _, g := range groups {
 		all[g.ID] = g.Applied
 	}
 	return all
+}
+
+// TestStopWithNobodyToLead: a node that is told to stop while no other can take what it leads says so, and stops.
+func TestStopWithNobodyToLead(t *testing.T) {
+	p := startProcesses(t, 3)
+	require.Eventually(t, func() bool {
+		node, groups := p.groups(0)
+		return slices.ContainsFunc(groups, func(g groupStatus) bool { return g.Leader == node })
+	}, 30*time.Second, 50*time.Millisecond, "it leads nothing")
+	for _, i := range []int{1, 2} {
+		require.NoError(t, p.procs[i].Process.Signal(syscall.SIGSTOP))
+	}
+	p.stop(0)
+	require.Contains(t, p.log(0), "leadership not handed over")
+	for _, i := range []int{1, 2} {
+		require.NoError(t, p.procs[i].Process.Signal(syscall.SIGCONT))
+	}
+	p.start(0)
+	p.ready()
 }
 
 // TestRollingRestartUnderLoad is the rolling restart of docs/OPERATIONS.md: SIGTERM, wait, start, wait for /readyz, the next one.

@@ -1,5 +1,6 @@
 // A library for LD_PRELOAD: calls on files below the directory $FAULTS_IN fail as the file $FAULTS says: letters of kinds of calls
-// (w: write, s: sync, r: read, o: open, rename) and an errno, such as "ws 28". Without that file nothing fails.
+// (w: write, s: sync, r: read, o: open, rename), an errno, such as "ws 28", and how many milliseconds they take before, such as
+// "s 0 700" for slow syncs that succeed. Without that file nothing fails.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,13 +15,14 @@
 static int fails(char kind, const char *path) {
   const char *in = getenv("FAULTS_IN"), *file = getenv("FAULTS");
   if (!in || !file || strncmp(path, in, strlen(in))) return 0;
-  int before = errno, number = 0;
+  int before = errno, number = 0, ms = 0;
   char kinds[16] = "";
   FILE *f = fopen(file, "re");
   if (f) {
-    if (fscanf(f, "%15s %d", kinds, &number) != 2) number = 0;
+    if (fscanf(f, "%15s %d %d", kinds, &number, &ms) < 2) number = 0;
     fclose(f);
   }
+  if (ms > 0 && strchr(kinds, kind)) usleep(1000 * ms);
   errno = before;
   if (!number || !strchr(kinds, kind)) return 0;
   errno = number;
