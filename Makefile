@@ -37,7 +37,9 @@ drift: generate ## fail if the generated code is not what the .proto files say
 
 unit: ## tests of every package but the clusters
 	$(GO) test $$($(GO) list ./... | grep -v /tests)
-	CGO_ENABLED=0 $(GO) build ./client ./messages ./actors/...
+	CGO_ENABLED=0 $(GO) build ./client ./messages ./actors/... ./cluster/clustertest
+	CGO_ENABLED=0 $(GO) test ./cluster -run TestWithoutCgo
+	CGO_ENABLED=0 $(GO) test ./cluster/clustertest -run 'TestOneSeedOneRun|TestSwarm' -seeds 2
 
 sim: build ## simulated clusters through many seeds: make sim SEEDS=1..20000 FOR=30m
 	bin/eraft sim --seeds $(SEEDS) --for $(FOR) --ledger docs/simulation-ledger.jsonl

@@ -3,8 +3,6 @@ package cluster
 import (
 	"cmp"
 	"runtime/debug"
-
-	"github.com/eraft-io/eraft/persistence/rocksdb"
 )
 
 // Build says of what this program was built, as far as the build has noted it.
@@ -51,6 +49,3 @@ func buildOf(info *debug.BuildInfo) Build {
 	b.Version, b.Commit = cmp.Or(b.Version, "(devel)"), cmp.Or(b.Commit, "unknown")
 	return b
 }
-
-// RocksDBVersion is that of the library which this program is linked with.
-func RocksDBVersion() (string, error) { return rocksdb.Version() }

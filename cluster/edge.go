@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,8 +12,6 @@ import (
 	"github.com/eraft-io/eraft/actors/remoting"
 	"github.com/eraft-io/eraft/cluster/console"
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/persistence"
-	"github.com/eraft-io/eraft/persistence/rocksdb"
 	"github.com/eraft-io/eraft/router"
 	"github.com/eraft-io/eraft/router/gateway"
 )
@@ -90,18 +87,6 @@ const gatewayFlight = 1 << 14
 
 func overTCP(c Config) actors.Network {
 	return remoting.New(remoting.Options{Listen: c.Listen, Advertise: c.Advertise, Rules: router.Rules()})
-}
-
-func openRocksDB(dir string, cacheBytes int64) (log, state persistence.Engine, err error) {
-	l, err := rocksdb.Open(filepath.Join(dir, "log"), rocksdb.Log)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := rocksdb.OpenState(filepath.Join(dir, "state"), uint(cacheBytes))
-	if err != nil {
-		return nil, nil, errors.Join(err, l.Close())
-	}
-	return l, s, nil
 }
 
 // topology is what Redis Cluster clients are told.

@@ -49,7 +49,7 @@ func ForceNewQuorum(dir string, group messages.GroupID, confirm func(ForcePlan) 
 	if err != nil {
 		return err
 	}
-	logEngine, stateEngine, err := openRocksDB(dir, leastCache)
+	logEngine, stateEngine, err := openEngines(dir, leastCache)
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}

@@ -97,7 +97,7 @@ func (n *node) open() error {
 		if err := roomToStart(n.c.Dir, n.c.Ground.Free); err != nil {
 			return err
 		}
-		open = func(dir string) (log, state persistence.Engine, err error) { return openRocksDB(dir, n.c.CacheBytes) }
+		open = func(dir string) (log, state persistence.Engine, err error) { return openEngines(dir, n.c.CacheBytes) }
 	}
 	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {
 		return err

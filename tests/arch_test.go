@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "raftactor/raft",
 		"router", "cluster", "client",
 	},
+	"cluster/loopback": {"cluster", "client"},
 	"cmd/eraft":        {"messages", "client", "cluster", "cluster/clustertest", "meta"},
 	"tests":            {"cluster", "client"},
 	"tests/mutants":    {},
@@ -155,7 +156,7 @@ func TestNoSleeping(t *testing.T) {
 }
 
 func TestClientNeedsNoCgo(t *testing.T) {
-	cmd := exec.Command("go", "build", module+"/client", module+"/messages", module+"/actors/...")
+	cmd := exec.Command("go", "build", module+"/client", module+"/messages", module+"/actors/...", module+"/cluster/clustertest")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -9,12 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/cluster/loopback"
 )
 
 // TestBasicClusterRW writes through each node and reads through every other.
 func TestBasicClusterRW(t *testing.T) {
-	nodes := clustertest.Start(t, 3).Nodes
+	nodes := loopback.Start(t, 3).Nodes
 	ctx := t.Context()
 	for i := range 60 {
 		key, value := fmt.Appendf(nil, "key-%d", i), fmt.Appendf(nil, "value-%d", i)
@@ -43,7 +43,7 @@ func TestBasicClusterRW(t *testing.T) {
 
 // TestClusterRwBench prints what this machine does; it asserts only that everything is answered.
 func TestClusterRwBench(t *testing.T) {
-	nodes := clustertest.Start(t, 3).Nodes
+	nodes := loopback.Start(t, 3).Nodes
 	const clients, each = 64, 100
 	var mu sync.Mutex
 	var took []time.Duration

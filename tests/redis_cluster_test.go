@@ -10,12 +10,12 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/cluster/loopback"
 )
 
 // TestRedisClusterClient: a client for Redis Cluster finds all nodes, uses all of them, and is never sent elsewhere.
 func TestRedisClusterClient(t *testing.T) {
-	nodes := clustertest.Start(t, 3).Nodes
+	nodes := loopback.Start(t, 3).Nodes
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].RESP()}, MaxRedirects: -1})
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	ctx := t.Context()

@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/eraft-io/eraft/client"
-	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/cluster/loopback"
 )
 
 // TestScanWhileBucketsMove: every key comes exactly once, while each bucket goes to another group.
 func TestScanWhileBucketsMove(t *testing.T) {
-	nodes := clustertest.Start(t, 3).Nodes
+	nodes := loopback.Start(t, 3).Nodes
 	c := nodes[0].Client()
 	const keys = 600
 	for i := range keys {

@@ -1,6 +1,6 @@
 // Package clustertest runs whole clusters in a test. Sim is a cluster of production nodes in one actortest.World: one
-// thread, virtual time, an engine in memory that can lose what was not synced, one seed. Start is its twin on
-// loopback, with RocksDB in temporary directories.
+// thread, virtual time, an engine in memory that can lose what was not synced, one seed. It needs no
+// cgo. Package loopback has real clusters.
 package clustertest
 
 import (

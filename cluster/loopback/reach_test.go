@@ -1,4 +1,4 @@
-package clustertest_test
+package loopback_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/cluster"
-	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/cluster/loopback"
 )
 
 // Any address that reaches a node is its address, whatever it advertises: for seeds, in any mixture, and for clients.
@@ -34,7 +34,7 @@ func TestAnyAddressThatReaches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c0 := clustertest.Start(t, 3, func(i int, config *cluster.Config) {
+			c0 := loopback.Start(t, 3, func(i int, config *cluster.Config) {
 				config.Insecure, config.Groups = true, 1
 				config.Listen = net.JoinHostPort(c.listen, port(t, config.Listen))
 				if c.advertise != "" {

@@ -1,4 +1,4 @@
-package clustertest_test
+package loopback_test
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 	"github.com/eraft-io/eraft/actors/remoting"
 	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/cluster"
-	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/cluster/loopback"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/router"
 )
@@ -26,7 +26,7 @@ func TestStart(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		t.Run(map[int]string{1: "one node", 3: "three nodes"}[n], func(t *testing.T) {
 			t.Parallel()
-			c := clustertest.Start(t, n).Client(t)
+			c := loopback.Start(t, n).Client(t)
 			_, err := c.Put(t.Context(), []byte("k"), []byte("v"))
 			require.NoError(t, err)
 			v, found, err := c.Get(t.Context(), []byte("k"))
@@ -40,7 +40,7 @@ func TestStart(t *testing.T) {
 // Seeds are names of nodes, also of the node itself; whoever answers there is known by its token.
 func TestSeedsByName(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, 2, func(_ int, c *cluster.Config) {
+	c := loopback.Start(t, 2, func(_ int, c *cluster.Config) {
 		seeds := slices.Clone(c.Seeds)
 		for i, seed := range seeds {
 			seeds[i] = strings.Replace(seed, "127.0.0.1", "localhost", 1)
@@ -55,7 +55,7 @@ func TestSeedsByName(t *testing.T) {
 // answer; the node serves on.
 func TestHostileGuest(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, 1, func(_ int, c *cluster.Config) { c.Groups = 1 })
+	c := loopback.Start(t, 1, func(_ int, c *cluster.Config) { c.Groups = 1 })
 	cl, key := c.Client(t), []byte("k")
 	_, err := cl.Put(t.Context(), key, []byte("v"))
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestHostileGuest(t *testing.T) {
 // why not and what to do, and only what was done is in the chain.
 func TestOperatorsRace(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, 3, func(_ int, c *cluster.Config) { c.Groups = 2 })
+	c := loopback.Start(t, 3, func(_ int, c *cluster.Config) { c.Groups = 2 })
 	operators := make([]*client.Client, 6)
 	for i := range operators {
 		o, err := client.Connect(t.Context(), client.Config{Seeds: c.Seeds, Timeout: 25 * time.Second}) // on a machine that is busy
@@ -204,4 +204,22 @@ func TestOperatorsRace(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"move": 1, "leave": 1, "drain": 2}, done, "%v", log)
+}
+
+func move(first, last uint32, to uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: to}}}
+}
+
+func leave(group uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: group}}}
+}
+
+func drain(node uint64) *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: node, State: messages.NodeState_DRAINING}}}
+}
+
+// at has a command refused unless the config is at a version.
+func at(version uint64, c *messages.MetaCommand) *messages.MetaCommand {
+	c.IfVersion = version
+	return c
 }

@@ -1,4 +1,6 @@
-package clustertest
+// Package loopback runs real clusters in a test's process: TCP on loopback, RocksDB in temporary directories. Package clustertest
+// simulates them, and needs neither cgo nor time.
+package loopback
 
 import (
 	"context"

@@ -1,0 +1,27 @@
+//go:build cgo
+
+package cluster
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/eraft-io/eraft/persistence"
+	"github.com/eraft-io/eraft/persistence/rocksdb"
+)
+
+// openEngines opens the engines of the log and the state in a data directory.
+func openEngines(dir string, cacheBytes int64) (log, state persistence.Engine, err error) {
+	l, err := rocksdb.Open(filepath.Join(dir, "log"), rocksdb.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := rocksdb.OpenState(filepath.Join(dir, "state"), uint(cacheBytes))
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	return l, s, nil
+}
+
+// RocksDBVersion is that of the library which this program is linked with.
+func RocksDBVersion() (string, error) { return rocksdb.Version() }
