@@ -56,8 +56,8 @@ func (g *Gateway) parse(cl *client, w words) *call {
 // take notes which keys the call touches.
 func (c *call) take(keys [][]byte) string {
 	for _, key := range keys {
-		if len(key) > messages.MaxKeyBytes {
-			return fmt.Sprintf("ERR key is %d bytes long; %d is the most", len(key), messages.MaxKeyBytes)
+		if why := messages.CheckKey(key); why != nil {
+			return "ERR " + why.Text
 		}
 		c.keys = append(c.keys, string(key))
 	}

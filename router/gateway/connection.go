@@ -251,7 +251,7 @@ func clientList(c *call, r *request) string {
 		none = true
 		for _, arg := range args[1:] {
 			id, ok := integer(arg)
-			if !ok || id < 1 {
+			if !ok {
 				return "ERR Invalid client ID"
 			}
 			ids = append(ids, uint64(id))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,10 @@ func (n *oneNode) Ask(op proto.Message, _ time.Duration, room int, answered func
 		case *messages.Scan:
 			query.Op = &messages.Query_Scan{Scan: o}
 		}
+		if why := messages.CheckQuery(query); why != nil {
+			done(&messages.Reply{Code: why.Code, Text: why.Text})
+			return
+		}
 		q, err := proto.Marshal(query)
 		if err != nil {
 			panic(err)
@@ -157,42 +162,52 @@ func talk(t *testing.T, address string, lines ...string) []string {
 }
 
 func readReply(t *testing.T, r *bufio.Reader) string {
-	line, err := r.ReadString('\n')
+	answer, err := reply(r)
 	require.NoError(t, err)
-	n := 0
+	return answer
+}
+
+// reply reads one answer, whatever its type.
+func reply(r *bufio.Reader) (string, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return line, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(line[1:]))
 	switch line[0] {
 	case '$', '=':
-		_, err := fmt.Sscanf(line[1:], "%d", &n)
-		require.NoError(t, err)
-		if n < 0 {
-			return line
+		if err != nil || n < 0 {
+			return line, err
 		}
 		body := make([]byte, n+2)
 		_, err = io.ReadFull(r, body)
-		require.NoError(t, err)
-		return line + string(body)
+		return line + string(body), err
 	case '*', '~', '%':
-		_, err := fmt.Sscanf(line[1:], "%d", &n)
-		require.NoError(t, err)
 		if line[0] == '%' {
 			n *= 2
 		}
 		for range n {
-			line += readReply(t, r)
+			if err != nil {
+				break
+			}
+			var element string
+			element, err = reply(r)
+			line += element
 		}
+		return line, err
 	}
-	return line
+	return line, nil
 }
 
 // redisServer starts a real Redis, and tells where it listens.
-func redisServer(t *testing.T) string {
+func redisServer(t *testing.T, more ...string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := l.Addr().String()
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
-	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--databases", "1")
+	server := exec.Command("redis-server", append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--databases", "1"}, more...)...)
 	require.NoError(t, server.Start(), "redis-server is needed: apt-get install redis-server")
 	t.Cleanup(func() {
 		if err := server.Process.Kill(); err == nil {

@@ -50,9 +50,9 @@ func scan(c *call, r *request) string {
 	if !ok {
 		return errCursor
 	}
-	w, nothing := &router.Walk{
+	w, other, empty := &router.Walk{
 		Count: 10, Want: messages.Scan_KEYS, Bucket: uint32(cursor >> messages.CursorBits), Cursor: cursor & (1<<messages.CursorBits - 1),
-	}, false
+	}, false, false
 	for i := 2; i < len(r.args); i += 2 {
 		if i+1 == len(r.args) {
 			return errSyntax
@@ -60,9 +60,9 @@ func scan(c *call, r *request) string {
 		arg := r.args[i+1]
 		switch option(r.args[i]) {
 		case "MATCH":
-			w.Match = arg
+			w.Match, empty = arg, len(arg) == 0
 		case "TYPE":
-			nothing = option(arg) != "STRING"
+			other = option(arg) != "STRING"
 		case "COUNT":
 			n, ok := integer(arg)
 			if !ok {
@@ -80,7 +80,7 @@ func scan(c *call, r *request) string {
 		w.Match = nil
 	}
 	c.bytes = min(w.Count*(messages.MaxKeyBytes+plainAnswer), scanBytes+scanBytes/4)
-	c.work = func() { c.scanned(r.g, w, nothing) }
+	c.work = func() { c.scanned(r.g, w, other || empty) } // no key is empty
 	return ""
 }
 
@@ -142,6 +142,10 @@ func writeKeys(conn *writer, keys [][]byte) {
 func keys(c *call, r *request) string {
 	w := &router.Walk{Match: r.args[1], Count: wholePages, Want: messages.Scan_KEYS}
 	c.bytes = largestAnswer
+	if len(w.Match) == 0 { // what no key matches; to a Walk it is every key
+		c.render = func(conn *writer, _ []*messages.Reply) { writeKeys(conn, nil) }
+		return ""
+	}
 	c.work = func() {
 		var all [][]byte
 		size := 0
