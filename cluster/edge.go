@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -66,6 +68,7 @@ func (n *node) listen() (err error) {
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
 			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Loading: n.loading, Topology: n.topology,
+			MaxConnections: n.files.resp, Refused: func() { n.metrics.Refused("resp") },
 			Event:   n.metrics.Command,
 			Stalled: func(client string) { n.system.Events(ClientStalled{Client: client}) },
 		})
@@ -76,6 +79,7 @@ func (n *node) listen() (err error) {
 	if n.c.HTTP != "" {
 		n.edge.http, err = console.Start(console.Options{
 			Listen: n.c.HTTP, Failing: n.failing, Registry: n.metrics.registry,
+			Bound:  func(l net.Listener) net.Listener { return remoting.Bound(l, n.files.http, n.refuseHTTP) },
 			Status: func() []byte { return n.statusJSON(n.board.snapshot()) },
 		})
 	}
@@ -85,8 +89,20 @@ func (n *node) listen() (err error) {
 // gatewayFlight bounds the unanswered commands of all Redis clients of a node.
 const gatewayFlight = 1 << 14
 
-func overTCP(c Config) actors.Network {
-	return remoting.New(remoting.Options{Listen: c.Listen, Advertise: c.Advertise, Rules: router.Rules()})
+func (n *node) overTCP() actors.Network {
+	return remoting.New(remoting.Options{
+		Listen: n.c.Listen, Advertise: n.c.Advertise, Rules: router.Rules(),
+		MaxConnections: n.files.nodes, Refused: func() { n.metrics.Refused("listen") },
+	})
+}
+
+// refuseHTTP says over HTTP why a connection is not served.
+func (n *node) refuseHTTP(conn net.Conn) {
+	n.metrics.Refused("http")
+	const text = "this node has as many connections as its process may open files for: close some, or raise ulimit -n\n"
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		len(text), text) // it is new, so there is room for it; it may be gone already
+	_ = conn.Close()
 }
 
 // topology is what Redis Cluster clients are told.

@@ -49,7 +49,11 @@ func ForceNewQuorum(dir string, group messages.GroupID, confirm func(ForcePlan) 
 	if err != nil {
 		return err
 	}
-	logEngine, stateEngine, err := openEngines(dir, leastCache)
+	files, err := filesHere()
+	if err != nil {
+		return errors.Join(err, lock.Unlock())
+	}
+	logEngine, stateEngine, err := openEngines(dir, leastCache, files)
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}

@@ -22,6 +22,7 @@ type metrics struct {
 	saves    prometheus.Histogram
 	bytes    prometheus.Counter
 	copied   prometheus.Counter
+	refused  *prometheus.CounterVec
 	replica  *prometheus.Desc
 	held     *prometheus.Desc
 	leads    *prometheus.Desc
@@ -46,15 +47,18 @@ func newMetrics(n *node) *metrics {
 			Name: "eraft_log_batch_saves", Help: "Saves of all groups that shared one write.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
-		bytes:   prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
-		copied:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_hand_over_bytes_total", Help: "Bytes of buckets that came to groups that this node leads."}),
+		bytes:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
+		copied: prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_hand_over_bytes_total", Help: "Bytes of buckets that came to groups that this node leads."}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eraft_connections_refused_total", Help: "Connections above what the process may open files for, by listener.",
+		}, []string{"listener"}),
 		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
 		held:    prometheus.NewDesc("eraft_raft_held", "What this node's replicas hold in memory: bytes, or how many.", []string{"group", "of"}, nil),
 		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
 		queue:   prometheus.NewDesc("eraft_peer_queue", "What waits for another system: messages, or their bytes.", []string{"peer", "of"}, nil),
 		dropped: prometheus.NewDesc("eraft_peer_dropped_total", "Messages that did not leave for another system.", []string{"peer"}, nil),
 	}
-	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m.copied, m,
+	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m.copied, m.refused, m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -66,6 +70,9 @@ func (m *metrics) Event(e actors.Event) { m.events.WithLabelValues(e.EventName()
 func (m *metrics) Command(name string, ok bool) {
 	m.commands.WithLabelValues(name, strconv.FormatBool(ok)).Inc()
 }
+
+// Refused counts a connection that a listener had no room for.
+func (m *metrics) Refused(listener string) { m.refused.WithLabelValues(listener).Inc() }
 
 // Copied notes one chunk of a bucket that came.
 func (m *metrics) Copied(bytes int) { m.copied.Add(float64(bytes)) }

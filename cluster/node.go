@@ -54,6 +54,7 @@ type node struct {
 	stopping sync.Once
 	failure  atomic.Pointer[error]
 	seed     uint64
+	files    files
 	done     chan struct{}
 }
 
@@ -74,7 +75,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	return &Node{n}, nil
 }
 
-func (n *node) start(ctx context.Context) error {
+func (n *node) start(ctx context.Context) (err error) {
+	if n.files, err = filesHere(); err != nil {
+		return err
+	}
 	if err := n.open(); err != nil {
 		return err
 	}
@@ -97,7 +101,9 @@ func (n *node) open() error {
 		if err := roomToStart(n.c.Dir, n.c.Ground.Free); err != nil {
 			return err
 		}
-		open = func(dir string) (log, state persistence.Engine, err error) { return openEngines(dir, n.c.CacheBytes) }
+		open = func(dir string) (log, state persistence.Engine, err error) {
+			return openEngines(dir, n.c.CacheBytes, n.files)
+		}
 	}
 	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {
 		return err
@@ -140,11 +146,12 @@ func (n *node) connect() error {
 		},
 		Fatal: n.fail,
 	}
-	network := n.c.Ground.Network
-	if network == nil {
-		network = overTCP
+	attached := actors.Network(nil)
+	if n.c.Ground.Network != nil {
+		attached = n.c.Ground.Network(n.c)
+	} else {
+		attached = n.overTCP()
 	}
-	attached := network(n.c)
 	system, err := actors.NewSystem(env, attached)
 	if err != nil {
 		return err

@@ -1,12 +1,20 @@
 package tests
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -83,4 +91,76 @@ func TestSeedsWithBlanks(t *testing.T) {
 	p.ready()
 	text, code := p.run("status", "--seeds", p.knows[1])
 	require.Zero(t, code, text)
+}
+
+// A process that may open few files has fewer clients, and nothing else of it suffers: nodes find each other, tables are written and
+// read, and whoever is refused is told, and counted.
+func TestFewFiles(t *testing.T) {
+	resp := ""
+	p := startProcesses(t, 3, func(i int) []string {
+		if i == 0 && resp != "" {
+			return []string{"--resp", resp}
+		}
+		return nil
+	})
+	resp = p.free(1)[0]
+	p.via = []string{"sh", "-c", `ulimit -n 256 && exec "$@"`, "sh"}
+	restart := func() {
+		p.stop(0)
+		p.start(0)
+		p.ready()
+	}
+	restart()
+	for range 440 {
+		for _, address := range []string{resp, p.seeds[0], p.http[0]} {
+			conn, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			defer conn.Close()
+		}
+	}
+	require.Eventually(t, func() bool { // Redis clients are told
+		conn, err := net.Dial("tcp", resp)
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		return err == nil && line == "-ERR max number of clients reached\r\n"
+	}, 20*time.Second, 50*time.Millisecond)
+	c, err := client.Connect(t.Context(), client.Config{Seeds: p.seeds, Timeout: 25 * time.Second})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	value := make([]byte, 256<<10)
+	for i := range 300 { // some tens of MiB become a table
+		_, err := c.Put(t.Context(), fmt.Appendf(nil, "k%d", i), value)
+		require.NoError(t, err, p.log(0))
+	}
+	p.ready() // idle connections to the HTTP listener are gone by now
+	counts := p.metrics(0)
+	for _, listener := range []string{"resp", "listen", "http"} {
+		require.Greater(t, counts[`eraft_connections_refused_total{listener="`+listener+`"}`], 100.0, listener)
+	}
+	require.Less(t, counts["process_open_fds"], 256.0)
+	restart()
+	for i := range 300 {
+		v, _, err := c.Get(t.Context(), fmt.Appendf(nil, "k%d", i))
+		require.NoError(t, err)
+		require.Len(t, v.Data, len(value))
+	}
+}
+
+// metrics are what a node tells Prometheus.
+func (p *processes) metrics(i int) map[string]float64 {
+	r, err := http.Get("http://" + p.http[i] + "/metrics")
+	require.NoError(p.t, err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	require.NoError(p.t, err)
+	all := map[string]float64{}
+	for line := range strings.Lines(string(body)) {
+		if at := strings.LastIndexByte(line, ' '); at > 0 && line[0] != '#' {
+			all[line[:at]], err = strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+			require.NoError(p.t, err, line)
+		}
+	}
+	return all
 }

@@ -37,6 +37,7 @@ type processes struct {
 	procs []*exec.Cmd
 	more  func(i int) []string // arguments of a node beside the usual ones
 	env   []string             // of nodes that are started from now on, beside the test's own
+	via   []string             // a command that starts nodes from now on, with theirs behind it
 	err   *os.File             // standard error of nodes that are started from now on; nil: a file, see log
 }
 
@@ -141,8 +142,9 @@ func (p *processes) start(i int) {
 	log, err := os.OpenFile(filepath.Join(p.dir, fmt.Sprintf("n%d.log", i+1)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(p.t, err)
 	defer log.Close()
-	cmd := exec.Command(path, append([]string{"server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
-		"--seeds", p.knows[i], "--http", p.http[i]}, p.more(i)...)...)
+	line := slices.Concat(p.via, []string{path, "server", "--name", fmt.Sprintf("n%d", i+1), "--data", p.data(i), "--listen", p.seeds[i],
+		"--seeds", p.knows[i], "--http", p.http[i]}, p.more(i))
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stderr, cmd.Env = cmp.Or(p.err, log), append(os.Environ(), p.env...)
 	require.NoError(p.t, cmd.Start())
 	p.procs[i] = cmd

@@ -101,7 +101,7 @@ func (i *incoming) meet() error {
 	switch {
 	case !entered:
 		i.n.guard.Drop("too many guests")
-		return status.Errorf(codes.ResourceExhausted, "this node has %d clients: connect to another one, or later", maxGuests)
+		return status.Errorf(codes.ResourceExhausted, "this node has %d clients: connect to another one, or later", i.n.guests.most)
 	case first && i.queue != nil:
 		i.n.running.Go(i.answer)
 	}
@@ -163,6 +163,7 @@ type guests struct {
 	n       *Network
 	budget  *budget
 	mu      sync.RWMutex
+	most    int
 	count   int
 	streams map[string][]*incoming // by reply address, the newest last
 }
@@ -171,7 +172,7 @@ type guests struct {
 func (g *guests) enter(i *incoming) (here, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i.left || i.entered || g.count >= maxGuests {
+	if i.left || i.entered || g.count >= g.most {
 		return i.entered && !i.left, false
 	}
 	i.entered = true

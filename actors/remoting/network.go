@@ -34,6 +34,11 @@ type Options struct {
 	// QueueBytes bounds the messages that wait for one connection to another system; what is above is dropped, and told. Default
 	// 64 MiB, at least one message.
 	QueueBytes int
+
+	// MaxConnections bounds the connections that others open, at least 4, and three quarters of it those of outsiders, so that
+	// members find room. Default 16384.
+	MaxConnections int
+	Refused        func() // optional; a connection above that was closed
 }
 
 const (
@@ -47,6 +52,7 @@ const (
 	queueBytes      = 64 << 20
 	maxEndpoints    = 1 << 11 // connections that this system has opened
 	maxParts        = 1 << 15 // types, targets, senders or envelopes of what arrives at once
+	maxConnections  = 1 << 14 // that others have opened
 	shortLife       = 200 * time.Millisecond
 )
 
@@ -82,8 +88,9 @@ func New(o Options) *Network {
 	for _, rule := range o.Rules {
 		n.bulk[rule.Type] = n.bulk[rule.Type] || rule.Bulk
 	}
+	n.o.MaxConnections = max(cmp.Or(o.MaxConnections, maxConnections), 4)
 	n.asks.rate = allAsks
-	n.guests = guests{n: n, streams: map[string][]*incoming{}, budget: &budget{limit: maxGuestBytes}}
+	n.guests = guests{n: n, most: min(maxGuests, n.o.MaxConnections*3/4), streams: map[string][]*incoming{}, budget: &budget{limit: maxGuestBytes}}
 	return n
 }
 
@@ -116,8 +123,18 @@ func (n *Network) Attach(sys *actors.System) error {
 	)
 	remote.RegisterRemotingServer(n.server, server{n: n})
 	sys.ProcessRegistry.Address = address
-	n.running.Go(func() { _ = n.server.Serve(l) }) // ends with an error when it is stopped
+	bounded := Bound(l, n.o.MaxConnections, n.refuse)
+	n.running.Go(func() { _ = n.server.Serve(bounded) }) // ends with an error when it is stopped
 	return nil
+}
+
+// refuse ends a connection that is above the bound. Before its first message nothing can be said over it.
+func (n *Network) refuse(conn net.Conn) {
+	n.guard.Drop("too many connections")
+	if n.o.Refused != nil {
+		n.o.Refused()
+	}
+	_ = conn.Close()
 }
 
 func dialOptions() []grpc.DialOption {

@@ -21,6 +21,7 @@ type Options struct {
 	Status   func() []byte   // the status document, JSON
 	Failing  func() []string // why the node cannot serve, by name; empty: it can
 	Registry prometheus.Gatherer
+	Bound    func(net.Listener) net.Listener // optional; bounds the connections
 }
 
 // Console is an HTTP listener.
@@ -36,7 +37,12 @@ func Start(o Options) (*Console, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http: %w: is another process on that port?", err)
 	}
-	c := &Console{listener: listener, server: &http.Server{Handler: Handler(o), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}}
+	if o.Bound != nil {
+		listener = o.Bound(listener)
+	}
+	c := &Console{listener: listener, server: &http.Server{
+		Handler: Handler(o), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	}}
 	c.served.Go(func() {
 		if err := c.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return // the listener is gone; readiness probes will tell

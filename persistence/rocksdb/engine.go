@@ -31,13 +31,18 @@ type Engine struct {
 	synced  *mark // of a log
 }
 
-// Open opens or makes a database in dir, with a cache of a moderate size.
-func Open(dir string, kind Kind) (*Engine, error) { return open(dir, kind, kind.cacheBytes()) }
+// Limits are what a database may take of its process. A zero field is a moderate default.
+type Limits struct {
+	CacheBytes uint // of memory for what is read often
+	Files      int  // of tables, which stay open until another one is wanted; RocksDB takes no fewer than 20
+}
 
-// OpenState opens or makes a State database in dir, with so many bytes of cache for what is read often.
-func OpenState(dir string, cacheBytes uint) (*Engine, error) { return open(dir, State, cacheBytes) }
+// Open opens or makes a database in dir.
+func Open(dir string, kind Kind, limits ...Limits) (*Engine, error) {
+	return open(dir, kind, kind.limits(limits...))
+}
 
-func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
+func open(dir string, kind Kind, limits Limits) (*Engine, error) {
 	if err := checkContents(dir); err != nil {
 		return nil, err
 	}
@@ -45,11 +50,11 @@ func open(dir string, kind Kind, cacheBytes uint) (*Engine, error) {
 		return nil, err
 	}
 	if kind == Log {
-		if err := replay(dir); err != nil {
+		if err := replay(dir, limits); err != nil {
 			return nil, err
 		}
 	}
-	o := kind.options(cacheBytes)
+	o := kind.options(limits)
 	db, err := grocksdb.OpenDb(o.db, dir)
 	if err != nil {
 		o.destroy()

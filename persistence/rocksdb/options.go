@@ -1,6 +1,7 @@
 package rocksdb
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"github.com/linxGnu/grocksdb"
@@ -28,8 +29,8 @@ type options struct {
 }
 
 // options sets what differs from RocksDB's defaults, each with its reason.
-func (k Kind) options(cacheBytes uint) *options {
-	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions(), cache: newCache(cacheBytes)}
+func (k Kind) options(limits Limits) *options {
+	o := &options{db: grocksdb.NewDefaultOptions(), table: grocksdb.NewDefaultBlockBasedTableOptions(), cache: newCache(limits.CacheBytes)}
 	o.table.SetBlockCache(o.cache)
 	o.table.SetCacheIndexAndFilterBlocks(true) // else they are outside of any bound
 	o.table.SetCacheIndexAndFilterBlocksWithHighPriority(true)
@@ -41,7 +42,7 @@ func (k Kind) options(cacheBytes uint) *options {
 	db.SetArenaBlockSize(256 << 10)              // an idle memtable costs this much, not an eighth of the buffer
 	db.SetMaxWriteBufferNumber(3)                // writes go on while one is flushed
 	db.SetMaxTotalWalSize(128 << 20)             // bounds the replay at start
-	db.SetMaxOpenFiles(512)                      // bounds memory of open tables
+	db.SetMaxOpenFiles(limits.Files)             // bounds memory of open tables
 	db.SetInfoLogLevel(silent)                   // RocksDB's own text log: where a disk refuses a line, the next one aborts; one that rolls is not silent
 	db.SetStatsDumpPeriodSec(0)                  // no periodic work in an idle node
 	db.SetStatsPersistPeriodSec(0)               // likewise
@@ -82,12 +83,16 @@ func (o *options) state() {
 	o.db.SetMaxBackgroundJobs(4)      // a flush, and merges of new tables beside a long merge of old ones
 }
 
-// cacheBytes is the size of the cache.
-func (k Kind) cacheBytes() uint {
+// limits fills in what is not given.
+func (k Kind) limits(given ...Limits) Limits {
+	l := Limits{CacheBytes: 128 << 20, Files: 512} // filters, indexes and hot blocks, as they are used
 	if k == Log {
-		return 1 << 20 // the log is read in order, and rarely twice
+		l.CacheBytes = 1 << 20 // the log is read in order, and rarely twice
 	}
-	return 128 << 20 // filters, indexes and hot blocks, as they are used
+	for _, g := range given {
+		l.CacheBytes, l.Files = cmp.Or(g.CacheBytes, l.CacheBytes), cmp.Or(g.Files, l.Files)
+	}
+	return l
 }
 
 // cacheShardBits cuts a cache into four parts with a lock of their own. By default there are so many parts that none can

@@ -18,7 +18,7 @@ import (
 // the indexes and filters that all gets need in the cache: it does not read and decompress a large one each time.
 func TestGetsOfManyKeysReadLittle(t *testing.T) {
 	const keys, cache = 500_000, 4 << 20 // a filter of all takes 600 KiB
-	e, err := open(t.TempDir(), State, cache)
+	e, err := Open(t.TempDir(), State, Limits{CacheBytes: cache})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e.Close()) }()
 	key := func(n int) []byte { return fmt.Appendf(nil, "k%015d", n) }

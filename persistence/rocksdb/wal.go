@@ -22,7 +22,7 @@ import (
 // written. RocksDB 7.8 recycles files only in a mode that skips whatever it cannot read, and that never comes to an end
 // in a recycled file. So they are read in a mode that stops at the first record that it cannot read, and before that
 // checkFile has seen that nothing follows it.
-func replay(dir string) error {
+func replay(dir string, limits Limits) error {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(files) == 0 {
 		return nil
@@ -40,7 +40,7 @@ func replay(dir string) error {
 			return err
 		}
 	}
-	o := Log.options(Log.cacheBytes())
+	o := Log.options(limits)
 	defer o.destroy()
 	o.db.SetRecycleLogFileNum(0)
 	o.db.SetWALRecoveryMode(grocksdb.TolerateCorruptedTailRecordsRecovery)

@@ -30,6 +30,7 @@ type Options struct {
 	Asker          Asker
 	Timeout        time.Duration                 // of one command; default 5 s
 	MaxConnections int                           // default 10000
+	Refused        func()                        // optional; a connection above that was refused
 	Info           func(*Gateway) []Section      // optional; what INFO tells beside the keyspace
 	Loading        func() string                 // optional; why this node can reach no data yet, "" when it can
 	Topology       func() Topology               // optional; what CLUSTER tells
@@ -114,6 +115,9 @@ func (g *Gateway) accept() {
 		cl := newClient(g.ids.Add(1), conn)
 		if !g.enter(conn, cl) {
 			g.stats.rejected.Add(1)
+			if g.o.Refused != nil {
+				g.o.Refused()
+			}
 			go farewell(conn, "ERR max number of clients reached")
 			continue
 		}
