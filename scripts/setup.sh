@@ -14,6 +14,7 @@ done
 command -v c++ >/dev/null || packages+=(g++)
 if [ "${1:-}" = test ]; then
   command -v redis-server >/dev/null || packages+=(redis-server)
+  PATH=$PATH:/sbin:/usr/sbin command -v mkfs.ext4 >/dev/null || packages+=(e2fsprogs)
 fi
 [ ${#packages[@]} -eq 0 ] && exit 0
 
