@@ -63,6 +63,7 @@ func (m *Member) seen() meta.Seen {
 	s := m.n.board.snapshot()
 	return meta.Seen{
 		Alive: func(id uint64) bool { return s.alive(messages.NodeID(id)) },
+		Full:  func(id uint64) bool { return s.lowSpace(messages.NodeID(id)) },
 		Lost: func(id uint64) bool {
 			return m.n.board.silent(messages.NodeID(id), m.placement.since) > m.n.c.ReplaceAfter
 		},

@@ -8,6 +8,7 @@ import (
 // Limits are what a Balance has to respect. The zero value is none.
 type Limits struct {
 	Fixed []uint32 // buckets that stay where they are, ascending
+	Full  []uint64 // groups that get none
 	Bytes []uint64 // of each bucket; nil: all the same
 	Most  int      // moves; 0: as many as it takes
 
@@ -16,10 +17,10 @@ type Limits struct {
 
 // Balance evens out how many buckets each group owns, with the fewest moves: no group then has two more than another,
 // buckets without a living owner are placed first, and a balanced table is left alone. Of a group's buckets those go
-// that also even out the bytes. Fixed buckets stay, even if that leaves the table uneven. It is deterministic.
+// that also even out the bytes. Fixed buckets stay, and full groups only give, even if that leaves the table uneven. It is deterministic.
 func Balance(owners, groups []uint64, l Limits) []uint64 {
 	t := newTable(owners, groups, l)
-	if len(t.groups) == 0 {
+	if len(t.takers) == 0 {
 		return t.owners
 	}
 	for b, owner := range t.owners {
@@ -62,8 +63,8 @@ type pair struct{ high, low, gap uint64 }
 
 // gaps are the pairs of groups that are too far apart, the widest gap first.
 func (t *table) gaps() (all []pair) {
-	for _, high := range t.groups {
-		for _, low := range t.groups {
+	for _, high := range t.takers {
+		for _, low := range t.takers {
 			if t.bytes[high] < t.bytes[low] {
 				continue
 			}
@@ -132,6 +133,7 @@ func distance(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 // table is a distribution of buckets while it is changed.
 type table struct {
 	owners, groups []uint64
+	takers         []uint64 // groups that are not full
 	limits         Limits
 	count          map[uint64]int
 	bytes          map[uint64]uint64
@@ -143,6 +145,7 @@ func newTable(owners, groups []uint64, l Limits) *table {
 		owners: slices.Clone(owners), groups: slices.Sorted(slices.Values(groups)), limits: l,
 		count: map[uint64]int{}, bytes: map[uint64]uint64{},
 	}
+	t.takers = slices.DeleteFunc(slices.Clone(t.groups), func(g uint64) bool { return slices.Contains(l.Full, g) })
 	for b, owner := range owners {
 		t.count[owner]++
 		t.bytes[owner] += t.size(b)
@@ -176,7 +179,7 @@ func (t *table) give(b int, to uint64) {
 
 // least is the group that gets the next bucket.
 func (t *table) least() uint64 {
-	return slices.MinFunc(t.groups, func(a, b uint64) int {
+	return slices.MinFunc(t.takers, func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(t.count[a], t.count[b]), cmp.Compare(t.bytes[a], t.bytes[b]), cmp.Compare(a, b))
 	})
 }

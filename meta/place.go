@@ -80,7 +80,9 @@ func first(nodes []uint64, leader uint64) []uint64 {
 }
 
 // able tells whether a node may get something new.
-func (p *plan) able(id uint64) bool { return takes(findNode(p.config, id)) && p.seen.Alive(id) }
+func (p *plan) able(id uint64) bool {
+	return takes(findNode(p.config, id)) && p.seen.Alive(id) && !p.seen.Full(id)
+}
 
 // works tells whether most of a group's replicas live. One that does not work can change nothing about itself.
 func (p *plan) works(g *messages.Group) bool { return p.living(g.Nodes) }

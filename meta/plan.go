@@ -14,6 +14,7 @@ import (
 // worth a try, and none of them is unsafe if it is wrong.
 type Seen struct {
 	Alive   func(node uint64) bool  // heard of lately: who is not gets nothing new
+	Full    func(node uint64) bool  // its disk has no room for more data: likewise; nil: nobody's
 	Lost    func(node uint64) bool  // silent for so long that others shall get what it has; nil: nobody
 	Settled func(group uint64) bool // its members are those that the config wants; nil: all are
 	Bytes   []uint64                // of each bucket, roughly; nil: not known
@@ -41,6 +42,9 @@ func Plan(config *messages.Config, seen Seen) []*messages.MetaCommand {
 	}
 	if seen.Lost == nil {
 		seen.Lost = func(uint64) bool { return false }
+	}
+	if seen.Full == nil {
+		seen.Full = func(uint64) bool { return false }
 	}
 	if seen.Settled == nil {
 		seen.Settled = func(uint64) bool { return true }
@@ -148,7 +152,7 @@ func (p *plan) states() (steps []*messages.MetaCommand) {
 
 // firstGroups makes all groups at once, when the nodes that were awaited at birth are in.
 func (p *plan) firstGroups() []*messages.MetaCommand {
-	nodes := p.takers()
+	nodes := p.heard()
 	if len(p.config.Groups) > 1 || len(nodes) < int(p.config.Expect) || len(nodes) == 0 {
 		return nil
 	}
@@ -194,7 +198,10 @@ func (p *plan) members() (count int) {
 }
 
 // takers are the nodes that may get something new, by id.
-func (p *plan) takers() (all []uint64) {
+func (p *plan) takers() []uint64 { return slices.DeleteFunc(p.heard(), p.seen.Full) }
+
+// heard are the nodes that are meant to stay and live, by id.
+func (p *plan) heard() (all []uint64) {
 	for _, n := range p.config.Nodes {
 		if takes(n) && p.seen.Alive(n.Id) {
 			all = append(all, n.Id)
@@ -218,7 +225,7 @@ func (p *plan) groups() []*messages.MetaCommand {
 		return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Join{
 			Join: &messages.JoinGroups{Groups: []*messages.NewGroup{{Group: id, Nodes: nodes}}},
 		}}}
-	case len(have) > wanted:
+	case len(have) > wanted && len(p.full(have[:wanted])) == 0: // the others even out what they have then
 		for _, g := range have[wanted:] {
 			if !slices.Contains(p.config.Owners, g) {
 				return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: g}}}}
@@ -249,6 +256,9 @@ func (p *plan) buckets() []*messages.MetaCommand {
 	stuck := p.stuck(have)
 	fixed := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.config.Arriving, p.pinned(keep), stuck))))
 	l := Limits{Fixed: fixed, Bytes: p.seen.Bytes, Most: most, Uneven: p.seen.Uneven}
+	if len(Orphans(p.config)) == 0 { // those that nobody has had are empty
+		l.Full = p.full(keep)
+	}
 	next, why := Balance(p.config.Owners, keep, l), "groups have unequal numbers of buckets"
 	if slices.Equal(next, p.config.Owners) && len(p.config.Arriving) == 0 {
 		next, why = Swap(p.config.Owners, keep, l), "groups have unequal numbers of bytes"
@@ -278,6 +288,11 @@ func (p *plan) stuck(have []uint64) (all []uint32) {
 		}
 	}
 	return all
+}
+
+// full are the groups with a replica whose disk has no room for more.
+func (p *plan) full(groups []uint64) []uint64 {
+	return slices.DeleteFunc(slices.Clone(groups), func(id uint64) bool { return !slices.ContainsFunc(find(p.config, id).Nodes, p.seen.Full) })
 }
 
 // pause ends a single run of placement when nothing is left to do.

@@ -16,13 +16,14 @@ import (
 type cloud struct {
 	*replica
 	dead, lost map[uint64]bool
+	full       map[uint64]bool
 	moved      int // buckets, since the last look
 	placed     int // replicas
 	bytes      []uint64
 }
 
 func newCloud(t *testing.T, nodes int, b *messages.Birth) *cloud {
-	c := &cloud{replica: newReplica(t), dead: map[uint64]bool{}, lost: map[uint64]bool{}}
+	c := &cloud{replica: newReplica(t), dead: map[uint64]bool{}, lost: map[uint64]bool{}, full: map[uint64]bool{}}
 	b.ClusterId, b.Node = 1, card(1)
 	require.Equal(t, messages.Code_OK, c.do(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: b}}).Code)
 	for n := 2; n <= nodes; n++ {
@@ -34,7 +35,9 @@ func newCloud(t *testing.T, nodes int, b *messages.Birth) *cloud {
 func (c *cloud) alive(id uint64) bool { return !c.dead[id] }
 
 func (c *cloud) seen() meta.Seen {
-	return meta.Seen{Alive: c.alive, Lost: func(id uint64) bool { return c.lost[id] }, Bytes: c.bytes}
+	return meta.Seen{
+		Alive: c.alive, Lost: func(id uint64) bool { return c.lost[id] }, Full: func(id uint64) bool { return c.full[id] }, Bytes: c.bytes,
+	}
 }
 
 func (c *cloud) node(id uint64) *messages.Node { return c.config().Nodes[id-1] }
@@ -103,7 +106,7 @@ func (c *cloud) check(before, after *messages.Config, fatal func(string, ...any)
 			}
 			if !slices.Contains(old.Nodes, n) {
 				c.placed++
-				if !c.takes(n) || !c.alive(n) {
+				if !c.takes(n) || !c.alive(n) || c.full[n] && old.Nodes != nil {
 					fatal("group %d gets node %d", g.Id, n)
 				}
 			}
@@ -112,6 +115,11 @@ func (c *cloud) check(before, after *messages.Config, fatal func(string, ...any)
 	for b, owner := range after.Owners {
 		if owner != before.Owners[b] && before.Owners[b] != 0 {
 			c.moved++
+			for _, g := range after.Groups {
+				if g.Id == owner && slices.ContainsFunc(g.Nodes, func(n uint64) bool { return c.full[n] }) {
+					fatal("bucket %d goes to group %d on %v, where a disk is full", b, owner, g.Nodes)
+				}
+			}
 		}
 		if i := slices.IndexFunc(after.Groups, func(g *messages.Group) bool { return g.Id == owner }); owner != 0 && len(after.Groups[i].Nodes) == 0 {
 			fatal("bucket %d is in group %d, which has no replicas", b, owner)
@@ -193,7 +201,7 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 		c.settle(rt.Fatalf)
 		for range rapid.IntRange(1, 12).Draw(rt, "events") {
 			id := rapid.Uint64Range(1, uint64(len(c.config().Nodes))).Draw(rt, "node")
-			switch rapid.IntRange(0, 7).Draw(rt, "event") {
+			switch rapid.IntRange(0, 8).Draw(rt, "event") {
 			case 0, 1:
 				c.do(add(card(uint64(len(c.config().Nodes) + 1))))
 			case 2:
@@ -206,6 +214,8 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 				c.dead[id], c.lost[id] = false, false
 			case 6:
 				c.lost[id] = c.dead[id]
+			case 8:
+				c.full[id] = !c.full[id]
 			case 7:
 				if c.dead[id] && c.spares() { // a node's leader refuses it otherwise
 					c.do(remove(id))
@@ -215,7 +225,7 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 				c.settle(rt.Fatalf)
 			}
 		}
-		c.dead, c.lost = map[uint64]bool{}, map[uint64]bool{}
+		c.dead, c.lost, c.full = map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}
 		c.settle(rt.Fatalf)
 		c.fixed(rt.Fatalf)
 		for _, n := range c.config().Nodes {
@@ -238,6 +248,28 @@ func TestBirth(t *testing.T) {
 	require.Empty(t, meta.Orphans(c.config()))
 	require.Equal(t, []uint64{2, 3, 1}, c.config().Groups[2].Nodes, "preferred leaders are spread")
 	require.Contains(t, c.config().Change, "arrived")
+}
+
+// A node whose disk is full gets nothing new, but gives buckets to others that have room; one that is full at birth serves.
+func TestFullNodesGetNothing(t *testing.T) {
+	c := newCloud(t, 3, &messages.Birth{Buckets: 30, Replicas: 3, Expect: 3})
+	c.full[3] = true
+	c.settle(t.Fatalf)
+	require.Empty(t, meta.Orphans(c.config()))
+	c.moved, c.placed = 0, 0
+	c.do(add(card(4)))
+	c.full[4] = true
+	c.settle(t.Fatalf)
+	require.Zero(t, c.moved+c.placed)
+
+	c.do(add(card(5)))
+	c.do(add(card(6)))
+	c.full[1], c.full[2], c.full[4] = true, true, false
+	c.settle(t.Fatalf)
+	require.Positive(t, c.moved, "from nodes that are full to those that have joined")
+	clear(c.full)
+	c.settle(t.Fatalf)
+	c.fixed(t.Fatalf)
 }
 
 // A fourth node gets its share with the fewest moves, and gives it back the same way.
