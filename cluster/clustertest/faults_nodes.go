@@ -80,13 +80,15 @@ func drawLevels(seed uint64, p *Plan) {
 	}
 }
 
-// exchange ends a life of a node, whose next one has another program: a newer one, or, as long as the node has not pledged, an
-// older one. Where the cluster needs the newer one a node with empty disks waits with the older one until it is upgraded.
+// exchange ends a life of a node, whose next one has another program: a newer one, or, as long as neither the node has pledged nor
+// the cluster has the newer level, an older one. Where the cluster gets it meanwhile a node with empty disks waits with the older
+// program until it is upgraded.
 func (w *Swarm) exchange() {
 	m := w.any()
 	m.Kill()
 	m.Level = messages.NewestLevel
-	if m.Pledged() < messages.NewestLevel && m.away == nil && !m.damaged && w.rng.IntN(3) == 0 {
+	raised := max(m.Pledged(), w.s.Oracle.config.FeatureLevel()) == messages.NewestLevel
+	if !raised && m.away == nil && !m.damaged && w.rng.IntN(3) == 0 {
 		m.Level = messages.FirstLevel
 	}
 	w.passing(time.Second, m.Start)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/cluster/clustertest"
@@ -168,6 +169,23 @@ func TestWhatIsAboveTheLevelIsRefused(t *testing.T) {
 	_, err = s.Members[0].Gateway().Do(&messages.MetaCommand{IfVersion: version, Op: &messages.MetaCommand_RaiseLevel{RaiseLevel: &messages.RaiseLevel{Level: 2}}})
 	require.Equal(t, messages.Code_CONFLICT, messages.CodeOf(err), "%v", err)
 	require.Regexp(t, `node \d \(n\d\) has pledged feature level 1, not 2`, err.Error())
+
+	// A client that knows more than the cluster: the leader refuses what it sends, and it is in no log.
+	x := s.Stranger("x")
+	dated, err := proto.Marshal(&messages.Command{Until: uint64(s.Members[0].Host().Clock().Wall().UnixMilli()) + 30_000, Op: &messages.Command_Put{Put: put("dated", "v")}})
+	require.NoError(t, err)
+	needs, err := messages.CommandLevel(dated)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, needs)
+	for _, m := range s.Members {
+		for _, group := range []messages.GroupID{1, 2} {
+			x.Tell(m, group, dated)
+		}
+	}
+	s.Advance(5 * time.Second)
+	r, err = c.Do(&messages.Get{Key: []byte("dated")})
+	require.NoError(t, err)
+	require.False(t, r.Found)
 
 	strange := put("k", "v")
 	strange.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 90, protowire.VarintType), 1))
