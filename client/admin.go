@@ -92,13 +92,14 @@ func (c *Client) Change(ctx context.Context, m *messages.MetaCommand) (*messages
 
 // Status asks one node for its status document, the same as its /api/v1/status.
 func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
-	answer := make(chan *messages.NodeStatus, 1)
+	answer, arrived := make(chan *messages.NodeStatus, 1), func() {}
 	path := fmt.Sprintf("status/%x", c.system.Rand("status").Uint64())
 	pid, err := c.system.Spawn(path, func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
 			if s, ok := ctx.Message().(*messages.NodeStatus); ok {
 				select {
 				case answer <- s:
+					arrived()
 				default: // a second answer to a question asked twice
 				}
 			}
@@ -113,7 +114,18 @@ func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 			ReplyAddress: c.system.Address(), ReplyId: path,
 		})
 	}
-	again := time.NewTicker(500 * time.Millisecond)
+	silent := func(why error) error {
+		return messages.Errorf(messages.Code_UNAVAILABLE, "node at %s does not answer: %v", address, why)
+	}
+	for c.waiter != nil {
+		if c.waiter.Wait(ctx, statusEvery, func(done func()) { arrived = done; ask() }) {
+			return (<-answer).Json, nil
+		}
+		if left, ok := c.waiter.Left(ctx); ok && left <= 0 {
+			return nil, silent(context.DeadlineExceeded)
+		}
+	}
+	again := time.NewTicker(statusEvery)
 	defer again.Stop()
 	for ask(); ; ask() {
 		select {
@@ -121,11 +133,13 @@ func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 			return s.Json, nil
 		case <-again.C:
 		case <-ctx.Done():
-			why := ctx.Err()
 			if c.network != nil && c.network.Trouble(address) != nil {
-				why = c.network.Trouble(address)
+				return nil, silent(c.network.Trouble(address))
 			}
-			return nil, messages.Errorf(messages.Code_UNAVAILABLE, "node at %s does not answer: %v", address, why)
+			return nil, silent(ctx.Err())
 		}
 	}
 }
+
+// statusEvery is how often a node is asked for its status until it answers.
+const statusEvery = 500 * time.Millisecond

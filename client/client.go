@@ -60,6 +60,7 @@ type Client struct {
 	timeout time.Duration
 	from    messages.ReadFrom
 	network *remoting.Network // nil: the system belongs to somebody else
+	waiter  Waiter            // nil: calls wait by the machine's clock
 }
 
 // Connect finds a cluster through its seeds. It returns when a node has answered with the config, or says which
@@ -166,6 +167,10 @@ func (c *Client) ask(a *router.Ask) { c.system.Root.Send(c.session, a) }
 // Do sends an operation and waits for its answer. The error is the reply's, or the context's: then the operation
 // may still be applied.
 func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, error) {
+	if c.waiter != nil {
+		replies, problems := c.doInTurns(ctx, []proto.Message{op})
+		return replies[0], problems[0]
+	}
 	timeout := c.timeout
 	if deadline, ok := ctx.Deadline(); ok {
 		if timeout = time.Until(deadline); timeout <= 0 {

@@ -3,7 +3,8 @@ package client
 import (
 	"context"
 	"errors"
-	"sync"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -26,12 +27,17 @@ func (c *Client) Get(ctx context.Context, key []byte) (value Value, found bool, 
 // GetMany reads keys one by one, all at once. They may lie in different buckets: it is no snapshot. The values are
 // in the order of the keys; an absent one has Version 0.
 func (c *Client) GetMany(ctx context.Context, keys ...[]byte) ([]Value, error) {
-	values, problems := make([]Value, len(keys)), make([]error, len(keys))
-	var wg sync.WaitGroup
+	ops := make([]proto.Message, len(keys))
 	for i, key := range keys {
-		wg.Go(func() { values[i], _, problems[i] = c.Get(ctx, key) })
+		ops[i] = &messages.Get{Key: key, From: c.from}
 	}
-	wg.Wait()
+	replies, problems := c.doAll(ctx, ops)
+	values := make([]Value, len(keys))
+	for i, r := range replies {
+		if problems[i] == nil {
+			values[i] = Value{r.Value, r.Version}
+		}
+	}
 	return values, errors.Join(problems...)
 }
 

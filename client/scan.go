@@ -3,7 +3,8 @@ package client
 import (
 	"context"
 	"iter"
-	"sync"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/router"
@@ -59,17 +60,17 @@ func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Item, error]
 
 // pages asks for several pages at once.
 func (c *Client) pages(ctx context.Context, w *router.Walk, asks []*messages.Scan) ([]*messages.Item, error) {
-	replies, problems := make([]*messages.Reply, len(asks)), make([]error, len(asks))
-	var wg sync.WaitGroup
+	ops := make([]proto.Message, len(asks))
 	for i, ask := range asks {
 		ask.From = c.from
-		wg.Go(func() {
-			if replies[i], problems[i] = c.Do(ctx, ask); replies[i] == nil {
-				replies[i] = &messages.Reply{Code: messages.Code_UNAVAILABLE, Text: "no answer before the context ended"}
-			}
-		})
+		ops[i] = ask
 	}
-	wg.Wait()
+	replies, problems := c.doAll(ctx, ops)
+	for i, r := range replies {
+		if r == nil {
+			replies[i] = &messages.Reply{Code: messages.Code_UNAVAILABLE, Text: "no answer before the context ended"}
+		}
+	}
 	items, err := w.Take(replies)
 	if err != nil {
 		err = problems[0]

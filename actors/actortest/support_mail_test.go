@@ -326,7 +326,7 @@ func brokenWatch(t *testing.T) {
 
 // intruded lets an actor start something that sends past the World. It must always be seen.
 func intruded(t *testing.T, start func(send func())) {
-	for range 100 {
+	for range 30 {
 		failing(t, "a goroutine that is not the World's sends a *wrapperspb.StringValue from a to a/echo", func(w *actortest.World) {
 			a := w.Node("a")
 			pid := a.Spawn(actor.PropsFromFunc(echo), "echo")

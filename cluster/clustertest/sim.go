@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
@@ -54,16 +55,17 @@ func (o Options) withDefaults() Options {
 // Simulation is a cluster in a World. Like the World it is not safe for concurrent use.
 type Simulation struct {
 	*actortest.World
-	t       actortest.TB
-	o       Options
-	wires   *wires
-	Members []*Member
-	Oracle  *Oracle
-	clients []string // addresses
-	admin   *Client
-	hosts   int
-	moves   int    // of nodes to other addresses
-	lives   uint64 // of all nodes and clients, so that no two share a seed
+	t        actortest.TB
+	o        Options
+	wires    *wires
+	Members  []*Member
+	Oracle   *Oracle
+	clients  []string // addresses
+	admin    *Client
+	programs []*Program
+	hosts    int
+	moves    int    // of nodes to other addresses
+	lives    uint64 // of all nodes and clients, so that no two share a seed
 }
 
 // Member is a node of a Simulation, alive or not.
@@ -339,6 +341,12 @@ func (s *Simulation) Client(name string) *Client { return s.client(router.Option
 
 // client makes a client with bounds of its own.
 func (s *Simulation) client(o router.Options) *Client {
+	system, session := s.session(o)
+	return &Client{s: s, system: system, ask: func(a *router.Ask) { system.Root.Send(session, a) }}
+}
+
+// session starts a session on a host of its own.
+func (s *Simulation) session(o router.Options) (*actors.System, *actor.PID) {
 	name := o.Name
 	o.Contacts = s.seeds()
 	at := s.World.Node(name + ":1")
@@ -354,7 +362,7 @@ func (s *Simulation) client(o router.Options) *Client {
 	if err != nil {
 		s.Fail("client: %v", err)
 	}
-	return &Client{s: s, system: system, ask: func(a *router.Ask) { system.Root.Send(session, a) }}
+	return system, session
 }
 
 // Gateway is a client at a node that lives: it asks as Redis clients of the node do.
