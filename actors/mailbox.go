@@ -33,7 +33,7 @@ type batchMailbox struct {
 // count any more, so twice as much may be in memory.
 type Bound struct {
 	Messages int
-	Bytes    int                   // a larger message is taken if nothing else waits
+	Bytes    int                   // a message of no size is taken always, a larger one than all this if no other of any size waits
 	Size     func(message any) int // in bytes, of a message as posted; called on the sender's goroutine
 }
 
@@ -45,7 +45,7 @@ func (b Bound) size(message any) int {
 }
 
 func (b Bound) full(messages, bytes, size int) bool {
-	return b.Messages > 0 && messages >= b.Messages || b.Bytes > 0 && messages > 0 && bytes+size > b.Bytes
+	return b.Messages > 0 && messages >= b.Messages || b.Bytes > 0 && size > 0 && bytes > 0 && bytes+size > b.Bytes
 }
 
 // batching makes mailboxes for WithBatching.

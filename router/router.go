@@ -39,8 +39,9 @@ type Router struct {
 	order    []receiver
 	turn     int // which replica answers the next reads that any may answer
 	pulls    int
-	stale    bool // a newer config is wanted
-	pulling  bool // and asked for
+	stale    bool // a newer config is wanted, until there is one
+	asking   int  // contacts that are still to be asked whether there is one
+	pulling  bool // one was asked a moment ago
 	self     *actor.PID
 }
 
@@ -130,15 +131,15 @@ func (r *Router) on(message any) {
 		r.onHealed(m)
 	case *messages.ConfigPush:
 		if r.table.Update(m.Config) {
-			r.stale = false
+			r.stale, r.asking = false, 0
 		}
 	case *messages.Addresses:
 		for _, a := range m.Nodes {
 			r.table.Found(a)
 		}
 	case refresh:
-		if r.pulling = false; r.stale {
-			r.outdated()
+		if r.pulling = false; r.stale || r.asking > 0 {
+			r.ask()
 		}
 	}
 }
@@ -146,15 +147,22 @@ func (r *Router) on(message any) {
 // outdated asks for a newer config, and again until there is one.
 func (r *Router) outdated() {
 	r.stale = true
-	r.inquire()
+	r.ask()
 }
 
-// inquire asks once, unless somebody was asked a moment ago.
+// inquire asks all contacts whether there is a newer config, one after the other: those that it knows may be gone, and who has
+// no newer one does not answer.
 func (r *Router) inquire() {
+	r.asking = len(r.askable())
+	r.ask()
+}
+
+// ask asks the next contact, unless one was asked a moment ago.
+func (r *Router) ask() {
 	if r.pulling {
 		return
 	}
-	r.pulling = true
+	r.pulling, r.asking = true, max(0, r.asking-1)
 	r.pull()
 	r.system.Clock.After(refreshEvery, func() { r.system.Root.Send(r.self, refresh{}) })
 }
@@ -368,9 +376,20 @@ func (r *Router) onHealed(h healed) {
 	}
 }
 
+// askable are the addresses of nodes that may have a newer config.
+func (r *Router) askable() []string {
+	all := slices.Clone(r.contacts)
+	for _, address := range r.table.Addresses() {
+		if !slices.Contains(all, address) {
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
 // pull asks the next contact for a newer config.
 func (r *Router) pull() {
-	contacts := slices.Concat(r.contacts, r.table.Addresses())
+	contacts := r.askable()
 	if len(contacts) == 0 {
 		return
 	}

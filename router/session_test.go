@@ -203,7 +203,7 @@ func (m member) Receive(ctx actor.Context) {
 		return
 	}
 	newer := config()
-	newer.Version, newer.Nodes = 2, append(newer.Nodes, &messages.Node{Id: 3, Address: "here"})
+	newer.Version, newer.Nodes = pull.Have+1, append(newer.Nodes, &messages.Node{Id: 3, Address: "here"})
 	m.p.sys.Root.Send(actor.NewPID(pull.ReplyAddress, pull.ReplyId), &messages.ConfigPush{Config: newer})
 	m.p.mu.Lock()
 	defer m.p.mu.Unlock()
@@ -217,6 +217,19 @@ func TestLeaderThatIsNotInTheConfig(t *testing.T) {
 	_, err := sys.Spawn(MemberPath, func() actor.Actor { return member{p} })
 	require.NoError(t, err)
 	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 10*time.Second).Code)
+}
+
+// A client whose config is old, and most of whose contacts are gone, asks one after the other for a newer config as soon as a
+// node does not answer, and not one more each time that it asks that node again (seed 1000125 of the simulator).
+func TestOldConfigAndContactsThatAreGone(t *testing.T) {
+	gone := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
+	sys, session, p := startAt(t, actors.NewWallClock(), Options{Contacts: append(gone, "here")})
+	_, err := sys.Spawn(MemberPath, func() actor.Actor { return member{p} })
+	require.NoError(t, err)
+	old := config()
+	old.Version, old.Owners, old.Groups = 2, []uint64{2}, []*messages.Group{{Id: 2, Nodes: []uint64{2}}}
+	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: old})
+	require.Equal(t, messages.Code_OK, ask(sys, session, &messages.Get{Key: []byte("k")}, 5*time.Second).Code)
 }
 
 func TestDeadlines(t *testing.T) {
