@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/eraft-io/eraft/messages"
 )
 
 // Env is all that actors may know of the world outside their messages. Production and simulation differ only here.
@@ -13,6 +15,9 @@ type Env struct {
 	Rand   func(name string) *rand.Rand // a source of its own per name, so that one actor's draws never shift another's
 	Events func(Event)                  // must not block; called on the actor's goroutine
 	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
+
+	// Outlived hears that others know of a later boot of this node than this one; optional. May be called more than once.
+	Outlived func(by messages.Epoch)
 }
 
 // Clock is time as actors see it.

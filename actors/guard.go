@@ -125,12 +125,24 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	case outsider:
 		return ""
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if from.Epoch < g.epochs[from.Node] {
+	if g.Outlived(from.Identity) != 0 {
 		return "older life"
 	}
 	return ""
+}
+
+// Outlived gives the newest boot of a member, if its sender is an earlier one: nothing that it says is admitted, and its network
+// tells it so. 0: it is the newest that is known.
+func (g *Guard) Outlived(id Identity) messages.Epoch {
+	if id.outside(g.self()) {
+		return 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if newest := g.epochs[id.Node]; newest > id.Epoch {
+		return newest
+	}
+	return 0
 }
 
 // Signed tells whether an admitted message names as its sender, in itself, whom the connection says. Another one is counted.

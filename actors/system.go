@@ -56,6 +56,13 @@ func (s *System) Identity() Identity { return *s.identity.Load() }
 // SetIdentity changes what outgoing envelopes carry: once, when a node has joined.
 func (s *System) SetIdentity(id Identity) { s.identity.Store(&id) }
 
+// Outlived hears from the network that members know of a later boot of this system's node than this one. This one is over.
+func (s *System) Outlived(by messages.Epoch) {
+	if s.Env.Outlived != nil && by > s.Identity().Epoch {
+		s.Env.Outlived(by)
+	}
+}
+
 // ReplyAddress is the address that a guest gives to those who shall answer it: answers go back over the connection on which the
 // question came, because nobody opens connections to guests. Members are answered at their Address.
 func (s *System) ReplyAddress() string {

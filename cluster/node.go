@@ -144,7 +144,8 @@ func (n *node) connect() error {
 				n.c.Events(e)
 			}
 		},
-		Fatal: n.fail,
+		Fatal:    n.fail,
+		Outlived: func(messages.Epoch) { n.fail(ErrOlderCopy) },
 	}
 	attached := actors.Network(nil)
 	if n.c.Ground.Network != nil {

@@ -166,8 +166,13 @@ func (n *node) checkRemoval(config *messages.Config, gone *messages.Node) *messa
 	return nil
 }
 
-// checkAddress refuses a node at the address of another one that lives there. One that the config only says to be there, is not.
+// checkAddress refuses an earlier life of a node, and one at the address of another one that lives there. One that the config only says to be there, is not.
 func (n *node) checkAddress(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
+	for _, known := range config.Nodes {
+		if known.Token == newcomer.Token && known.Epoch > newcomer.Epoch {
+			return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) has begun another life since, at %s", known.Id, known.Name, known.Address)
+		}
+	}
 	for _, other := range config.Nodes {
 		id := messages.NodeID(other.Id)
 		if !other.Removed && other.Token != newcomer.Token && n.board.address(id) == newcomer.Address && n.board.silent(id, 0) < silence {

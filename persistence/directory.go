@@ -101,7 +101,7 @@ func (d Directory) Begin(name string, draw func() uint64) (Identity, error) {
 		return Identity{}, fmt.Errorf("the data directory belongs to node %q, not %q: "+
 			"start it with --name %s, or give this node a directory of its own", id.Name, name, id.Name)
 	}
-	id.Epoch++
+	id.Epoch = id.Epoch.Next(draw())
 	id.Paired = true
 	if err := d.pair(id); err != nil {
 		return Identity{}, err

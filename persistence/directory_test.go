@@ -45,12 +45,12 @@ func TestBeginAndBecome(t *testing.T) {
 	d := fresh()
 	id, err := d.Begin("n1", token(42))
 	require.NoError(t, err)
-	require.EqualValues(t, 1, id.Epoch)
+	require.EqualValues(t, 1<<20|42, id.Epoch)
 	id.Cluster, id.Node = 9, 3
 	require.NoError(t, d.Become(id))
-	again, err := d.Begin("n1", nil)
+	again, err := d.Begin("n1", token(7<<40|3))
 	require.NoError(t, err)
-	require.EqualValues(t, 2, again.Epoch)
+	require.EqualValues(t, 2<<20|3, again.Epoch, "above, and not what another start of an equal copy draws")
 	require.EqualValues(t, 3, again.Node)
 	require.Equal(t, id.Token, again.Token)
 	_, err = d.Begin("n2", nil)
@@ -138,7 +138,7 @@ func TestCutOffBetweenTheEngines(t *testing.T) {
 		id.Cluster, id.Node = 9, 3
 		require.ErrorIs(t, left.Become(id), memory.ErrFull)
 		left = persistence.Directory{Log: log.Kill(), State: state.Kill()}
-		again, err := left.Begin("n1", nil)
+		again, err := left.Begin("n1", token(6))
 		require.NoError(t, err, broken)
 		if broken == "log" {
 			require.Zero(t, again.Cluster)

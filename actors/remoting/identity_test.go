@@ -5,9 +5,11 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/remote"
 	"github.com/stretchr/testify/require"
 
 	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/actors/remoting"
 	"github.com/eraft-io/eraft/messages"
 )
 
@@ -40,10 +42,44 @@ func TestForgedEpochSilencesNobody(t *testing.T) {
 	require.NoError(t, before.say("7/2/4", &messages.Requests{}))
 	require.Eventually(t, func() bool { sender{node, other.Address()}.send(); return heard.Load() > 0 }, 20*time.Second, 20*time.Millisecond)
 	require.Eventually(t, func() bool {
-		require.NoError(t, before.say("7/2/4", &messages.Requests{}))
-		return network.Guard().Drops()["older life"] > 0
+		gone := before.say("7/2/4", &messages.Requests{}) != nil
+		return gone || network.Guard().Drops()["older life"] > 0
 	}, 20*time.Second, 20*time.Millisecond, "an earlier life is not heard")
+	require.Eventually(t, func() bool { return before.RecvMsg(new(remote.RemoteMessage)) != nil }, 20*time.Second, time.Millisecond, "its stream ends")
+	require.Positive(t, network.Guard().Drops()["older life"])
 	arrives(sender{other, to}, "the present one is")
+}
+
+// A node that has begun another life elsewhere is told so by every member that it calls and that has called the other one: two
+// systems do not have one identity for long. Who is no member tells nobody such a thing.
+func TestTwinsAreToldApart(t *testing.T) {
+	node, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 3})
+	defer func() { require.NoError(t, network.Detach()) }()
+	later, peer := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 2, Epoch: 6})
+	defer func() { require.NoError(t, peer.Detach()) }()
+	heard := counter(t, later)
+	counter(t, node)
+	network.Members(map[string]messages.NodeID{node.Address(): 1, later.Address(): 2})
+	require.Eventually(t, func() bool { sender{node, later.Address()}.send(); return heard.Load() > 0 }, 20*time.Second, 20*time.Millisecond)
+
+	outlived := make(chan messages.Epoch, 1000)
+	ends := remoting.New(remoting.Options{Listen: "127.0.0.1:0", Rules: rules})
+	earlier, err := actors.NewSystem(actors.Env{
+		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+		Outlived: func(by messages.Epoch) { outlived <- by },
+	}, ends)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, ends.Detach()) }()
+	earlier.SetIdentity(actors.Identity{Cluster: 7, Node: 2, Epoch: 5})
+	before := network.Guard().Drops()["older life"]
+	require.Eventually(t, func() bool {
+		sender{earlier, node.Address()}.send()
+		return network.Guard().Drops()["older life"] > before+1
+	}, 20*time.Second, 20*time.Millisecond)
+	require.Empty(t, outlived, "it does not know that it has called a member")
+	ends.Members(map[string]messages.NodeID{node.Address(): 1})
+	require.Eventually(t, func() bool { sender{earlier, node.Address()}.send(); return len(outlived) > 0 }, 20*time.Second, 20*time.Millisecond)
+	require.EqualValues(t, 6, <-outlived)
 }
 
 type sender struct {

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
 )
 
 // wire is an encoded remote.RemoteMessage.
@@ -26,7 +27,8 @@ type inbox struct {
 	n      *Network
 	header []byte // of the last envelope
 	from   actors.Origin
-	meet   func() error // called when the sender has said who it is; optional
+	meet   func() error               // called when the sender has said who it is; optional
+	older  func(messages.Epoch) error // called when the sender is an earlier boot of a member than the one given; optional
 	asks   meter
 	called string // address at which this system has opened the stream; "": the other one has
 
@@ -75,7 +77,11 @@ func (in *inbox) answer(m *remote.RemoteMessage) error {
 	switch {
 	case m.GetConnectResponse() != nil:
 		id, ok := parse(m.GetConnectResponse().MemberId)
-		if ok && in.n.lives(in.called) == id.Node {
+		self := in.n.sys.Identity()
+		switch {
+		case ok && id.Cluster == self.Cluster && id.Node == self.Node && in.n.lives(in.called) != 0:
+			in.n.sys.Outlived(id.Epoch) // a member says that there was a later boot of this node
+		case ok && in.n.lives(in.called) == id.Node:
 			in.n.guard.Found(id)
 		}
 		return nil
@@ -162,6 +168,9 @@ func (in *inbox) envelope(encoded []byte) error {
 	// Whatever the sender calls this system, it has reached it.
 	to, kind := actor.NewPID(in.n.sys.Address(), in.targets[e.target].Id), in.types[e.kind]
 	if !in.n.guard.Admit(in.from, kind, to.Id, data) {
+		if newest := in.n.guard.Outlived(in.from.Identity); newest != 0 && in.older != nil {
+			return in.older(newest)
+		}
 		return nil
 	}
 	if !in.patient(kind) {

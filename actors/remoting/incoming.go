@@ -10,6 +10,9 @@ import (
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/eraft-io/eraft/actors"
+	"github.com/eraft-io/eraft/messages"
 )
 
 // server is Proto.Actor's service. Of its calls it has only the stream of messages.
@@ -21,7 +24,7 @@ type server struct {
 // Receive takes what another system sends. Whatever it is, it can end its own stream only.
 func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
 	i := &incoming{n: s.n, stream: stream, ended: make(chan error, 1)}
-	i.in = inbox{n: s.n, meet: i.meet, asks: meter{rate: guestAsks}}
+	i.in = inbox{n: s.n, meet: i.meet, older: i.older, asks: meter{rate: guestAsks}}
 	i.silent = time.AfterFunc(silentFor, func() { i.end(status.Error(codes.DeadlineExceeded, "nobody said on this stream who it is")) })
 	s.n.running.Go(i.read)
 	err := <-i.ended
@@ -86,9 +89,21 @@ func (i *incoming) control(m *remote.RemoteMessage) error {
 	if id != "" {
 		i.in.from.ReplyAddress = guestAddress + id
 	}
+	return i.say(i.n.sys.Identity())
+}
+
+// say tells the other system who somebody is: this one, or, before the stream ends, a later boot of itself.
+func (i *incoming) say(id actors.Identity) error {
 	return i.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
-		ConnectResponse: &remote.ConnectResponse{MemberId: format(i.n.sys.Identity())},
+		ConnectResponse: &remote.ConnectResponse{MemberId: format(id)},
 	}})
+}
+
+// older ends the stream of a member's earlier boot, and says which one is known. It is no outsider, so nobody else sends on its stream.
+func (i *incoming) older(newest messages.Epoch) error {
+	id := i.in.from.Identity
+	id.Epoch = newest
+	return errors.Join(i.say(id), status.Errorf(codes.FailedPrecondition, "this node has begun another life since"))
 }
 
 // meet hears that the other system has said who it is. Outsiders are answered on this stream.

@@ -437,6 +437,11 @@ func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
 	}
 	origin, kind := actors.Origin{Identity: from, ReplyAddress: m.From}, string(m.Message.ProtoReflect().Descriptor().FullName())
 	e.guard.Found(from) // in the World nobody lies about where it lives
+	if newest := e.guard.Outlived(from); newest != 0 {
+		if other := w.ends[m.From]; other != nil && other.sys.Identity() == from { // the real one answers over the connection
+			other.sys.Clock.After(time.Millisecond, func() { other.sys.Outlived(newest) })
+		}
+	}
 	return e.guard.Admit(origin, kind, m.Target.Id, encoded) && e.guard.Signed(origin, kind, m.Message)
 }
 

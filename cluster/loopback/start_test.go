@@ -124,7 +124,7 @@ func TestHostileGuest(t *testing.T) {
 	victim := config.Nodes[0]
 	guest.Root.Send(actor.NewPID(c.Seeds[0], "member"), &messages.Join{
 		ClusterId: config.ClusterId, ReplyAddress: guest.Address(), ReplyId: "member",
-		Node: &messages.AddNode{Name: victim.Name, Token: victim.Token, Address: "127.0.0.1:1", Epoch: 1000},
+		Node: &messages.AddNode{Name: victim.Name, Token: victim.Token, Address: "127.0.0.1:1", Epoch: 1 << 40},
 	})
 	select {
 	case text := <-refused:
