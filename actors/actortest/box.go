@@ -61,6 +61,15 @@ func (r *runner) letsIn(message any) bool {
 	return false
 }
 
+// ours tells whether the calling goroutine is the World's, and fails the test if not.
+func (w *World) ours(does string) bool {
+	if !settled() {
+		w.blame("a goroutine that is not the World's %s: actors in a World must not start goroutines or real timers. It is in %s", does, intruder())
+		return false
+	}
+	return true
+}
+
 // intruded is called on a goroutine that is not the World's and that sends.
 func (w *World) intruded(message any, from, to string) {
 	w.blame("a goroutine that is not the World's sends a %T from %s to %s: actors in a World must not start goroutines or real timers; "+

@@ -28,7 +28,7 @@
 //	Spawn, SpawnNamed, SpawnPrefix                              work, of the node's RootContext and of actors
 //	routers, and other Props with a SpawnFunc                   the test fails
 //	actors that are spawned past the World                      the test fails
-//	goroutines that send                                        the test fails
+//	goroutines that send, spawn, or use Node.Clock              the test fails
 //	time.AfterFunc, scheduler.TimerScheduler                    the test fails: use Node.Clock
 //	goroutines that run when the test ends                      the test fails
 //	mailboxes                                                   work

@@ -134,6 +134,9 @@ func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
 func (l *life) adopt(actor.SpawnFunc) actor.SpawnFunc {
 	return func(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
 		w := l.node.w
+		if !w.ours("spawns " + id) {
+			return nil, fmt.Errorf("%s cannot be spawned from outside the World", id)
+		}
 		if *spawner.of(props) != nil {
 			w.blame("%s/%s is spawned by a function of its own, as routers of Proto.Actor are: a World runs only actors of ordinary Props", l.node.address, id)
 			return nil, fmt.Errorf("%s cannot be spawned in a World", id)

@@ -119,7 +119,24 @@ var ofMail = []row{
 			w.RunUntilIdle()
 		})
 	}},
-	{"goroutines that send", "the test fails", func(t *testing.T) { intruded(t, func(send func()) { go send() }) }},
+	{"goroutines that send, spawn, or use Node.Clock", "the test fails", func(t *testing.T) {
+		intruded(t, func(send func()) { go send() })
+		for says, do := range map[string]func(a *actortest.Node){
+			"a goroutine that is not the World's spawns x": func(a *actortest.Node) {
+				_, err := a.System().Root.SpawnNamed(actor.PropsFromFunc(echo), "x")
+				require.Error(t, err)
+			},
+			"a goroutine that is not the World's sets a timer": func(a *actortest.Node) { a.Clock().After(time.Second, func() {}) },
+		} {
+			failing(t, says, func(w *actortest.World) {
+				a, done := w.Node("a"), make(chan struct{})
+				a.Spawn(actor.PropsFromFunc(echo), "echo")
+				go func() { do(a); close(done) }()
+				<-done
+				w.RunUntilIdle()
+			})
+		}
+	}},
 	{"time.AfterFunc, scheduler.TimerScheduler", "the test fails: use Node.Clock", func(t *testing.T) {
 		intruded(t, func(send func()) { time.AfterFunc(time.Microsecond, send) })
 		failing(t, "a goroutine that is not the World's sends a *wrapperspb.StringValue from a to a/echo", func(w *actortest.World) {

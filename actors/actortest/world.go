@@ -149,7 +149,11 @@ func (w *World) fire(limit time.Duration) bool {
 }
 
 // At calls f at a virtual time; for faults and workloads. f runs between the steps of actors.
-func (w *World) At(at time.Duration, f func()) { w.timers.push(timer{at: at, fire: f}) }
+func (w *World) At(at time.Duration, f func()) {
+	if w.ours("sets a timer") {
+		w.timers.push(timer{at: at, fire: f})
+	}
+}
 
 // Advance lets exactly d pass, with everything that happens in it.
 func (w *World) Advance(d time.Duration) {
