@@ -17,7 +17,7 @@ func (c *Client) Config(ctx context.Context, version uint64) (*messages.Config, 
 	return r.GetMeta().GetConfig(), err
 }
 
-// ConfigLog lists versions from..to (0: the newest), at most 1000: number, change and time, without content.
+// ConfigLog lists versions from..to (0: the newest), at most 1000: number, change, time and author, without content.
 func (c *Client) ConfigLog(ctx context.Context, from, to uint64) ([]*messages.Config, error) {
 	r, err := c.Do(ctx, &messages.MetaQuery{Op: &messages.MetaQuery_Log{Log: &messages.ConfigLog{From: from, To: to}}})
 	return r.GetMeta().GetConfigs(), err
@@ -86,6 +86,15 @@ func (c *Client) LeaveGroup(ctx context.Context, group uint64) (*messages.Config
 // Change has a command committed to the config chain, and gives the config then. With IfVersion it is refused, with
 // ErrConflict, if somebody else was quicker.
 func (c *Client) Change(ctx context.Context, m *messages.MetaCommand) (*messages.Config, error) {
+	if c.author != "" && m.By == "" {
+		config, err := c.Config(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		if config.FeatureLevel() >= messages.AuthorLevel {
+			m.By = c.author
+		}
+	}
 	r, err := c.Do(ctx, m)
 	return r.GetMeta().GetConfig(), err
 }

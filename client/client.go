@@ -46,6 +46,8 @@ type Config struct {
 	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
 	// as linearizable, take a hop more, and spread the work over all nodes.
 	ReplicaReads bool
+	// Author is who changes configs, as the config chain will say; optional. Nobody checks it.
+	Author string
 	// System is a Proto.Actor system of the caller's: PID is then an actor in it, and its actors can send to it.
 	System *actor.ActorSystem
 }
@@ -59,6 +61,7 @@ type Client struct {
 	foreign *actor.ActorSystem // where pid is, if not in system
 	timeout time.Duration
 	from    messages.ReadFrom
+	author  string
 	network *remoting.Network // nil: the system belongs to somebody else
 	waiter  Waiter            // nil: calls wait by the machine's clock
 }
@@ -99,7 +102,7 @@ func Dial(c Config) (*Client, error) {
 		return nil, errors.Join(err, network.Detach())
 	}
 	cl := Over(system, session)
-	cl.network = network
+	cl.network, cl.author = network, c.Author
 	if c.ReplicaReads {
 		cl.from = messages.ReadFrom_REPLICA
 	}

@@ -261,6 +261,11 @@ const askTimeout = 5 * time.Second
 
 // ask sends an operation through the node's own session. done is called on the session's goroutine.
 func (n *node) ask(op proto.Message, done func(*messages.Reply)) {
+	if c, ok := op.(*messages.MetaCommand); ok && n.board.level() >= messages.AuthorLevel {
+		if c.By = n.c.Name; c.Why != "" {
+			c.By = "placement"
+		}
+	}
 	n.send(n.pids.session, &router.Ask{Op: op, Timeout: askTimeout, Done: done})
 }
 

@@ -40,7 +40,7 @@ var bounds = map[protoreflect.FullName]bound{
 	"eraft.Adopt.buckets": buckets, "eraft.BucketPull.after": {0, maxRecordKey}, "eraft.BucketChunk.cursor": {0, maxRecordKey},
 	"eraft.BucketChunk.pairs": inWhole, "eraft.Pair.key": {0, maxRecordKey}, "eraft.Pair.value": inWhole,
 
-	"eraft.MetaCommand.why": aText, "eraft.AddNode.name": aName, "eraft.AddNode.address": aPlace, "eraft.AddNode.resp": aPlace,
+	"eraft.MetaCommand.why": aText, "eraft.MetaCommand.by": aName, "eraft.Config.by": aName, "eraft.AddNode.name": aName, "eraft.AddNode.address": aPlace, "eraft.AddNode.resp": aPlace,
 	"eraft.AddNode.http": aPlace, "eraft.AddNode.labels": {MaxLabels, MaxLabelBytes}, "eraft.AddNode.forced": {count: MaxForced},
 	"eraft.Forced.lost": replicas, "eraft.JoinGroups.groups": {count: MaxGroups}, "eraft.NewGroup.nodes": replicas,
 	"eraft.SetReplicas.nodes": replicas, "eraft.Arrived.buckets": buckets, "eraft.PlaceBuckets.moves": buckets,

@@ -21,6 +21,8 @@ const (
 	NewestLevel Level = 2
 	// UntilLevel has commands that say until when they may be applied, and log time that follows the clocks of a majority.
 	UntilLevel Level = 2
+	// AuthorLevel has config commands that say who asks for them.
+	AuthorLevel Level = 2
 )
 
 // later names what of a Command or a ConfChange came after FirstLevel, and with which level: fields and enum values by their
@@ -31,6 +33,7 @@ const (
 var later = map[protoreflect.FullName]Level{
 	"eraft.Command.until":       UntilLevel,
 	"eraft.BucketChunk.time_ms": UntilLevel,
+	"eraft.MetaCommand.by":      AuthorLevel,
 }
 
 var commandSchema, confChangeSchema *schema

@@ -142,6 +142,7 @@ type Config struct {
 	Forced        []*Forced              `protobuf:"bytes,17,rep,name=forced,proto3" json:"forced,omitempty"`                      // quorums that were made by hand, in the order in which they became known
 	Level         uint32                 `protobuf:"varint,18,opt,name=level,proto3" json:"level,omitempty"`                       // feature level that every node has for good; 0: 1. It never goes back
 	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"`        // of arriving, those that were called back to the group that had them: not again; ascending
+	By            string                 `protobuf:"bytes,20,opt,name=by,proto3" json:"by,omitempty"`                              // who has said so of himself that he made the change; "placement", a node or a client. Nobody has proved it
 	NextNode      uint64                 `protobuf:"varint,19,opt,name=next_node,json=nextNode,proto3" json:"next_node,omitempty"` // above every id that was given; 0: one above the last of nodes. Of the removed ones only the newest are listed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -301,6 +302,13 @@ func (x *Config) GetReturning() []uint32 {
 		return x.Returning
 	}
 	return nil
+}
+
+func (x *Config) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
 }
 
 func (x *Config) GetNextNode() uint64 {
@@ -787,6 +795,7 @@ type MetaCommand struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	IfVersion uint64                 `protobuf:"varint,30,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // refused with CONFLICT unless the config is at this version; 0: whatever it is at
 	Why       string                 `protobuf:"bytes,31,opt,name=why,proto3" json:"why,omitempty"`                               // set by placement only: the reason, for people
+	By        string                 `protobuf:"bytes,32,opt,name=by,proto3" json:"by,omitempty"`                                 // who says that he asks for it, for people
 	// Types that are valid to be assigned to Op:
 	//
 	//	*MetaCommand_Birth
@@ -847,6 +856,13 @@ func (x *MetaCommand) GetIfVersion() uint64 {
 func (x *MetaCommand) GetWhy() string {
 	if x != nil {
 		return x.Why
+	}
+	return ""
+}
+
+func (x *MetaCommand) GetBy() string {
+	if x != nil {
+		return x.By
 	}
 	return ""
 }
@@ -3497,7 +3513,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xba\x04\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xca\x04\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -3518,7 +3534,8 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12%\n" +
 	"\x06forced\x18\x11 \x03(\v2\r.eraft.ForcedR\x06forced\x12\x14\n" +
 	"\x05level\x18\x12 \x01(\rR\x05level\x12\x1c\n" +
-	"\treturning\x18\x10 \x03(\rR\treturning\x12\x1b\n" +
+	"\treturning\x18\x10 \x03(\rR\treturning\x12\x0e\n" +
+	"\x02by\x18\x14 \x01(\tR\x02by\x12\x1b\n" +
 	"\tnext_node\x18\x13 \x01(\x04R\bnextNode\"\x8c\x02\n" +
 	"\n" +
 	"ConfigStep\x12!\n" +
@@ -3565,11 +3582,12 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +
 	"\ainitial\x18\x03 \x03(\x04R\ainitial\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\xae\x05\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\xbe\x05\n" +
 	"\vMetaCommand\x12\x1d\n" +
 	"\n" +
 	"if_version\x18\x1e \x01(\x04R\tifVersion\x12\x10\n" +
-	"\x03why\x18\x1f \x01(\tR\x03why\x12$\n" +
+	"\x03why\x18\x1f \x01(\tR\x03why\x12\x0e\n" +
+	"\x02by\x18  \x01(\tR\x02by\x12$\n" +
 	"\x05birth\x18\x01 \x01(\v2\f.eraft.BirthH\x00R\x05birth\x12+\n" +
 	"\badd_node\x18\x02 \x01(\v2\x0e.eraft.AddNodeH\x00R\aaddNode\x124\n" +
 	"\vremove_node\x18\x03 \x01(\v2\x11.eraft.RemoveNodeH\x00R\n" +

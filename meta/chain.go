@@ -123,7 +123,7 @@ func readStep(store persistence.Reader, version uint64) (*messages.ConfigStep, e
 	return step, nil
 }
 
-// readHead reads what a version says of itself, for people: its change and when that was.
+// readHead reads what a version says of itself, for people: its change, when that was, and by whom.
 func readHead(store persistence.Reader, version uint64) (*messages.Config, error) {
 	value, found, err := store.Get(configKey(version))
 	if err != nil {
@@ -140,7 +140,7 @@ func readHead(store persistence.Reader, version uint64) (*messages.Config, error
 	if err != nil {
 		return nil, err
 	}
-	return &messages.Config{Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs}, nil
+	return &messages.Config{Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs, By: config.By}, nil
 }
 
 // without is a config but for some of its fields; what is left is shared.

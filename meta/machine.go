@@ -105,7 +105,7 @@ func following(config *messages.Config, command *messages.MetaCommand, timeMs ui
 	if next.Change == "" {
 		return nil
 	}
-	next.Version, next.TimeMs = config.GetVersion()+1, timeMs
+	next.Version, next.TimeMs, next.By = config.GetVersion()+1, timeMs, command.GetBy()
 	stampMoves(config, next)
 	stampNodes(config, next)
 	if config.FeatureLevel() >= shortChain {

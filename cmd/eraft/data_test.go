@@ -6,6 +6,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/eraft-io/eraft/cluster"
+	"github.com/eraft-io/eraft/messages"
 )
 
 // printed runs a command as a shell would, with standard output no terminal, and gives its exit code and what it wrote.
@@ -176,4 +180,23 @@ func TestVersion(t *testing.T) {
 	for _, key := range []string{"version", "commit", "go", "rocksdb", "level"} {
 		require.NotEmpty(t, v[key], key)
 	}
+}
+
+// The log of configs says who made each: the name that the caller claims, placement, or a node.
+func TestConfigLogSaysWho(t *testing.T) {
+	served(t)
+	require.Eventually(t, func() bool {
+		_, out, _ := printed(t, "status")
+		return strings.Contains(out, "feature level: "+strconv.Itoa(int(messages.AuthorLevel)))
+	}, 20*time.Second, 50*time.Millisecond)
+	code, out, text := printed(t, "rebalance", "--pause")
+	require.Zero(t, code, text)
+	version := strings.TrimPrefix(strings.TrimSpace(out), "config ")
+	code, out, text = printed(t, "config", "log")
+	require.Zero(t, code, text)
+	require.Regexp(t, `(?m)^`+version+`  20\S+Z  `+regexp.QuoteMeta(author())+`  +pause placement$`, out)
+	require.NotEmpty(t, author())
+	code, out, text = printed(t, "config", "show", "-o", "json")
+	require.Zero(t, code, text)
+	require.Contains(t, out, `"by":"`+author()+`"`)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,5 +156,20 @@ func (r *remote) dial() (*client.Client, error) {
 		return nil, err
 	}
 	r.seeds = seeds
-	return client.Dial(client.Config{Seeds: r.seeds, Timeout: r.timeout})
+	return client.Dial(client.Config{Seeds: r.seeds, Timeout: r.timeout, Author: author()})
+}
+
+// author is who runs a command, for the config chain.
+func author() string {
+	name, host := os.Getenv("USER"), ""
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = "@" + h
+	}
+	if name += host; len(name) > messages.MaxNameBytes {
+		return name[:messages.MaxNameBytes]
+	}
+	return name
 }

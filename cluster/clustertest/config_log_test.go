@@ -1,0 +1,42 @@
+package clustertest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/cluster/clustertest"
+	"github.com/eraft-io/eraft/messages"
+)
+
+// The config chain says when a version was made, and by whom, also after the cluster has been idle, or stopped, for long.
+func TestConfigLogTellsWhenAndWho(t *testing.T) {
+	for _, nodes := range []int{1, 3} {
+		s := born(t, 31, clustertest.Options{Nodes: nodes, Groups: 1})
+		timed(t, s)
+		change := func(what string, placement messages.Placement) {
+			r, err := s.Client(what).Do(&messages.MetaCommand{
+				By: what, Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: placement}},
+			})
+			require.NoError(t, err)
+			config := r.Meta.Config
+			require.Equal(t, what, config.By)
+			require.InDelta(t, s.Members[0].Host().Clock().Wall().UnixMilli(), config.TimeMs, 2000, "%s, %d nodes", what, nodes)
+		}
+		change("at once", messages.Placement_PAUSED)
+		s.Advance(10 * time.Minute)
+		change("after a rest", messages.Placement_AUTOMATIC)
+		s.Advance(100 * time.Second)
+		for _, m := range s.Members {
+			m.Kill()
+		}
+		s.Advance(98 * time.Second)
+		for _, m := range s.Members {
+			m.Start()
+		}
+		settled(t, s)
+		change("after a restart", messages.Placement_PAUSED)
+		require.Empty(t, s.Oracle.Violations)
+	}
+}
