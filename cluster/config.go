@@ -24,6 +24,7 @@ type Config struct {
 	Seeds     []string // host:port of any nodes of the cluster, this one may be among them; all nodes get the same list
 	Expect    int      // nodes that must meet before a new cluster is born; default 1 without Seeds, else their number
 	RESP      string   // host:port for Redis clients; "" for none
+	OwnKeys   bool     // SCAN, KEYS and DBSIZE over RESP tell only of keys that this node leads, as in Redis Cluster
 	HTTP      string   // host:port for health, metrics and status; "" for none
 	Buckets   int      // of a new cluster, 1 to 16384, fixed for ever; default 256
 	Groups    int      // shard groups of a new cluster; default: as many as there are nodes at any time

@@ -67,7 +67,7 @@ func (n *node) listen() (err error) {
 			return err
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
-			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Loading: n.loading, Topology: n.topology,
+			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Loading: n.loading, Topology: n.topology, OwnKeys: n.c.OwnKeys,
 			MaxConnections: n.files.resp, Refused: func() { n.metrics.Refused("resp") },
 			Event:   n.metrics.Command,
 			Stalled: func(client string) { n.system.Events(ClientStalled{Client: client}) },

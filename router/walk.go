@@ -11,10 +11,11 @@ import (
 // seen in it. No move of a bucket and no restart changes where a key lies, so a position stays good for ever. Who cannot carry
 // a key carries Cursor, the number of the key at which the next page begins.
 type Walk struct {
-	Prefix []byte             // only keys that start with it
-	Match  []byte             // only keys that match the pattern, see messages.Glob
-	Count  int                // keys to look at for one page; 0: what the cluster likes
-	Want   messages.Scan_Want // what to learn of them
+	Prefix []byte                   // only keys that start with it
+	Match  []byte                   // only keys that match the pattern, see messages.Glob
+	Count  int                      // keys to look at for one page; 0: what the cluster likes
+	Want   messages.Scan_Want       // what to learn of them
+	Only   func(bucket uint32) bool // optional; other buckets are passed over
 
 	Bucket  uint32 // the position: where the walk goes on
 	After   []byte
@@ -33,6 +34,9 @@ const maxWidth = 32
 
 // Next is what to ask now; nothing: the walk is over.
 func (w *Walk) Next() []*messages.Scan {
+	if !w.begun {
+		w.pass()
+	}
 	if w.done {
 		return nil
 	}
@@ -43,10 +47,8 @@ func (w *Walk) Next() []*messages.Scan {
 		width = min(width, w.buckets-w.Bucket)
 	}
 	var asks []*messages.Scan
-	for i := range width {
-		asks = append(asks, &messages.Scan{
-			Bucket: w.Bucket + i, Prefix: w.prefix(), Match: w.Match, Count: uint32(max(w.Count, 0)), Want: w.Want,
-		})
+	for b := w.Bucket; uint32(len(asks)) < width && b < w.end(); b = w.from(b + 1) {
+		asks = append(asks, &messages.Scan{Bucket: b, Prefix: w.prefix(), Match: w.Match, Count: uint32(max(w.Count, 0)), Want: w.Want})
 	}
 	if !w.begun {
 		w.begun, w.seeking = true, w.Cursor != 0
@@ -106,6 +108,31 @@ func (w *Walk) step() {
 		w.Bucket = max(w.Bucket, only)
 	}
 	w.done = w.done || w.Bucket >= w.buckets
+	w.pass()
+}
+
+// pass goes on to the first bucket from the position on that is not to be passed over.
+func (w *Walk) pass() {
+	if b := w.from(w.Bucket); b != w.Bucket {
+		w.Bucket, w.After, w.Cursor = b, nil, 0
+		w.done = w.done || b >= w.end()
+	}
+}
+
+// from is the first bucket from one on that is not to be passed over.
+func (w *Walk) from(bucket uint32) uint32 {
+	for w.Only != nil && bucket < w.end() && !w.Only(bucket) {
+		bucket++
+	}
+	return bucket
+}
+
+// end is behind the last bucket, as far as is known.
+func (w *Walk) end() uint32 {
+	if w.buckets == 0 {
+		return messages.Slots
+	}
+	return w.buckets
 }
 
 // prefix is the one asked for, or the one that the pattern has.

@@ -75,6 +75,39 @@ func TestWalkSeesEverythingOnce(t *testing.T) {
 	}
 }
 
+// Walks over some of the buckets each see their keys once, wherever those lie, and nobody else's.
+func TestWalksShareTheBuckets(t *testing.T) {
+	space := newKeyspace(64, 1000)
+	for _, owner := range []func(bucket uint32) int{
+		func(b uint32) int { return int(b) % 3 }, func(b uint32) int { return int(b) / 30 }, func(uint32) int { return 1 },
+	} {
+		seen := map[string]int{}
+		for walker := range 3 {
+			w := &Walk{Count: 7, Only: func(b uint32) bool { return b < 64 && owner(b) == walker }}
+			for asks := w.Next(); asks != nil; asks = w.Next() {
+				var replies []*messages.Reply
+				for _, s := range asks {
+					require.Equal(t, walker, owner(s.Bucket))
+					replies = append(replies, space.answer(s))
+				}
+				items, err := w.Take(replies)
+				require.NoError(t, err)
+				for _, item := range items {
+					seen[string(item.Key)]++
+				}
+			}
+		}
+		require.Len(t, seen, 1000)
+		for key, n := range seen {
+			require.Equal(t, 1, n, key)
+		}
+	}
+	w := &Walk{Bucket: 5, Cursor: 77, Only: func(b uint32) bool { return b == 9 }}
+	asks := w.Next()
+	require.EqualValues(t, 9, asks[0].Bucket)
+	require.Zero(t, asks[0].Cursor, "the position was in a bucket that is passed over")
+}
+
 func TestWalkOfATagAsksOneBucket(t *testing.T) {
 	only := uint32(messages.BucketOf([]byte("{x}"), 256))
 	for _, w := range []*Walk{{Prefix: []byte("{x}a")}, {Match: []byte("{x}*")}} {

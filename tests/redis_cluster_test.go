@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/eraft-io/eraft/cluster"
 	"github.com/eraft-io/eraft/cluster/loopback"
 )
 
@@ -48,4 +49,34 @@ func TestRedisClusterClient(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, 16384, slots)
+}
+
+// With OwnKeys each node tells of the keys that it leads, so that clients that sum up over nodes count none twice.
+func TestOwnKeys(t *testing.T) {
+	const keys = 300
+	nodes := loopback.Start(t, 3, func(_ int, c *cluster.Config) { c.OwnKeys = true }).Nodes
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].RESP()}})
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	ctx := t.Context()
+	for i := range keys {
+		require.NoError(t, c.Set(ctx, fmt.Sprintf("k%d", i), i, 0).Err())
+	}
+	require.Eventually(t, func() bool { // leaders may still be spreading, and nodes hear of it one after the other
+		c.ReloadState(ctx)
+		var mu sync.Mutex
+		scanned, listed, masters := map[string]int{}, 0, 0
+		err := c.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			masters++
+			all, err := node.Keys(ctx, "k*").Result()
+			listed += len(all)
+			for pages := node.Scan(ctx, 0, "k*", 50).Iterator(); pages.Next(ctx); {
+				scanned[pages.Val()]++
+			}
+			return err
+		})
+		size, sizeErr := c.DBSize(ctx).Result()
+		return err == nil && sizeErr == nil && masters == 3 && size == keys && listed == keys && len(scanned) == keys
+	}, 20*time.Second, 50*time.Millisecond)
 }

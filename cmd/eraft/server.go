@@ -36,6 +36,7 @@ func serverCommand() *cobra.Command {
 	f.StringSlice("seeds", nil, "host:port of nodes to ask for a cluster; the same list on every node")
 	f.Int("expect", 0, "nodes that must meet before a new cluster is born (default: number of seeds, or 1)")
 	f.String("resp", "", "host:port for Redis clients")
+	f.Bool("own-keys", false, "SCAN, KEYS and DBSIZE of Redis clients tell only of keys that the node leads, as in Redis Cluster (default: of all)")
 	f.String("http", "", "host:port for health, metrics and status")
 	f.Int("buckets", 0, "buckets of a new cluster, fixed for ever (default 256)")
 	f.Int("groups", 0, "shard groups of a new cluster (default: as many as nodes)")
@@ -155,18 +156,19 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 	seeds, labels := list("seeds"), list("labels")
 	replaceAfter, replaceErr := flags.GetDuration("replace-after")
 	insecure, insecureErr := flags.GetBool("insecure")
+	ownKeys, ownKeysErr := flags.GetBool("own-keys")
 	leases, leasesErr := flags.GetBool("lease-reads")
 	ratio, ratioErr := flags.GetFloat64("clock-ratio")
 	c = cluster.Config{
 		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
-		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), HTTP: text("http"),
+		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), OwnKeys: ownKeys, HTTP: text("http"),
 		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
 		Labels: labels, ReplaceAfter: replaceAfter, ReserveBytes: uint64(whole("reserve")) << 20,
 		CacheBytes: int64(whole("cache")) << 20,
 		LeaseReads: leases, ClockRatio: ratio,
 		HandOver: cluster.HandOverLimits{BytesPerSecond: whole("move-rate") << 20},
 	}
-	return c, format, errors.Join(err, insecureErr, replaceErr, leasesErr, ratioErr)
+	return c, format, errors.Join(err, insecureErr, ownKeysErr, replaceErr, leasesErr, ratioErr)
 }
 
 // closeTimeout bounds a graceful stop.

@@ -34,6 +34,7 @@ type Options struct {
 	Info           func(*Gateway) []Section      // optional; what INFO tells beside the keyspace
 	Loading        func() string                 // optional; why this node can reach no data yet, "" when it can
 	Topology       func() Topology               // optional; what CLUSTER tells
+	OwnKeys        bool                          // SCAN, KEYS and DBSIZE tell only of keys that this node leads
 	Event          func(command string, ok bool) // optional; after each command
 	AnswerBytes    int                           // of answers that are kept for clients; default 64 MiB
 	DrainWait      time.Duration                 // for a client to take 256 KiB of its answers; default 10 s

@@ -51,7 +51,7 @@ func scan(c *call, r *request) string {
 		return errCursor
 	}
 	w, other, empty := &router.Walk{
-		Count: 10, Want: messages.Scan_KEYS, Bucket: uint32(cursor >> messages.CursorBits), Cursor: cursor & (1<<messages.CursorBits - 1),
+		Count: 10, Want: messages.Scan_KEYS, Only: r.g.own(), Bucket: uint32(cursor >> messages.CursorBits), Cursor: cursor & (1<<messages.CursorBits - 1),
 	}, false, false
 	for i := 2; i < len(r.args); i += 2 {
 		if i+1 == len(r.args) {
@@ -140,7 +140,7 @@ func writeKeys(conn *writer, keys [][]byte) {
 }
 
 func keys(c *call, r *request) string {
-	w := &router.Walk{Match: r.args[1], Count: wholePages, Want: messages.Scan_KEYS}
+	w := &router.Walk{Match: r.args[1], Count: wholePages, Want: messages.Scan_KEYS, Only: r.g.own()}
 	c.bytes = largestAnswer
 	if len(w.Match) == 0 { // what no key matches; to a Walk it is every key
 		c.render = func(conn *writer, _ []*messages.Reply) { writeKeys(conn, nil) }
@@ -183,7 +183,7 @@ func dbsize(c *call, r *request) string {
 
 // count counts keys, for a second at most; the buckets that are left are taken to hold as many keys as those counted.
 func (g *Gateway) count() (int64, *messages.Reply) {
-	w := &router.Walk{Count: wholePages, Want: messages.Scan_COUNT}
+	w := &router.Walk{Count: wholePages, Want: messages.Scan_COUNT, Only: g.own()}
 	began, buckets := time.Now(), 0
 	for asks := w.Next(); asks != nil; asks = w.Next() {
 		if w.Bucket > 0 && time.Since(began) > sizeTime {
@@ -194,9 +194,22 @@ func (g *Gateway) count() (int64, *messages.Reply) {
 		}
 		buckets = w.Buckets()
 	}
-	total := int64(w.Found)
-	if seen := int64(w.Bucket); seen > 0 {
-		total = total * int64(buckets) / seen
+	seen, all := int64(0), int64(0)
+	for b := range uint32(buckets) {
+		if w.Only == nil || w.Only(b) {
+			if all++; b < w.Bucket {
+				seen++
+			}
+		}
 	}
-	return total, nil
+	return int64(w.Found) * max(all, 1) / max(seen, 1), nil
+}
+
+// own tells of which buckets SCAN, KEYS and DBSIZE tell; nil: of all.
+func (g *Gateway) own() func(bucket uint32) bool {
+	if !g.o.OwnKeys || g.o.Topology == nil {
+		return nil
+	}
+	led := g.o.Topology().led()
+	return func(bucket uint32) bool { return int(bucket) < len(led) && led[bucket] }
 }

@@ -113,6 +113,20 @@ func (t Topology) slots() []slotRange {
 	return all
 }
 
+// led tells of each bucket whether CLUSTER SLOTS leads clients to this node for it.
+func (t Topology) led() []bool {
+	members, here := t.members(), map[uint64]bool{}
+	for _, g := range t.Config.GetGroups() {
+		nodes := t.serving(g.Id, members)
+		here[g.Id] = len(nodes) > 0 && nodes[0].id == t.Self
+	}
+	led := make([]bool, len(t.Config.GetOwners()))
+	for b := range led {
+		led[b] = here[t.Config.Server(uint32(b))]
+	}
+	return led
+}
+
 // nodesText is the answer of CLUSTER NODES. Every node is a master: it leads what it is listed with.
 func (t Topology) nodesText() string {
 	led := map[uint64][]string{}

@@ -73,6 +73,10 @@ func TestWhoServes(t *testing.T) {
 	top.Up = map[uint64]bool{}
 	require.Equal(t, top.Self, top.slots()[1].members[0].id, "whoever is down, this node answers")
 	top.Up = map[uint64]bool{1: true}
+	require.Equal(t, []bool{true, true, true}, top.led())
+	top.Self = 2
+	require.Equal(t, []bool{false, false, true}, top.led(), "who stands alone for a group answers for it")
+	top.Self = 1
 	lines := strings.Split(strings.TrimSpace(top.nodesText()), "\n")
 	require.Equal(t, []string{
 		"0000000000000abc000000000000000000000001 10.0.0.1:6379@6379 myself,master - 0 0 7 connected 0-5461 5462-10922 10923-16383",
