@@ -36,6 +36,7 @@ type board struct {
 	progress map[messages.GroupID]*progress // of this node's replicas
 	caughtUp bool                           // all of them had, at some time of this life
 	low      bool                           // this node's disk has no room for more data
+	disk     map[string]uint64              // bytes of what is on this node's disk, and of the disk; never changed once set
 }
 
 type pulse struct {
@@ -108,6 +109,12 @@ func (b *board) setWaiting(seeds []string, trouble string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiting, b.trouble = seeds, trouble
+}
+
+func (b *board) setDisk(bytes map[string]uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.disk = bytes
 }
 
 func (b *board) setLow(low bool) {
@@ -191,6 +198,7 @@ type snapshot struct {
 	drains   map[messages.NodeID]sight
 	lags     []lag // replicas of this node that are not as far as they must be
 	low      bool
+	disk     map[string]uint64
 	now      time.Duration
 }
 
@@ -200,7 +208,7 @@ func (b *board) snapshot() snapshot {
 	s := snapshot{
 		identity: b.identity, config: b.config, waiting: slices.Clone(b.waiting), trouble: b.trouble, plan: b.plan,
 		replicas: maps.Clone(b.replicas), views: maps.Clone(b.views),
-		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{}, now: b.now(), low: b.low,
+		others: map[messages.NodeID]*messages.NodeStatus{}, strange: map[messages.NodeID]bool{}, now: b.now(), low: b.low, disk: b.disk,
 	}
 	for node, met := range b.met {
 		_, heard := b.others[node]

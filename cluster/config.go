@@ -30,6 +30,7 @@ type Config struct {
 	Groups    int      // shard groups of a new cluster; default: as many as there are nodes at any time
 	Replicas  int      // replicas per shard group of a new cluster; default 3
 	Insecure  bool     // allow listening beyond loopback without TLS
+	Profiles  bool     // serve Go's profiles over HTTP also to other machines; on a loopback address they always are
 	Labels    []string // "key=value" each; replicas of a group are spread over the values of zone
 
 	// ReplaceAfter is how long a node may be silent until others get what it has, as seen by whoever leads meta. Default

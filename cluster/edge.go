@@ -51,12 +51,16 @@ func (e *edge) close() error {
 
 // asking sends the gateway's operations through a session of their own.
 type asking struct {
-	system  *actors.System
+	n       *node
 	session *actor.PID
 }
 
 func (a asking) Ask(op proto.Message, timeout time.Duration, room int, done func(*messages.Reply)) {
-	a.system.Root.Send(a.session, &router.Ask{Op: op, Timeout: timeout, Room: room, Done: done})
+	began := a.n.system.Clock.Now()
+	a.n.send(a.session, &router.Ask{Op: op, Timeout: timeout, Room: room, Done: func(r *messages.Reply) {
+		a.n.metrics.Request(op, r.Code, a.n.system.Clock.Now()-began)
+		done(r)
+	}})
 }
 
 // listen opens the RESP and HTTP listeners; it comes before Member speaks of them.
@@ -67,7 +71,7 @@ func (n *node) listen() (err error) {
 			return err
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
-			Listen: n.c.RESP, Asker: asking{n.system, session}, Info: n.info, Loading: n.loading, Topology: n.topology, OwnKeys: n.c.OwnKeys,
+			Listen: n.c.RESP, Asker: asking{n, session}, Info: n.info, Loading: n.loading, Topology: n.topology, OwnKeys: n.c.OwnKeys,
 			MaxConnections: n.files.resp, Refused: func() { n.metrics.Refused("resp") },
 			Event:   n.metrics.Command,
 			Stalled: func(client string) { n.system.Events(ClientStalled{Client: client}) },
@@ -80,7 +84,7 @@ func (n *node) listen() (err error) {
 		n.edge.http, err = console.Start(console.Options{
 			Listen: n.c.HTTP, Failing: n.failing, Registry: n.metrics.registry,
 			Bound:  func(l net.Listener) net.Listener { return remoting.Bound(l, n.files.http, n.refuseHTTP) },
-			Status: func() []byte { return n.statusJSON(n.board.snapshot()) },
+			Status: func() []byte { return n.statusJSON(n.board.snapshot()) }, Profiles: n.c.Profiles,
 		})
 	}
 	return err

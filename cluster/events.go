@@ -9,6 +9,7 @@ import (
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta"
 	"github.com/eraft-io/eraft/raftactor"
 )
 
@@ -57,9 +58,13 @@ func (Stopped) EventName() string       { return "node stopped" }
 func logEvents(logger *slog.Logger) func(actors.Event) {
 	return func(e actors.Event) {
 		level := slog.LevelInfo
-		switch e.(type) {
-		case raftactor.MessageDropped:
+		switch e := e.(type) {
+		case raftactor.MessageDropped, BucketArrived:
 			level = slog.LevelDebug
+		case ConfigAdopted:
+			if meta.Arrival(e.Change) {
+				level = slog.LevelDebug
+			}
 		case actors.ActorFailed, Stopped:
 			level = slog.LevelError
 		case JoinRefused, ClientStalled, actors.MessageTooLarge, HandOverFailed, DiskSpace, DirectoryOpen:

@@ -33,6 +33,7 @@ type Host struct {
 	ending  map[messages.GroupID]int // how many actors of a retired replica have not stopped yet
 	config  *messages.Config
 	space   space
+	weighed uint64   // looks at the free space
 	full    []uint64 // nodes whose disks have no room for more data
 }
 
@@ -262,7 +263,7 @@ func (h *Host) start(group messages.GroupID) error {
 		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, LogReader: h.n.pids.logReader,
 		StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
 		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
-		OnView: h.n.onView, OnRetired: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
+		OnCommit: h.n.metrics.Commit, OnView: h.n.onView, OnRetired: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
 		OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
 		Level: h.n.level(), Cluster: h.n.board.level,
 	}

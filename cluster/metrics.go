@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/actors/remoting"
@@ -19,10 +20,14 @@ type metrics struct {
 	events   *prometheus.CounterVec
 	commands *prometheus.CounterVec
 	sync     prometheus.Histogram
+	commits  prometheus.Histogram
 	saves    prometheus.Histogram
 	bytes    prometheus.Counter
 	copied   prometheus.Counter
 	refused  *prometheus.CounterVec
+	requests *prometheus.HistogramVec
+	ready    *prometheus.Desc
+	disk     *prometheus.Desc
 	replica  *prometheus.Desc
 	held     *prometheus.Desc
 	leads    *prometheus.Desc
@@ -43,6 +48,10 @@ func newMetrics(n *node) *metrics {
 			Name: "eraft_log_sync_seconds", Help: "Time of one synced write of the Raft logs.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14),
 		}),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "eraft_raft_commit_seconds", Help: "Time from the proposal of an entry to its commit, of groups that this node leads.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17),
+		}),
 		saves: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "eraft_log_batch_saves", Help: "Saves of all groups that shared one write.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
@@ -52,13 +61,19 @@ func newMetrics(n *node) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eraft_connections_refused_total", Help: "Connections above what the process may open files for, by listener.",
 		}, []string{"listener"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "eraft_request_seconds", Help: "Time until a request of a Redis client was answered by the cluster, tries and waits included.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17),
+		}, []string{"kind", "code"}),
+		ready:   prometheus.NewDesc("eraft_ready", "1 when this node can serve, as /readyz says.", nil, nil),
+		disk:    prometheus.NewDesc("eraft_disk_bytes", "Bytes of this node's files, and of the file system that they are on.", []string{"of"}, nil),
 		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
 		held:    prometheus.NewDesc("eraft_raft_held", "What this node's replicas hold in memory: bytes, or how many.", []string{"group", "of"}, nil),
 		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
 		queue:   prometheus.NewDesc("eraft_peer_queue", "What waits for another system: messages, or their bytes.", []string{"peer", "of"}, nil),
 		dropped: prometheus.NewDesc("eraft_peer_dropped_total", "Messages that did not leave for another system.", []string{"peer"}, nil),
 	}
-	m.registry.MustRegister(m.events, m.commands, m.sync, m.saves, m.bytes, m.copied, m.refused, m,
+	m.registry.MustRegister(m.events, m.commands, m.sync, m.commits, m.saves, m.bytes, m.copied, m.refused, m.requests, buildInfo(n), m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -71,11 +86,37 @@ func (m *metrics) Command(name string, ok bool) {
 	m.commands.WithLabelValues(name, strconv.FormatBool(ok)).Inc()
 }
 
+// buildInfo is 1, with what this program was built of.
+func buildInfo(n *node) prometheus.Collector {
+	b := BuildOf()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "eraft_build_info", Help: "1, with what this program was built of.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go, "level": strconv.Itoa(int(n.level()))},
+	})
+	info.Set(1)
+	return info
+}
+
+// Request notes how long a request took, and how it ended.
+func (m *metrics) Request(op proto.Message, code messages.Code, took time.Duration) {
+	kind := "write"
+	switch op.(type) {
+	case *messages.Get, *messages.Scan:
+		kind = "read"
+	case *messages.MetaCommand, *messages.MetaQuery:
+		kind = "config"
+	}
+	m.requests.WithLabelValues(kind, code.String()).Observe(took.Seconds())
+}
+
 // Refused counts a connection that a listener had no room for.
 func (m *metrics) Refused(listener string) { m.refused.WithLabelValues(listener).Inc() }
 
 // Copied notes one chunk of a bucket that came.
 func (m *metrics) Copied(bytes int) { m.copied.Add(float64(bytes)) }
+
+// Commit notes how long an entry took to be committed.
+func (m *metrics) Commit(took time.Duration) { m.commits.Observe(took.Seconds()) }
 
 // Sync notes one engine write of the Writer.
 func (m *metrics) Sync(bytes, saves int, took time.Duration) {
@@ -86,6 +127,8 @@ func (m *metrics) Sync(bytes, saves int, took time.Duration) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
+	to <- m.ready
+	to <- m.disk
 	to <- m.replica
 	to <- m.held
 	to <- m.leads
@@ -95,7 +138,15 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector from the board: a scrape never asks an actor.
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
-	for group, r := range m.node.board.snapshot().replicas {
+	s, ready := m.node.board.snapshot(), 0.0
+	if len(failing(s)) == 0 {
+		ready = 1
+	}
+	to <- prometheus.MustNewConstMetric(m.ready, prometheus.GaugeValue, ready)
+	for of, bytes := range s.disk {
+		to <- prometheus.MustNewConstMetric(m.disk, prometheus.GaugeValue, float64(bytes), of)
+	}
+	for group, r := range s.replicas {
 		g := group.String()
 		for of, v := range map[string]uint64{"term": r.Term, "commit": r.Commit, "applied": r.Applied, "first": r.First, "last": r.Last} {
 			to <- prometheus.MustNewConstMetric(m.replica, prometheus.GaugeValue, float64(v), g, of)

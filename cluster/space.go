@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,6 +124,11 @@ func (h *Host) onWeigh() error {
 		return err
 	}
 	h.space.reserve = reserveOf(h.n.c.ReserveBytes, total)
+	if h.weighed++; h.weighed%filesEvery == 1 {
+		if err := h.weighFiles(free, total); err != nil {
+			return err
+		}
+	}
 	changed := h.space.note(free)
 	if changed {
 		h.n.board.setLow(h.space.low)
@@ -133,6 +140,45 @@ func (h *Host) onWeigh() error {
 	}
 	h.weighLater()
 	return nil
+}
+
+// filesEvery is how often the node's files are looked at, in looks at the free space.
+const filesEvery = 10
+
+// weighFiles notes what the node has on its disk, for people.
+func (h *Host) weighFiles(free, total uint64) error {
+	bytes := map[string]uint64{"free": free, "total": total, "reserve": h.space.reserve}
+	for _, part := range []string{"log", "state"} {
+		if h.n.lock == nil {
+			continue // a simulation has no files
+		}
+		size, err := filesIn(filepath.Join(h.n.c.Dir, part))
+		if err != nil {
+			return err
+		}
+		bytes[part] = size
+	}
+	h.n.board.setDisk(bytes)
+	return nil
+}
+
+// filesIn is how large the files of a directory are together. One that goes meanwhile does not count.
+func filesIn(dir string) (bytes uint64, err error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", dir, err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("size of %s: %w", dir, err)
+		}
+		bytes += uint64(info.Size())
+	}
+	return bytes, nil
 }
 
 // desire tells the replicas of this node where they should be, and which nodes have no room.

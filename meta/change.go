@@ -317,6 +317,6 @@ func arrived(next *messages.Config, a *messages.Arrived) {
 		}
 	}
 	if len(over) > 0 {
-		next.Change = fmt.Sprintf("%s arrived at %d", spans(over), a.Group)
+		next.Change = fmt.Sprint(spans(over), arrivedAt, a.Group)
 	}
 }

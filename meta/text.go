@@ -39,6 +39,15 @@ func Span(first, last uint32) string {
 	return fmt.Sprintf("%d-%d", first, last)
 }
 
+// Arrival tells whether all that a version changed is that buckets have arrived where they belong. There may be one for every bucket.
+func Arrival(change string) bool {
+	what, _, found := strings.Cut(change, arrivedAt)
+	return found && strings.Trim(what, "0123456789-, buckets") == ""
+}
+
+// arrivedAt stands between buckets and their group.
+const arrivedAt = " arrived at "
+
 // Diff says in lines what differs between two configs, for people.
 func Diff(a, b *messages.Config) []string {
 	var lines []string

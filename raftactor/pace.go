@@ -12,6 +12,7 @@ import "time"
 type pace struct {
 	busy   bool
 	began  time.Duration // when the entry on its way was proposed
+	timed  bool          // it has not been said yet how long that took
 	size   int           // its commands
 	expect int           // as many as this will probably come
 	until  time.Duration // but not later than this
@@ -41,5 +42,14 @@ func (p *pace) wait(now time.Duration, gathered int) time.Duration {
 
 // proposed is told that an entry is on its way.
 func (p *pace) proposed(now time.Duration, commands int) {
-	p.busy, p.began, p.size = true, now, commands
+	p.busy, p.timed, p.began, p.size = true, true, now, commands
+}
+
+// took gives, once, how long the entry took that was on its way; ok: it is over.
+func (p *pace) took(now time.Duration, busy bool) (took time.Duration, ok bool) {
+	if !p.timed || busy {
+		return 0, false
+	}
+	p.timed = false
+	return now - p.began, true
 }

@@ -85,6 +85,9 @@ func (p *Peer) propose() {
 		gathered = w.count
 	}
 	busy := p.core.Writing() > 0 || p.core.Uncommitted()
+	if took, ok := p.pace.took(now, busy); ok && p.o.OnCommit != nil && p.core.Soft().Role == raft.Leader {
+		p.o.OnCommit(took)
+	}
 	p.pace.observe(now, busy, gathered)
 	if w == nil {
 		return

@@ -34,6 +34,7 @@ type Options struct {
 	Grows       func(command []byte) bool     // optional: whether a command makes the data larger, and is refused on a full disk
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
+	OnCommit    func(took time.Duration)      // optional; called on the Peer's goroutine where it leads, from proposal to commit of an entry; must not block
 	OnRetired   func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block
 	OnApply     Observer                      // optional; called on the Applier's goroutine after each command, must not block
 	OnRead      ReadObserver                  // optional; called on the Applier's goroutine after each query, must not block

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type Options struct {
 	Failing  func() []string // why the node cannot serve, by name; empty: it can
 	Registry prometheus.Gatherer
 	Bound    func(net.Listener) net.Listener // optional; bounds the connections
+	Profiles bool                            // serve Go's profiles also to other machines
 }
 
 // Console is an HTTP listener.
@@ -37,11 +39,14 @@ func Start(o Options) (*Console, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http: %w: is another process on that port?", err)
 	}
+	if at, ok := listener.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+		o.Profiles = true
+	}
 	if o.Bound != nil {
 		listener = o.Bound(listener)
 	}
 	c := &Console{listener: listener, server: &http.Server{
-		Handler: Handler(o), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		Handler: Handler(o), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: time.Minute,
 	}}
 	c.served.Go(func() {
 		if err := c.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -86,8 +91,33 @@ func Handler(o Options) http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
+		if !o.Profiles {
+			text(w, http.StatusForbidden, "profiles are served on a loopback address, or with --pprof")
+			return
+		}
+		profile(w, r)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		text(w, http.StatusNotFound, "here are: /livez /readyz /metrics /api/v1/status")
+		text(w, http.StatusNotFound, "here are: /livez /readyz /metrics /api/v1/status /debug/pprof/")
 	})
 	return mux
+}
+
+// writeTimeout is more than a profile takes that asks for no other time.
+const writeTimeout = time.Minute
+
+func profile(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/debug/pprof/cmdline":
+		pprof.Cmdline(w, r)
+	case "/debug/pprof/profile":
+		pprof.Profile(w, r)
+	case "/debug/pprof/symbol":
+		pprof.Symbol(w, r)
+	case "/debug/pprof/trace":
+		pprof.Trace(w, r)
+	default:
+		pprof.Index(w, r)
+	}
 }

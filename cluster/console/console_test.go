@@ -36,7 +36,8 @@ func TestPages(t *testing.T) {
 		{"not ready, and every reason", "GET", "/readyz", ill, 503, "text/plain", ill[0] + "\n" + ill[1] + "\n"},
 		{"status", "GET", "/api/v1/status", ill, 200, "application/json", `{"node":"n1"}`},
 		{"metrics", "GET", "/metrics", nil, 200, "text/plain", "eraft_things_total 3\n"},
-		{"something else", "GET", "/", nil, 404, "text/plain", "/livez /readyz /metrics /api/v1/status\n"},
+		{"something else", "GET", "/", nil, 404, "text/plain", "/livez /readyz /metrics /api/v1/status /debug/pprof/\n"},
+		{"profiles are not for other machines", "GET", "/debug/pprof/heap", nil, 403, "text/plain", "or with --pprof\n"},
 		{"below a page", "GET", "/livez/x", nil, 404, "text/plain", "here are: "},
 		{"nothing is changed here", "POST", "/readyz", nil, 404, "text/plain", "here are: "},
 	} {
@@ -57,6 +58,12 @@ func TestListens(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, r.Body.Close())
 	require.Equal(t, http.StatusOK, r.StatusCode)
+	for _, page := range []string{"", "heap", "cmdline", "symbol", "profile?seconds=1", "trace?seconds=0.01"} { // it is on a loopback address
+		r, err := http.Get("http://" + c.Address() + "/debug/pprof/" + page)
+		require.NoError(t, err)
+		require.NoError(t, r.Body.Close())
+		require.Equal(t, http.StatusOK, r.StatusCode, page)
+	}
 	taken := options()
 	taken.Listen = c.Address()
 	_, err = console.Start(taken)

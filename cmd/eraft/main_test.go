@@ -195,7 +195,7 @@ func TestEveryFlagHasAPlaceInEnvironmentAndFile(t *testing.T) {
 		"name": "n", "data": "d", "listen": "h:1", "advertise": "h:2", "seeds": "s:1", "expect": "2", "resp": "r:1", "own-keys": "true",
 		"http": "h:3", "buckets": "4", "groups": "3", "replicas": "5", "move-rate": "7", "insecure": "true", "log-format": "json",
 		"labels": "zone=a,rack=b", "replace-after": "1m",
-		"lease-reads": "true", "clock-ratio": "1.5", "cache": "20", "reserve": "30",
+		"lease-reads": "true", "clock-ratio": "1.5", "cache": "20", "reserve": "30", "pprof": "true",
 	}
 	for i, form := range []string{"ERAFT_SERVER_", "ERAFT_"} {
 		t.Run(form, func(t *testing.T) { everyFlag(t, values, i) })
@@ -219,7 +219,7 @@ func everyFlag(t *testing.T, values map[string]string, i int) {
 	require.Equal(t, cluster.Config{
 		Name: "n", Dir: "d", Listen: "h:1", Advertise: "h:2", Seeds: []string{"s:1"}, Expect: 2, RESP: "r:1", OwnKeys: true, HTTP: "h:3",
 		Buckets: 4, Groups: 3, Replicas: 5, Insecure: true, Labels: []string{"zone=a", "rack=b"}, ReplaceAfter: time.Minute,
-		LeaseReads: true, ClockRatio: 1.5, CacheBytes: 20 << 20, ReserveBytes: 30 << 20, HandOver: cluster.HandOverLimits{BytesPerSecond: 7 << 20},
+		LeaseReads: true, ClockRatio: 1.5, Profiles: true, CacheBytes: 20 << 20, ReserveBytes: 30 << 20, HandOver: cluster.HandOverLimits{BytesPerSecond: 7 << 20},
 	}, config)
 }
 

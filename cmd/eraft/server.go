@@ -49,6 +49,7 @@ func serverCommand() *cobra.Command {
 	f.Int("cache", 0, "MiB of memory for data that is read often (default: an eighth of the memory, 64 to 4096)")
 	f.Int("move-rate", 0, "MiB per second of buckets that may be copied to this node (default 8)")
 	f.Bool("insecure", false, "allow listening beyond loopback without TLS")
+	f.Bool("pprof", false, "serve Go's profiles at /debug/pprof also beyond loopback (on a loopback address they always are)")
 	f.String("config", "", "YAML file with any of these")
 	f.String("log-format", "text", "text or json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -155,20 +156,18 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 	}
 	seeds, labels := list("seeds"), list("labels")
 	replaceAfter, replaceErr := flags.GetDuration("replace-after")
-	insecure, insecureErr := flags.GetBool("insecure")
-	ownKeys, ownKeysErr := flags.GetBool("own-keys")
-	leases, leasesErr := flags.GetBool("lease-reads")
+	yes := func(name string) bool { b, e := flags.GetBool(name); err = errors.Join(err, e); return b }
 	ratio, ratioErr := flags.GetFloat64("clock-ratio")
 	c = cluster.Config{
 		Name: text("name"), Dir: text("data"), Listen: text("listen"), Advertise: text("advertise"),
-		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), OwnKeys: ownKeys, HTTP: text("http"),
-		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: insecure,
+		Seeds: seeds, Expect: whole("expect"), RESP: text("resp"), OwnKeys: yes("own-keys"), HTTP: text("http"),
+		Buckets: whole("buckets"), Groups: whole("groups"), Replicas: whole("replicas"), Insecure: yes("insecure"),
 		Labels: labels, ReplaceAfter: replaceAfter, ReserveBytes: uint64(whole("reserve")) << 20,
 		CacheBytes: int64(whole("cache")) << 20,
-		LeaseReads: leases, ClockRatio: ratio,
+		LeaseReads: yes("lease-reads"), ClockRatio: ratio, Profiles: yes("pprof"),
 		HandOver: cluster.HandOverLimits{BytesPerSecond: whole("move-rate") << 20},
 	}
-	return c, format, errors.Join(err, insecureErr, ownKeysErr, replaceErr, leasesErr, ratioErr)
+	return c, format, errors.Join(err, replaceErr, ratioErr)
 }
 
 // closeTimeout bounds a graceful stop.
