@@ -290,9 +290,9 @@ func (x *Entry) GetLevel() uint32 {
 type HardState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Term          uint64                 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`
-	Vote          uint64                 `protobuf:"varint,2,opt,name=vote,proto3" json:"vote,omitempty"`     // 0: none in this term
-	Commit        uint64                 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"` // a lower bound that saves work after a restart
-	Floor         uint64                 `protobuf:"varint,4,opt,name=floor,proto3" json:"floor,omitempty"`   // of a replica that was emptied: until it is at this commit index again, it takes part in no election
+	Vote          uint64                 `protobuf:"varint,2,opt,name=vote,proto3" json:"vote,omitempty"`                            // 0: none in this term
+	Commit        uint64                 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`                        // a lower bound that saves work after a restart
+	VoteFloor     uint64                 `protobuf:"varint,4,opt,name=vote_floor,json=voteFloor,proto3" json:"vote_floor,omitempty"` // of a replica that was emptied: until it is at this commit index again, it takes part in no election
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -348,9 +348,9 @@ func (x *HardState) GetCommit() uint64 {
 	return 0
 }
 
-func (x *HardState) GetFloor() uint64 {
+func (x *HardState) GetVoteFloor() uint64 {
 	if x != nil {
-		return x.Floor
+		return x.VoteFloor
 	}
 	return 0
 }
@@ -571,14 +571,14 @@ type RaftMessage struct {
 	HintTerm  uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
 	ReadSeq   uint64                 `protobuf:"varint,13,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
 	Transfer  bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"`              // a vote asked for by TIMEOUT_NOW: leader stickiness does not apply
-	Quiet     bool                   `protobuf:"varint,15,opt,name=quiet,proto3" json:"quiet,omitempty"`                    // a heartbeat's: nothing is under way, rest until somebody speaks
+	Quiesce   bool                   `protobuf:"varint,15,opt,name=quiesce,proto3" json:"quiesce,omitempty"`                // a heartbeat's: nothing is under way, rest until somebody speaks
 	LeaseAt   uint64                 `protobuf:"varint,16,opt,name=lease_at,json=leaseAt,proto3" json:"lease_at,omitempty"` // a heartbeat's: when it was sent, by the leader's clock; 0: no lease is asked for. Its reply
-	// says it again if the follower helps nobody to replace the leader for `promise` from then on
-	Promise  uint64 `protobuf:"varint,17,opt,name=promise,proto3" json:"promise,omitempty"`                   // a heartbeat's: how long, in ns of the follower's clock
-	MemberAt uint64 `protobuf:"varint,18,opt,name=member_at,json=memberAt,proto3" json:"member_at,omitempty"` // an append's and a heartbeat's: the receiver is a member as of this index. The reply says it
+	// says it again if the follower helps nobody to replace the leader for `lease_grant` from then on
+	LeaseGrant uint64 `protobuf:"varint,17,opt,name=lease_grant,json=leaseGrant,proto3" json:"lease_grant,omitempty"` // a heartbeat's: how long, in ns of the follower's clock
+	MemberAt   uint64 `protobuf:"varint,18,opt,name=member_at,json=memberAt,proto3" json:"member_at,omitempty"`       // an append's and a heartbeat's: the receiver is a member as of this index. The reply says it
 	// again: what a replica had before it was removed does not count for what it is now
 	ClockMs       uint64 `protobuf:"varint,21,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"` // a reply's: time of day of the sender, when it was sent; 0: it does not say
-	Forgetful     bool   `protobuf:"varint,19,opt,name=forgetful,proto3" json:"forgetful,omitempty"`            // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
+	Recovering    bool   `protobuf:"varint,19,opt,name=recovering,proto3" json:"recovering,omitempty"`          // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
 	Stalled       bool   `protobuf:"varint,22,opt,name=stalled,proto3" json:"stalled,omitempty"`                // a reply's to those: a disk of the sender does not answer: it should not lead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -712,9 +712,9 @@ func (x *RaftMessage) GetTransfer() bool {
 	return false
 }
 
-func (x *RaftMessage) GetQuiet() bool {
+func (x *RaftMessage) GetQuiesce() bool {
 	if x != nil {
-		return x.Quiet
+		return x.Quiesce
 	}
 	return false
 }
@@ -726,9 +726,9 @@ func (x *RaftMessage) GetLeaseAt() uint64 {
 	return 0
 }
 
-func (x *RaftMessage) GetPromise() uint64 {
+func (x *RaftMessage) GetLeaseGrant() uint64 {
 	if x != nil {
-		return x.Promise
+		return x.LeaseGrant
 	}
 	return 0
 }
@@ -747,9 +747,9 @@ func (x *RaftMessage) GetClockMs() uint64 {
 	return 0
 }
 
-func (x *RaftMessage) GetForgetful() bool {
+func (x *RaftMessage) GetRecovering() bool {
 	if x != nil {
-		return x.Forgetful
+		return x.Recovering
 	}
 	return false
 }
@@ -1139,12 +1139,13 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x04kind\x18\x03 \x01(\x0e2\x10.eraft.EntryKindR\x04kind\x12\x17\n" +
 	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\x12\x12\n" +
 	"\x04data\x18\x06 \x01(\fR\x04data\x12\x14\n" +
-	"\x05level\x18\a \x01(\rR\x05levelJ\x04\b\x05\x10\x06\"a\n" +
+	"\x05level\x18\a \x01(\rR\x05levelJ\x04\b\x05\x10\x06\"j\n" +
 	"\tHardState\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04vote\x18\x02 \x01(\x04R\x04vote\x12\x16\n" +
-	"\x06commit\x18\x03 \x01(\x04R\x06commit\x12\x14\n" +
-	"\x05floor\x18\x04 \x01(\x04R\x05floor\"\x80\x01\n" +
+	"\x06commit\x18\x03 \x01(\x04R\x06commit\x12\x1d\n" +
+	"\n" +
+	"vote_floor\x18\x04 \x01(\x04R\tvoteFloor\"\x80\x01\n" +
 	"\tConfState\x12\x16\n" +
 	"\x06voters\x18\x01 \x03(\x04R\x06voters\x12\x1a\n" +
 	"\blearners\x18\x02 \x03(\x04R\blearners\x12\x1a\n" +
@@ -1169,7 +1170,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xbd\x04\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xca\x04\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1186,13 +1187,16 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"hint_index\x18\v \x01(\x04R\thintIndex\x12\x1b\n" +
 	"\thint_term\x18\f \x01(\x04R\bhintTerm\x12\x19\n" +
 	"\bread_seq\x18\r \x01(\x04R\areadSeq\x12\x1a\n" +
-	"\btransfer\x18\x0e \x01(\bR\btransfer\x12\x14\n" +
-	"\x05quiet\x18\x0f \x01(\bR\x05quiet\x12\x19\n" +
-	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x18\n" +
-	"\apromise\x18\x11 \x01(\x04R\apromise\x12\x1b\n" +
+	"\btransfer\x18\x0e \x01(\bR\btransfer\x12\x18\n" +
+	"\aquiesce\x18\x0f \x01(\bR\aquiesce\x12\x19\n" +
+	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x1f\n" +
+	"\vlease_grant\x18\x11 \x01(\x04R\n" +
+	"leaseGrant\x12\x1b\n" +
 	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x19\n" +
-	"\bclock_ms\x18\x15 \x01(\x04R\aclockMs\x12\x1c\n" +
-	"\tforgetful\x18\x13 \x01(\bR\tforgetful\x12\x18\n" +
+	"\bclock_ms\x18\x15 \x01(\x04R\aclockMs\x12\x1e\n" +
+	"\n" +
+	"recovering\x18\x13 \x01(\bR\n" +
+	"recovering\x12\x18\n" +
 	"\astalled\x18\x16 \x01(\bR\astalledJ\x04\b\t\x10\n" +
 	"\">\n" +
 	"\fRaftMessages\x12.\n" +

@@ -5,6 +5,7 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor/raft"
+	"github.com/eraft-io/eraft/raftactor/raft/progress"
 )
 
 // Desire says where a group's replicas should be, the preferred leader first. The leader gets there by one
@@ -53,7 +54,7 @@ func (p *Peer) tidy() {
 		}
 	}
 	if p.core.Soft().Role == raft.Leader && len(p.desire.nodes) > 0 && !p.reconcile() {
-		p.core.Stir()
+		p.core.Wake()
 	}
 	p.compact()
 	p.release()
@@ -62,11 +63,11 @@ func (p *Peer) tidy() {
 // rest tells the Ticker when the group has come to rest, and when it has woken up. A leader rests with all other
 // members, a follower with its leader.
 func (p *Peer) rest() {
-	if p.core.Quiet() == p.resting {
+	if p.core.Quiesced() == p.resting {
 		return
 	}
 	p.report()
-	if p.resting = p.core.Quiet(); !p.resting {
+	if p.resting = p.core.Quiesced(); !p.resting {
 		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
 		return
 	}
@@ -213,7 +214,7 @@ func goesOn(status raft.Status, voters, without []uint64) bool {
 // able tells whether a voter is this leader, or one that is there and takes entries as they come.
 func able(status raft.Status, node uint64) bool {
 	return node == status.ID || slices.ContainsFunc(status.Followers, func(f raft.FollowerStatus) bool {
-		return f.ID == node && f.Active && !f.Forgetful && !f.Stalled && f.State == raft.Replicating
+		return f.ID == node && f.Active && !f.Recovering && !f.Stalled && f.State == progress.Replicate
 	})
 }
 
@@ -223,7 +224,7 @@ const lagEntries = 16
 func upToDate(status raft.Status, node uint64) bool {
 	for _, f := range status.Followers {
 		if f.ID == node {
-			return f.Active && !f.Forgetful && !f.Stalled && f.Match+lagEntries >= status.Last
+			return f.Active && !f.Recovering && !f.Stalled && f.Match+lagEntries >= status.Last
 		}
 	}
 	return false

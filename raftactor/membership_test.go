@@ -9,6 +9,7 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor/raft"
+	"github.com/eraft-io/eraft/raftactor/raft/progress"
 )
 
 // TestNextChangeLooksWhoIsThere: no change leaves a group without a majority that can go on now, and those go first that cannot.
@@ -50,7 +51,7 @@ func TestNextChangeLooksWhoIsThere(t *testing.T) {
 		require.True(t, proto.Equal(c.want, got), "%s: %v", c.name, got)
 	}
 	for name, ails := range map[string]func(*raft.FollowerStatus){
-		"emptied": func(f *raft.FollowerStatus) { f.Forgetful = true }, "gets a snapshot": func(f *raft.FollowerStatus) { f.State = "snapshot" },
+		"emptied": func(f *raft.FollowerStatus) { f.Recovering = true }, "gets a snapshot": func(f *raft.FollowerStatus) { f.State = progress.Snapshot },
 		"its disk does not answer": func(f *raft.FollowerStatus) { f.Stalled = true },
 	} {
 		status := statusOf([]uint64{1, 2, 3}, nil, 100)

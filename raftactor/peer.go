@@ -154,7 +154,7 @@ func (p *Peer) on(message any) {
 		p.pulsing = true
 		p.onTick()
 	case Lost:
-		p.core.Lost(uint64(m.Node))
+		p.core.NodeSuspected(uint64(m.Node))
 	case *persistence.Persisted:
 		p.onPersisted(m)
 	case pause:
@@ -182,7 +182,7 @@ func (p *Peer) on(message any) {
 		}
 		p.desire.want(m)
 		if p.core.Soft().Role == raft.Leader {
-			p.core.Stir()
+			p.core.Wake()
 		}
 	case Transfer:
 		p.onTransfer(m)
@@ -276,14 +276,14 @@ func (p *Peer) report() {
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
-		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfSure &&
+		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfDurable &&
 		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.WaitingBytes == uint64(p.waiting.bytes) &&
 		p.state.WaitingReads == uint64(p.askedNow) && p.state.Snapshots == uint64(p.transfers.running()) {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
-		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled, Sure: s.ConfSure,
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled, Sure: s.ConfDurable,
 		LogBytes: uint64(p.core.LogBytes()), WaitingBytes: uint64(p.waiting.bytes),
 		WaitingReads: uint64(p.askedNow), Snapshots: uint64(p.transfers.running()),
 	}
@@ -291,4 +291,4 @@ func (p *Peer) report() {
 }
 
 // leased tells of a lease that is kept alive: a group at rest lets it run out.
-func (p *Peer) leased(s raft.Status) bool { return s.Lease > 0 && !p.core.Quiet() }
+func (p *Peer) leased(s raft.Status) bool { return s.Lease > 0 && !p.core.Quiesced() }

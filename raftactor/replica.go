@@ -51,7 +51,7 @@ type ReadObserver func(node messages.NodeID, group messages.GroupID, index uint6
 type Limits struct {
 	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
-	RestTicks        int // without anything to do until a group comes to rest. Default 20: 1 s; below 0: never
+	QuiesceTicks     int // without anything to do until a group comes to rest. Default 20: 1 s; below 0: never
 	StallTicks       int // without an answer of the disk until a leader gives its leadership away. Default 20: 1 s
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB
@@ -89,8 +89,8 @@ func (l Limits) WithDefaults() Limits {
 			*f.field = f.value
 		}
 	}
-	if l.RestTicks == 0 {
-		l.RestTicks = 20
+	if l.QuiesceTicks == 0 {
+		l.QuiesceTicks = 20
 	}
 	if l.ClockRatio == 0 {
 		l.ClockRatio = 1.25
@@ -179,13 +179,13 @@ func Start(o Options) error {
 	}
 	core, err := raft.New(raft.Config{
 		ID: uint64(o.Node), Group: uint64(o.Group),
-		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks, RestTicks: o.Limits.RestTicks,
-		Promise: raft.Nanos(o.Limits.promise()), Lease: raft.Nanos(o.Limits.lease()),
+		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks, QuiesceTicks: o.Limits.QuiesceTicks,
+		LeaseGrant: raft.Nanos(o.Limits.promise()), Lease: raft.Nanos(o.Limits.lease()),
 		MaxAppendBytes:      o.Limits.AppendBytes,
 		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
 		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes, MaxLogBytes: o.Limits.LogBytes(),
 		Rand: o.System.Rand("raft/" + o.Group.String()),
-	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, Kept: o.Log.Kept, Applied: at.Index,
+	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, FirstOnDisk: o.Log.Kept, Applied: at.Index,
 		Now: raft.Nanos(o.System.Clock.Now()),
 	})
 	if err != nil {

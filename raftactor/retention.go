@@ -116,17 +116,17 @@ func (p *Peer) onFlushed(m flushed) {
 		p.fail(err)
 		return
 	}
-	p.shelf = append(p.shelf, piece{cut, bytes - p.core.LogBytes()}).from(p.core.Kept())
+	p.shelf = append(p.shelf, piece{cut, bytes - p.core.LogBytes()}).from(p.core.FirstOnDisk())
 	p.report() // the group may be at rest
 }
 
 // release lets the disk go of what was kept for followers, when none of them needs it any more.
 func (p *Peer) release() {
-	if first := p.core.Soft().First; p.core.Kept() < first {
+	if first := p.core.Soft().First; p.core.FirstOnDisk() < first {
 		if p.transfers.keep(p.core.Status().Followers, first, p.shelf, p.o.Limits.RetainBytes) < first {
 			return
 		}
-		p.core.Release()
+		p.core.ReleaseDisk()
 	}
 	p.shelf = nil
 }

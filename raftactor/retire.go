@@ -33,7 +33,7 @@ func (p *Peer) retire() {
 	}
 	p.answers.flush()
 	p.o.System.Root.Send(p.o.Writer, &persistence.Persist{
-		Save: persistence.Save{Group: p.o.Group, HardState: p.core.Retired(p.retireAt), Remove: true}, Seq: math.MaxUint64, ReplyTo: p.self,
+		Save: persistence.Save{Group: p.o.Group, HardState: p.core.HardStateOnRemoval(p.retireAt), Remove: true}, Seq: math.MaxUint64, ReplyTo: p.self,
 	})
 }
 

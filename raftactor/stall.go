@@ -54,7 +54,7 @@ func (p *Peer) watchDisk() {
 // answeredAtRest looks at the disks, and tells the node how this replica is, while its group is quiesced and nothing ticks: what is
 // under way then still comes to an end.
 func (p *Peer) answeredAtRest() {
-	if !p.core.Quiet() {
+	if !p.core.Quiesced() {
 		return
 	}
 	if p.stall.handed == p.stall.done && p.data.handed == p.data.done {

@@ -154,7 +154,7 @@ func TestNextChange(t *testing.T) {
 		require.Equal(t, c.want, got, "%+v", c)
 	}
 	status := statusOf([]uint64{1}, []uint64{2}, 100)
-	status.Followers[0].Forgetful = true
+	status.Followers[0].Recovering = true
 	require.Nil(t, NextChange(status, []uint64{1, 2}), "a voter that does not vote")
 }
 

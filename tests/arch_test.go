@@ -20,22 +20,24 @@ const module = "github.com/eraft-io/eraft"
 // arrows say which packages of ours each package may import, beside its own children. Whoever needs another arrow
 // has found a decision that belongs elsewhere.
 var arrows = map[string][]string{
-	"messages":               {},
-	"actors":                 {"messages"},
-	"actors/remoting":        {"actors", "messages"},
-	"actors/actortest":       {},
-	"persistence":            {"messages"},
-	"persistence/memory":     {"persistence"},
-	"persistence/rocksdb":    {"persistence"},
-	"persistence/enginetest": {"persistence"},
-	"raftactor/raft":         {"messages"},
-	"raftactor":              {"messages", "actors", "persistence", "raftactor/raft"},
-	"meta":                   {"messages", "persistence"},
-	"shardkv":                {"messages", "persistence"},
-	"router":                 {"messages", "actors"},
-	"router/gateway":         {"messages", "router"},
-	"client":                 {"messages", "actors", "actors/remoting", "router"},
-	"cluster/console":        {"messages"},
+	"messages":                {},
+	"actors":                  {"messages"},
+	"actors/remoting":         {"actors", "messages"},
+	"actors/actortest":        {},
+	"persistence":             {"messages"},
+	"persistence/memory":      {"persistence"},
+	"persistence/rocksdb":     {"persistence"},
+	"persistence/enginetest":  {"persistence"},
+	"raftactor/raft/quorum":   {},
+	"raftactor/raft/progress": {"messages"},
+	"raftactor/raft":          {"messages", "raftactor/raft/quorum", "raftactor/raft/progress"},
+	"raftactor":               {"messages", "actors", "persistence", "raftactor/raft", "raftactor/raft/progress"},
+	"meta":                    {"messages", "persistence"},
+	"shardkv":                 {"messages", "persistence"},
+	"router":                  {"messages", "actors"},
+	"router/gateway":          {"messages", "router"},
+	"client":                  {"messages", "actors", "actors/remoting", "router"},
+	"cluster/console":         {"messages"},
 	"cluster": {
 		"messages", "actors", "actors/remoting", "persistence", "persistence/rocksdb", "raftactor", "raftactor/raft",
 		"meta", "shardkv", "router", "router/gateway", "client", "cluster/console",
@@ -59,7 +61,7 @@ var keepers = map[string]string{
 }
 
 // pure packages have no clock, randomness, goroutine, disk or network of their own.
-var pure = []string{"messages", "raftactor/raft", "meta", "shardkv"}
+var pure = []string{"messages", "raftactor/raft", "raftactor/raft/quorum", "raftactor/raft/progress", "meta", "shardkv"}
 
 type source struct {
 	pkg, path string

@@ -267,7 +267,7 @@ func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persisten
 // stay in the data. One that was retired has no log any more, and may still apply what it had been given before its data goes, too.
 func (o *Oracle) persisted(m *Member, at raftactor.Position) {
 	disk := persistence.Glance{From: m.disks[0].Synced(), Group: at.Group}
-	if retired := disk.Start() == nil && disk.HardState().GetFloor() >= at.Index; !retired && !holds(disk, at.Index, at.Term) {
+	if retired := disk.Start() == nil && disk.HardState().GetVoteFloor() >= at.Index; !retired && !holds(disk, at.Index, at.Term) {
 		o.violated("Only what the own disk has is applied", "n%d applies entry %d of term %d in group %d", m.number, at.Index, at.Term, at.Group)
 	}
 }

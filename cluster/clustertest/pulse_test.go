@@ -16,7 +16,7 @@ import (
 // the answers.
 func TestHeartbeatsTravelTogether(t *testing.T) {
 	s := clustertest.Sim(t, 1, clustertest.Options{
-		Groups: 8, Limits: raftactor.Limits{RestTicks: 1 << 30}, World: []actortest.Option{actortest.Schedule(actortest.FIFO)},
+		Groups: 8, Limits: raftactor.Limits{QuiesceTicks: 1 << 30}, World: []actortest.Option{actortest.Schedule(actortest.FIFO)},
 	})
 	require.True(t, s.RunUntil(s.Ready, 30*time.Second))
 	s.Advance(10 * time.Second) // leaders are where they are wanted

@@ -34,7 +34,7 @@ func timed(t *testing.T, s *clustertest.Simulation) *clustertest.Client {
 // A message of a client that was held up for minutes, or hours, does nothing, though what its session did is long forgotten.
 func TestLateCopyIsNotApplied(t *testing.T) {
 	for _, later := range []time.Duration{time.Minute, 11 * time.Minute, 3 * time.Hour} {
-		s := born(t, 21, clustertest.Options{Groups: 1, Limits: raftactor.Limits{RestTicks: -1}})
+		s := born(t, 21, clustertest.Options{Groups: 1, Limits: raftactor.Limits{QuiesceTicks: -1}})
 		c := timed(t, s)
 		_, err := c.Do(put("k", ""))
 		require.NoError(t, err)

@@ -152,7 +152,6 @@ func TestStatusHelpers(t *testing.T) {
 	require.Equal(t, uint64(70), c.LogTime())
 	require.ErrorIs(t, c.Compact(3, 4), ErrObsolete)
 	require.Zero(t, c.log.term(2), "the log knows nothing of what it has dropped")
-	require.Equal(t, []string{"probe", "replicate", "snapshot"}, []string{probing.String(), replicating.String(), installing.String()})
 }
 
 // TestBrokenInvariants: what cannot happen stops the core for good, with the first reason. Everything here is forged.
@@ -160,7 +159,7 @@ func TestBrokenInvariants(t *testing.T) {
 	leader := func() *Core {
 		c := testCore(t, Boot{Snapshot: birth(1, 1, 1, 2), Applied: 1})
 		c.become(Leader, 2, 1)
-		c.track()
+		c.trackFollowers()
 		return c
 	}
 	for reason, forge := range map[string]func(c *Core){
@@ -232,48 +231,6 @@ func TestApplyConfEntry(t *testing.T) {
 	require.Same(t, conf, got)
 	_, err = ApplyConfEntry(conf, &messages.Entry{Kind: messages.EntryKind_CONF_CHANGE, Data: []byte{0xff}})
 	require.Error(t, err)
-}
-
-// TestAgreedAgainstCounting compares the sorted majority with counting, on everything small (pitfall 14), for plain and
-// for joint memberships.
-func TestAgreedAgainstCounting(t *testing.T) {
-	require.Zero(t, agreed(nil, nil))
-	for _, conf := range []*messages.ConfState{
-		{Voters: []uint64{1}}, {Voters: []uint64{1, 2}}, {Voters: []uint64{1, 2, 3}}, {Voters: []uint64{1, 2, 3, 4}},
-		{Voters: []uint64{1, 2, 3, 4, 5}}, {Voters: []uint64{1, 2, 3}, Outgoing: []uint64{1, 4, 5}},
-		{Voters: []uint64{1, 2}, Outgoing: []uint64{3, 4, 5}}, {Voters: []uint64{1, 2, 3, 4}, Outgoing: []uint64{4}},
-	} {
-		for code := range uint64(1 << 10) {
-			has := func(id uint64) uint64 { return code >> (2 * (id - 1)) & 3 }
-			var want uint64
-			for value := uint64(1); value <= 3; value++ {
-				var yes []ballot
-				for id := uint64(1); id <= 5; id++ {
-					yes = append(yes, ballot{id, has(id) >= value})
-				}
-				most := func(voters []uint64) bool {
-					n := 0
-					for _, id := range voters {
-						if has(id) >= value {
-							n++
-						}
-					}
-					return 2*n > len(voters)
-				}
-				all := most(conf.Voters) && (!joint(conf) || most(conf.Outgoing))
-				if all {
-					want = value
-				}
-				require.Equal(t, all, tally(conf, yes) == won, "%v: %v", conf, yes)
-				require.NotEqual(t, undecided, tally(conf, yes), "everybody has voted")
-			}
-			require.Equal(t, want, agreed(conf, has), "%v: %b", conf, code)
-		}
-	}
-	require.Equal(t, lost, tally(nil, []ballot{{1, true}}), "a group without voters elects nobody")
-	require.Equal(t, undecided, tally(&messages.ConfState{Voters: []uint64{1, 2}}, []ballot{{1, true}, {7, true}}), "a stranger's vote")
-	both := &messages.ConfState{Voters: []uint64{1, 2}, Outgoing: []uint64{1}}
-	require.Equal(t, undecided, tally(both, []ballot{{1, true}}), "one half is not enough")
 }
 
 // TestCandidateThatTakesASnapshotIsNoneAnyMore: its ballots were given for another log and by another membership, which may be

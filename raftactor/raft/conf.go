@@ -9,10 +9,10 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Memberships change in one of two ways. One server at a time (thesis 4.1): old and new majorities always overlap. Or
-// several at once, through a joint membership (thesis 4.3) in which both the old and the new voters must agree; as soon
-// as that has taken effect the leader proposes to leave it. Either kind takes effect when its entry is committed and
-// handed out in Ready.Apply; there is one at a time.
+// A membership changes in one of two ways. One replica at a time (thesis 4.1): majorities of before and after always overlap. Or several
+// at once, through a joint membership (thesis 4.3), in which the old and the new voters must both agree; as soon as that has taken
+// effect the leader proposes to leave it. A change takes effect when its entry is committed and handed out in Ready.Apply. There is
+// one change at a time.
 
 // ProposeConf appends a membership change. It is refused with ErrConfPending while another one is under way, the
 // membership is joint, or the leader has not committed in its own term yet: otherwise two leaders could change the
@@ -21,7 +21,7 @@ func (c *Core) ProposeConf(change *messages.ConfChange) (index, term uint64, err
 	switch {
 	case c.role != Leader:
 		return 0, 0, ErrNotLeader
-	case c.transfer != 0:
+	case c.transferee != 0:
 		return 0, 0, ErrTransferring
 	case !c.confSettled() || joint(c.conf):
 		return 0, 0, ErrConfPending
@@ -48,16 +48,16 @@ func (c *Core) logConf(change *messages.ConfChange) (index, term uint64, err err
 		Index: c.log.last() + 1, Term: c.term, TimeMs: c.LogTime(),
 		Kind: messages.EntryKind_CONF_CHANGE, Data: body, Level: c.level,
 	}
-	c.Stir()
+	c.Wake()
 	c.log.append([]*messages.Entry{e})
 	c.confPending = e.Index
 	return e.Index, e.Term, nil
 }
 
-// leaveJoint proposes the end of a joint membership that has taken effect. Every leader does, also one that finds it in
-// its log; while leadership is handed over that is left to the next.
+// leaveJoint proposes the end of a joint membership that has taken effect. Every leader does, also one that finds it in its log; a
+// leader that transfers its leadership leaves it to the next.
 func (c *Core) leaveJoint() {
-	if c.role != Leader || !joint(c.conf) || !c.confSettled() || c.transfer != 0 {
+	if c.role != Leader || !joint(c.conf) || !c.confSettled() || c.transferee != 0 {
 		return
 	}
 	if _, _, err := c.logConf(&messages.ConfChange{Kind: messages.ConfChange_LEAVE}); err != nil {
@@ -65,7 +65,7 @@ func (c *Core) leaveJoint() {
 	}
 }
 
-// Members are all replicas of a membership, in order.
+// Members are the ids of all replicas of a membership, ascending.
 func Members(conf *messages.ConfState) []uint64 {
 	all := slices.Concat(conf.GetVoters(), conf.GetOutgoing(), conf.GetLearners())
 	slices.Sort(all)
@@ -75,13 +75,13 @@ func Members(conf *messages.ConfState) []uint64 {
 // joint tells whether both halves of a membership decide.
 func joint(conf *messages.ConfState) bool { return len(conf.GetOutgoing()) > 0 }
 
-// voter tells whether a replica's word counts, in either half of a joint membership.
+// voter tells whether a replica is a voter, in either half of a joint membership.
 func (c *Core) voter(id uint64) bool {
 	return slices.Contains(c.conf.GetVoters(), id) || slices.Contains(c.conf.GetOutgoing(), id)
 }
 
-// stays tells whether a replica is a voter and will be one when a joint membership is left.
-func (c *Core) stays(id uint64) bool { return slices.Contains(c.conf.GetVoters(), id) }
+// isIncomingVoter tells whether a replica is a voter, and will be one when a joint membership is left.
+func (c *Core) isIncomingVoter(id uint64) bool { return slices.Contains(c.conf.GetVoters(), id) }
 
 // applyConf gives the membership after a change, or ErrInvalidConf.
 func applyConf(conf *messages.ConfState, change *messages.ConfChange) (*messages.ConfState, error) {
@@ -207,13 +207,13 @@ func (c *Core) changeConf(entry *messages.Entry) {
 	if c.role != Leader {
 		return
 	}
-	c.track()
+	c.trackFollowers()
 	if !c.voter(c.cfg.ID) {
-		c.retire()
+		c.stepDownRemoved()
 		return
 	}
-	if c.transfer != 0 && !c.stays(c.transfer) {
-		c.transfer = 0
+	if c.transferee != 0 && !c.isIncomingVoter(c.transferee) {
+		c.transferee = 0
 	}
 	c.advance() // a smaller quorum may already be there
 	c.confirmReads()

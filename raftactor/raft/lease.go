@@ -2,69 +2,70 @@ package raft
 
 import "github.com/eraft-io/eraft/messages"
 
-// Leases (thesis 6.4.1) let a leader answer reads without asking a quorum first. Every replica that hears its leader
-// promises to help nobody to replace it for Config.Promise, by its own clock; a leader whose Config.Lease is set counts
-// on that for a shorter time, from when it *sent* the heartbeat that a quorum has answered. As long as no clock runs
-// faster than another by more than Promise/Lease, nobody else can have committed anything while a lease lasts.
+// Leases (thesis 6.4.1) let a leader answer reads without asking a quorum first. A replica that hears its leader grants it a lease: for
+// Config.LeaseGrant, by its own clock, it votes for nobody else. A leader whose Config.Lease is set counts on that for a shorter
+// time, from when it *sent* the heartbeat that a quorum has answered. As long as no clock runs faster than another by more than
+// LeaseGrant/Lease, no other leader can have committed anything while the lease lasts.
 //
-// The promise binds a replica whatever it learns: a later term, the loss of its leader, or a restart, after which it
-// waits a whole Promise since it no longer knows. Only the leader itself can lift it, by handing leadership over; so a
-// leader that has done that holds no lease any more in its term, since the order may still be on its way.
+// A grant blocks the votes of a replica whatever it learns afterwards: a later term, the loss of its leader, or a restart, after which
+// it waits for a whole LeaseGrant, since it no longer knows what it has granted. Only the leader itself can lift the block, by
+// transferring leadership. A leader that has offered its leadership has no lease any more in its term, since the order may still
+// be on its way.
 //
-// All is judged by the clock that At tells of, which goes on while a process is stopped, and never by ticks.
+// Time is that of the clock that At tells of, which goes on while a process is stopped. Ticks do not matter here.
 
 // Nanos is a moment of a monotonic clock since its arbitrary start, or a span of it, in nanoseconds.
 type Nanos int64
 
-// At tells what time it is by this replica's monotonic clock. It must be called before inputs that came up to then are
-// given to the core; time that goes back is ignored.
+// At tells the core what time it is by this replica's monotonic clock. The driver calls it before it gives the core inputs that came up
+// to then; time that goes back is ignored.
 func (c *Core) At(now Nanos) { c.now = max(c.now, now) }
 
-// bound tells whether this replica has promised not to help to replace its leader.
-func (c *Core) bound() bool { return c.now < c.bindsTo }
+// voteBlocked tells whether this replica has granted a lease that lasts: it must not help to replace that leader.
+func (c *Core) voteBlocked() bool { return c.now < c.voteBlockedUntil }
 
-func (c *Core) promise() {
-	if c.cfg.Promise > 0 {
-		c.bindsTo = c.now + c.cfg.Promise
+// blockVotes grants the leader that was heard a lease.
+func (c *Core) blockVotes() {
+	if c.cfg.LeaseGrant > 0 {
+		c.voteBlockedUntil = c.now + c.cfg.LeaseGrant
 	}
 }
 
-// bindRestarted holds a replica to what it may have promised before it forgot. Who never heard of a leader has not: a
-// promise is only given when the leader's term is durable.
-func (c *Core) bindRestarted() {
+// blockVotesAfterRestart keeps a replica to what it may have granted before it stopped. A replica that has never known a term has
+// granted nothing, since it grants a lease only when the leader's term is durable.
+func (c *Core) blockVotesAfterRestart() {
 	newborn := c.term <= c.log.start.Term && c.log.start.Index <= 1 && len(c.log.entries) == 0
 	if !newborn {
-		c.promise()
+		c.blockVotes()
 	}
 }
 
-// askLease makes a heartbeat one that can renew the lease.
+// askLease makes a heartbeat ask for a lease.
 func (c *Core) askLease(m *messages.RaftMessage) {
 	if c.cfg.Lease > 0 {
-		m.LeaseAt, m.Promise = uint64(c.now), uint64(c.cfg.Promise)
+		m.LeaseAt, m.LeaseGrant = uint64(c.now), uint64(c.cfg.LeaseGrant)
 	}
 }
 
-// grantLease answers a heartbeat that asks for a lease. A replica that promises less than the leader counts on, or that
-// could forget the leader's term, does not.
+// grantLease answers a heartbeat that asks for a lease. A replica whose grant is shorter than the leader needs, or that could forget
+// the leader's term in a crash, grants none.
 func (c *Core) grantLease(m, reply *messages.RaftMessage) {
-	if Nanos(m.Promise) <= c.cfg.Promise && c.out.durableTerm == c.term {
+	if Nanos(m.LeaseGrant) <= c.cfg.LeaseGrant && c.out.durableTerm == c.term {
 		reply.LeaseAt = m.LeaseAt
 	}
 }
 
-// leaseLeft is how long this replica may answer reads by itself, 0 if it may not. A quorum of promises counts from when
-// they were asked for, in a joint membership a quorum of either half; and the commit index must be known to be the
-// newest, as for any read.
+// leaseLeft is for how long this replica may answer reads without asking a quorum; 0: it may not. The lease begins when the heartbeats
+// were sent that a quorum has answered, and the commit index must be known to be the newest, as for any read.
 func (c *Core) leaseLeft() Nanos {
-	if c.role != Leader || c.cfg.Lease <= 0 || c.leaseOver || c.log.term(c.commit) != c.term {
+	if c.role != Leader || c.cfg.Lease <= 0 || c.leaseRevoked || c.log.term(c.commit) != c.term {
 		return 0
 	}
-	since := agreed(c.conf, func(id uint64) uint64 {
+	since := votersOf(c.conf).Value(func(id uint64) uint64 {
 		if id == c.cfg.ID {
 			return uint64(c.now)
 		}
-		return c.peer(id).leaseAt
+		return c.follower(id).LeaseAt
 	})
 	if since == 0 {
 		return 0
@@ -72,7 +73,7 @@ func (c *Core) leaseLeft() Nanos {
 	return max(0, Nanos(since)+c.cfg.Lease-c.now)
 }
 
-// readByLease answers all reads that wait, if the lease lasts.
+// readByLease answers all reads that wait, as long as the lease lasts.
 func (c *Core) readByLease() {
 	if len(c.reads.waiting) == 0 || c.leaseLeft() == 0 {
 		return

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft/progress"
 )
 
 // Whatever is in the log, an append has no more of it than MaxAppendBytes, or one entry: it can be sent.
@@ -16,7 +17,7 @@ func TestAppendsCanBeSent(t *testing.T) {
 	c, err := New(cfg, Boot{Snapshot: birth(1, 1, 1, 2), Applied: 1})
 	require.NoError(t, err)
 	c.become(Candidate, 2, 0)
-	c.takeOffice()
+	c.becomeLeader()
 	for _, size := range []int{1, 1, messages.MaxCommandBytes / 2, messages.MaxCommandBytes / 2, 1, messages.MaxCommandBytes, messages.MaxCommandBytes, 1, 1} {
 		_, _, err := c.Propose(make([]byte, size), 1<<63)
 		require.NoError(t, err)
@@ -25,8 +26,8 @@ func TestAppendsCanBeSent(t *testing.T) {
 		_, _, err := c.Propose(make([]byte, 100), 1<<63)
 		require.NoError(t, err)
 	}
-	c.peers[0].probe(2)
-	c.peers[0].state = replicating
+	c.followers[0].BecomeProbe(2)
+	c.followers[0].State = progress.Replicate
 	r, _ := c.Ready()
 	appends := 0
 	for _, m := range r.Send {

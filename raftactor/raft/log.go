@@ -7,18 +7,17 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// log is the retained part of a group's log: the same entries that the disk has or will have. What the disk has beside them, for
-// followers that need it, is committed and older than the start. All of it is in memory, but for the data of the oldest commands,
-// if it would be too much: those are durable and committed, and read back when they are needed.
+// log is the retained part of a group's log: the entries that the disk has, or will have when what was handed out is written. The data
+// of the oldest entries may be on the disk only: see dropData. Entries before start, if the disk has some, are kept for followers.
 type log struct {
-	start   *messages.SnapshotMeta // the state before the first entry
-	kept    uint64                 // the first entry that the disk has; those up to start only the disk has
-	entries []*messages.Entry      // contiguous from start.Index+1
-	hollow  uint64                 // the data of the commands up to here is only on the disk
-	bytes   int                    // in memory
+	start       *messages.SnapshotMeta // the state before the first entry
+	entries     []*messages.Entry      // consecutive, from start.Index+1
+	bytes       int                    // that entries take in memory
+	dataOnDisk  uint64                 // the data of commands up to this index is on the disk only
+	firstOnDisk uint64                 // index of the first entry that the disk has; entries up to start are on the disk only
 
-	handed  uint64 // entries up to here were handed out to be persisted
-	durable uint64 // entries up to here are on this replica's disk
+	handedOut uint64 // entries up to this index were handed out to be written
+	durable   uint64 // entries up to this index are durable on this replica's disk
 }
 
 // entryOverhead is what an entry costs beside its data.
@@ -35,7 +34,7 @@ func (l *log) open(start *messages.SnapshotMeta, entries []*messages.Entry) erro
 	if start.Conf == nil {
 		start = &messages.SnapshotMeta{Index: start.Index, Term: start.Term, TimeMs: start.TimeMs, Conf: &messages.ConfState{}}
 	}
-	l.start, l.kept, l.hollow = start, start.Index+1, start.Index
+	l.start, l.firstOnDisk, l.dataOnDisk = start, start.Index+1, start.Index
 	term := start.Term
 	for i, e := range entries {
 		if e.Index != start.Index+1+uint64(i) || e.Term < term {
@@ -44,7 +43,7 @@ func (l *log) open(start *messages.SnapshotMeta, entries []*messages.Entry) erro
 		term = e.Term
 	}
 	l.append(entries)
-	l.handed, l.durable = l.last(), l.last()
+	l.handedOut, l.durable = l.last(), l.last()
 	return nil
 }
 
@@ -53,7 +52,7 @@ func (l *log) last() uint64  { return l.start.Index + uint64(len(l.entries)) }
 
 func (l *log) lastTerm() uint64 { return l.term(l.last()) }
 
-// lastTime is the stamp of the newest entry.
+// lastTime is the log time of the newest entry, in milliseconds.
 func (l *log) lastTime() uint64 {
 	if n := len(l.entries); n > 0 {
 		return l.entries[n-1].TimeMs
@@ -61,7 +60,7 @@ func (l *log) lastTime() uint64 {
 	return l.start.TimeMs
 }
 
-// term of the entry at index, or of the log's start; 0 where the log knows nothing.
+// term is that of the entry at index, or of the log's start; 0 where the log knows none.
 func (l *log) term(index uint64) uint64 {
 	switch {
 	case index == l.start.Index:
@@ -76,7 +75,7 @@ func (l *log) has(index, term uint64) bool {
 	return index >= l.start.Index && index <= l.last() && l.term(index) == term
 }
 
-// slice is the entries from..to, both included, as far as they are there. It must not be changed.
+// slice is the entries from and to inclusive, as far as they are there. It must not be changed.
 func (l *log) slice(from, to uint64) []*messages.Entry {
 	from, to = max(from, l.first()), min(to, l.last())
 	if from > to {
@@ -85,7 +84,7 @@ func (l *log) slice(from, to uint64) []*messages.Entry {
 	return l.entries[from-l.first() : to-l.first()+1 : to-l.first()+1]
 }
 
-// bounded is the first of all entries, no more than limit bytes of them unless the first alone is larger, and their size.
+// bounded is the longest prefix of all that takes at most limit bytes, but at least one entry, and the bytes that it takes.
 func bounded(all []*messages.Entry, limit int) ([]*messages.Entry, int) {
 	size := 0
 	for i, e := range all {
@@ -105,55 +104,56 @@ func (l *log) append(entries []*messages.Entry) {
 	l.entries = append(l.entries, entries...)
 }
 
-// truncate drops entries from index on. What was durable of them is not any more, whatever the disk still says.
+// truncate drops the entries from index on. They do not count as durable any more, though the disk may still have them.
 func (l *log) truncate(index uint64) {
 	kept := index - l.first()
 	for _, e := range l.entries[kept:] {
 		l.bytes -= entryBytes(e)
 	}
 	l.entries = l.entries[:kept:kept]
-	l.handed, l.durable = min(l.handed, index-1), min(l.durable, index-1)
+	l.handedOut, l.durable = min(l.handedOut, index-1), min(l.durable, index-1)
 }
 
-// compact drops entries up to index; conf is the membership there. The disk keeps those from keep on. The rest moves to
-// memory of its own, so that what was dropped can be freed.
+// compact drops the entries up to index, where the membership is conf. The disk keeps the entries from keep on. The other entries are
+// copied to a slice of their own, so that the memory of those that were dropped can be freed.
 func (l *log) compact(index, keep uint64, conf *messages.ConfState) *messages.SnapshotMeta {
 	count := index - l.start.Index
 	for _, e := range l.entries[:count] {
 		l.bytes -= entryBytes(e)
 	}
 	cut := l.entries[count-1]
-	l.kept, l.hollow = min(max(l.kept, keep), index+1), max(l.hollow, index)
+	l.firstOnDisk, l.dataOnDisk = min(max(l.firstOnDisk, keep), index+1), max(l.dataOnDisk, index)
 	l.start = &messages.SnapshotMeta{Index: index, Term: cut.Term, TimeMs: cut.TimeMs, Conf: conf}
 	l.entries = append([]*messages.Entry(nil), l.entries[count:]...)
 	return l.start
 }
 
-// shed drops the data of the oldest commands up to index, when all entries take more than limit, until it is a quarter less. Changes
-// of the membership stay whole. Others may still hold the entries as they are, so they are replaced and not changed.
-func (l *log) shed(index uint64, limit int) {
-	if l.bytes <= limit || l.hollow >= index {
+// dropData drops the data of the oldest commands, up to index, when all entries take more than limit bytes, until they take a quarter
+// less. Their data must be durable and is read from the disk when it is needed. Membership changes keep theirs. Messages that are
+// on their way may share the entries, so entries are replaced and not changed.
+func (l *log) dropData(index uint64, limit int) {
+	if l.bytes <= limit || l.dataOnDisk >= index {
 		return
 	}
 	l.entries = slices.Clone(l.entries)
-	for l.bytes > limit-limit/4 && l.hollow < index {
-		at := l.hollow + 1 - l.first()
+	for l.bytes > limit-limit/4 && l.dataOnDisk < index {
+		at := l.dataOnDisk + 1 - l.first()
 		if e := l.entries[at]; e.Kind != messages.EntryKind_CONF_CHANGE {
 			l.entries[at] = &messages.Entry{Index: e.Index, Term: e.Term, TimeMs: e.TimeMs, Kind: e.Kind}
 			l.bytes -= len(e.Data)
 		}
-		l.hollow++
+		l.dataOnDisk++
 	}
 }
 
-// restore replaces the whole log by its start behind a snapshot.
+// restore replaces the whole log by the state in a snapshot.
 func (l *log) restore(meta *messages.SnapshotMeta) {
-	*l = log{start: meta, kept: meta.Index + 1, hollow: meta.Index, handed: meta.Index}
+	*l = log{start: meta, firstOnDisk: meta.Index + 1, dataOnDisk: meta.Index, handedOut: meta.Index}
 }
 
-// before finds the last index at or below index whose term is at or below term: where two logs may still agree
-// (thesis 3.5, the optimization that skips whole terms).
-func (l *log) before(index, term uint64) uint64 {
+// findConflictByTerm is the last index at or below index whose term is at or below term: the highest index at which two logs may
+// still agree, of which the other one has that term at that index (thesis 3.5, the optimization that skips whole terms).
+func (l *log) findConflictByTerm(index, term uint64) uint64 {
 	for index = min(index, l.last()); index > l.start.Index && l.term(index) > term; index-- {
 	}
 	return index

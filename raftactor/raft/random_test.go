@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft/quorum"
 )
 
 var (
@@ -126,9 +127,9 @@ func (w *world) input(s *simNode) *Core {
 
 func (w *world) boot(s *simNode) {
 	core, err := New(Config{
-		ID: s.id, Group: 9, Promise: promise, Lease: w.lease, ElectionTicks: 10, HeartbeatTicks: 2, RestTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
+		ID: s.id, Group: 9, LeaseGrant: promise, Lease: w.lease, ElectionTicks: 10, HeartbeatTicks: 2, QuiesceTicks: 4, MaxAppendBytes: 300, MaxInflightMessages: 4,
 		MaxInflightBytes: 900, MaxUncommittedBytes: 3000, MaxApplyBytes: 500, MaxLogBytes: 1500, Rand: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
-	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.log(), Kept: s.disk.kept(), Applied: s.data.Index, Now: w.clock(s)})
+	}, Boot{HardState: s.disk.hard, Snapshot: s.disk.start, Entries: s.disk.log(), FirstOnDisk: s.disk.kept(), Applied: s.data.Index, Now: w.clock(s)})
 	if err != nil {
 		w.fail("boot %d: %v", s.id, err)
 	}
@@ -140,7 +141,7 @@ func (w *world) boot(s *simNode) {
 func (w *world) lost(id uint64) {
 	for _, s := range w.nodes {
 		if s.core != nil && s.id != id {
-			s.core.Lost(id)
+			s.core.NodeSuspected(id)
 		}
 	}
 }
@@ -355,7 +356,7 @@ func (w *world) compact(s *simNode) {
 		_ = s.core.Compact(cut, keep)
 		w.carry(s)
 	} else if w.rng.IntN(4) == 0 {
-		s.core.Release()
+		s.core.ReleaseDisk()
 		w.carry(s)
 	}
 }
@@ -414,7 +415,7 @@ func (w *world) carry(s *simNode) {
 		if w.leaders[s.core.term] == 0 {
 			w.leaders[s.core.term] = s.id
 			for i := range w.log { // Leader Completeness
-				if i > s.core.log.hollow && w.log[i] != describe(s.core.log.slice(i, i)) {
+				if i > s.core.log.dataOnDisk && w.log[i] != describe(s.core.log.slice(i, i)) {
 					w.fail("leader %d of term %d lacks committed entry %d", s.id, s.core.term, i)
 				}
 			}
@@ -472,7 +473,7 @@ func (w *world) durable(e *messages.Entry) {
 				n++
 			}
 		}
-		if n+1 < majority(len(s.core.conf.Voters)) { // a change of one voter may lie between
+		if n+1 < quorum.Majority(len(s.core.conf.Voters)) { // a change of one voter may lie between
 			w.fail("committed %s is on %d disks of %v", describe([]*messages.Entry{e}), n, s.core.conf.Voters)
 		}
 	}
@@ -516,7 +517,7 @@ func (w *world) heal() {
 		if s := w.nodes[id-1]; s.data.Index != leader.data.Index {
 			w.fail("node %d did not catch up: %s", id, w.describe())
 		}
-		if !stray && !w.nodes[id-1].core.Quiet() { // who does not know that it was removed disturbs the rest
+		if !stray && !w.nodes[id-1].core.Quiesced() { // who does not know that it was removed disturbs the rest
 			w.fail("node %d does not rest: %s", id, w.describe())
 		}
 	}

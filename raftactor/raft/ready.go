@@ -2,40 +2,41 @@ package raft
 
 import (
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft/quorum"
 )
 
-// Ready is what the core wants done. The parts may be carried out at once, but for what is said at each.
+// Ready is what the driver must do. It may do all of it at once, in any order, but for what is said at the fields.
 type Ready struct {
-	Leader    *LeaderChange
-	Send      []*messages.RaftMessage // may leave now
-	Persist   *Persist
-	Restore   *messages.SnapshotMeta // when Persist is durable: replace the data by the staged snapshot, before Apply
-	Apply     []*messages.Entry      // committed and durable here, in order, each once
+	Leader    *LeaderChange           // for people and for routing; nil: nothing has changed
+	Send      []*messages.RaftMessage // to be sent now
+	Persist   *Persist                // to be written; nil: nothing
+	Restore   *messages.SnapshotMeta  // when Persist is durable, and before Apply: replace the data by the staged snapshot
+	Apply     []*messages.Entry       // committed and durable here, in order, each once
 	Reads     []ReadResult
 	Snapshots []uint64 // followers that need a snapshot: each is named once until SnapshotDone
-	Loads     []Load   // pieces of the log that only the disk has: each is asked for once until Loaded
+	Loads     []Load   // entries to read from the disk: each is asked for once until Loaded
 }
 
-// Persist is one step of the log's disk. Steps are made durable in order of Seq; Persisted(Seq) tells that all up
-// to Seq are.
+// Persist is one write of the log's disk. All of it becomes durable at once, and writes become durable in the order of Seq. The driver
+// calls Persisted when they are. The parts are written in the order of the fields.
 type Persist struct {
 	Seq       uint64
-	HardState *messages.HardState
-	Snapshot  *messages.SnapshotMeta
-	Truncate  uint64
-	Entries   []*messages.Entry
-	Compact   *messages.SnapshotMeta  // the log starts after it
-	Keep      uint64                  // with Compact: entries before this one are deleted
-	After     []*messages.RaftMessage // may leave when the step is durable: they promise what it holds
+	HardState *messages.HardState     // replaces the one before; nil: it has not changed
+	Snapshot  *messages.SnapshotMeta  // replaces the log: it begins behind the snapshot, and is empty
+	Truncate  uint64                  // entries from this index on are deleted; 0: none
+	Entries   []*messages.Entry       // are appended
+	Compact   *messages.SnapshotMeta  // the log begins behind it
+	Keep      uint64                  // with Compact: entries before this index are deleted
+	After     []*messages.RaftMessage // to be sent when the write is durable: they tell other replicas of what is in it
 }
 
-// LeaderChange is a new leader, term or role. Leader 0 is none.
+// LeaderChange is a new leader, term or role of this replica. Leader 0: none is known.
 type LeaderChange struct {
 	Leader, Term uint64
 	Role         Role
 }
 
-// outputs gathers what the next Ready will say.
+// outputs gathers what the next Ready will hold, and remembers the writes that are under way.
 type outputs struct {
 	leader    *LeaderChange
 	send      []*messages.RaftMessage
@@ -44,15 +45,15 @@ type outputs struct {
 	snapshots []uint64
 	loads     []Load
 
-	saved     saved // of the hard state, as last handed out
+	saved     saved // the hard state as it was last handed out
 	truncate  uint64
 	restore   *messages.SnapshotMeta
 	restoring bool // until the restored state is applied
 	compact   *messages.SnapshotMeta
 	ownVote   uint64 // term in which this replica votes for itself with the next step
-	word      bool   // after has something that counts in an election
+	election  bool   // after holds a request for votes, or a vote
 	seq       uint64
-	flight    []step // not yet Persisted
+	writing   []step // handed out and not Persisted, oldest first
 
 	durableTerm, durableCommit uint64
 }
@@ -61,28 +62,28 @@ type saved struct{ Term, Vote, Commit uint64 }
 
 // step is what becomes true when a Persist is durable.
 type step struct {
-	seq     uint64
-	last    uint64 // log durable up to here
-	term    uint64
-	commit  uint64
-	ownVote uint64
-	word    bool // it holds back something that counts in an election
+	seq      uint64
+	last     uint64 // index up to which the log is durable then
+	term     uint64
+	commit   uint64
+	ownVote  uint64 // term in which this replica's vote for itself counts then; 0: none
+	election bool   // a request for votes, or a vote, is sent then
 }
 
-func (o *outputs) now(m *messages.RaftMessage)   { o.send = append(o.send, m) }
-func (o *outputs) later(m *messages.RaftMessage) { o.after = append(o.after, m) }
+func (o *outputs) sendNow(m *messages.RaftMessage)         { o.send = append(o.send, m) }
+func (o *outputs) sendWhenDurable(m *messages.RaftMessage) { o.after = append(o.after, m) }
 
-// truncated makes sure that no acknowledgement under way counts for entries that are replaced.
+// truncated notes that entries from index on are replaced: no write that is under way makes those durable that replace them.
 func (o *outputs) truncated(index uint64) {
 	if o.truncate == 0 || index < o.truncate {
 		o.truncate = index
 	}
-	for i := range o.flight {
-		o.flight[i].last = min(o.flight[i].last, index-1)
+	for i := range o.writing {
+		o.writing[i].last = min(o.writing[i].last, index-1)
 	}
 }
 
-// Ready drains the core's outputs; false means there are none.
+// Ready is what is to be done since the last call; false: nothing. The driver calls it after it has given the core inputs.
 func (c *Core) Ready() (Ready, bool) {
 	if c.role == Leader {
 		c.leaveJoint()
@@ -90,31 +91,31 @@ func (c *Core) Ready() (Ready, bool) {
 		c.replicate()
 	}
 	apply := c.toApply()
-	c.standIfCalled()
+	c.campaignIfOrdered()
 	r := Ready{Apply: apply, Restore: c.out.restore}
 	r.Persist = c.persist()
 	r.Leader, r.Send, r.Reads, r.Snapshots, r.Loads = c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads
 	c.out.leader, c.out.send, c.out.reads, c.out.snapshots, c.out.loads, c.out.restore = nil, nil, nil, nil, nil, nil
-	c.log.shed(min(c.commit, c.log.durable), c.cfg.MaxLogBytes)
+	c.log.dropData(min(c.commit, c.log.durable), c.cfg.MaxLogBytes)
 	some := r.Leader != nil || r.Persist != nil || r.Restore != nil ||
 		len(r.Send)+len(r.Apply)+len(r.Reads)+len(r.Snapshots)+len(r.Loads) > 0
 	return r, some
 }
 
-// persist makes the next step out of everything that is not handed out yet; nil if there is nothing.
+// persist makes the next write out of everything that was not handed out before; nil: there is nothing.
 func (c *Core) persist() *Persist {
 	o := &c.out
-	entries := c.log.slice(c.log.handed+1, c.log.last())
-	// That a membership is committed goes to the disk at once: those whom it leaves out will not help to find it out again.
-	// So does that an emptied replica has got back what it had: it will be counted on.
-	hard := o.saved.Term != c.term || o.saved.Vote != c.vote || o.saved.Commit < c.confAt || o.saved.Commit < c.floor && !c.forgetful()
+	entries := c.log.slice(c.log.handedOut+1, c.log.last())
+	// That a membership is committed is written at once: the replicas that it leaves out will not help to find it out again. So is
+	// that a recovering replica has got back what it had: it will be counted on.
+	hard := o.saved.Term != c.term || o.saved.Vote != c.vote || o.saved.Commit < c.confAt || o.saved.Commit < c.voteFloor && !c.recovering()
 	content := hard || len(entries) > 0 || o.truncate != 0 || o.restore != nil
 	if !content && o.compact == nil {
 		if len(o.after) == 0 {
 			return nil
 		}
-		if len(o.flight) == 0 { // everything they promise is durable
-			o.send, o.after, o.word = append(o.send, o.after...), nil, false
+		if len(o.writing) == 0 { // what they tell of is durable
+			o.send, o.after, o.election = append(o.send, o.after...), nil, false
 			return nil
 		}
 	}
@@ -124,53 +125,53 @@ func (c *Core) persist() *Persist {
 		After: o.after,
 	}
 	if p.Compact != nil {
-		p.Keep = c.log.kept
+		p.Keep = c.log.firstOnDisk
 	}
-	// The commit index goes with the entries. A membership change is proposed only when the one before is committed,
-	// so whoever has the second on disk knows that the first is committed, and does not campaign before it applies.
+	// The commit index is written with entries. A membership change is proposed only when the one before is committed, so a replica
+	// that has the second on its disk also has there that the first is committed, and does not campaign before it applies.
 	if hard || p.Snapshot != nil || p.Compact != nil || len(entries) > 0 && o.saved.Commit != c.commit {
 		p.HardState = c.HardState()
 		o.saved.Term, o.saved.Vote, o.saved.Commit = c.term, c.vote, c.commit
 	}
-	c.log.handed = c.log.last()
-	o.flight = append(o.flight, step{o.seq, c.log.last(), o.saved.Term, o.saved.Commit, o.ownVote, o.word})
-	o.after, o.truncate, o.compact, o.ownVote, o.word = nil, 0, nil, 0, false
+	c.log.handedOut = c.log.last()
+	o.writing = append(o.writing, step{o.seq, c.log.last(), o.saved.Term, o.saved.Commit, o.ownVote, o.election})
+	o.after, o.truncate, o.compact, o.ownVote, o.election = nil, 0, nil, 0, false
 	return p
 }
 
-// Persisted tells that all steps up to seq are durable.
+// Persisted tells the core that all writes up to seq are durable.
 func (c *Core) Persisted(seq uint64) {
-	for len(c.out.flight) > 0 && c.out.flight[0].seq <= seq {
-		s := c.out.flight[0]
-		c.out.flight = c.out.flight[1:]
+	for len(c.out.writing) > 0 && c.out.writing[0].seq <= seq {
+		s := c.out.writing[0]
+		c.out.writing = c.out.writing[1:]
 		c.out.durableTerm, c.out.durableCommit = s.term, s.commit
 		c.log.durable = max(c.log.durable, min(s.last, c.log.last()))
-		if s.ownVote != 0 && s.ownVote == c.term && c.role == Candidate && c.poll(c.cfg.ID, true) == won {
-			c.takeOffice()
+		if s.ownVote != 0 && s.ownVote == c.term && c.role == Candidate && c.poll(c.cfg.ID, true) == quorum.Won {
+			c.becomeLeader()
 		}
 	}
 	c.advance()
 }
 
-// toApply hands out entries that are committed and durable here, within the budget of what is not applied yet.
+// toApply hands out entries that are committed and durable here, as long as those that are not applied take less than MaxApplyBytes.
 func (c *Core) toApply() []*messages.Entry {
 	to := min(c.commit, c.log.durable)
 	budget := c.cfg.MaxApplyBytes
-	for _, f := range c.applying {
-		budget -= f.bytes
+	for _, a := range c.applying {
+		budget -= a.bytes
 	}
 	if c.out.restoring || to <= c.emitted || budget <= 0 {
 		return nil
 	}
 	entries := c.log.slice(c.emitted+1, to)
-	if c.emitted < c.log.hollow {
+	if c.emitted < c.log.dataOnDisk {
 		entries = c.unapplied()
 	}
 	entries, _ = bounded(entries, budget)
 	c.replayed = c.replayed[min(len(c.replayed), len(entries)):]
 	for _, e := range entries {
 		c.emitted = e.Index
-		c.applying = append(c.applying, flight{e.Index, entryBytes(e)})
+		c.applying = append(c.applying, applying{e.Index, entryBytes(e)})
 		if e.Kind == messages.EntryKind_CONF_CHANGE {
 			c.changeConf(e)
 		}
@@ -178,14 +179,14 @@ func (c *Core) toApply() []*messages.Entry {
 	return entries
 }
 
-// Applied tells that the data is at index.
+// Applied tells the core that the data has all entries up to index.
 func (c *Core) Applied(index uint64) {
 	if index > c.emitted {
 		c.broken("applied %d, but only %d was handed out", index, c.emitted)
 		return
 	}
 	c.applied = max(c.applied, index)
-	for len(c.applying) > 0 && c.applying[0].last <= c.applied {
+	for len(c.applying) > 0 && c.applying[0].index <= c.applied {
 		c.applying = c.applying[1:]
 	}
 	if c.out.restoring && c.applied >= c.log.start.Index {
@@ -193,8 +194,8 @@ func (c *Core) Applied(index uint64) {
 	}
 }
 
-// Restore takes a snapshot whose bytes are staged and durable. If the log already agrees with it there is nothing
-// to replace: it only proves that everything up to it is committed.
+// Restore takes a snapshot whose bytes are staged and durable. If the log already has its last entry there is nothing to replace: the
+// snapshot only proves that everything up to it is committed. It fails with ErrObsolete if the log is as far.
 func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	if meta.GetIndex() <= c.commit || c.role == Leader {
 		return ErrObsolete
@@ -203,15 +204,15 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 		c.commitTo(meta.Index)
 		return nil
 	}
-	// Somebody leads a later term: an answer in the old one would acknowledge what its leader lacks. And ballots for a log and a
+	// There is a leader of a later term: an answer in the old one would acknowledge what its leader lacks. And votes for a log and a
 	// membership that are replaced elect nobody: since they were given, the membership may have changed more than once.
 	if meta.Term > c.term || c.role != Follower {
 		c.become(Follower, max(c.term, meta.Term), 0)
 	}
 	c.log.restore(meta)
 	c.out.truncated(meta.Index + 1)
-	for i := range c.out.flight {
-		c.out.flight[i].last = 0
+	for i := range c.out.writing {
+		c.out.writing[i].last = 0
 	}
 	c.out.truncate = 0
 	c.commit, c.emitted, c.applying, c.replayed = meta.Index, meta.Index, nil, nil
@@ -220,17 +221,18 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	}
 	c.conf, c.confAt = meta.Conf, meta.Index
 	c.out.restore, c.out.restoring = meta, true
-	c.out.compact = nil // of the log that is replaced: the disk must not go back to its start
+	c.out.compact = nil // it was of the log that is replaced
 	if c.lead != 0 {
 		reply := c.message(messages.RaftKind_APPEND_REPLY, c.lead, nil)
-		reply.Index, reply.MemberAt, reply.Forgetful = meta.Index, c.memberAt, c.mayForget()
-		c.out.later(reply)
+		reply.Index, reply.MemberAt, reply.Recovering = meta.Index, c.memberAt, c.recoveringIfCrashed()
+		c.out.sendWhenDurable(reply)
 	}
 	return nil
 }
 
-// Compact drops entries up to index from the log; the data must have made them durable. Those from keep on stay on the disk:
-// followers that are behind the start of the log are sent them from there.
+// Compact drops the entries up to index from the log. The data must have them, durably. Those from keep on stay on the disk, where they
+// are read for followers that are behind the start of the log. It fails with ErrObsolete if the log begins later or the index is not
+// applied.
 func (c *Core) Compact(index, keep uint64) error {
 	if index <= c.log.start.Index || index > c.applied || index > c.log.durable {
 		return ErrObsolete

@@ -2,30 +2,32 @@ package raft
 
 import (
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/raftactor/raft/progress"
 )
 
-// Propose appends one entry to a leader's log; it keeps data. It is sent and persisted by the next Ready.
+// Propose appends one entry to a leader's log, which keeps data. timeMs is its log time, unless the log is ahead of it. The next Ready sends and
+// persists it. It fails with ErrNotLeader, ErrTransferring or ErrOverloaded.
 func (c *Core) Propose(data messages.Block, timeMs uint64) (index, term uint64, err error) {
 	if c.role != Leader {
 		return 0, 0, ErrNotLeader
 	}
-	if c.transfer != 0 {
+	if c.transferee != 0 {
 		return 0, 0, ErrTransferring
 	}
 	if c.uncommitted() >= c.cfg.MaxUncommittedBytes {
 		return 0, 0, ErrOverloaded
 	}
-	c.Stir()
+	c.Wake()
 	e := &messages.Entry{Index: c.log.last() + 1, Term: c.term, TimeMs: max(timeMs, c.LogTime()), Data: data, Level: c.level}
 	c.log.append([]*messages.Entry{e})
 	return e.Index, e.Term, nil
 }
 
-// Level says which feature level the cluster is known to have: entries that are proposed from now on say so. The caller has
-// checked that they need no more.
+// Level tells the core which feature level the cluster is known to have: entries that are proposed from now on carry it. The driver has
+// checked that their commands need no more.
 func (c *Core) Level(level uint32) { c.level = level }
 
-// uncommitted is the bytes behind the commit index. There are few entries there, since one carries many commands.
+// uncommitted is how many bytes entries behind the commit index take. There are few, since one carries many commands.
 func (c *Core) uncommitted() int {
 	size := 0
 	for _, e := range c.log.slice(c.commit+1, c.log.last()) {
@@ -34,10 +36,10 @@ func (c *Core) uncommitted() int {
 	return size
 }
 
-// replicate sends every follower what its window allows (thesis 10.2.1: without waiting for the own disk).
+// replicate sends every follower what its window allows, without waiting for this leader's own disk (thesis 10.2.1).
 func (c *Core) replicate() {
-	for _, p := range c.peers {
-		for !p.full(&c.cfg) && (p.next <= c.log.last() || p.state == probing) {
+	for _, p := range c.followers {
+		for !p.Full(c.cfg.window()) && (p.Next <= c.log.last() || p.State == progress.Probe) {
 			if !c.sendAppend(p) {
 				break
 			}
@@ -45,47 +47,43 @@ func (c *Core) replicate() {
 	}
 }
 
-// sendAppend sends the entries from p.next on. It reports whether an append went out.
-func (c *Core) sendAppend(p *progress) bool {
-	before, entries := c.log.term(p.next-1), c.log.slice(p.next, c.log.last())
-	if p.next <= c.log.hollow {
+// sendAppend sends the entries from p.Next on. It reports whether an append went out.
+func (c *Core) sendAppend(p *progress.Progress) bool {
+	before, entries := c.log.term(p.Next-1), c.log.slice(p.Next, c.log.last())
+	if p.Next <= c.log.dataOnDisk {
 		if before, entries = c.fromDisk(p); entries == nil {
 			return false
 		}
 	}
 	entries, size := bounded(entries, c.cfg.MaxAppendBytes)
-	m := c.message(messages.RaftKind_APPEND, p.id, nil)
-	m.Index, m.LogTerm = p.next-1, before
-	m.Commit, m.Entries, m.MemberAt = c.commit, entries, p.since
-	c.out.now(m)
-	if p.state == probing {
-		p.paused = true
-	} else {
-		p.sent(p.next+uint64(len(entries))-1, size)
-	}
+	m := c.message(messages.RaftKind_APPEND, p.ID, nil)
+	m.Index, m.LogTerm = p.Next-1, before
+	m.Commit, m.Entries, m.MemberAt = c.commit, entries, p.MemberAt
+	c.out.sendNow(m)
+	p.Sent(p.Next+uint64(len(entries))-1, size)
 	return true
 }
 
-// heartbeat tells every follower that this leader lives, what it may commit, and the newest read round.
+// heartbeat tells every follower that this leader lives, what is committed of what the follower has, and the newest round of ReadIndex.
 func (c *Core) heartbeat() {
-	for _, p := range c.peers {
-		m := c.message(messages.RaftKind_HEARTBEAT, p.id, nil)
-		m.Commit, m.ReadSeq, m.Quiet, m.MemberAt = min(p.match, c.commit), c.reads.seq, c.quiet, p.since
+	for _, p := range c.followers {
+		m := c.message(messages.RaftKind_HEARTBEAT, p.ID, nil)
+		m.Commit, m.ReadSeq, m.Quiesce, m.MemberAt = min(p.Match, c.commit), c.reads.seq, c.quiesced, p.MemberAt
 		c.askLease(m)
-		c.out.now(m)
+		c.out.sendNow(m)
 	}
 }
 
-// onAppend is the consistency check of thesis 3.5. The answer leaves when the entries are durable.
+// onAppend is the consistency check of thesis 3.5. Its answer is sent when the entries are durable here.
 func (c *Core) onAppend(m *messages.RaftMessage) error {
 	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
-	reply.Index, reply.MemberAt, reply.Forgetful, reply.Stalled = m.Index, m.MemberAt, c.mayForget(), c.stalled
+	reply.Index, reply.MemberAt, reply.Recovering, reply.Stalled = m.Index, m.MemberAt, c.recoveringIfCrashed(), c.diskStalled
 	switch {
 	case m.Index < c.commit:
-		reply.Index = c.commit // all of that is the same in every log
+		reply.Index = c.commit // committed entries are the same in every log
 	case !c.log.has(m.Index, m.LogTerm):
 		reply.Reject = true
-		reply.HintIndex = c.log.before(min(m.Index, c.log.last()), m.LogTerm)
+		reply.HintIndex = c.log.findConflictByTerm(min(m.Index, c.log.last()), m.LogTerm)
 		reply.HintTerm = c.log.term(reply.HintIndex)
 	default:
 		last := m.Index + uint64(len(m.Entries))
@@ -95,13 +93,13 @@ func (c *Core) onAppend(m *messages.RaftMessage) error {
 		reply.Index = last
 		c.commitTo(min(m.Commit, last))
 	}
-	c.out.later(reply)
+	c.out.sendWhenDurable(reply)
 	return nil
 }
 
-// full tells whether the log must not grow now. Its memory is bounded, also if the data does not get any further for hours; and
-// while a snapshot is being installed nothing can be applied, or read from the disk again. A leader that gets no answer sends it
-// again, a little at a time.
+// full tells whether the log must not grow now. Its memory is bounded, also when the data does not get any further for hours; and
+// while a snapshot is being installed nothing can be applied, nor read from the disk again. The leader gets no answer and sends the
+// entries again later, one append at a time.
 func (c *Core) full() bool {
 	if c.out.restoring {
 		return c.log.bytes >= c.cfg.MaxUncommittedBytes
@@ -109,11 +107,11 @@ func (c *Core) full() bool {
 	return c.applied < c.commit && c.log.bytes >= c.cfg.MaxLogBytes+c.cfg.MaxUncommittedBytes
 }
 
-// accept appends what is new of a message's entries; a conflict truncates, but never what is committed.
+// accept appends the entries of a message that are new. Entries that conflict with them are dropped, unless one is committed.
 func (c *Core) accept(m *messages.RaftMessage) error {
 	for i, e := range m.Entries {
 		if e.Index != m.Index+1+uint64(i) || e.Term > m.Term {
-			return ErrUnwanted // no leader sends that
+			return ErrUnwanted // no leader sends such entries
 		}
 	}
 	for i, e := range m.Entries {
@@ -137,35 +135,36 @@ func (c *Core) accept(m *messages.RaftMessage) error {
 }
 
 func (c *Core) onHeartbeat(m *messages.RaftMessage) {
-	if m.Commit > c.log.last() && !c.mayForget() { // a leader says no more than what this replica has acknowledged to it
+	if m.Commit > c.log.last() && !c.recoveringIfCrashed() { // a leader names no higher index than this replica has acknowledged
 		c.broken("this replica has acknowledged entries up to %d to node %d, but its log ends at %d: its data directory is an older copy of "+
 			"itself, or its disk has lost what it said it had; start the node with an empty directory, and it joins as a new one",
 			m.Commit, m.From, c.log.last())
 		return
 	}
 	c.commitTo(min(m.Commit, c.log.last()))
-	c.followToRest(m)
+	c.quiesceWithLeader(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
-	reply.ReadSeq, reply.MemberAt, reply.Forgetful, reply.Stalled = m.ReadSeq, m.MemberAt, c.mayForget(), c.stalled
+	reply.ReadSeq, reply.MemberAt, reply.Recovering, reply.Stalled = m.ReadSeq, m.MemberAt, c.recoveringIfCrashed(), c.diskStalled
 	c.grantLease(m, reply)
-	c.out.now(reply)
+	c.out.sendNow(reply)
 }
 
+// commitTo moves the commit index forward, never back.
 func (c *Core) commitTo(index uint64) {
 	c.commit = max(c.commit, index)
 }
 
 // onReply takes a follower's answer to an append or a heartbeat of this term.
 func (c *Core) onReply(m *messages.RaftMessage) error {
-	p := c.peer(m.From)
+	p := c.follower(m.From)
 	if c.role != Leader || p == nil {
 		return ErrUnwanted
 	}
-	p.silent = 0
-	if m.MemberAt != p.since {
-		return ErrFormer
+	p.SilentTicks = 0
+	if m.MemberAt != p.MemberAt {
+		return ErrFormerMember
 	}
-	p.forgetful, p.hung = m.Forgetful, m.Stalled
+	p.Recovering, p.DiskStalled = m.Recovering, m.Stalled
 	if m.Kind == messages.RaftKind_HEARTBEAT_REPLY {
 		c.onHeartbeatReply(p, m)
 		return nil
@@ -175,70 +174,62 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 		return nil
 	}
 	if m.Index > c.log.last() {
-		// It has what an earlier life of this leader, in the same term, has sent it: no other replica can be at fault.
+		// An earlier life of this leader has sent it those entries in the same term: no other replica can be at fault.
 		c.broken("node %d has acknowledged entries up to %d of this term to this replica, but its log ends at %d: its data directory is an older copy of "+
 			"itself, or its disk has lost what it said it had; start the node with an empty directory, and it joins as a new one",
-			p.id, m.Index, c.log.last())
+			p.ID, m.Index, c.log.last())
 		return ErrUnwanted
 	}
-	news := p.acked(m.Index)
-	if p.state == probing && (news || m.Index+1 >= p.next) || p.state == installing && p.match >= min(c.log.kept, c.log.start.Index) {
-		p.probe(p.match + 1)
-		p.state = replicating
+	news := p.Acknowledged(m.Index)
+	if p.State == progress.Probe && (news || m.Index+1 >= p.Next) || p.State == progress.Snapshot && p.Match >= min(c.log.firstOnDisk, c.log.start.Index) {
+		p.BecomeReplicate()
 	}
 	if news {
 		c.advance()
 	}
-	if c.transfer == p.id {
+	if c.transferee == p.ID {
 		c.pushTransfer()
 	}
 	return nil
 }
 
-// onReject moves back to where the logs may agree, a whole term at a time.
-func (c *Core) onReject(p *progress, m *messages.RaftMessage) {
-	if p.state == installing || m.Index < p.match || p.state == probing && m.Index != p.next-1 {
-		return // of an append that no longer matters
+// onReject moves back to where the two logs may agree, a whole term at a time (thesis 3.5).
+func (c *Core) onReject(p *progress.Progress, m *messages.RaftMessage) {
+	if p.State == progress.Snapshot || m.Index < p.Match || p.State == progress.Probe && m.Index != p.Next-1 {
+		return // the answer to an append that no longer matters
 	}
-	next := c.log.before(m.HintIndex, m.HintTerm) + 1
+	next := c.log.findConflictByTerm(m.HintIndex, m.HintTerm) + 1
 	if m.HintIndex < c.log.start.Index {
 		next = m.HintIndex + 1
 	}
-	p.probe(min(next, m.Index))
+	p.BecomeProbe(min(next, m.Index))
 }
 
-// stallBeats is after how many answered heartbeats without an acknowledgement appends count as lost.
-const stallBeats = 4
-
-func (c *Core) onHeartbeatReply(p *progress, m *messages.RaftMessage) {
-	p.paused = false
+// onHeartbeatReply notes what a follower confirms, and finds appends that were lost.
+func (c *Core) onHeartbeatReply(p *progress.Progress, m *messages.RaftMessage) {
+	lost := p.HeartbeatAnswered()
 	if m.LeaseAt <= uint64(c.now) {
-		p.leaseAt = max(p.leaseAt, m.LeaseAt)
+		p.LeaseAt = max(p.LeaseAt, m.LeaseAt)
 	}
-	if p.state == replicating && len(p.flight) > 0 {
-		if p.stalled++; p.stalled >= stallBeats {
-			p.probe(p.match + 1)
-		}
+	if lost || p.State == progress.Snapshot && !p.SnapshotRequested {
+		p.BecomeProbe(p.Match + 1)
 	}
-	if p.state == installing && !p.asked {
-		p.probe(p.match + 1)
-	}
-	if m.ReadSeq > p.readSeq {
-		p.readSeq = m.ReadSeq
+	if m.ReadSeq > p.ReadSeq {
+		p.ReadSeq = m.ReadSeq
 		c.confirmReads()
 	}
 }
 
-// advance commits what a majority has durable, if it is of the leader's own term (thesis 3.6.2, figure 3.7). What comes
-// behind membership changes that have not taken effect yet needs a majority of the membership after them as well (thesis
-// 4.1): a replica that is removed may know it before this leader does, and end.
+// advance commits what a quorum has on its disks, if the newest entry of it is of the leader's own term (thesis 3.6.2, figure 3.7). Entries
+// behind a membership change that has not taken effect yet need a quorum of the membership after it as well: a replica that the change
+// removes may learn of it before this leader does, and be deleted.
 func (c *Core) advance() {
 	if c.role != Leader {
 		return
 	}
-	index := agreed(c.conf, c.durableAt)
+	index := votersOf(c.conf).Value(c.durableAt)
 	if c.confPending > c.emitted && index > c.confPending {
-		index = max(c.confPending, min(index, agreed(c.confAhead(), c.durableAt)))
+		index = max(c.confPending, min(index, votersOf(c.confAhead()).Value(c.durableAt)))
 	}
 	if index > c.commit && c.log.term(index) == c.term {
 		c.commitTo(index)
@@ -246,35 +237,24 @@ func (c *Core) advance() {
 	}
 }
 
-// durableAt is up to where a leader knows that a replica has its log on disk.
-func (c *Core) durableAt(id uint64) uint64 {
-	if id == c.cfg.ID {
-		return c.log.durable
-	}
-	if p := c.peer(id); p != nil {
-		return p.match
-	}
-	return 0
-}
-
-// Unreachable tells that messages to a replica were lost: it is probed again.
+// Unreachable tells the core that messages to a replica were lost: it is probed again.
 func (c *Core) Unreachable(to uint64) {
-	if p := c.peer(to); p != nil && p.state == replicating {
-		p.probe(p.match + 1)
-		p.paused = true
+	if p := c.follower(to); p != nil && p.State == progress.Replicate {
+		p.BecomeProbe(p.Match + 1)
+		p.Paused = true
 	}
 }
 
-// SnapshotDone ends a transfer that Ready.Snapshots asked for. When it failed the follower's next heartbeat answer
-// starts it again.
+// SnapshotDone tells the core that the transfer of a snapshot that Ready.Snapshots asked for has ended. After one that has failed the
+// follower's next answer to a heartbeat starts another.
 func (c *Core) SnapshotDone(to, index uint64, ok bool) {
-	p := c.peer(to)
-	if p == nil || p.state != installing {
+	p := c.follower(to)
+	if p == nil || p.State != progress.Snapshot {
 		return
 	}
-	p.asked = false
+	p.SnapshotRequested = false
 	if ok {
-		p.probe(index + 1)
-		p.paused = true
+		p.BecomeProbe(index + 1)
+		p.Paused = true
 	}
 }

@@ -44,7 +44,7 @@ type view struct {
 func (m *member) view() view {
 	c := m.core
 	v := view{role: c.role, term: c.term, vote: c.vote, lead: c.lead, start: c.log.start.Index, commit: c.commit}
-	v.conf, v.quiet = showConf(c.conf), c.quiet
+	v.conf, v.quiet = showConf(c.conf), c.quiesced
 	v.log = slices.Clone(c.log.entries)
 	return v
 }
@@ -54,10 +54,10 @@ func (m *member) note(format string, args ...any) {
 }
 
 // retime makes a changed timeout count for the wait that has begun.
-func (m *member) retime() { m.core.timeout = m.cfg.ElectionTicks + m.jitter.ticks }
+func (m *member) retime() { m.core.electionTimeout = m.cfg.ElectionTicks + m.jitter.ticks }
 
 func (s *scene) boot(m *member) {
-	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.log(), Kept: m.disk.kept(), Applied: m.data.Index, Now: m.clock})
+	core, err := New(m.cfg, Boot{HardState: m.disk.hard, Snapshot: m.disk.start, Entries: m.disk.log(), FirstOnDisk: m.disk.kept(), Applied: m.data.Index, Now: m.clock})
 	if err != nil {
 		s.say("%d does not start: %v", m.id, err)
 		m.core = nil

@@ -39,7 +39,7 @@ func show(m *messages.RaftMessage) string {
 	case messages.RaftKind_HEARTBEAT:
 		text := fmt.Sprintf("%s: commit %d%s", head, m.Commit, ifNot(m.ReadSeq, ", read round %d"))
 		text += ifNot(m.LeaseAt, ", lease from %d")
-		if m.Quiet {
+		if m.Quiesce {
 			text += ", rest"
 		}
 		return text
@@ -261,7 +261,7 @@ func (s *scene) status(l line) {
 		}
 		for _, f := range st.Followers {
 			forgetful := ""
-			if f.Forgetful {
+			if f.Recovering {
 				forgetful = ", does not vote yet"
 			}
 			s.say("  %d: %s, match %d next %d, %d on the way%s", f.ID, f.State, f.Match, f.Next, f.Inflight, forgetful)

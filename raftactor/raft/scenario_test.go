@@ -142,10 +142,10 @@ var commands = map[string]func(s *scene, l line, m *member){
 	"propose-force": func(s *scene, l line, m *member) { s.change(l, m, messages.ConfChange_FORCE) },
 	"joint":         (*scene).joint,
 	"compact":       (*scene).compact,
-	"release":       func(_ *scene, _ line, m *member) { m.core.Release() },
+	"release":       func(_ *scene, _ line, m *member) { m.core.ReleaseDisk() },
 	"snapshot":      (*scene).snapshot,
 	"stall":         func(_ *scene, l line, m *member) { m.core.Stalled(!l.has("over")) },
-	"lost":          func(_ *scene, l line, m *member) { m.core.Lost(l.at(1)) },
+	"lost":          func(_ *scene, l line, m *member) { m.core.NodeSuspected(l.at(1)) },
 	"unreachable":   func(_ *scene, l line, m *member) { m.core.Unreachable(l.at(1)) },
 	"crash":         (*scene).crash,
 	"applied":       func(_ *scene, l line, m *member) { m.core.Applied(l.at(1)) },
@@ -233,8 +233,8 @@ func (s *scene) nodes(l line) {
 		Group: 1, ElectionTicks: l.value("election", 10), HeartbeatTicks: l.value("heartbeat", 2),
 		MaxAppendBytes: l.value("append-bytes", 1000), MaxInflightMessages: l.value("inflight", 8),
 		MaxInflightBytes: l.value("inflight-bytes", 10000), MaxUncommittedBytes: l.value("uncommitted", 10000),
-		MaxApplyBytes: l.value("apply-bytes", 10000), MaxLogBytes: l.value("log-bytes", 100_000), RestTicks: l.value("rest", 0),
-		Promise: Nanos(l.value("promise", 0)), Lease: Nanos(l.value("lease", 0)),
+		MaxApplyBytes: l.value("apply-bytes", 10000), MaxLogBytes: l.value("log-bytes", 100_000), QuiesceTicks: l.value("rest", 0),
+		LeaseGrant: Nanos(l.value("promise", 0)), Lease: Nanos(l.value("lease", 0)),
 	})
 }
 
@@ -275,7 +275,7 @@ func (s *scene) empty(l line, m *member) {
 		s.say("%d: has heard that it is a member", m.id)
 		return
 	}
-	m.disk = disk{hard: m.core.Retired(uint64(l.value("at", 0))), start: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
+	m.disk = disk{hard: m.core.HardStateOnRemoval(uint64(l.value("at", 0))), start: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
 	m.data, m.base = m.disk.start, m.disk.start
 	s.boot(m)
 }

@@ -119,8 +119,8 @@ func (s *scene) inject(l line) {
 	}
 	if to := s.member(m.To).core; l.has("member") {
 		m.MemberAt = uint64(l.value("member", 0))
-	} else if to != nil && to.peer(m.From) != nil {
-		m.MemberAt = to.peer(m.From).since
+	} else if to != nil && to.follower(m.From) != nil {
+		m.MemberAt = to.follower(m.From).MemberAt
 	}
 	m.Index, m.LogTerm = s.place(l.text("at"))
 	m.HintIndex, m.HintTerm = s.place(l.text("hint"))

@@ -171,7 +171,7 @@ func (g *slowGroup) busy(ticks int) (offices int) {
 
 // TestElectionsOnSlowDisks: a group of any size gets a leader that commits, and keeps it while clients write, however long
 // a write takes: on disks that all take as long, and on such that take now more and now less. When the leader is lost the others
-// get another one. It takes a few writes: those under way, a ballot, votes, an entry here and there.
+// get another one. It takes a few writes: those under way, a candidate's vote, those of others, an entry here and there.
 func TestElectionsOnSlowDisks(t *testing.T) {
 	steadily := func(d int) func(*rand.Rand) int { return func(*rand.Rand) int { return d } }
 	unevenly := func(d int) func(*rand.Rand) int { return func(rng *rand.Rand) int { return d/2 + rng.IntN(d+1) } }

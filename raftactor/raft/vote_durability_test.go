@@ -220,13 +220,11 @@ func (e *election) fork() *election {
 		c := *v.core
 		c.log.entries = slices.Clone(c.log.entries)
 		c.votes = slices.Clone(c.votes)
-		c.peers = nil
-		for _, p := range v.core.peers {
-			copied := *p
-			copied.flight = slices.Clone(p.flight)
-			c.peers = append(c.peers, &copied)
+		c.followers = nil
+		for _, p := range v.core.followers {
+			c.followers = append(c.followers, p.Clone())
 		}
-		c.out.send, c.out.after, c.out.flight = slices.Clone(c.out.send), slices.Clone(c.out.after), slices.Clone(c.out.flight)
+		c.out.send, c.out.after, c.out.writing = slices.Clone(c.out.send), slices.Clone(c.out.after), slices.Clone(c.out.writing)
 		n.voters[i] = &voter{core: &c, disk: v.disk, todo: slices.Clone(v.todo)}
 	}
 	return n
@@ -244,7 +242,7 @@ func (e *election) print() string {
 				b.WriteString(show(m))
 			}
 		}
-		for _, s := range c.out.flight {
+		for _, s := range c.out.writing {
 			fmt.Fprint(&b, s.last, s.ownVote)
 		}
 	}

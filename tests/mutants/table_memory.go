@@ -29,7 +29,7 @@ var inMemory = []mutant{
 	{
 		fault: "the log behind a snapshot stays on disk for ever",
 		file:  "raftactor/retention.go",
-		old:   "\t\tp.core.Release()\n",
+		old:   "\t\tp.core.ReleaseDisk()\n",
 		new:   "",
 	},
 	{

@@ -27,15 +27,15 @@ var inNetwork = []mutant{
 	{
 		fault:  "whoever claims a later boot epoch silences a node",
 		file:   "actors/guard.go",
-		old:    "\tif from.Epoch < g.epochs[from.Node] {",
-		new:    "\tg.epochs[from.Node] = max(g.epochs[from.Node], from.Epoch)\n\tif from.Epoch < g.epochs[from.Node] {",
+		old:    "\tif newest := g.epochs[id.Node]; newest > id.Epoch {",
+		new:    "\tg.epochs[id.Node] = max(g.epochs[id.Node], id.Epoch)\n\tif newest := g.epochs[id.Node]; newest > id.Epoch {",
 		unseen: "TestForgedEpochSilencesNobody sees it",
 	},
 	{
 		fault:  "whoever is called is believed to be any node",
 		file:   "actors/remoting/inbox.go",
-		old:    "if ok && in.n.lives(in.called) == id.Node {",
-		new:    "if ok {",
+		old:    "case ok && in.n.lives(in.called) == id.Node:",
+		new:    "case ok:",
 		unseen: "TestForgedEpochSilencesNobody sees it",
 	},
 	{

@@ -5,20 +5,20 @@ var inRaft = []mutant{
 	{
 		fault: "a follower acknowledges entries before its disk has them",
 		file:  "raftactor/raft/replication.go",
-		old:   "\t\tc.commitTo(min(m.Commit, last))\n\t}\n\tc.out.later(reply)",
-		new:   "\t\tc.commitTo(min(m.Commit, last))\n\t}\n\tc.out.now(reply)",
+		old:   "\t\tc.commitTo(min(m.Commit, last))\n\t}\n\tc.out.sendWhenDurable(reply)",
+		new:   "\t\tc.commitTo(min(m.Commit, last))\n\t}\n\tc.out.sendNow(reply)",
 	},
 	{
 		fault: "a leader counts its own entries before its disk has them",
-		file:  "raftactor/raft/replication.go",
+		file:  "raftactor/raft/followers.go",
 		old:   "\t\treturn c.log.durable\n",
 		new:   "\t\treturn c.log.last()\n",
 	},
 	{
 		fault: "a replica that was emptied takes part in elections at once",
 		file:  "raftactor/raft/core.go",
-		old:   "c.floor = hard.GetFloor()",
-		new:   "c.floor = 0",
+		old:   "c.voteFloor = hard.GetVoteFloor()",
+		new:   "c.voteFloor = 0",
 	},
 	{
 		fault: "a vote is forgotten over a restart",
@@ -28,7 +28,7 @@ var inRaft = []mutant{
 	},
 	{
 		fault: "half of the voters are a quorum",
-		file:  "raftactor/raft/quorum.go",
+		file:  "raftactor/raft/quorum/quorum.go",
 		old:   "{ return n/2 + 1 }",
 		new:   "{ return max(1, n/2) }",
 	},
@@ -53,14 +53,14 @@ var inRaft = []mutant{
 	{
 		fault: "entries on their way count as acknowledged",
 		file:  "raftactor/raft/replication.go",
-		old:   "p.acked(m.Index)",
-		new:   "p.acked(max(m.Index, p.next-1))",
+		old:   "p.Acknowledged(m.Index)",
+		new:   "p.Acknowledged(max(m.Index, p.Next-1))",
 	},
 	{
 		fault:  "an acknowledgement of a former membership counts",
 		file:   "raftactor/raft/replication.go",
-		old:    "if m.MemberAt != p.since {",
-		new:    "if m.MemberAt > p.since {",
+		old:    "if m.MemberAt != p.MemberAt {",
+		new:    "if m.MemberAt > p.MemberAt {",
 		unseen: "not seen under 200 seeds",
 	},
 	{
@@ -79,7 +79,7 @@ var inRaft = []mutant{
 	{
 		fault: "a heartbeat commits what the follower may have from somebody else",
 		file:  "raftactor/raft/replication.go",
-		old:   "min(p.match, c.commit), c.reads.seq",
+		old:   "min(p.Match, c.commit), c.reads.seq",
 		new:   "c.commit, c.reads.seq",
 	},
 	{
@@ -92,15 +92,15 @@ var inRaft = []mutant{
 	},
 	{
 		fault: "a read asks no quorum",
-		file:  "raftactor/raft/read.go",
+		file:  "raftactor/raft/read_index.go",
 		old:   "c.reads.rounds[0].seq <= confirmed {",
 		new:   "c.reads.rounds[0].seq <= max(confirmed, c.reads.seq) {",
 	},
 	{
 		fault: "a new leader reads before it has committed in its term",
-		file:  "raftactor/raft/read.go",
-		old:   " || len(r.rounds) >= maxRounds || c.log.term(c.commit) != c.term {",
-		new:   " || len(r.rounds) >= maxRounds {",
+		file:  "raftactor/raft/read_index.go",
+		old:   " || len(r.rounds) >= maxReadRounds || c.log.term(c.commit) != c.term {",
+		new:   " || len(r.rounds) >= maxReadRounds {",
 	},
 	{
 		fault:  "an answer to an older leader's round confirms a read",
@@ -124,8 +124,8 @@ var inRaft = []mutant{
 	{
 		fault: "a vote is sent before it is on disk",
 		file:  "raftactor/raft/election.go",
-		old:   "\t\tc.vote, c.out.word = m.From, true\n\t}\n\tc.out.later(reply)",
-		new:   "\t\tc.vote, c.out.word = m.From, true\n\t}\n\tc.out.now(reply)",
+		old:   "\t\tc.vote, c.out.election = m.From, true\n\t}\n\tc.out.sendWhenDurable(reply)",
+		new:   "\t\tc.vote, c.out.election = m.From, true\n\t}\n\tc.out.sendNow(reply)",
 	},
 	{
 		fault: "a vote in a term that is known already is not written",
@@ -142,8 +142,8 @@ var inRaft = []mutant{
 	{
 		fault: "votes are asked for before the own is on disk",
 		file:  "raftactor/raft/election.go",
-		old:   "c.log.term(c.commit)\n\t\tc.out.later(m)",
-		new:   "c.log.term(c.commit)\n\t\tc.out.now(m)",
+		old:   "c.log.term(c.commit)\n\t\tc.out.sendWhenDurable(m)",
+		new:   "c.log.term(c.commit)\n\t\tc.out.sendNow(m)",
 	},
 	{
 		fault: "a commit index is believed whatever the log holds there",
@@ -154,15 +154,15 @@ var inRaft = []mutant{
 	{
 		fault:  "a late write of replaced entries counts for the new ones",
 		file:   "raftactor/raft/ready.go",
-		old:    "o.flight[i].last = min(o.flight[i].last, index-1)",
+		old:    "o.writing[i].last = min(o.writing[i].last, index-1)",
 		new:    "_ = i",
 		unseen: "not seen under 200 seeds; with fewer kinds of faults, seed 77 showed it",
 	},
 	{
 		fault:  "replaced entries still count as durable",
 		file:   "raftactor/raft/log.go",
-		old:    "min(l.handed, index-1), min(l.durable, index-1)",
-		new:    "min(l.handed, index-1), l.durable",
+		old:    "min(l.handedOut, index-1), min(l.durable, index-1)",
+		new:    "min(l.handedOut, index-1), l.durable",
 		unseen: "not seen under 200 seeds; with fewer kinds of faults, seed 77 showed it",
 	},
 	{
@@ -180,9 +180,9 @@ var inRaft = []mutant{
 	},
 	{
 		fault: "a joint membership asks its new half only",
-		file:  "raftactor/raft/quorum.go",
-		old:   "\tif joint(conf) {\n\t\tvalue = min(",
-		new:   "\tif joint(conf) && value == 0 {\n\t\tvalue = min(",
+		file:  "raftactor/raft/quorum/quorum.go",
+		old:   "\tif len(v.Outgoing) > 0 {\n\t\tvalue = min(",
+		new:   "\tif len(v.Outgoing) > 0 && value == 0 {\n\t\tvalue = min(",
 	},
 	{
 		fault: "a candidate does not wait for a membership that is committed",
@@ -200,40 +200,40 @@ var inRaft = []mutant{
 	{
 		fault:  "a leader that hands over still reads by its lease",
 		file:   "raftactor/raft/election.go",
-		old:    "\t\tc.leaseOver = true\n",
+		old:    "\t\tc.leaseRevoked = true\n",
 		new:    "",
 		unseen: "not seen under 200 seeds",
 	},
 	{
 		fault:  "a lease counts from when it was answered",
 		file:   "raftactor/raft/replication.go",
-		old:    "p.leaseAt = max(p.leaseAt, m.LeaseAt)",
-		new:    "p.leaseAt = max(p.leaseAt, min(m.LeaseAt, 1)*uint64(c.now))",
+		old:    "p.LeaseAt = max(p.LeaseAt, m.LeaseAt)",
+		new:    "p.LeaseAt = max(p.LeaseAt, min(m.LeaseAt, 1)*uint64(c.now))",
 		unseen: "not seen under 200 seeds",
 	},
 	{
 		fault: "a leader with a lease reads before it has committed in its term",
 		file:  "raftactor/raft/lease.go",
-		old:   " || c.leaseOver || c.log.term(c.commit) != c.term {",
-		new:   " || c.leaseOver {",
+		old:   " || c.leaseRevoked || c.log.term(c.commit) != c.term {",
+		new:   " || c.leaseRevoked {",
 	},
 	{
 		fault: "a follower reads at its own commit index",
-		file:  "raftactor/raft/read.go",
+		file:  "raftactor/raft/read_index.go",
 		old:   "ReadResult{Token: m.ReadSeq, Index: m.Index}",
 		new:   "ReadResult{Token: m.ReadSeq, Index: min(m.Index, c.commit)}",
 	},
 	{
 		fault:  "time runs against a candidate whose ballot is being written",
-		file:   "raftactor/raft/patience.go",
-		old:    "if c.lead == 0 && c.speaking() {",
+		file:   "raftactor/raft/election_backoff.go",
+		old:    "if c.lead == 0 && c.electionWritePending() {",
 		new:    "if false {",
 		unseen: "TestElectionsOnSlowDisks shows it; in the swarm disks are fast again when everything must heal",
 	},
 	{
 		fault:  "a replica helps with several campaigns at once",
 		file:   "raftactor/raft/election.go",
-		old:    "if pre && c.engaged(m) {",
+		old:    "if pre && c.supportsAnother(m) {",
 		new:    "if false {",
 		unseen: "TestElectionsOnSlowDisks shows it; in the swarm disks are fast again when everything must heal",
 	},
@@ -247,21 +247,21 @@ var inRaft = []mutant{
 	{
 		fault:  "the log of a slow state stays in memory",
 		file:   "raftactor/raft/log.go",
-		old:    "if l.bytes <= limit || l.hollow >= index {",
+		old:    "if l.bytes <= limit || l.dataOnDisk >= index {",
 		new:    "if true {",
 		unseen: "TestLogInMemoryIsBounded and TestLogOfASlowStateStaysOnDisk show it; the swarm writes less than a turn holds",
 	},
 	{
 		fault: "what was left on the disk is applied without its data",
 		file:  "raftactor/raft/ready.go",
-		old:   "if c.emitted < c.log.hollow {",
+		old:   "if c.emitted < c.log.dataOnDisk {",
 		new:   "if false {",
 	},
 	{
 		fault: "followers are sent what was left on the disk without its data",
 		file:  "raftactor/raft/replication.go",
-		old:   "if p.next <= c.log.hollow {",
-		new:   "if p.next <= c.log.start.Index {",
+		old:   "if p.Next <= c.log.dataOnDisk {",
+		new:   "if p.Next <= c.log.start.Index {",
 	},
 	{
 		fault:  "the disk of the data is not watched",
