@@ -3,6 +3,8 @@ package tests
 import (
 	"context"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +40,23 @@ func TestRedisClusterClient(t *testing.T) {
 		})
 		return err == nil && len(ids) == 3
 	}, 20*time.Second, 50*time.Millisecond, "each node leads something")
+	told := infoOf(t, nodes[0].RESP())
+	_, port, err := net.SplitHostPort(nodes[0].RESP())
+	require.NoError(t, err)
+	require.Equal(t, port, told["Server"]["tcp_port"])
+	require.Equal(t, "cluster", told["Server"]["redis_mode"])
+	require.Equal(t, "1", told["Cluster"]["cluster_enabled"])
+	require.Equal(t, "n1", told["Eraft"]["eraft_node"])
+	for section, names := range map[string]string{
+		"Server": "redis_version uptime_in_seconds", "Clients": "connected_clients maxclients blocked_clients", "Memory": "used_memory",
+		"Stats": "total_connections_received total_commands_processed total_net_input_bytes", "Persistence": "loading", "CPU": "used_cpu_sys used_cpu_user",
+		"Replication": "role connected_slaves",
+	} {
+		for name := range strings.FieldsSeq(names) { // what redis-cli --stat and exporters read
+			require.NotEmpty(t, told[section][name], "%s: %s", section, name)
+		}
+	}
+	require.Eventually(t, func() bool { return infoOf(t, nodes[0].RESP())["Keyspace"]["db0"] == "keys=100,expires=0,avg_ttl=0" }, 20*time.Second, 100*time.Millisecond)
 	shards, err := c.ClusterShards(ctx).Result()
 	require.NoError(t, err)
 	require.NotEmpty(t, shards)
@@ -49,6 +68,14 @@ func TestRedisClusterClient(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, 16384, slots)
+}
+
+func infoOf(t *testing.T, address string) map[string]map[string]string {
+	c := redis.NewClient(&redis.Options{Addr: address})
+	defer c.Close()
+	told, err := c.InfoMap(t.Context()).Result()
+	require.NoError(t, err)
+	return told
 }
 
 // With OwnKeys each node tells of the keys that it leads, so that clients that sum up over nodes count none twice.
