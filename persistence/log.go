@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
@@ -58,20 +59,30 @@ func putRecord(batch *Batch, key []byte, m proto.Message) error {
 
 // openRecord checks a record and decodes it into m.
 func openRecord(key, value []byte, m proto.Message) error {
-	damaged := func(what string) error {
-		return &CorruptError{Where: describe(key), What: what + "; " + ReplaceNode}
+	body, err := checkRecord(key, value)
+	if err != nil {
+		return err
 	}
+	if err := proto.Unmarshal(body, m); err != nil {
+		return damaged(key, "its format is wrong")
+	}
+	return nil
+}
+
+// checkRecord gives the message of a record, encoded.
+func checkRecord(key, value []byte) (body []byte, err error) {
 	if len(value) < 4 {
-		return damaged("it is cut off")
+		return nil, damaged(key, "it is cut off")
 	}
 	body, sum := value[:len(value)-4], binary.BigEndian.Uint32(value[len(value)-4:])
 	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) != sum {
-		return damaged("its checksum is wrong")
+		return nil, damaged(key, "its checksum is wrong")
 	}
-	if err := proto.Unmarshal(body, m); err != nil {
-		return damaged("its format is wrong")
-	}
-	return nil
+	return body, nil
+}
+
+func damaged(key []byte, what string) error {
+	return &CorruptError{Where: describe(key), What: what + "; " + ReplaceNode}
 }
 
 func describe(key []byte) string {
@@ -188,6 +199,36 @@ func (g Glance) Start() *messages.SnapshotMeta {
 func (g Glance) Entry(index uint64) *messages.Entry {
 	return glance(g.From, entryKey(g.Group, index), new(messages.Entry))
 }
+
+// Term is the term of the entry at an index, 0 if there is none. What the entry carries is not copied.
+func (g Glance) Term(index uint64) (term uint64) {
+	key := entryKey(g.Group, index)
+	value, _, err := g.From.Get(key)
+	if err != nil {
+		return 0
+	}
+	body, err := checkRecord(key, value)
+	if err != nil {
+		return 0
+	}
+	for len(body) > 0 {
+		number, kind, n := protowire.ConsumeTag(body)
+		if n < 0 {
+			return 0
+		}
+		if body = body[n:]; number == termField && kind == protowire.VarintType {
+			term, _ = protowire.ConsumeVarint(body)
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, body); n < 0 {
+			return 0
+		}
+		body = body[n:]
+	}
+	return term
+}
+
+// termField is the number of the field term of an Entry.
+const termField = 2
 
 func glance[M proto.Message](from Reader, key []byte, into M) (none M) {
 	if found, err := read(from, key, into); !found || err != nil {

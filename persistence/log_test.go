@@ -219,3 +219,32 @@ func TestLockDirRefusesForeignFiles(t *testing.T) {
 		})
 	}
 }
+
+// Who judges a log sees the same of an entry whichever way it asks, and nothing of one that is damaged.
+func TestGlance(t *testing.T) {
+	e := memory.New()
+	all := entries(3, 2, 5)
+	all[1].Kind, all[1].TimeMs, all[1].Level, all[1].Data = messages.EntryKind_CONF_CHANGE, 77, 2, nil
+	save(t, e, persistence.Save{Group: 7, Snapshot: start(1, 1), Entries: all})
+	for _, from := range []persistence.Reader{e, e.Synced()} {
+		log := persistence.Glance{From: from, Group: 7}
+		for index := range uint64(8) {
+			require.Equal(t, log.Entry(index).GetTerm(), log.Term(index))
+		}
+		require.EqualValues(t, 3, log.Term(3))
+		require.Zero(t, log.Term(6))
+	}
+	require.NoError(t, e.Scan(nil, nil, func(key, value []byte) bool {
+		if key[0] != 'e' {
+			return true
+		}
+		for _, broken := range [][]byte{nil, {1, 2, 3}, append([]byte{0xff}, value...), value[:len(value)-1]} {
+			other, batch := memory.New(), new(persistence.Batch)
+			batch.Put(key, broken)
+			require.NoError(t, other.Write(batch, true))
+			require.Zero(t, persistence.Glance{From: other.Synced(), Group: 7}.Term(2))
+			require.Nil(t, persistence.Glance{From: other.Synced(), Group: 7}.Entry(2))
+		}
+		return false
+	}))
+}

@@ -147,14 +147,13 @@ func (o *Oracle) acknowledged(m *Member, disk persistence.Glance, r *messages.Ra
 		return
 	}
 	for index := r.Index; index > r.Index-min(r.Index, lookedBack); index-- {
-		entry := disk.Entry(index)
-		before := disk.Entry(index - 1)
-		if entry == nil || before == nil {
+		term, before := disk.Term(index), disk.Term(index-1)
+		if term == 0 || before == 0 {
 			return
 		}
-		if known, ok := o.promises.lines[lineAt{r.Group, index, entry.Term}]; ok && known.before != before.Term {
+		if known, ok := o.promises.lines[lineAt{r.Group, index, term}]; ok && known.before != before {
 			o.violated("Log Matching", "n%d has entry %d of term %d in group %d behind one of term %d, others behind one of term %d",
-				m.number, index, entry.Term, r.Group, before.Term, known.before)
+				m.number, index, term, r.Group, before, known.before)
 		}
 	}
 }
@@ -167,8 +166,8 @@ func holds(disk persistence.Glance, index, term uint64) bool {
 	if start := disk.Start(); start.GetIndex() > index || start.GetIndex() == index && (term == 0 || start.GetTerm() == term) {
 		return true
 	}
-	entry := disk.Entry(index)
-	return entry != nil && (term == 0 || entry.Term == term)
+	has := disk.Term(index)
+	return has != 0 && (term == 0 || has == term)
 }
 
 // candidacy checks that a candidate that asks for votes has its term, its own vote and the log that it boasts with on
@@ -258,7 +257,7 @@ func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persisten
 		}
 	}
 	slices.SortStableFunc(all, func(a, b persistence.Glance) int {
-		return cmp.Compare(b.Entry(index).GetTerm(), a.Entry(index).GetTerm())
+		return cmp.Compare(b.Term(index), a.Term(index))
 	})
 	return all
 }

@@ -103,7 +103,7 @@ func (e *Engine) Kill() *Engine {
 	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: e.rot.clone(), scans: &scans{strict: e.scans.strict}}
 }
 
-// Synced reads what no loss of power can take any more.
+// Synced reads what no loss of power can take any more. Values that Get gives must not be changed: they are not copied.
 func (e *Engine) Synced() persistence.Reader { return synced{e} }
 
 type synced struct{ e *Engine }
@@ -111,7 +111,8 @@ type synced struct{ e *Engine }
 func (s synced) Get(key []byte) ([]byte, bool, error) {
 	s.e.mu.RLock()
 	defer s.e.mu.RUnlock()
-	return get(s.e.synced, new(rot), key)
+	value, found := s.e.synced.Get(string(key))
+	return value, found, nil
 }
 
 func (s synced) Scan(low, high []byte, visit func(key, value []byte) bool) error {
