@@ -245,17 +245,17 @@ func mailBytes(element any) (bytes int) {
 	message, _ := actors.Unwrap(element)
 	switch m := message.(type) {
 	case *messages.Requests:
-		for _, asker := range m.Askers {
-			for _, all := range [][][]byte{asker.Again, asker.Commands, asker.Queries, asker.ReplicaQueries} {
+		for _, asker := range m.GetAskers() {
+			for _, all := range [][][]byte{asker.GetAgain(), asker.GetCommands(), asker.GetQueries(), asker.GetReplicaQueries()} {
 				for _, encoded := range all {
 					bytes += len(encoded)
 				}
 			}
 		}
 	case *messages.RaftMessages:
-		for _, r := range m.Messages {
-			for _, entry := range r.Entries {
-				bytes += len(entry.Data)
+		for _, r := range m.GetMessages() {
+			for _, entry := range r.GetEntries() {
+				bytes += len(entry.GetData())
 			}
 		}
 	}
