@@ -10,7 +10,7 @@ import (
 
 // What stays of a log: in memory a tail that lets followers catch up that lag a little, and up to eight times as much that
 // followers are being served from; on disk what comes behind a snapshot that is on its way, since a follower that installs it
-// and finds the log cut beyond needs another one (pitfall 25). When that has become as much as the snapshot, another one is
+// and finds the log cut beyond needs another one. When that has become as much as the snapshot, another one is
 // as good.
 
 // transfers are a leader's snapshots: for each follower the index of the one that it gets, or has got but not yet

@@ -37,8 +37,8 @@ const (
 const exitHelp = `Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 key not found; 4 conflict, nothing was changed;
 5 unavailable or uncertain, try again later (what was to be written may have been, if the text says UNCERTAIN).`
 
-// run gives the exit code.
-func run(args []string) int {
+// commands is the command line of eraft.
+func commands() *cobra.Command {
 	root := &cobra.Command{
 		Use: "eraft", Short: "A sharded, strongly consistent key-value store", Long: "A sharded, strongly consistent key-value store.\n\n" + exitHelp,
 		SilenceErrors: true, SilenceUsage: true,
@@ -47,6 +47,12 @@ func run(args []string) int {
 	root.AddCommand(serverCommand(), demoCommand(), benchCommand(), statusCommand(), configCommand(), simCommand(), forceCommand(), versionCommand())
 	root.AddCommand(dataCommands()...)
 	root.AddCommand(adminCommands()...)
+	return root
+}
+
+// run gives the exit code.
+func run(args []string) int {
+	root := commands()
 	root.SetArgs(numbersAreArguments(root, args))
 	called, err := root.ExecuteC()
 	if err == nil {

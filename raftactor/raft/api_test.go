@@ -86,7 +86,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 }
 
 // TestNewRemembers: what is on disk may be behind itself (the commit index) or, after a repair, ahead (the commit
-// index, pitfall 9); term and vote belong together.
+// index); term and vote belong together.
 func TestNewRemembers(t *testing.T) {
 	c := testCore(t, Boot{
 		HardState: &messages.HardState{Term: 3, Vote: 2, Commit: 9}, Snapshot: birth(1, 1, 1, 2), Entries: entries(2, 1, 3), Applied: 2,
