@@ -28,7 +28,7 @@ func (n *node) info(g *gateway.Gateway) []gateway.Section {
 	usage, memory := cpuTime(), memoryInUse()
 	return []gateway.Section{
 		section("Server", "redis_version", gateway.Version, "redis_mode", "cluster", "os", runtime.GOOS+" "+runtime.GOARCH, "arch_bits", 64,
-			"process_id", os.Getpid(), "run_id", fmt.Sprintf("%016x%024x", s.identity.Cluster, s.identity.Node), "tcp_port", port,
+			"process_id", os.Getpid(), "run_id", fmt.Sprintf("%016x%024x", uint64(s.identity.Cluster), uint64(s.identity.Node)), "tcp_port", port,
 			"server_time_usec", time.Now().UnixMicro(), "uptime_in_seconds", up, "uptime_in_days", up/86400),
 		section("Clients", "connected_clients", stats.Clients, "maxclients", stats.MaxClients, "blocked_clients", 0),
 		section("Memory", "used_memory", memory, "used_memory_human", fmt.Sprintf("%.2fM", float64(memory)/(1<<20)), "maxmemory", 0,
@@ -40,7 +40,7 @@ func (n *node) info(g *gateway.Gateway) []gateway.Section {
 		section("Replication", "role", "master", "connected_slaves", 0),
 		section("CPU", "used_cpu_sys", seconds(usage.Stime), "used_cpu_user", seconds(usage.Utime)),
 		section("Cluster", "cluster_enabled", 1),
-		section("Eraft", "eraft_node", n.c.Name, "cluster_id", fmt.Sprintf("%016x", s.identity.Cluster), "node_id", s.identity.Node,
+		section("Eraft", "eraft_node", n.c.Name, "cluster_id", fmt.Sprintf("%016x", uint64(s.identity.Cluster)), "node_id", uint64(s.identity.Node),
 			"config_version", s.config.GetVersion(), "groups", len(s.config.GetGroups())),
 	}
 }

@@ -47,6 +47,7 @@ func TestRedisClusterClient(t *testing.T) {
 	require.Equal(t, "cluster", told["Server"]["redis_mode"])
 	require.Equal(t, "1", told["Cluster"]["cluster_enabled"])
 	require.Equal(t, "n1", told["Eraft"]["eraft_node"])
+	require.True(t, ids[told["Server"]["run_id"]], "the node's own name")
 	for section, names := range map[string]string{
 		"Server": "redis_version uptime_in_seconds", "Clients": "connected_clients maxclients blocked_clients", "Memory": "used_memory",
 		"Stats": "total_connections_received total_commands_processed total_net_input_bytes", "Persistence": "loading", "CPU": "used_cpu_sys used_cpu_user",

@@ -13,6 +13,10 @@ func names(subcommands bool) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(commands)), func(name string) bool { return !subcommands && strings.Contains(name, "|") })
 }
 
+func subcommands(container string) []string {
+	return slices.DeleteFunc(names(true), func(name string) bool { return !strings.HasPrefix(name, container+"|") })
+}
+
 func commandCount(c *call, _ *request) string {
 	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt(len(names(false))) }
 	return ""
@@ -42,23 +46,6 @@ func lower(args [][]byte) (words []string) {
 		words = append(words, strings.ToLower(string(arg)))
 	}
 	return words
-}
-
-func commandDocs(c *call, r *request) string {
-	asked := names(false)
-	if len(r.args) > 2 {
-		asked = slices.DeleteFunc(lower(r.args[2:]), func(name string) bool { return commands[name].arity == 0 })
-	}
-	c.render = func(conn *writer, _ []*messages.Reply) {
-		conn.WriteMap(len(asked))
-		for _, name := range asked {
-			conn.WriteBulkString(name)
-			conn.WriteMap(1)
-			conn.WriteBulkString("summary")
-			conn.WriteBulkString(commands[name].help)
-		}
-	}
-	return ""
 }
 
 func commandList(c *call, r *request) string {
@@ -168,7 +155,7 @@ func writeCommand(conn *writer, name string, k command) {
 		conn.WriteSet(0)
 		return
 	}
-	subs := slices.DeleteFunc(names(true), func(sub string) bool { return !strings.HasPrefix(sub, name+"|") })
+	subs := subcommands(name)
 	conn.WriteArray(len(subs))
 	for _, sub := range subs {
 		writeCommand(conn, sub, commands[sub])
@@ -199,10 +186,8 @@ func writeSpec(conn *writer, kind string, spec ...pair) {
 func help(c *call, r *request) string {
 	container := strings.ToLower(string(r.args[0]))
 	lines := []string{strings.ToUpper(container) + " has these subcommands:"}
-	for _, name := range names(true) {
-		if sub, ok := strings.CutPrefix(name, container+"|"); ok {
-			lines = append(lines, strings.ToUpper(sub), "    "+commands[name].help)
-		}
+	for _, name := range subcommands(container) {
+		lines = append(lines, strings.ToUpper(strings.TrimPrefix(name, container+"|")), "    "+commands[name].help)
 	}
 	c.render = func(conn *writer, _ []*messages.Reply) {
 		conn.WriteArray(len(lines))
