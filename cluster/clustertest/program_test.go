@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -170,6 +171,39 @@ func TestProgramsThatFail(t *testing.T) {
 		r.end()
 		require.Contains(t, r.errors[0], says)
 	}
+}
+
+// exits is a test that ends as a testing.T does.
+type exits struct{ recording }
+
+func (e *exits) FailNow() { runtime.Goexit() }
+
+// A program may end the test, as require does, and everything is unwound.
+func TestProgramsMayEndTheTest(t *testing.T) {
+	e := &exits{recording{T: t}}
+	unwound, ended := 0, make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer e.end()
+		s := clustertest.Sim(e, 1, clustertest.Options{})
+		s.Go("waits", func(ctx context.Context, c *client.Client) error {
+			defer func() { unwound++ }()
+			clustertest.Sleep(ctx, time.Hour)
+			return nil
+		})
+		s.Go("fails", func(ctx context.Context, c *client.Client) error {
+			defer func() { unwound++ }()
+			clustertest.Sleep(ctx, time.Second)
+			require.Equal(e, 1, 2)
+			return nil
+		})
+		_ = s.Finish(time.Minute)
+		unwound = -1
+	}()
+	<-ended
+	require.Equal(t, 2, unwound)
+	require.Len(t, e.errors, 1)
+	require.Contains(t, e.errors[0], "Not equal")
 }
 
 // A program that is not over is named, and is unwound with the test.

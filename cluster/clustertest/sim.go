@@ -1,6 +1,15 @@
 // Package clustertest runs whole clusters in a test. Sim is a cluster of production nodes in one actortest.World: one
 // thread, virtual time, an engine in memory that can lose what was not synced, one seed. It needs no
 // cgo. Package loopback has real clusters.
+//
+// Code that takes a *client.Client runs against it as it is, as a program whose calls block while virtual time passes:
+//
+//	s := clustertest.Sim(t, 1, clustertest.Options{})
+//	require.True(t, s.RunUntil(s.Ready, time.Minute))
+//	s.Go("ann", func(ctx context.Context, c *client.Client) error { return transfer(ctx, c, "a", "b") })
+//	s.Go("bob", func(ctx context.Context, c *client.Client) error { return transfer(ctx, c, "b", "a") })
+//	s.Members[0].Crash()
+//	require.NoError(t, s.Finish(time.Minute))
 package clustertest
 
 import (
