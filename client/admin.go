@@ -87,13 +87,10 @@ func (c *Client) LeaveGroup(ctx context.Context, group uint64) (*messages.Config
 // ErrConflict, if somebody else was quicker.
 func (c *Client) Change(ctx context.Context, m *messages.MetaCommand) (*messages.Config, error) {
 	if c.author != "" && m.By == "" {
-		config, err := c.Config(ctx, 0)
-		if err != nil {
+		if _, err := c.Config(ctx, 0); err != nil { // the session learns whether the cluster knows of authors
 			return nil, err
 		}
-		if config.FeatureLevel() >= messages.AuthorLevel {
-			m.By = c.author
-		}
+		m.By = c.author
 	}
 	r, err := c.Do(ctx, m)
 	return r.GetMeta().GetConfig(), err

@@ -21,7 +21,10 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 		p.meta = true
 		return p.query(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
 	case *messages.MetaCommand:
-		p.meta = true
+		if p.meta = true; q.By != "" && s.level < messages.AuthorLevel { // it is for people only
+			q = proto.CloneOf(q)
+			q.By, op = "", q
+		}
 	}
 	c := commandOf(op)
 	if c == nil {

@@ -26,6 +26,7 @@ func TestOperatorsMistakes(t *testing.T) {
 		}
 		return map[int][]string{2: {"--name", "n2", "--labels", "zone=a"}}[i] // the last --name counts
 	})
+	require.Eventually(t, func() bool { return strings.Contains(p.chain(), "feature level") }, 20*time.Second, 50*time.Millisecond, "nothing else is changed later")
 	for _, args := range []string{"rebalance --pause", "drain n1"} {
 		out, code := p.eraft(0, strings.Fields(args)...)
 		require.Zero(t, code, out)

@@ -40,3 +40,14 @@ func TestConfigLogTellsWhenAndWho(t *testing.T) {
 		require.Empty(t, s.Oracle.Violations)
 	}
 }
+
+// Where a node does not know of authors a change is made without one: it is for people only.
+func TestNoAuthorsBelowTheirLevel(t *testing.T) {
+	s := born(t, 32, clustertest.Options{Groups: 1, Level: func(int) messages.Level { return messages.FirstLevel }})
+	r, err := s.Client("c").Do(&messages.MetaCommand{
+		By: "somebody", Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED}},
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Meta.Config.By)
+	require.Empty(t, s.Oracle.Violations)
+}
