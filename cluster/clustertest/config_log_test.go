@@ -16,7 +16,10 @@ func TestConfigLogTellsWhenAndWho(t *testing.T) {
 		s := born(t, 31, clustertest.Options{Nodes: nodes, Groups: 1})
 		timed(t, s)
 		change := func(what string, placement messages.Placement) {
-			r, err := s.Client(what).Do(&messages.MetaCommand{
+			c := s.Client(what)
+			_, err := c.Do(&messages.MetaQuery{Op: &messages.MetaQuery_Show{}}) // a session must have heard of the level
+			require.NoError(t, err)
+			r, err := c.Do(&messages.MetaCommand{
 				By: what, Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: placement}},
 			})
 			require.NoError(t, err)
