@@ -15,6 +15,7 @@ import (
 // call is one command at work: the operations it asks for and how to write their answers.
 type call struct {
 	name    string
+	full    string // with that of a subcommand
 	keys    []string
 	writes  bool
 	quit    bool

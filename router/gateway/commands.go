@@ -29,7 +29,7 @@ func (g *Gateway) parse(cl *client, w words) *call {
 		return c
 	}
 	name, known, why := find(args)
-	if name == "" {
+	if c.full = name; name == "" {
 		c.name = "unknown"
 	}
 	if c.refused = w.refused; c.refused != "" {
@@ -71,14 +71,10 @@ const (
 
 func (c *call) ask(ops ...proto.Message) { c.ops = ops }
 
-// --- how answers are written ---
+// --- how answers are written: what can be large is made when it is, not for a whole pipeline at once ---
 
 func simple(text string) func(*writer, []*messages.Reply) {
 	return func(conn *writer, _ []*messages.Reply) { conn.WriteString(text) }
-}
-
-func text(text string) func(*writer, []*messages.Reply) {
-	return func(conn *writer, _ []*messages.Reply) { conn.WriteText(text) }
 }
 
 func value(conn *writer, r []*messages.Reply) { writeValue(conn, r[0]) }

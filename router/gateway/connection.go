@@ -226,15 +226,11 @@ func clientID(c *call, r *request) string {
 }
 
 func clientInfo(c *call, r *request) string {
-	now := time.Now()
-	r.client.note(now, "client|info")
-	c.render = text(r.client.line(now))
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.client.line(time.Now())) }
 	return ""
 }
 
 func clientList(c *call, r *request) string {
-	now := time.Now()
-	r.client.note(now, "client|list")
 	var ids []uint64
 	none := false
 	switch args := r.args[2:]; {
@@ -259,16 +255,25 @@ func clientList(c *call, r *request) string {
 	default:
 		return errSyntax
 	}
-	all := r.g.clients()
+	shown := func(cl *client) bool { return !none || slices.Contains(ids, cl.id) }
+	c.bytes = mostLine * r.g.Stats().Clients
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.g.list(time.Now(), shown)) }
+	return ""
+}
+
+const mostLine = 512 // of CLIENT LIST, unless the connection has a very long name
+
+// list is a line for each connection that is to be shown.
+func (g *Gateway) list(now time.Time, shown func(*client) bool) string {
+	all := g.clients()
 	slices.SortFunc(all, func(a, b *client) int { return int(a.id) - int(b.id) })
 	var b strings.Builder
 	for _, cl := range all {
-		if !none || slices.Contains(ids, cl.id) {
+		if shown(cl) {
 			b.WriteString(cl.line(now))
 		}
 	}
-	c.bytes, c.render = b.Len(), text(b.String())
-	return ""
+	return b.String()
 }
 
 // integer reads a number as Redis does: nothing around it, and only one way to write it.

@@ -82,7 +82,7 @@ func TestClientList(t *testing.T) {
 	require.Equal(t, "client|info", info.LastCmd)
 
 	lists := talk(t, address, "PING", "CLIENT LIST", "CLIENT LIST TYPE normal", "CLIENT LIST TYPE replica")
-	require.Regexp(t, `^\$\d+\r\nid=1 addr=127\.0\.0\.1:\d+ laddr=\S+ name=first age=0 .* cmd=client .* resp=3\n`+
+	require.Regexp(t, `^\$\d+\r\nid=1 addr=127\.0\.0\.1:\d+ laddr=\S+ name=first age=0 .* cmd=client\|info .* resp=3\n`+
 		`id=2 .* name= age=0 idle=0 flags=N .* multi=-1 cmd=client\|list .* resp=2\n\r\n$`, lists[1])
 	require.Equal(t, lists[1], lists[2])
 	require.Equal(t, "$0\r\n\r\n", lists[3])

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/eraft-io/eraft/messages"
 )
 
 // Section is a part of INFO: lines of name:value.
@@ -61,14 +63,19 @@ func (c counted) Write(p []byte) (int, error) {
 
 // info answers the sections asked for, each once, in the order in which they always are.
 func info(c *call, r *request) string {
-	var all []Section
-	if r.g.o.Info != nil {
-		all = r.g.o.Info(r.g)
-	}
 	asked := lower(r.args[1:])
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.g.info(asked)) }
+	return ""
+}
+
+func (g *Gateway) info(asked []string) string {
+	var all []Section
+	if g.o.Info != nil {
+		all = g.o.Info(g)
+	}
 	whole := len(asked) == 0 || slices.ContainsFunc(asked, func(s string) bool { return s == "all" || s == "default" || s == "everything" })
 	if whole || slices.Contains(asked, "keyspace") {
-		all = append(all, Section{"Keyspace", r.g.size.text(r.g)})
+		all = append(all, Section{"Keyspace", g.size.text(g)})
 	}
 	var parts []string
 	for _, s := range all {
@@ -76,8 +83,7 @@ func info(c *call, r *request) string {
 			parts = append(parts, "# "+s.Name+"\r\n"+s.Text)
 		}
 	}
-	c.render = text(strings.Join(parts, "\r\n"))
-	return ""
+	return strings.Join(parts, "\r\n")
 }
 
 // keyspace keeps how many keys there were, for INFO: that is asked for often, and answers also while no key can be reached.

@@ -91,7 +91,7 @@ func (p *pipeline) answer(cl *client, batch []words, release func(served bool)) 
 		}
 	}
 	if len(calls) > 0 {
-		cl.note(time.Now(), calls[len(calls)-1].name)
+		cl.note(time.Now(), calls[len(calls)-1].full)
 	}
 	for len(calls) > 0 {
 		now := calls[:p.begin(calls)]

@@ -246,14 +246,17 @@ func writeMyID(conn *writer, t Topology)        { conn.WriteBulkString(nodeName(
 // for any key.
 func topology(write func(*writer, Topology)) func(*call, *request) string {
 	return func(c *call, r *request) string {
-		var t Topology
-		if r.g.o.Topology != nil {
-			t = r.g.o.Topology()
+		c.render = func(conn *writer, _ []*messages.Reply) {
+			var t Topology
+			if r.g.o.Topology != nil {
+				t = r.g.o.Topology()
+			}
+			if t.Config == nil {
+				conn.WriteError("CLUSTERDOWN this node knows of no cluster yet")
+				return
+			}
+			write(conn, t)
 		}
-		if t.Config == nil {
-			return "CLUSTERDOWN this node knows of no cluster yet"
-		}
-		c.render = func(conn *writer, _ []*messages.Reply) { write(conn, t) }
 		return ""
 	}
 }
