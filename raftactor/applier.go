@@ -13,51 +13,51 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// Applier owns a group's data on this node: it drives the Machine over committed entries and answers who asked.
-// What the Machine writes collects in a turn in memory, and a turn goes to the engine as one atomic batch: data,
-// applied index and the Machine's own records together.
+// Applier owns a group's data on this node: it runs the Machine over committed entries, and answers proposals and reads. What the
+// Machine writes collects in a state batch in memory. A state batch goes to the engine as one atomic write: data, applied index and
+// the Machine's own records together.
 //
 //	receives            from         does
-//	apply               Peer         runs committed entries in log order, answers their waiters
-//	query               Peer         answers reads as soon as the data is at their index, so many bytes in a turn
+//	apply               Peer         runs committed entries in log order, answers who proposed them
+//	query               Peer         answers reads as soon as the data is at their index, a bounded number of bytes per mailbox drain
 //	moreReads           itself       answers more of them
 //	restore             Peer         replaces the data by the staged snapshot
-//	retire              Peer         deletes the data: this replica is over
+//	retire              Peer         deletes the data: the replica is destroyed
 //	flush               Peer         makes everything applied durable and says up to where
 //	probe               Peer         answers probed: it gets on
 //	Digest              anybody      says what the data is at, and a sum of it
-//	persistence.Stored  StateWriter  the turn that was handed over is in the engine
-//	persistence.Synced  StateWriter  the turns up to an index are durable, whoever of the node asked for it
+//	persistence.Stored  StateWriter  the state batch that it was given is in the engine
+//	persistence.Synced  StateWriter  the data up to an index is durable, whichever group of the node asked for it
 //
-// A turn lasts until it is large, so a record that changes often is written once; while the StateWriter writes one
-// turn the next one collects. Neither this delay nor that a turn is not synced costs anything but some replay: the
-// log is durable, is kept beyond the last flush, and is replayed from the applied index that the same write carries.
-// Reads see the turns over the engine.
+// A state batch grows until the batch policy says that it is written, so a record that changes often is written once. While the
+// StateWriter writes one batch the next one grows. A crash loses batches that were not written or not synced, but nothing that
+// was acknowledged: the log is durable, is kept beyond the last sync of the data, and is replayed from the applied index that
+// each batch carries. Reads see the batches over the engine.
 type Applier struct {
-	o        *Options
-	store    store
-	self     *actor.PID
-	peer     *actor.PID
-	at       *messages.SnapshotMeta // what the data is at: the engine's plus the turns
-	work     *turn
-	writing  *turn  // with the StateWriter; nil: none
-	writes   uint64 // the index that the data in the engine will be at then
-	spare    *turn
-	pace     turnPace
-	batch    *persistence.Batch
-	flushing bool
-	parked   []any // what came while nothing may be applied
-	reads    reads
-	view     any
-	answers  *outbox
-	failed   bool
-	retiring bool
+	o          *Options
+	store      store
+	self       *actor.PID
+	peer       *actor.PID
+	at         *messages.SnapshotMeta // what the data is at, with the state batches
+	work       *stateBatch            // that grows
+	writing    *stateBatch            // that the StateWriter writes; nil: none
+	writes     uint64                 // index that the data in the engine is at when it has
+	spare      *stateBatch            // written; its memory is used again
+	policy     batchPolicy
+	batch      *persistence.Batch
+	flushing   bool
+	parked     []any // messages that came while nothing may be applied
+	reads      reads
+	view       any
+	answers    *outbox
+	failed     bool
+	destroying bool
 }
 
 type (
 	apply struct {
-		entries []*messages.Entry
-		waiters []*waiter // one per entry; nil where nobody on this node waits
+		entries   []*messages.Entry
+		proposals []*proposal // one per entry; nil where nobody on this node waits
 	}
 	query struct {
 		index  uint64
@@ -81,11 +81,11 @@ type (
 
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
 	a := &Applier{
-		o: o, store: s, at: at, writes: at.Index, work: newTurn(s.data()), spare: newTurn(nil), batch: new(persistence.Batch),
-		pace: turnPace{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
-		self: actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o), reads: reads{spent: map[recipient]int{}},
+		o: o, store: s, at: at, writes: at.Index, work: newStateBatch(s.data()), spare: newStateBatch(nil), batch: new(persistence.Batch),
+		policy: batchPolicy{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
+		self:   actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o), reads: reads{spent: map[recipient]int{}},
 	}
-	a.pace.begin(o.System.Clock.Now())
+	a.policy.begin(o.System.Clock.Now())
 	return a
 }
 
@@ -93,7 +93,7 @@ func (a *Applier) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		a.open()
-		a.handOver()
+		a.writeBatch()
 	case []any:
 		a.drain(m)
 	}
@@ -105,8 +105,8 @@ func (a *Applier) drain(batch []any) {
 		message, _ := actors.Unwrap(element)
 		a.on(message)
 	}
-	if a.flushing || a.pace.over(a.o.System.Clock.Now(), a.work) {
-		a.handOver()
+	if a.flushing || a.policy.over(a.o.System.Clock.Now(), a.work) {
+		a.writeBatch()
 	}
 	a.query()
 	if a.failed {
@@ -121,8 +121,8 @@ func (a *Applier) drain(batch []any) {
 
 func (a *Applier) on(message any) {
 	if a.failed {
-		if _, ok := message.(persistence.Stored); ok && a.retiring {
-			a.retired()
+		if _, ok := message.(persistence.Stored); ok && a.destroying {
+			a.destroyed()
 		}
 		return
 	}
@@ -155,12 +155,12 @@ func (a *Applier) on(message any) {
 	case Digest:
 		a.digest(m)
 	case retire:
-		a.retire()
+		a.destroy()
 	}
 }
 
 // mustWait tells whether a message must wait for the StateWriter: a snapshot replaces the data only when no older
-// write can follow, and a full turn takes no more before the one before it is written. What is not applied counts
+// write can follow, and a full state batch takes no more before the one before it is written. What is not applied counts
 // against Limits.PendingBytes, so clients that are too fast for the disk are slowed down, and then refused.
 func (a *Applier) mustWait(message any) bool {
 	if len(a.parked) > 0 {
@@ -168,7 +168,7 @@ func (a *Applier) mustWait(message any) bool {
 	}
 	switch message.(type) {
 	case apply:
-		return a.writing != nil && a.work.bytes >= a.pace.full()
+		return a.writing != nil && a.work.bytes >= a.policy.full()
 	case restore, retire:
 		return a.writing != nil
 	}
@@ -186,7 +186,7 @@ func (a *Applier) open() {
 		a.fail(fmt.Errorf("open state machine: %w", err))
 		return
 	}
-	if !a.endTurn() {
+	if !a.endBatch() {
 		return
 	}
 	// What Open leaves to be written replaces records of an older version: snapshots are read from the engine, so it gets there now.
@@ -212,7 +212,7 @@ func (a *Applier) apply(m apply) {
 				return
 			}
 			conf = next
-		} else if !a.commands(entry, m.waiters[i]) {
+		} else if !a.commands(entry, m.proposals[i]) {
 			return
 		}
 		a.at = &messages.SnapshotMeta{Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Conf: conf}
@@ -232,7 +232,7 @@ func (a *Applier) understands(entry *messages.Entry) error {
 	return nil
 }
 
-func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
+func (a *Applier) commands(entry *messages.Entry, w *proposal) bool {
 	at := Position{
 		Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Level: max(messages.FirstLevel, messages.Level(entry.Level)),
 	}
@@ -255,12 +255,12 @@ func (a *Applier) commands(entry *messages.Entry, w *waiter) bool {
 	return true
 }
 
-// handOver gives the turn to the StateWriter and begins the next one over it.
-func (a *Applier) handOver() {
+// writeBatch gives the state batch to the StateWriter and begins the next one over it.
+func (a *Applier) writeBatch() {
 	if a.failed || a.writing != nil || a.at.Index == a.writes && !a.flushing {
 		return
 	}
-	if !a.endTurn() {
+	if !a.endBatch() {
 		return
 	}
 	a.batch.Reset()
@@ -272,11 +272,11 @@ func (a *Applier) handOver() {
 	a.o.System.Root.Send(a.o.StateWriter, &persistence.Store{Batch: a.batch, Index: a.at.Index, Sync: a.flushing, ReplyTo: a.self})
 	a.writing, a.work, a.writes = a.work, a.spare, a.at.Index
 	a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false
-	a.pace.begin(a.o.System.Clock.Now())
+	a.policy.begin(a.o.System.Clock.Now())
 }
 
-// endTurn lets the Machine write what it writes once per turn.
-func (a *Applier) endTurn() bool {
+// endBatch lets the Machine write what it writes once per state batch.
+func (a *Applier) endBatch() bool {
 	if f, ok := a.o.Machine.(Flusher); ok {
 		if err := f.Flush(a.work); err != nil {
 			a.fail(err)
@@ -287,10 +287,10 @@ func (a *Applier) endTurn() bool {
 
 // onStored goes on where messages had to wait.
 func (a *Applier) onStored(done persistence.Stored) {
-	a.pace.stored(a.o.System.Clock.Now(), done.Batch.Bytes())
+	a.policy.stored(a.o.System.Clock.Now(), done.Batch.Bytes())
 	a.batch, a.spare, a.writing = done.Batch, a.writing, nil
-	if a.batch.Bytes() > 2*fullTurnBytes {
-		a.batch = new(persistence.Batch) // one of a huge turn is not worth its memory
+	if a.batch.Bytes() > 2*fullBatchBytes {
+		a.batch = new(persistence.Batch) // one of a huge state batch is not worth its memory
 	}
 	a.spare.reset()
 	a.work.store = a.store.data()
@@ -301,13 +301,13 @@ func (a *Applier) onStored(done persistence.Stored) {
 	}
 }
 
-// reader is the data as queries see it. What the Machine writes once per turn is only read by scans.
+// reader is the data as queries see it. What the Machine writes once per state batch is only read by scans.
 type reader struct{ a *Applier }
 
 func (r reader) Get(key []byte) ([]byte, bool, error) { return r.a.work.Get(key) }
 
 func (r reader) Scan(low, high []byte, visit func(key, value []byte) bool) error {
-	if !r.a.endTurn() {
+	if !r.a.endBatch() {
 		return errStopped
 	}
 	return r.a.work.Scan(low, high, visit)

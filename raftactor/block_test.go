@@ -26,7 +26,7 @@ func TestDamagedEntriesAreNotTaken(t *testing.T) {
 
 // TestEntryIsMadeOfItsCommands: each recipient gets the answers to its own commands, also when all are refused.
 func TestEntryIsMadeOfItsCommands(t *testing.T) {
-	w := new(waiter)
+	w := new(proposal)
 	a, b := recipient{"x", "a"}, recipient{"x", "b"}
 	w.add(a, []byte("1"))
 	w.add(a, []byte("22"))

@@ -21,7 +21,7 @@ type Machine interface {
 	Open(store persistence.Reader) error
 
 	// Apply executes one committed command. Commands come in log order, each exactly once per store: the
-	// writes of tx, the applied index and everything else of a turn reach the engine in one atomic batch, so
+	// writes of tx, the applied index and everything else of a state batch reach the engine in one atomic write, so
 	// after a crash Apply goes on exactly where the store is. The reply must carry the command's session and
 	// seq. Apply refuses bad commands by the reply's code and leaves tx untouched; an error means that the
 	// state or the log makes no sense (an unknown command, a failed read): the node stops and says why.
@@ -38,8 +38,8 @@ type (
 	Tx       = persistence.Tx
 )
 
-// Flusher is a Machine that has something to write once per turn rather than once per command: Flush is called
-// before a turn becomes one batch, before a Query scans, and after Open. Where turns begin and end differs between
+// Flusher is a Machine that has something to write once per state batch rather than once per command: Flush is called
+// before a state batch is written, before a Query scans, and after Open. Where batches begin and end differs between
 // replicas, so Flush may only write what the commands so far determine.
 type Flusher interface{ Flush(tx Tx) error }
 

@@ -19,24 +19,24 @@ type Desire struct {
 	Starved bool     // this node's has none for more of the log either
 }
 
-type desire struct {
+type replicaTarget struct {
 	nodes   []uint64
 	birth   bool
 	yield   bool
 	full    []uint64
 	starved bool
-	first   preference
+	first   leaderPreference
 }
 
-func (d *desire) want(m Desire) {
+func (d *replicaTarget) want(m Desire) {
 	if d.preferred() != preferredOf(m.Nodes) {
-		d.first = preference{}
+		d.first = leaderPreference{}
 	}
 	d.nodes, d.birth, d.yield, d.full, d.starved = m.Nodes, d.birth || m.Birth, m.Yield, m.Full, m.Starved
 }
 
 // preferred is who should lead, 0 if nobody in particular.
-func (d *desire) preferred() uint64 { return preferredOf(d.nodes) }
+func (d *replicaTarget) preferred() uint64 { return preferredOf(d.nodes) }
 
 func preferredOf(nodes []uint64) uint64 {
 	if len(nodes) == 0 {
@@ -45,29 +45,29 @@ func preferredOf(nodes []uint64) uint64 {
 	return nodes[0]
 }
 
-// tidy is what a replica does between requests: membership, preferred leader, compaction.
-func (p *Peer) tidy() {
-	if p.desire.birth && len(p.desire.nodes) > 0 {
-		p.desire.birth = false
-		if p.desire.nodes[0] == uint64(p.o.Node) && p.core.Soft().Term <= 1 {
+// maintain does what a replica does between requests: membership changes, the preferred leader, compaction.
+func (p *Peer) maintain() {
+	if p.target.birth && len(p.target.nodes) > 0 {
+		p.target.birth = false
+		if p.target.nodes[0] == uint64(p.o.Node) && p.core.Soft().Term <= 1 {
 			p.core.Campaign()
 		}
 	}
-	if p.core.Soft().Role == raft.Leader && len(p.desire.nodes) > 0 && !p.reconcile() {
+	if p.core.Soft().Role == raft.Leader && len(p.target.nodes) > 0 && !p.reconcile() {
 		p.core.Wake()
 	}
 	p.compact()
 	p.release()
 }
 
-// rest tells the Ticker when the group has come to rest, and when it has woken up. A leader rests with all other
-// members, a follower with its leader.
-func (p *Peer) rest() {
-	if p.core.Quiesced() == p.resting {
+// quiesce tells the Ticker when the group has quiesced, and when it has woken. A quiesced leader watches all other members, a follower
+// its leader.
+func (p *Peer) quiesce() {
+	if p.core.Quiesced() == p.quiesced {
 		return
 	}
 	p.report()
-	if p.resting = p.core.Quiesced(); !p.resting {
+	if p.quiesced = p.core.Quiesced(); !p.quiesced {
 		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
 		return
 	}
@@ -92,15 +92,15 @@ func (p *Peer) reconcile() bool {
 	if status.Transferring != 0 {
 		return false
 	}
-	if heir := heir(status, p.desire.nodes); heir != 0 {
-		p.onTransfer(Transfer{To: messages.NodeID(heir)})
+	if to := chooseTransferee(status, p.target.nodes); to != 0 {
+		p.onTransfer(Transfer{To: messages.NodeID(to)})
 		return false
 	}
-	if roomy := p.desire.roomier(status); roomy != 0 {
+	if roomy := p.target.roomier(status); roomy != 0 {
 		p.onTransfer(Transfer{To: messages.NodeID(roomy)})
 		return false
 	}
-	if change := NextChange(status, p.desire.nodes); change != nil {
+	if change := NextChange(status, p.target.nodes); change != nil {
 		if _, _, err := p.core.ProposeConf(change); err == nil {
 			for _, c := range append(change.Changes, change) {
 				if c.Kind != messages.ConfChange_JOINT {
@@ -110,12 +110,12 @@ func (p *Peer) reconcile() bool {
 		}
 		return false
 	}
-	preferred := p.desire.preferred()
-	if preferred == status.ID || slices.Contains(p.desire.full, preferred) {
+	preferred := p.target.preferred()
+	if preferred == status.ID || slices.Contains(p.target.full, preferred) {
 		return true
 	}
 	ready := upToDate(status, preferred)
-	if p.desire.first.ripe(p.o.System.Clock.Now(), ready) || ready && p.desire.yield {
+	if p.target.first.due(p.o.System.Clock.Now(), ready) || ready && p.target.yield {
 		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
 	}
 	return !ready
@@ -123,7 +123,7 @@ func (p *Peer) reconcile() bool {
 
 // heir is the wanted voter to which a leader that is not wanted hands over, before anything else: who stays changes
 // the membership. 0: this leader is wanted, or nobody can take over yet.
-func heir(status raft.Status, wanted []uint64) uint64 {
+func chooseTransferee(status raft.Status, wanted []uint64) uint64 {
 	if slices.Contains(wanted, status.ID) {
 		return 0
 	}

@@ -12,14 +12,14 @@ type outbox struct {
 	system *actors.System
 	group  messages.GroupID
 	node   messages.NodeID
-	order  []*parcel
-	index  map[recipient]*parcel
+	order  []*outgoingFrame
+	index  map[recipient]*outgoingFrame
 	timeMs uint64 // log time now; 0: not known in this turn
 }
 
 type recipient struct{ address, id string }
 
-type parcel struct {
+type outgoingFrame struct {
 	to      recipient
 	replies []*messages.Reply
 	bytes   int
@@ -29,13 +29,13 @@ type parcel struct {
 const parcelBytes = 1 << 20
 
 func newOutbox(o *Options) *outbox {
-	return &outbox{system: o.System, group: o.Group, node: o.Node, index: map[recipient]*parcel{}}
+	return &outbox{system: o.System, group: o.Group, node: o.Node, index: map[recipient]*outgoingFrame{}}
 }
 
 func (b *outbox) add(to recipient, reply *messages.Reply) {
 	p := b.index[to]
 	if p == nil {
-		p = &parcel{to: to}
+		p = &outgoingFrame{to: to}
 		b.index[to] = p
 		b.order = append(b.order, p)
 	}
@@ -62,7 +62,7 @@ func sendable(reply *messages.Reply) (*messages.Reply, int) {
 // at says what log time is now, for all answers until the next flush.
 func (b *outbox) at(timeMs uint64) { b.timeMs = timeMs }
 
-func (b *outbox) send(p *parcel) {
+func (b *outbox) send(p *outgoingFrame) {
 	if len(p.replies) == 0 {
 		return
 	}

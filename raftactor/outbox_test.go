@@ -173,7 +173,7 @@ func TestEntriesCanBeSent(t *testing.T) {
 			p.seal(0)
 		}
 		count := 0
-		for _, w := range p.waiting.queue {
+		for _, w := range p.proposals.queue {
 			require.LessOrEqual(t, len(w.data), messages.MaxCommandBytes+4)
 			if w.count > 1 {
 				require.LessOrEqual(t, len(w.data), o.Limits.EntryBytes)

@@ -83,7 +83,7 @@ func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 	if len(step.After) > 0 || snapshot != nil {
 		p.held = append(p.held, held{seq: step.Seq, after: step.After, restore: snapshot})
 	}
-	p.stall.handed = step.Seq
+	p.logDisk.handed = step.Seq
 	if step.Compact != nil {
 		p.o.System.Events(LogCompacted{Group: p.o.Group, Index: step.Compact.Index})
 	}
@@ -97,11 +97,11 @@ func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 }
 
 func (p *Peer) applyEntries(entries []*messages.Entry) {
-	waiters, lost := p.waiting.take(entries)
+	proposals, lost := p.proposals.take(entries)
 	for _, w := range lost {
 		w.refuse(p.answers, p.notLeader(p.core.Soft().Leader))
 	}
-	p.o.System.Root.Send(p.apply, apply{entries, waiters})
+	p.o.System.Root.Send(p.apply, apply{entries, proposals})
 }
 
 // leaderChanged answers, when leadership is lost, all whose commands are in the log but not committed: nobody
@@ -112,13 +112,13 @@ func (p *Peer) leaderChanged(now raft.LeaderChange) {
 		if now.Leader != 0 {
 			why.Hint = &messages.Hint{Leader: now.Leader}
 		}
-		for _, w := range p.waiting.drop() {
+		for _, w := range p.proposals.drop() {
 			w.refuse(p.answers, why)
 		}
 		clear(p.transfers)
 	}
 	if now.Leader != p.leader.Leader {
-		p.desire.first.observe(p.o.System.Clock.Now(), now.Leader != 0 && now.Leader == p.desire.preferred())
+		p.target.first.observe(p.o.System.Clock.Now(), now.Leader != 0 && now.Leader == p.target.preferred())
 	}
 	if now != p.leader {
 		p.o.System.Events(LeaderChanged{

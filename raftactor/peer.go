@@ -43,17 +43,17 @@ type Peer struct {
 	apply *actor.PID
 	pulse *actor.PID
 
-	waiting    waiting
-	entry      *waiter        // what is gathered for the next entry
-	room       int            // that it will probably need: as much as the one before
-	names      map[named]bool // commands on their way, as of this turn; nil until somebody asks again
-	pace       pace
-	timer      bool  // a pause is on its way
-	pulsing    bool  // heartbeats of this turn go by Pulse
-	resting    bool  // the Ticker has been told so
-	stall      stall // of the log
-	data       stall // of the data: what the Applier was asked, and has answered
-	stalled    bool  // the core has been told so
+	proposals  proposals
+	entry      *proposal            // what is gathered for the next entry
+	room       int                  // that it will probably need: as much as the one before
+	names      map[commandName]bool // commands on their way, as of this turn; nil until somebody asks again
+	batcher    proposalBatcher
+	timer      bool      // a pause is on its way
+	pulsing    bool      // heartbeats of this turn go by Pulse
+	quiesced   bool      // the Ticker has been told so
+	logDisk    diskWatch // of the log
+	dataDisk   diskWatch // of the data: what the Applier was asked, and has answered
+	stalled    bool      // the core has been told so
 	reads      []*messages.Asker
 	asked      map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
 	askedNow   int
@@ -63,18 +63,18 @@ type Peer struct {
 	flushing   bool
 	offered    bool // a staged snapshot waits for the core's decision
 	view       any
-	desire     desire
+	target     replicaTarget
 	time       logTime
 	turnMs     uint64 // log time as of this turn; 0 until somebody asks
 	leader     raft.LeaderChange
 	answers    *outbox
-	transfers  transfers
-	shelf      shelf
+	transfers  snapshotTransfers
+	retained   retainedSegments
 	draws      func() uint64
 	state      *messages.ReplicaStatus
 	failed     bool
-	retiring   bool
-	retireAt   uint64
+	destroying bool
+	noMemberAt uint64
 }
 
 // held is what may go on when the Writer has made everything up to seq durable.
@@ -102,7 +102,7 @@ func newPeer(o *Options, s store, core *raft.Core) *Peer {
 		pulse:     actor.NewPID(self, PulsePath),
 		asked:     map[uint64][]*messages.Asker{},
 		answers:   newOutbox(o),
-		transfers: transfers{},
+		transfers: snapshotTransfers{},
 		draws:     o.System.Rand("snapshot/" + o.Group.String()).Uint64,
 	}
 	p.token = p.draws()
@@ -118,8 +118,8 @@ func (p *Peer) Receive(ctx actor.Context) {
 		p.o.System.Root.Send(p.o.Ticker, Leave{p.self})
 	case []any:
 		if p.failed {
-			if p.retiring {
-				p.retired(m)
+			if p.destroying {
+				p.logDeleted(m)
 			}
 			return
 		}
@@ -133,11 +133,11 @@ func (p *Peer) Receive(ctx actor.Context) {
 		p.read()
 		p.output()
 		p.pulsing = false
-		if p.retiring && !p.failed {
-			p.retire()
+		if p.destroying && !p.failed {
+			p.destroy()
 			return
 		}
-		p.rest()
+		p.quiesce()
 	}
 }
 
@@ -166,8 +166,8 @@ func (p *Peer) on(message any) {
 	case viewChanged:
 		p.view = m.view
 	case probed:
-		p.data.done++
-		p.answeredAtRest()
+		p.dataDisk.done++
+		p.answeredWhileQuiesced()
 	case *persistence.Entries:
 		p.core.Loaded(uint64(m.For), m.Entries)
 	case snapshotSending:
@@ -177,10 +177,10 @@ func (p *Peer) on(message any) {
 	case staged:
 		p.onStaged(m)
 	case Desire:
-		if m.Starved != p.desire.starved {
+		if m.Starved != p.target.starved {
 			p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), starved{m.Starved})
 		}
-		p.desire.want(m)
+		p.target.want(m)
 		if p.core.Soft().Role == raft.Leader {
 			p.core.Wake()
 		}
@@ -206,7 +206,7 @@ func (p *Peer) onRaft(all []*messages.RaftMessage) {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: errDamaged})
 			continue
 		}
-		if p.desire.starved && message.Kind == messages.RaftKind_APPEND && len(message.Entries) > 0 {
+		if p.target.starved && message.Kind == messages.RaftKind_APPEND && len(message.Entries) > 0 {
 			continue // it comes again until there is room
 		}
 		p.time.hear(message.From, message.ClockMs, p.o.System.Clock.Now())
@@ -228,14 +228,14 @@ func whole(m *messages.RaftMessage) bool {
 func (p *Peer) onTick() {
 	p.watchDisk()
 	p.core.Tick()
-	p.tidy()
+	p.maintain()
 	p.report()
 }
 
 func (p *Peer) onPersisted(m *persistence.Persisted) {
-	p.stall.done = m.Seq
+	p.logDisk.done = m.Seq
 	p.core.Persisted(m.Seq)
-	p.answeredAtRest()
+	p.answeredWhileQuiesced()
 	for len(p.held) > 0 && p.held[0].seq <= m.Seq {
 		h := p.held[0]
 		p.held = p.held[1:]
@@ -248,9 +248,9 @@ func (p *Peer) onPersisted(m *persistence.Persisted) {
 
 func (p *Peer) onApplied(m applied) {
 	p.core.Applied(m.index)
-	p.waiting.applied(m.index)
-	p.data.handed, p.data.done = p.data.handed+1, p.data.done+1 // it is slow, but gets on
-	if p.answeredAtRest(); p.resting {
+	p.proposals.applied(m.index)
+	p.dataDisk.handed, p.dataDisk.done = p.dataDisk.handed+1, p.dataDisk.done+1 // it is slow, but gets on
+	if p.answeredWhileQuiesced(); p.quiesced {
 		p.compact()
 	}
 }
@@ -277,14 +277,14 @@ func (p *Peer) report() {
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
 		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfDurable &&
-		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.WaitingBytes == uint64(p.waiting.bytes) &&
+		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.WaitingBytes == uint64(p.proposals.bytes) &&
 		p.state.WaitingReads == uint64(p.askedNow) && p.state.Snapshots == uint64(p.transfers.running()) {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
 		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled, Sure: s.ConfDurable,
-		LogBytes: uint64(p.core.LogBytes()), WaitingBytes: uint64(p.waiting.bytes),
+		LogBytes: uint64(p.core.LogBytes()), WaitingBytes: uint64(p.proposals.bytes),
 		WaitingReads: uint64(p.askedNow), Snapshots: uint64(p.transfers.running()),
 	}
 	p.o.OnState(p.state)

@@ -34,10 +34,10 @@ func (p *Peer) onRequests(m *messages.Requests) {
 // log once more, which makes the load worse.
 func (p *Peer) underWay(command []byte) bool {
 	if p.names == nil {
-		p.names = p.waiting.names(p.entry)
+		p.names = p.proposals.names(p.entry)
 	}
 	session, seq := messages.Ident(command)
-	return session != 0 && p.names[named{session, seq}]
+	return session != 0 && p.names[commandName{session, seq}]
 }
 
 func (p *Peer) onCommand(to recipient, command []byte) {
@@ -52,16 +52,16 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 		p.answers.refuse(to, command, why)
 		return
 	}
-	if p.waiting.bytes >= p.o.Limits.PendingBytes {
+	if p.proposals.bytes >= p.o.Limits.PendingBytes {
 		p.answers.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
-			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.waiting.bytes))
+			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.proposals.bytes))
 		return
 	}
 	if p.entry != nil && p.entry.bytes+messages.BlockSize(command) > p.o.Limits.EntryBytes {
 		p.seal(p.o.System.Clock.Now())
 	}
 	if p.entry == nil {
-		p.entry = &waiter{data: make(messages.Block, 0, p.room)}
+		p.entry = &proposal{data: make(messages.Block, 0, p.room)}
 	}
 	p.entry.add(to, command)
 	if p.entry.bytes >= p.o.Limits.EntryBytes {
@@ -85,10 +85,10 @@ func (p *Peer) propose() {
 		gathered = w.count
 	}
 	busy := p.core.Writing() > 0 || p.core.Uncommitted()
-	if took, ok := p.pace.took(now, busy); ok && p.o.OnCommit != nil && p.core.Soft().Role == raft.Leader {
+	if took, ok := p.batcher.took(now, busy); ok && p.o.OnCommit != nil && p.core.Soft().Role == raft.Leader {
 		p.o.OnCommit(took)
 	}
-	p.pace.observe(now, busy, gathered)
+	p.batcher.observe(now, busy, gathered)
 	if w == nil {
 		return
 	}
@@ -96,7 +96,7 @@ func (p *Peer) propose() {
 		if busy {
 			return
 		}
-		if wait := p.pace.wait(now, gathered); wait > 0 {
+		if wait := p.batcher.wait(now, gathered); wait > 0 {
 			p.waitFor(wait)
 			return
 		}
@@ -118,9 +118,9 @@ func (p *Peer) seal(now time.Duration) {
 		w.refuse(p.answers, p.refusal(err))
 		return
 	}
-	p.pace.proposed(now, w.count)
+	p.batcher.proposed(now, w.count)
 	w.index, w.term = index, term
-	p.waiting.push(w)
+	p.proposals.push(w)
 }
 
 // level is what new entries say of the cluster; nothing while it has the first level, as nodes do that know none.

@@ -78,7 +78,7 @@ func (r *reads) fresh(asker *messages.Asker) *messages.Asker {
 
 // nameAt names a query, together with who waits for its answer.
 type nameAt struct {
-	named
+	commandName
 	to recipient
 }
 
@@ -87,7 +87,7 @@ func nameOf(asker *messages.Asker, encoded []byte) nameAt {
 	if session == 0 || seq == 0 {
 		return nameAt{}
 	}
-	return nameAt{named{session, seq}, askerOf(asker)}
+	return nameAt{commandName{session, seq}, askerOf(asker)}
 }
 
 func queryBytes(asker *messages.Asker) (n int) {

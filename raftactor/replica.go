@@ -51,7 +51,7 @@ type ReadObserver func(node messages.NodeID, group messages.GroupID, index uint6
 type Limits struct {
 	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
-	QuiesceTicks     int // without anything to do until a group comes to rest. Default 20: 1 s; below 0: never
+	QuiesceTicks     int // without anything to do until a group quiesces. Default 20: 1 s; below 0: never
 	StallTicks       int // without an answer of the disk until a leader gives its leadership away. Default 20: 1 s
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	chunkWindow      = 2                // chunks on the way
-	resendAfter      = time.Second      // without an answer
-	transferPatience = 30 * time.Second // with a follower that does not answer; it may be starting again
+	chunkWindow     = 2                // chunks on the way
+	resendAfter     = time.Second      // without an answer
+	transferTimeout = 30 * time.Second // with a follower that does not answer; it may be starting again
 )
 
 // sender streams a group's data to one follower, from an unchanging view of the engine. Writes go on meanwhile, and the
@@ -36,11 +36,11 @@ type sender struct {
 	transfer uint64
 	view     persistence.Snapshot
 	meta     *messages.SnapshotMeta
-	starts   []begin // of the chunks, as far as they are known
-	number   uint64  // next chunk to send
-	acked    uint64  // chunks that the follower has
-	sent     int     // bytes
-	told     int     // of them, to the Peer
+	starts   []chunkStart // of the chunks, as far as they are known
+	number   uint64       // next chunk to send
+	acked    uint64       // chunks that the follower has
+	sent     int          // bytes
+	told     int          // of them, to the Peer
 	pace     throttle
 	resting  bool
 	heard    time.Duration
@@ -48,7 +48,7 @@ type sender struct {
 }
 
 // begin is where a chunk begins: with a record, or with what comes at an offset of its value.
-type begin struct {
+type chunkStart struct {
 	key    []byte
 	offset int
 }
@@ -99,7 +99,7 @@ func (s *sender) start(ctx actor.Context) {
 		return
 	}
 	s.tell(ctx)
-	s.starts = []begin{{}}
+	s.starts = []chunkStart{{}}
 	s.heard = s.o.System.Clock.Now()
 	s.watch(ctx.Self())
 	s.fill(ctx)
@@ -174,10 +174,10 @@ func (s *sender) read(number uint64) (*messages.SnapshotChunk, int, error) {
 		Last: true, ReplyAddress: s.o.System.Address(), Offset: uint64(at.offset),
 		ReplyId: SnapshotPath(s.o.Group) + "/" + messages.SessionID(s.transfer).String(),
 	}
-	ends := func(next begin) bool {
+	ends := func(next chunkStart) bool {
 		chunk.Last = false
 		if number+1 == uint64(len(s.starts)) {
-			s.starts = append(s.starts, begin{bytes.Clone(next.key), next.offset})
+			s.starts = append(s.starts, chunkStart{bytes.Clone(next.key), next.offset})
 		}
 		return false
 	}
@@ -190,11 +190,11 @@ func (s *sender) read(number uint64) (*messages.SnapshotChunk, int, error) {
 		}
 		piece := value[:min(len(value), wholeRecord)]
 		if size > 0 && (size+len(key)+len(value) > s.o.Limits.ChunkBytes || len(piece) < len(value)) {
-			return ends(begin{key, 0})
+			return ends(chunkStart{key, 0})
 		}
 		size += len(key) + len(piece)
 		chunk.Pairs = append(chunk.Pairs, &messages.Pair{Key: bytes.Clone(key), Value: bytes.Clone(piece)})
-		return len(piece) == len(value) || ends(begin{key, offset + len(piece)})
+		return len(piece) == len(value) || ends(chunkStart{key, offset + len(piece)})
 	})
 	chunk.Checksum = checksum(chunk)
 	return chunk, size, err
@@ -209,7 +209,7 @@ func (s *sender) onIdle(ctx actor.Context) {
 		return
 	}
 	silent := s.o.System.Clock.Now() - s.heard
-	if silent >= transferPatience {
+	if silent >= transferTimeout {
 		s.end(ctx, false)
 		return
 	}

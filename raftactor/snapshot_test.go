@@ -232,7 +232,7 @@ func TestMemoryKeepsWhatFollowersAreServedFrom(t *testing.T) {
 
 // The disk keeps what is behind a snapshot until its follower is served from memory.
 func TestLogIsKeptForSnapshots(t *testing.T) {
-	all, lags := transfers{2: {index: 50, running: true}}, raft.FollowerStatus{ID: 2, Match: 7}
+	all, lags := snapshotTransfers{2: {index: 50, running: true}}, raft.FollowerStatus{ID: 2, Match: 7}
 	keep := func(first uint64) uint64 {
 		return all.keep([]raft.FollowerStatus{lags, {ID: 4, Match: 40, Active: true}}, first, nil, 1)
 	}
@@ -248,10 +248,10 @@ func TestLogIsKeptForSnapshots(t *testing.T) {
 
 // The disk keeps as much behind a snapshot as was sent of it, or as memory may hold.
 func TestDiskKeepsNoMoreThanTheSnapshotTakes(t *testing.T) {
-	all, followers := transfers{2: {index: 50, running: true}, 3: {index: 70, running: true}}, []raft.FollowerStatus{{ID: 2}, {ID: 3}, {ID: 4, Match: 1}}
-	on := shelf{{60, 500}, {75, 500}}
+	all, followers := snapshotTransfers{2: {index: 50, running: true}, 3: {index: 70, running: true}}, []raft.FollowerStatus{{ID: 2}, {ID: 3}, {ID: 4, Match: 1}}
+	on := retainedSegments{{60, 500}, {75, 500}}
 	require.EqualValues(t, 50, all.keep(followers, 76, on, 125))
-	on = append(on, piece{90, 300})
+	on = append(on, segment{90, 300})
 	require.EqualValues(t, 70, all.keep(followers, 91, on, 125), "the other one needs another snapshot")
 	all[2].bytes = 1300
 	require.EqualValues(t, 50, all.keep(followers, 91, on, 125))
@@ -266,7 +266,7 @@ func TestSnapshotsEnd(t *testing.T) {
 	w := newTransferWorld(t, 4)
 	w.run(func(any) bool { return true })
 	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
-	require.GreaterOrEqual(t, w.clock.now-time.Hour, transferPatience)
+	require.GreaterOrEqual(t, w.clock.now-time.Hour, transferTimeout)
 
 	w = newTransferWorld(t, 10)
 	w.pass(never)

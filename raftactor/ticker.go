@@ -35,14 +35,14 @@ type Ticker struct {
 	self    *actor.PID
 	ticked  []*actor.PID
 	resting []Rest
-	heard   map[messages.NodeID]sign // of the nodes that somebody rests with
-	told    time.Duration            // when this node last said that it is alive
+	heard   map[messages.NodeID]lastHeard // of the nodes that somebody rests with
+	told    time.Duration                 // when this node last said that it is alive
 	slow    bool
 	beats   uint64 // that have been set; an older one that was already on its way when it was cancelled does not count
 	cancel  func()
 }
 
-type sign struct {
+type lastHeard struct {
 	at    time.Duration
 	epoch uint64 // 0: not heard yet
 }
@@ -70,7 +70,7 @@ type (
 // NewTicker makes the node's Ticker; it is spawned once per node, durable, under TickerPath: a Ticker that came back with an empty
 // memory would tick nobody.
 func NewTicker(system *actors.System) *Ticker {
-	return &Ticker{system: system, heard: map[messages.NodeID]sign{}}
+	return &Ticker{system: system, heard: map[messages.NodeID]lastHeard{}}
 }
 
 func (t *Ticker) Receive(ctx actor.Context) {
@@ -142,7 +142,7 @@ func (t *Ticker) rest(r Rest) {
 	t.resting = append(t.resting, r)
 	for _, n := range r.With {
 		if _, known := t.heard[n.Node]; !known {
-			t.heard[n.Node] = sign{at: t.system.Clock.Now()}
+			t.heard[n.Node] = lastHeard{at: t.system.Clock.Now()}
 		}
 	}
 }
@@ -168,7 +168,7 @@ func (t *Ticker) onAlive(m *messages.Alive) {
 	if !watched {
 		return
 	}
-	t.heard[node] = sign{at: t.system.Clock.Now(), epoch: m.Epoch}
+	t.heard[node] = lastHeard{at: t.system.Clock.Now(), epoch: m.Epoch}
 	if before.epoch != 0 && before.epoch != m.Epoch {
 		t.lost(node)
 	}

@@ -4,7 +4,7 @@ package main
 var inMemory = []mutant{
 	{
 		fault: "what was applied still counts as waiting",
-		file:  "raftactor/waiting.go",
+		file:  "raftactor/proposals.go",
 		old:   "\t\tq.bytes -= q.pending[0].bytes\n",
 		new:   "",
 	},
@@ -16,19 +16,19 @@ var inMemory = []mutant{
 	},
 	{
 		fault: "a snapshot that was sent still counts as running",
-		file:  "raftactor/retention.go",
+		file:  "raftactor/log_retention.go",
 		old:   "if t.running = false; !m.ok {",
 		new:   "if !m.ok {",
 	},
 	{
 		fault: "the log is never compacted",
-		file:  "raftactor/retention.go",
+		file:  "raftactor/log_retention.go",
 		old:   "if cut < first {",
 		new:   "if cut > 0 {",
 	},
 	{
 		fault: "the log behind a snapshot stays on disk for ever",
-		file:  "raftactor/retention.go",
+		file:  "raftactor/log_retention.go",
 		old:   "\t\tp.core.ReleaseDisk()\n",
 		new:   "",
 	},

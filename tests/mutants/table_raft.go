@@ -265,7 +265,7 @@ var inRaft = []mutant{
 	},
 	{
 		fault:  "the disk of the data is not watched",
-		file:   "raftactor/stall.go",
+		file:   "raftactor/disk_watch.go",
 		old:    "stalled := log || data",
 		new:    "stalled := log",
 		unseen: "TestLeaderWithAHungStateGivesItsGroupsAway shows it; in the swarm disks answer when everything must heal",

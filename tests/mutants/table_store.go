@@ -65,7 +65,7 @@ var inStore = []mutant{
 	},
 	{
 		fault: "a waiter gets the answer of another leader's entry",
-		file:  "raftactor/waiting.go",
+		file:  "raftactor/proposals.go",
 		old:   "w.index == entry.Index && w.term == entry.Term",
 		new:   "w.index == entry.Index",
 		unseen: "who waits is told that the outcome is not known as soon as leadership is lost, which is before an entry of another " +
@@ -123,7 +123,7 @@ var inStore = []mutant{
 	},
 	{
 		fault: "what a turn has dropped is still read",
-		file:  "raftactor/tx.go",
+		file:  "raftactor/state_batch.go",
 		old:   "\t\tif bytes.HasPrefix(key, prefix) {\n\t\t\treturn true",
 		new:   "\t\tif bytes.HasPrefix(key, prefix) {\n\t\t\treturn false",
 	},
@@ -233,7 +233,7 @@ var inStore = []mutant{
 	},
 	{
 		fault: "what cannot be read counts as absent",
-		file:  "raftactor/tx.go",
+		file:  "raftactor/state_batch.go",
 		old:   "\treturn t.store.Get(key)\n",
 		new:   "\tvalue, found, _ := t.store.Get(key)\n\treturn value, found, nil\n",
 	},

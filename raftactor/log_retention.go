@@ -8,32 +8,31 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// What stays of a log: in memory a tail that lets followers catch up that lag a little, and up to eight times as much that
-// followers are being served from; on disk what comes behind a snapshot that is on its way, since a follower that installs it
-// and finds the log cut beyond needs another one. When that has become as much as the snapshot, another one is
-// as good.
+// What is kept of a log. In memory: a tail, from which followers catch up that lag a little, and up to eight times as much while followers
+// are being sent it. On the disk: the entries behind a snapshot that is on its way, since a follower that installs it and finds the
+// log cut beyond needs another snapshot. When these entries have become as large as the snapshot, another one is as good.
 
-// transfers are a leader's snapshots: for each follower the index of the one that it gets, or has got but not yet
-// acknowledged by an append.
-type transfers map[uint64]*transfer
+// snapshotTransfers are the snapshots that a leader sends, by follower: those on their way, and those that have arrived and that the
+// follower has not acknowledged by an append.
+type snapshotTransfers map[uint64]*snapshotTransfer
 
-type transfer struct {
+type snapshotTransfer struct {
 	name    uint64
-	index   uint64 // or a lower one, until it is known
-	bytes   int    // of the snapshot, as far as it is sent
+	index   uint64 // of the snapshot, or a lower one until it is known
+	bytes   int    // sent so far
 	running bool
 }
 
-// shelf is what has been cut from a log in memory and is still on disk, oldest first.
-type shelf []piece
+// retainedSegments are the parts of a log that are on the disk only, oldest first.
+type retainedSegments []segment
 
-type piece struct {
-	last  uint64
+type segment struct {
+	last  uint64 // index of its last entry
 	bytes int
 }
 
-// mostShelved is how much the disk keeps at most, in times of what memory keeps for good.
-const mostShelved = 1024
+// maxRetained bounds what the disk keeps, in multiples of Limits.RetainBytes.
+const maxRetained = 1024
 
 // sendSnapshots starts a transfer to each follower that raft cannot serve from the log.
 func (p *Peer) sendSnapshots(to []uint64) {
@@ -55,7 +54,7 @@ func (p *Peer) sendSnapshots(to []uint64) {
 			p.core.SnapshotDone(id, 0, false)
 			continue
 		}
-		p.transfers[id] = &transfer{name: name, index: p.core.Soft().First - 1, running: true}
+		p.transfers[id] = &snapshotTransfer{name: name, index: p.core.Soft().First - 1, running: true}
 	}
 }
 
@@ -84,7 +83,7 @@ func (p *Peer) onSnapshotSent(m snapshotSent) {
 		delete(p.transfers, m.to)
 	}
 	p.core.SnapshotDone(m.to, m.index, m.ok)
-	p.report() // the group may be at rest
+	p.report() // the group may be quiesced
 }
 
 // compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so. It says so
@@ -112,35 +111,35 @@ func (p *Peer) onFlushed(m flushed) {
 	if cut < first {
 		return
 	}
-	if err := p.core.Compact(cut, p.transfers.keep(followers, first, p.shelf, p.o.Limits.RetainBytes)); err != nil {
+	if err := p.core.Compact(cut, p.transfers.keep(followers, first, p.retained, p.o.Limits.RetainBytes)); err != nil {
 		p.fail(err)
 		return
 	}
-	p.shelf = append(p.shelf, piece{cut, bytes - p.core.LogBytes()}).from(p.core.FirstOnDisk())
-	p.report() // the group may be at rest
+	p.retained = append(p.retained, segment{cut, bytes - p.core.LogBytes()}).from(p.core.FirstOnDisk())
+	p.report() // the group may be quiesced
 }
 
 // release lets the disk go of what was kept for followers, when none of them needs it any more.
 func (p *Peer) release() {
 	if first := p.core.Soft().First; p.core.FirstOnDisk() < first {
-		if p.transfers.keep(p.core.Status().Followers, first, p.shelf, p.o.Limits.RetainBytes) < first {
+		if p.transfers.keep(p.core.Status().Followers, first, p.retained, p.o.Limits.RetainBytes) < first {
 			return
 		}
 		p.core.ReleaseDisk()
 	}
-	p.shelf = nil
+	p.retained = nil
 }
 
 // from is what is left when all before index is deleted.
-func (s shelf) from(index uint64) shelf {
+func (s retainedSegments) from(index uint64) retainedSegments {
 	for len(s) > 0 && s[0].last < index {
 		s = s[1:]
 	}
 	return s
 }
 
-// bytes is how much there is; of the oldest piece, part may have been deleted.
-func (s shelf) bytes() (sum int) {
+// bytes is how much there is; part of the oldest segment may have been deleted.
+func (s retainedSegments) bytes() (sum int) {
 	for _, p := range s {
 		sum += p.bytes
 	}
@@ -148,7 +147,7 @@ func (s shelf) bytes() (sum int) {
 }
 
 // running is how many snapshots are on their way.
-func (t transfers) running() int {
+func (t snapshotTransfers) running() int {
 	count := 0
 	for _, it := range t {
 		if it.running {
@@ -171,7 +170,7 @@ func served(followers []raft.FollowerStatus, first uint64) uint64 {
 
 // keep is the first entry that the disk must keep, since with it ends what a follower has, or gets as a snapshot. It
 // forgets transfers that have served their purpose: the rest is in memory.
-func (t transfers) keep(followers []raft.FollowerStatus, first uint64, on shelf, retain int) uint64 {
+func (t snapshotTransfers) keep(followers []raft.FollowerStatus, first uint64, on retainedSegments, retain int) uint64 {
 	index := ^uint64(0)
 	for _, f := range followers {
 		it := t[f.ID]
@@ -181,7 +180,7 @@ func (t transfers) keep(followers []raft.FollowerStatus, first uint64, on shelf,
 		from := max(it.index, f.Match)
 		if !it.running && f.Match >= it.index && f.Match+1 >= first {
 			delete(t, f.ID)
-		} else if on.from(from).bytes() <= min(max(it.bytes, 8*retain), mostShelved*retain) {
+		} else if on.from(from).bytes() <= min(max(it.bytes, 8*retain), maxRetained*retain) {
 			index = min(index, from)
 		}
 	}

@@ -3,7 +3,7 @@ package raftactor
 // stall notices a disk that does not answer: what it was given has been the same for too many ticks. A disk that is slow is not
 // one that hangs, so one that has lately taken long for an answer is given twice as long for the next. It counts ticks and not time,
 // so that a process that was stopped does not blame its disk.
-type stall struct {
+type diskWatch struct {
 	handed, done uint64 // newest steps that the disk was given, and has answered
 	before       uint64 // done at the tick before
 	ticks        int    // since the last answer, while one is awaited
@@ -14,7 +14,7 @@ type stall struct {
 const mostStall = 4
 
 // tick tells whether the disk counts as stalled now.
-func (s *stall) tick(limit int) bool {
+func (s *diskWatch) tick(limit int) bool {
 	if s.done != s.before {
 		s.longest = max(s.ticks, s.longest-(s.longest+7)/8)
 	}
@@ -40,24 +40,24 @@ type (
 // watchDisk tells the core when a disk does not answer, and when all do again. An Applier that installs a snapshot is not asked:
 // that may take its time.
 func (p *Peer) watchDisk() {
-	log, data := p.stall.tick(p.o.Limits.StallTicks), false
+	log, data := p.logDisk.tick(p.o.Limits.StallTicks), false
 	if !p.core.Restoring() {
-		data = p.data.tick(dataStall * p.o.Limits.StallTicks)
-		if p.data.handed == p.data.done {
-			p.data.handed++
+		data = p.dataDisk.tick(dataStall * p.o.Limits.StallTicks)
+		if p.dataDisk.handed == p.dataDisk.done {
+			p.dataDisk.handed++
 			p.o.System.Root.Send(p.apply, probe{})
 		}
 	}
 	p.noteStall(log, data)
 }
 
-// answeredAtRest looks at the disks, and tells the node how this replica is, while its group is quiesced and nothing ticks: what is
+// answeredWhileQuiesced looks at the disks, and tells the node how this replica is, while its group is quiesced and nothing ticks: what is
 // under way then still comes to an end.
-func (p *Peer) answeredAtRest() {
+func (p *Peer) answeredWhileQuiesced() {
 	if !p.core.Quiesced() {
 		return
 	}
-	if p.stall.handed == p.stall.done && p.data.handed == p.data.done {
+	if p.logDisk.handed == p.logDisk.done && p.dataDisk.handed == p.dataDisk.done {
 		p.noteStall(false, false)
 	}
 	p.report()

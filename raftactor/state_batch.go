@@ -9,14 +9,14 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// turn is the Tx of an Applier: writes collect in memory, reads see them over the store, and commit turns
-// them into one batch. The store of a turn may be the turn before it.
-type turn struct {
+// stateBatch is the Tx of an Applier: writes collect in memory, reads see them over the store, and commit makes one batch of the engine
+// of them. The store of a state batch may be the one before it, which is being written.
+type stateBatch struct {
 	store    persistence.Reader
 	writes   map[string]*write
 	prefixes [][]byte // deleted before any of writes
-	bytes    int      // about what the engine write will hold: a key that is written again counts once
-	again    int      // writes of a key that was written before in this turn
+	bytes    int      // that the write of the engine will have, about: a key that is written again counts once
+	again    int      // writes of a key that was written before in this batch
 }
 
 type write struct {
@@ -24,17 +24,17 @@ type write struct {
 	deleted bool
 }
 
-func newTurn(store persistence.Reader) *turn {
-	return &turn{store: store, writes: map[string]*write{}}
+func newStateBatch(store persistence.Reader) *stateBatch {
+	return &stateBatch{store: store, writes: map[string]*write{}}
 }
 
-// reset empties the turn and keeps its memory for the next, which will be as large.
-func (t *turn) reset() {
+// reset empties the batch and keeps its memory for the next, which will be as large.
+func (t *stateBatch) reset() {
 	clear(t.writes)
 	t.prefixes, t.bytes, t.again = nil, 0, 0
 }
 
-func (t *turn) Get(key []byte) ([]byte, bool, error) {
+func (t *stateBatch) Get(key []byte) ([]byte, bool, error) {
 	if w, ok := t.writes[string(key)]; ok {
 		return w.value, !w.deleted, nil
 	}
@@ -44,14 +44,14 @@ func (t *turn) Get(key []byte) ([]byte, bool, error) {
 	return t.store.Get(key)
 }
 
-// saves tells whether many a record has been written more than once, so that a longer turn would write less.
-func (t *turn) saves() bool { return 4*t.again > len(t.writes) }
+// saves tells whether many records have been written more than once, so that a larger batch would write less to the engine.
+func (t *stateBatch) saves() bool { return 4*t.again > len(t.writes) }
 
-func (t *turn) Put(key, value []byte) { t.write(key, write{value: value}) }
+func (t *stateBatch) Put(key, value []byte) { t.write(key, write{value: value}) }
 
-func (t *turn) Delete(key []byte) { t.write(key, write{deleted: true}) }
+func (t *stateBatch) Delete(key []byte) { t.write(key, write{deleted: true}) }
 
-func (t *turn) write(key []byte, now write) {
+func (t *stateBatch) write(key []byte, now write) {
 	w := t.writes[string(key)]
 	if w == nil {
 		w = new(write)
@@ -64,7 +64,7 @@ func (t *turn) write(key []byte, now write) {
 	*w = now
 }
 
-func (t *turn) DeletePrefix(prefix []byte) {
+func (t *stateBatch) DeletePrefix(prefix []byte) {
 	t.bytes += len(prefix)
 	for key, w := range t.writes {
 		if strings.HasPrefix(key, string(prefix)) {
@@ -75,7 +75,7 @@ func (t *turn) DeletePrefix(prefix []byte) {
 	t.prefixes = append(t.prefixes, prefix)
 }
 
-func (t *turn) covered(key []byte) bool {
+func (t *stateBatch) covered(key []byte) bool {
 	for _, prefix := range t.prefixes {
 		if bytes.HasPrefix(key, prefix) {
 			return true
@@ -84,7 +84,7 @@ func (t *turn) covered(key []byte) bool {
 	return false
 }
 
-func (t *turn) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+func (t *stateBatch) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	pending := t.between(low, high)
 	stopped := false
 	emit := func(key string) bool {
@@ -119,8 +119,8 @@ func (t *turn) Scan(low, high []byte, visit func(key, value []byte) bool) error 
 	return err
 }
 
-// between lists the turn's own keys of [low, high), sorted.
-func (t *turn) between(low, high []byte) []string {
+// between lists the batch's own keys of [low, high), sorted.
+func (t *stateBatch) between(low, high []byte) []string {
 	var keys []string
 	for key := range t.writes {
 		if key >= string(low) && (len(high) == 0 || key < string(high)) {
@@ -131,8 +131,8 @@ func (t *turn) between(low, high []byte) []string {
 	return keys
 }
 
-// commit writes the turn into batch under prefix, in key order, so that equal turns give equal bytes.
-func (t *turn) commit(batch *persistence.Batch, prefix []byte) {
+// commit writes the state batch into batch under prefix, in key order, so that equal ones give equal bytes.
+func (t *stateBatch) commit(batch *persistence.Batch, prefix []byte) {
 	for _, deleted := range t.prefixes {
 		low := append(prefix[:len(prefix):len(prefix)], deleted...)
 		batch.DeleteRange(low, persistence.PrefixEnd(low))

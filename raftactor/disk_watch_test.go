@@ -25,7 +25,7 @@ func TestStall(t *testing.T) {
 		{"others queue up behind it", []string{"+", "+", "+", "+", "-", "", "", "---"}, []bool{false, false, true, true, false, false, false, false}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var s stall
+			var s diskWatch
 			var got []bool
 			for _, what := range c.ticks {
 				for _, x := range what {

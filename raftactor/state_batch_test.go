@@ -21,7 +21,7 @@ func TestTurnShowsWhatItsBatchWillDo(t *testing.T) {
 	engine, want := memory.New(), map[string]string{}
 	prefix := []byte("g7/")
 	for round := range 100 {
-		work := newTurn(persistence.Scope(engine, prefix))
+		work := newStateBatch(persistence.Scope(engine, prefix))
 		for range rng.IntN(8) {
 			key := fmt.Sprintf("%d/%d", rng.IntN(4), rng.IntN(6))
 			switch rng.IntN(5) {
@@ -50,11 +50,11 @@ func TestTurnShowsWhatItsBatchWillDo(t *testing.T) {
 		batch := new(persistence.Batch)
 		work.commit(batch, prefix)
 		require.NoError(t, engine.Write(batch, false))
-		require.Equal(t, listed(want, "", "~"), scanned(t, newTurn(persistence.Scope(engine, prefix)), "", ""))
+		require.Equal(t, listed(want, "", "~"), scanned(t, newStateBatch(persistence.Scope(engine, prefix)), "", ""))
 	}
 }
 
-func scanned(t *testing.T, work *turn, low, high string) (all []string) {
+func scanned(t *testing.T, work *stateBatch, low, high string) (all []string) {
 	require.NoError(t, work.Scan([]byte(low), []byte(high), func(k, v []byte) bool {
 		all = append(all, string(k)+"="+string(v))
 		return true
@@ -160,30 +160,30 @@ func TestNextChange(t *testing.T) {
 
 // TestHeir: a leader that is not wanted hands over to a wanted voter, as soon as one is up to date.
 func TestHeir(t *testing.T) {
-	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, nil, 100), []uint64{1, 2, 3}))
-	require.Equal(t, uint64(3), heir(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 3}))
-	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 5, 6}), "learners cannot lead")
-	require.Zero(t, heir(statusOf([]uint64{1, 2, 3}, nil, 10), []uint64{2, 3}))
+	require.Zero(t, chooseTransferee(statusOf([]uint64{1, 2, 3}, nil, 100), []uint64{1, 2, 3}))
+	require.Equal(t, uint64(3), chooseTransferee(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 3}))
+	require.Zero(t, chooseTransferee(statusOf([]uint64{1, 2, 3}, []uint64{4}, 100), []uint64{4, 5, 6}), "learners cannot lead")
+	require.Zero(t, chooseTransferee(statusOf([]uint64{1, 2, 3}, nil, 10), []uint64{2, 3}))
 }
 
 // A turn is small unless much is written; and replicas, which apply the same, do not all write at once.
 func TestTurnPace(t *testing.T) {
 	seen := map[int]bool{}
 	for seed := range uint64(3) {
-		p := turnPace{draw: rand.New(rand.NewPCG(seed, 1)).IntN}
+		p := batchPolicy{draw: rand.New(rand.NewPCG(seed, 1)).IntN}
 		for range 100 {
 			p.begin(time.Second)
-			require.GreaterOrEqual(t, p.bytes, turnBytes/2)
-			require.LessOrEqual(t, p.bytes, turnBytes)
+			require.GreaterOrEqual(t, p.bytes, largeBatchBytes/2)
+			require.LessOrEqual(t, p.bytes, largeBatchBytes)
 			over := func(after time.Duration, bytes, again int) bool {
-				return p.over(time.Second+after, &turn{bytes: bytes, again: again})
+				return p.over(time.Second+after, &stateBatch{bytes: bytes, again: again})
 			}
-			require.False(t, over(turnTime, turnBytes/2-1, 1), "it is small")
-			require.False(t, over(turnTime/2-1, turnBytes, 1), "much is written, and often the same")
-			require.False(t, over(turnTime/8-1, turnBytes, 0), "much is written")
-			require.True(t, over(turnTime/4, turnBytes, 0), "and nothing twice")
-			require.True(t, over(turnTime, turnBytes, 1), "little is written")
-			require.True(t, over(0, manyTurns*turnBytes, 1), "it is very large")
+			require.False(t, over(batchTime, largeBatchBytes/2-1, 1), "it is small")
+			require.False(t, over(batchTime/2-1, largeBatchBytes, 1), "much is written, and often the same")
+			require.False(t, over(batchTime/8-1, largeBatchBytes, 0), "much is written")
+			require.True(t, over(batchTime/4, largeBatchBytes, 0), "and nothing twice")
+			require.True(t, over(batchTime, largeBatchBytes, 1), "little is written")
+			require.True(t, over(0, veryLargeBatches*largeBatchBytes, 1), "it is very large")
 			seen[p.bytes] = true
 		}
 	}
@@ -192,7 +192,7 @@ func TestTurnPace(t *testing.T) {
 
 // A longer turn writes less where records change again and again, and only there.
 func TestTurnSaves(t *testing.T) {
-	turn := newTurn(nil)
+	turn := newStateBatch(nil)
 	for i := range byte(8) {
 		turn.Put([]byte{i}, []byte("v"))
 	}
@@ -209,7 +209,7 @@ func TestTurnSaves(t *testing.T) {
 
 // An engine that takes little gets small turns, so whoever waits for one does not wait long; one that is quick gets large ones.
 func TestTurnPaceFollowsTheEngine(t *testing.T) {
-	p := turnPace{draw: func(int) int { return 0 }}
+	p := batchPolicy{draw: func(int) int { return 0 }}
 	now := time.Duration(0)
 	write := func(bytes int, speed int) (full int) {
 		p.begin(now)
@@ -217,12 +217,12 @@ func TestTurnPaceFollowsTheEngine(t *testing.T) {
 		p.stored(now, bytes)
 		return p.full()
 	}
-	require.Equal(t, fullTurnBytes, p.full(), "nothing is known yet")
-	require.Equal(t, fullTurnBytes, write(1<<20, 200<<20))
-	require.Less(t, write(fullTurnBytes, 4<<20), 5<<20/8, "8 MiB took two seconds: no more than 0.15 s of that")
-	require.True(t, p.over(now, &turn{bytes: 5 << 20 / 8}), "nor does a turn wait until it is larger")
-	require.Equal(t, turnBytes, write(1<<20, 1<<20), "there is a least")
-	require.Equal(t, turnBytes, write(1<<10, 1<<20), "a little that is written slowly says nothing")
-	require.Equal(t, fullTurnBytes, write(turnBytes, 200<<20), "and it is quick again")
-	require.Equal(t, fullTurnBytes, write(1<<10, 1<<20), "as is a little that is written slowly for want of more")
+	require.Equal(t, fullBatchBytes, p.full(), "nothing is known yet")
+	require.Equal(t, fullBatchBytes, write(1<<20, 200<<20))
+	require.Less(t, write(fullBatchBytes, 4<<20), 5<<20/8, "8 MiB took two seconds: no more than 0.15 s of that")
+	require.True(t, p.over(now, &stateBatch{bytes: 5 << 20 / 8}), "nor does a turn wait until it is larger")
+	require.Equal(t, largeBatchBytes, write(1<<20, 1<<20), "there is a least")
+	require.Equal(t, largeBatchBytes, write(1<<10, 1<<20), "a little that is written slowly says nothing")
+	require.Equal(t, fullBatchBytes, write(largeBatchBytes, 200<<20), "and it is quick again")
+	require.Equal(t, fullBatchBytes, write(1<<10, 1<<20), "as is a little that is written slowly for want of more")
 }

@@ -10,9 +10,9 @@ import (
 // A history of who leads and who is up to date, second by second: "P" the preferred one leads, "." it is not up to date,
 // "u" it is. It shows at which seconds the leadership is handed over.
 func TestPreferredLeaderGetsItBackWithoutFlapping(t *testing.T) {
-	run := func(p *preference, seconds int, upToDate func(second int) bool) (handed []int) {
+	run := func(p *leaderPreference, seconds int, upToDate func(second int) bool) (handed []int) {
 		for s := 1; s < seconds; s++ {
-			if p.ripe(time.Duration(s)*time.Second, upToDate(s)) {
+			if p.due(time.Duration(s)*time.Second, upToDate(s)) {
 				handed = append(handed, s)
 			}
 		}
@@ -20,11 +20,11 @@ func TestPreferredLeaderGetsItBackWithoutFlapping(t *testing.T) {
 	}
 	always := func(int) bool { return true }
 
-	require.Equal(t, []int{11, 32, 73}, run(new(preference), 100, always), "in vain: each time it waits twice as long")
-	require.Nil(t, run(new(preference), 100, func(s int) bool { return s%10 != 9 }), "it never keeps up for long enough")
-	require.Equal(t, []int{60}, run(new(preference), 65, func(s int) bool { return s >= 50 }))
+	require.Equal(t, []int{11, 32, 73}, run(new(leaderPreference), 100, always), "in vain: each time it waits twice as long")
+	require.Nil(t, run(new(leaderPreference), 100, func(s int) bool { return s%10 != 9 }), "it never keeps up for long enough")
+	require.Equal(t, []int{60}, run(new(leaderPreference), 65, func(s int) bool { return s >= 50 }))
 
-	p := new(preference)
+	p := new(leaderPreference)
 	wobbles := func(at, keeps time.Duration) time.Duration {
 		p.observe(at, true)
 		p.observe(at+keeps, false)
@@ -36,9 +36,9 @@ func TestPreferredLeaderGetsItBackWithoutFlapping(t *testing.T) {
 	for range 10 {
 		wobbles(time.Hour, time.Second)
 	}
-	require.Equal(t, lastPatience, p.waits())
-	require.Equal(t, firstPatience, wobbles(2*time.Hour, lastPatience), "it has kept it")
+	require.Equal(t, lastBackoff, p.waits())
+	require.Equal(t, firstBackoff, wobbles(2*time.Hour, lastBackoff), "it has kept it")
 
 	p.observe(4*time.Hour, false)
-	require.Equal(t, firstPatience, p.waits(), "that others follow one another says nothing about it")
+	require.Equal(t, firstBackoff, p.waits(), "that others follow one another says nothing about it")
 }

@@ -9,8 +9,8 @@ import (
 
 func TestPace(t *testing.T) {
 	const ms = time.Millisecond
-	committed := func(took time.Duration, size, gathered int) *pace {
-		p := new(pace)
+	committed := func(took time.Duration, size, gathered int) *proposalBatcher {
+		p := new(proposalBatcher)
 		p.observe(0, false, size)
 		require.Zero(t, p.wait(0, size), "who finds the group idle does not wait")
 		p.proposed(0, size)

@@ -1,0 +1,60 @@
+package raftactor
+
+import "time"
+
+// leaderPreference decides when a leader transfers its leadership to the preferred leader, the first replica that the config names for
+// a group. The preferred leader must have been up to date for a while, the backoff, so that it does not delay everybody. And
+// leadership must not wander to and fro: each time the preferred leader does not take it, or does not keep it for as long as the
+// backoff, the backoff doubles; when it has kept it for so long, the backoff is what it was at first. Every replica observes who
+// leads, so the next leader knows as well.
+type leaderPreference struct {
+	backoff time.Duration // 0: as at first
+	since   time.Duration // when the preferred leader was seen to be up to date; 0: it is not
+	tried   bool          // this leader has handed over to it, in vain so far
+	leads   bool
+	took    time.Duration // when it took the leadership
+}
+
+const (
+	firstBackoff = 10 * time.Second
+	lastBackoff  = 10 * time.Minute
+)
+
+// observe is told whenever a replica sees another leader, or none.
+func (p *leaderPreference) observe(now time.Duration, preferred bool) {
+	p.since, p.tried = 0, false
+	if preferred == p.leads {
+		return
+	}
+	if p.leads = preferred; preferred {
+		p.took = now
+		return
+	}
+	if now-p.took >= p.waits() {
+		p.backoff = firstBackoff
+	} else {
+		p.double()
+	}
+}
+
+// due is asked by a leader that is not the preferred one, again and again: whether to hand over now.
+func (p *leaderPreference) due(now time.Duration, upToDate bool) bool {
+	switch {
+	case !upToDate:
+		p.since = 0
+		return false
+	case p.since == 0:
+		if p.since = max(now, 1); p.tried {
+			p.double()
+		}
+		return false
+	case now-p.since < p.waits():
+		return false
+	}
+	p.since, p.tried = 0, true
+	return true
+}
+
+func (p *leaderPreference) waits() time.Duration { return max(p.backoff, firstBackoff) }
+
+func (p *leaderPreference) double() { p.backoff = min(2*p.waits(), lastBackoff) }

@@ -1,0 +1,122 @@
+package raftactor
+
+import (
+	"slices"
+
+	"github.com/eraft-io/eraft/messages"
+)
+
+// proposal is one log entry that a leader has proposed, and the sessions that wait for the answers to its commands, in the order of the
+// commands.
+type proposal struct {
+	index, term uint64
+	bytes       int            // of data
+	data        messages.Block // what the entry has
+	count       int
+	spans       []span
+}
+
+type span struct {
+	to    recipient
+	count int
+}
+
+// recipient is who gets the reply to the i-th command. A nil proposal has nobody.
+func (w *proposal) recipient(i int) (recipient, bool) {
+	if w == nil {
+		return recipient{}, false
+	}
+	for _, s := range w.spans {
+		if i < s.count {
+			return s.to, s.to.id != ""
+		}
+		i -= s.count
+	}
+	return recipient{}, false
+}
+
+func (w *proposal) add(to recipient, command []byte) {
+	w.data = w.data.Append(command)
+	w.bytes = len(w.data)
+	w.count++
+	if n := len(w.spans); n > 0 && w.spans[n-1].to == to {
+		w.spans[n-1].count++
+		return
+	}
+	w.spans = append(w.spans, span{to, 1})
+}
+
+// refuse answers every command of the entry with the same reason.
+func (w *proposal) refuse(answers *outbox, why *messages.Error) {
+	for i, command := range w.data.Commands() {
+		if to, ok := w.recipient(i); ok {
+			answers.refuse(to, command, why)
+		}
+	}
+}
+
+// proposals are a leader's proposals that are not answered, in log order, and how many bytes of them are not applied here.
+type proposals struct {
+	queue   []*proposal
+	pending []*proposal // proposed and not yet applied
+	bytes   int
+}
+
+func (q *proposals) push(w *proposal) {
+	q.queue = append(q.queue, w)
+	q.pending = append(q.pending, w)
+	q.bytes += w.bytes
+}
+
+// applied takes the bytes of entries up to index off the account.
+func (q *proposals) applied(index uint64) {
+	for len(q.pending) > 0 && q.pending[0].index <= index {
+		q.bytes -= q.pending[0].bytes
+		q.pending[0] = nil // its data may be large
+		q.pending = q.pending[1:]
+	}
+}
+
+// commandName names a command: no other of its session ever has the same number.
+type commandName struct{ session, seq uint64 }
+
+// names are the commands that are on their way: a session that sends one of them again waits for its answer already.
+func (q *proposals) names(gathered *proposal) map[commandName]bool {
+	names := map[commandName]bool{}
+	for _, w := range append(slices.Clip(q.pending), gathered) {
+		if w == nil {
+			continue
+		}
+		for _, command := range w.data.Commands() {
+			session, seq := messages.Ident(command)
+			names[commandName{session, seq}] = true
+		}
+	}
+	return names
+}
+
+// take gives the proposals of committed entries, one per entry, nil where no session waits. A proposal at whose index another leader's
+// entry was committed is lost: its commands are not in the log and never will be.
+func (q *proposals) take(entries []*messages.Entry) (of []*proposal, lost []*proposal) {
+	of = make([]*proposal, len(entries))
+	for i, entry := range entries {
+		for len(q.queue) > 0 && q.queue[0].index <= entry.Index {
+			w := q.queue[0]
+			q.queue[0] = nil
+			q.queue = q.queue[1:]
+			if w.index == entry.Index && w.term == entry.Term {
+				of[i] = w
+			} else {
+				lost = append(lost, w)
+			}
+		}
+	}
+	return of, lost
+}
+
+// drop gives up all proposals that are not committed: this replica does not lead any more.
+func (q *proposals) drop() []*proposal {
+	dropped := q.queue
+	*q = proposals{}
+	return dropped
+}
