@@ -124,19 +124,24 @@ func balancer(t *testing.T, nodes []string) string {
 // cannot lose, whatever it is a client of (it copies a lock when it asks for the slots again).
 func nodeToKill(t *testing.T, c *goredis.Client, resp []string) (node int, tag string) {
 	require.Eventually(t, func() bool { // leaders may still be spreading
-		slots, err := c.ClusterSlots(t.Context()).Result()
+		shards, err := c.ClusterShards(t.Context()).Result()
 		if err != nil {
 			return false
 		}
-		first := slices.IndexFunc(slots, func(s goredis.ClusterSlot) bool { return s.Start == 0 })
-		other := slices.IndexFunc(slots, func(s goredis.ClusterSlot) bool { return s.Nodes[0].Addr != slots[first].Nodes[0].Addr })
+		leads := func(shard goredis.ClusterShard, slot int64) bool {
+			return slices.ContainsFunc(shard.Slots, func(r goredis.SlotRange) bool { return r.Start <= slot && slot <= r.End })
+		}
+		address := func(shard goredis.ClusterShard) string {
+			return net.JoinHostPort(shard.Nodes[0].IP, strconv.FormatInt(shard.Nodes[0].Port, 10)) // the first is the leader
+		}
+		first := slices.IndexFunc(shards, func(s goredis.ClusterShard) bool { return leads(s, 0) })
+		other := slices.IndexFunc(shards, func(s goredis.ClusterShard) bool { return first >= 0 && address(s) != address(shards[first]) })
 		if other < 0 {
 			return false
 		}
-		node = slices.Index(resp, slots[other].Nodes[0].Addr)
+		node = slices.Index(resp, address(shards[other]))
 		for i := 0; ; i++ {
-			tag = fmt.Sprint("t", i)
-			if slot := int(c.ClusterKeySlot(t.Context(), tag).Val()); slots[other].Start <= slot && slot <= slots[other].End {
+			if tag = fmt.Sprint("t", i); leads(shards[other], c.ClusterKeySlot(t.Context(), tag).Val()) {
 				return true
 			}
 		}
