@@ -48,7 +48,8 @@ func TestBoundedListener(t *testing.T) {
 	dial()
 	<-accepted
 	isRefused()
-	require.NoError(t, b.Close())
+	require.NoError(t, b.CloseAll())
 	_, open := <-accepted
 	require.False(t, open)
+	require.Zero(t, b.open.Load(), "connections end with it")
 }

@@ -58,14 +58,15 @@ const (
 
 // Network is one system's end of the network.
 type Network struct {
-	o      Options
-	server *grpc.Server
-	guard  *actors.Guard
-	sys    *actors.System
-	dial   []grpc.DialOption
-	bulk   map[string]bool // types of messages
-	ctx    context.Context
-	cancel context.CancelFunc
+	o       Options
+	server  *grpc.Server
+	bounded *Bounded // that server listens on
+	guard   *actors.Guard
+	sys     *actors.System
+	dial    []grpc.DialOption
+	bulk    map[string]bool // types of messages
+	ctx     context.Context
+	cancel  context.CancelFunc
 
 	mu        sync.RWMutex
 	endpoints map[route]*endpoint
@@ -123,8 +124,8 @@ func (n *Network) Attach(sys *actors.System) error {
 	)
 	remote.RegisterRemotingServer(n.server, server{n: n})
 	sys.ProcessRegistry.Address = address
-	bounded := Bound(l, n.o.MaxConnections, n.refuse)
-	n.running.Go(func() { _ = n.server.Serve(bounded) }) // ends with an error when it is stopped
+	n.bounded = Bound(l, n.o.MaxConnections, n.refuse)
+	n.running.Go(func() { _ = n.server.Serve(n.bounded) }) // ends with an error when it is stopped
 	return nil
 }
 
@@ -179,11 +180,13 @@ func (n *Network) Detach() error {
 	n.mu.Lock()
 	n.cancel()
 	n.mu.Unlock()
+	var err error
 	if n.server != nil {
+		err = n.bounded.CloseAll()
 		n.server.Stop()
 	}
 	n.running.Wait()
-	return nil
+	return err
 }
 
 // Members says where the members of the cluster live. Who answers there is believed to be that member.
