@@ -1,0 +1,91 @@
+// Package examples has small programs, in the order in which to read them. Each is run by the test of this package.
+package examples
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// printed is what each program must print, in this order: regular expressions, each matches one line or a part of it.
+var printed = map[string][]string{
+	"01-actor": {
+		`total: 4000`,
+		`one message per Receive: +200 syncs`,
+		`all waiting messages per Receive: +[1-9]?\d syncs`, // 100 would be a writer's line that waits for nobody
+		`total: 0`,
+		`the node stops: actor durable failed: a bug`,
+	},
+	"02-raft-core": {
+		`replica \d leads term 2`,
+		`replica 5: \w+ +term 2, log to 3, committed to 3, data \["x=1"\]`,
+		`replica \d appends "x=2, in the minority" at index 4, term 2`,
+		`replica \d leads term 3`,
+		`replica \d refuses "x=4": not the leader`,
+		`deletes its entries from 4 on`,
+		`All five replicas applied the same commands in the same order`,
+	},
+}
+
+// limit is how long a program may take on a machine that is busy.
+const limit = 3 * time.Minute
+
+// Every example is here, prints what it says it shows, and ends by itself without an error.
+func TestExamples(t *testing.T) {
+	directories, err := filepath.Glob("[0-9][0-9]-*")
+	require.NoError(t, err)
+	require.Len(t, directories, len(printed))
+	bin := t.TempDir()
+	for _, name := range directories {
+		t.Run(name, func(t *testing.T) {
+			require.Contains(t, printed, name)
+			program := filepath.Join(bin, name)
+			out, err := exec.Command("go", "build", "-o", program, "./"+name).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			text := run(t, program)
+			rest := text
+			for _, want := range printed[name] {
+				found := regexp.MustCompile(want).FindStringIndex(rest)
+				require.NotNil(t, found, "%q does not come, or not in this order, in:\n%s", want, text)
+				rest = rest[found[1]:]
+			}
+		})
+	}
+}
+
+// run starts a program as somebody would who has just read its README, and gives what it printed.
+func run(t *testing.T, program string) string {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program)
+	cmd.Dir = ".." // where the README says that it is run
+	cmd.Env = append(os.Environ(), "ERAFT_SEEDS=")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Run(), "%s", &out)
+	return out.String()
+}
+
+// Every example has a page, which says how to run it, as it stands in the list of all.
+func TestEveryExampleHasAPage(t *testing.T) {
+	list, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	for name := range printed {
+		page, err := os.ReadFile(filepath.Join(name, "README.md"))
+		require.NoError(t, err)
+		require.Contains(t, string(page), "go run ./examples/"+name)
+		for _, section := range []string{"What you see", "Read next", "Change it"} {
+			require.Contains(t, string(page), "\n## "+section, name)
+		}
+		require.LessOrEqual(t, strings.Count(string(page), "\n"), 80, "%s/README.md: a page", name)
+		require.Contains(t, string(list), "("+name+"/README.md)")
+	}
+}
