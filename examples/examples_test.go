@@ -33,6 +33,32 @@ var printed = map[string][]string{
 		`deletes its entries from 4 on`,
 		`All five replicas applied the same commands in the same order`,
 	},
+	"03-replicated-counter": {
+		`node \d leads`,
+		`after 100 additions the counter is at 100`,
+		`node \d is gone`,
+		`after 300 additions the counter is at 300`,
+		`node \d starts again from its disk`,
+		`all three replicas have the same data at index \d+`,
+	},
+	"04-three-nodes": {
+		`group 0: replicas on nodes \[1 2 3\], node \d leads term \d+, meta`,
+		`group 1: .* 8 of 16 buckets`,
+		`group 2: .* 8 of 16 buckets`,
+		`the counter is at 300; n\d leads now`,
+		`All three processes get kill -9 at once`,
+		`the counter is at 300`,
+	},
+	"05-move-a-bucket": {
+		`bucket 15 of 16, owned by group \d`,
+		`move bucket 15 to group \d`,
+		`config \d+ says that group \d owns it`,
+		`group \d: \w+`,
+		`group \d serves the bucket, group \d has deleted it`,
+		`(\d+) increments were acknowledged, the counter is at \d+`,
+		`move 15 to \d`,
+		`15 arrived at \d`,
+	},
 }
 
 // limit is how long a program may take on a machine that is busy.
