@@ -59,6 +59,21 @@ var printed = map[string][]string{
 		`move 15 to \d`,
 		`15 arrived at \d`,
 	},
+	"06-break-it": {
+		`The bug: half of the voters are a majority`,
+		`seed \d+: .* trace [0-9a-f]{16}`,
+		`broken at [^:]+: What is committed is durable on a quorum`,
+		`3\. The same seed with the same bug is the same run`,
+		`of virtual time, and of \d+ kinds of faults \d+`,
+		`5\. The same seed without the bug`,
+		`no rule was broken; \d+ operations of clients are linearizable`,
+	},
+	"07-your-store": {
+		`POST /go https://go\.dev: 201 Created`,
+		`POST /go https://example\.com: 409 Conflict`,
+		`1000 redirects; GET /go/visits: 1000, written by \d+ requests`,
+		`after a restart: GET /go/visits: 1000`,
+	},
 }
 
 // limit is how long a program may take on a machine that is busy.
