@@ -86,11 +86,11 @@ func (c *Client) LeaveGroup(ctx context.Context, group uint64) (*messages.Config
 // Change has a command committed to the config chain, and gives the config then. With IfVersion it is refused, with
 // ErrConflict, if somebody else was quicker.
 func (c *Client) Change(ctx context.Context, m *messages.MetaCommand) (*messages.Config, error) {
-	if c.author != "" && m.By == "" {
+	if c.author != "" && m.RequestedBy == "" {
 		if _, err := c.Config(ctx, 0); err != nil { // the session learns whether the cluster knows of authors
 			return nil, err
 		}
-		m.By = c.author
+		m.RequestedBy = c.author
 	}
 	r, err := c.Do(ctx, m)
 	return r.GetMeta().GetConfig(), err

@@ -21,13 +21,13 @@ import (
 // What an error asks of the caller; use errors.Is. Every error of this package carries one of them or is the
 // context's.
 var (
-	ErrConflict    error = &messages.Error{Code: messages.Code_CONFLICT}    // a condition did not hold; nothing was written
-	ErrUncertain   error = &messages.Error{Code: messages.Code_UNCERTAIN}   // it may have been applied: look before doing it again
-	ErrAnswerGone  error = &messages.Error{Code: messages.Code_ANSWER_GONE} // carried out once, but the answer is gone: look, do not do it again
-	ErrOverloaded  error = &messages.Error{Code: messages.Code_OVERLOADED}  // not applied: later, slower
-	ErrUnavailable error = &messages.Error{Code: messages.Code_UNAVAILABLE} // not applied: no leader or no quorum now
-	ErrInvalid     error = &messages.Error{Code: messages.Code_INVALID}     // not applied: the request is wrong
-	ErrTooLarge    error = &messages.Error{Code: messages.Code_TOO_LARGE}   // not applied: above a limit
+	ErrConflict    error = &messages.Error{Code: messages.Code_CONFLICT}        // a condition did not hold; nothing was written
+	ErrUncertain   error = &messages.Error{Code: messages.Code_UNCERTAIN}       // it may have been applied: look before doing it again
+	ErrAnswerGone  error = &messages.Error{Code: messages.Code_REPLY_DISCARDED} // carried out once, but the answer is gone: look, do not do it again
+	ErrOverloaded  error = &messages.Error{Code: messages.Code_OVERLOADED}      // not applied: later, slower
+	ErrUnavailable error = &messages.Error{Code: messages.Code_UNAVAILABLE}     // not applied: no leader or no quorum now
+	ErrInvalid     error = &messages.Error{Code: messages.Code_INVALID}         // not applied: the request is wrong
+	ErrTooLarge    error = &messages.Error{Code: messages.Code_TOO_LARGE}       // not applied: above a limit
 )
 
 // Config of a Client.

@@ -33,7 +33,7 @@ func (m *Member) announceAddress() {
 	slices.Sort(to)
 	for _, address := range slices.Compact(to) {
 		if address != m.n.address() {
-			m.sayAddresses(address, &messages.Addresses{ReplyAddress: m.n.address()})
+			m.sayAddresses(address, &messages.NodeAddresses{ReplyAddress: m.n.address()})
 		}
 	}
 }
@@ -41,7 +41,7 @@ func (m *Member) announceAddress() {
 // whereabouts are where this node is.
 func (n *node) whereabouts() *messages.NodeAddress {
 	id := n.identity()
-	return &messages.NodeAddress{Node: uint64(id.Node), Token: id.Token, Epoch: uint64(id.Epoch), Address: n.address()}
+	return &messages.NodeAddress{Node: uint64(id.Node), DirectoryToken: id.Token, Epoch: uint64(id.Epoch), Address: n.address()}
 }
 
 // publishAddresses tells all of this node where the nodes of the config are, itself among them.
@@ -49,12 +49,12 @@ func (m *Member) publishAddresses() {
 	m.n.book.Hear(m.n.whereabouts())
 	m.n.board.setAddresses(m.config, &m.n.book)
 	if heard := m.n.book.Heard(); len(heard) > 0 {
-		m.n.send(m.n.pids.router, &messages.Addresses{Nodes: heard})
+		m.n.send(m.n.pids.router, &messages.NodeAddresses{Nodes: heard})
 	}
 }
 
 // sayAddresses tells what this node knows of where nodes are beside the config, itself last.
-func (m *Member) sayAddresses(to string, a *messages.Addresses) {
+func (m *Member) sayAddresses(to string, a *messages.NodeAddresses) {
 	a.Nodes = append(m.n.book.Heard(), m.n.whereabouts())
 	m.n.send(actor.NewPID(to, memberPath), a)
 }
@@ -67,7 +67,7 @@ func (m *Member) outlived(token, epoch uint64) bool {
 }
 
 // onAddresses learns where nodes are, and passes on what is news. Its sender is the last of them.
-func (m *Member) onAddresses(a *messages.Addresses) {
+func (m *Member) onAddresses(a *messages.NodeAddresses) {
 	if !m.joined || len(a.Nodes) == 0 {
 		return
 	}
@@ -75,7 +75,7 @@ func (m *Member) onAddresses(a *messages.Addresses) {
 	for _, n := range a.Nodes {
 		if n.Node != self {
 			news = m.n.book.Hear(n) || news
-		} else if m.outlived(n.Token, n.Epoch) {
+		} else if m.outlived(n.DirectoryToken, n.Epoch) {
 			m.n.fail(ErrOlderCopy)
 			return
 		}
@@ -84,7 +84,7 @@ func (m *Member) onAddresses(a *messages.Addresses) {
 		m.told[messages.NodeID(sender.Node)] = sender.Epoch
 	}
 	if a.ReplyAddress != "" {
-		m.sayAddresses(a.ReplyAddress, &messages.Addresses{To: sender.Node})
+		m.sayAddresses(a.ReplyAddress, &messages.NodeAddresses{To: sender.Node})
 		if m.config == nil {
 			m.n.send(actor.NewPID(a.ReplyAddress, memberPath), &messages.ConfigPull{ReplyAddress: m.n.address(), ReplyId: memberPath})
 		}
@@ -94,6 +94,6 @@ func (m *Member) onAddresses(a *messages.Addresses) {
 	}
 	m.publishAddresses()
 	for _, address := range m.others() {
-		m.sayAddresses(address, &messages.Addresses{})
+		m.sayAddresses(address, &messages.NodeAddresses{})
 	}
 }

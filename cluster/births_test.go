@@ -202,7 +202,7 @@ func (a *simNode) start() {
 	}
 	a.epoch++
 	a.member = a.cluster != 0
-	self := &messages.BootstrapPeer{Token: a.token, Name: a.address(), Address: a.address(), Epoch: a.epoch}
+	self := &messages.BootstrapPeer{DirectoryToken: a.token, Name: a.address(), Address: a.address(), Epoch: a.epoch}
 	var noted []*messages.BootstrapPeer
 	for _, token := range slices.Sorted(maps.Keys(a.noted)) {
 		noted = append(noted, a.noted[token])
@@ -264,7 +264,7 @@ func (a *simNode) beat(life *rendezvous) {
 		life.forget(a.n.now)
 		contacts, seed := life.contacts()
 		for _, address := range contacts {
-			h := &messages.Hello{Address: a.address(), Name: a.address(), Token: a.token, Epoch: a.epoch, MayFound: life.self.MayFound, Seed: seed(address), Asked: address}
+			h := &messages.Hello{Address: a.address(), Name: a.address(), DirectoryToken: a.token, Epoch: a.epoch, BootstrapCandidate: life.self.BootstrapCandidate, DialedSeed: seed(address), DialedAddress: address}
 			a.n.send(address, func(to *simNode) { to.onHello(h) })
 		}
 		a.meetUp()
@@ -296,7 +296,7 @@ func (a *simNode) onHello(h *messages.Hello) {
 		a.answer(h)
 		return
 	}
-	d := a.meet.asked(&messages.BootstrapPeer{Token: h.Token, Name: h.Name, Address: h.Address, Epoch: h.Epoch, MayFound: h.MayFound}, h.Seed, a.n.now)
+	d := a.meet.asked(&messages.BootstrapPeer{DirectoryToken: h.DirectoryToken, Name: h.Name, Address: h.Address, Epoch: h.Epoch, BootstrapCandidate: h.BootstrapCandidate}, h.DialedSeed, a.n.now)
 	if d.save != nil || len(d.lost) > 0 {
 		life := a.meet
 		a.write(func() {
@@ -304,11 +304,11 @@ func (a *simNode) onHello(h *messages.Hello) {
 				delete(a.noted, token)
 			}
 			if d.save != nil {
-				a.noted[h.Token] = d.save
+				a.noted[h.DirectoryToken] = d.save
 			}
 		}, func() {
 			if d.save != nil {
-				life.saved(h.Token)
+				life.saved(h.DirectoryToken)
 				a.answer(h)
 			}
 		})
@@ -319,7 +319,7 @@ func (a *simNode) onHello(h *messages.Hello) {
 }
 
 func (a *simNode) answer(h *messages.Hello) {
-	r := &messages.HelloReply{Address: a.address(), Name: a.address(), Token: a.token, Asked: h.Asked, Asker: h.Token}
+	r := &messages.HelloReply{Address: a.address(), Name: a.address(), DirectoryToken: a.token, DialedAddress: h.DialedAddress, ToToken: h.DirectoryToken}
 	if a.member {
 		r.ClusterId = a.cluster
 	} else {

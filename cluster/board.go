@@ -96,7 +96,7 @@ func (b *board) level() messages.Level {
 func (b *board) pledged(node messages.NodeID) messages.Level {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(messages.FirstLevel, messages.Level(b.others[node].status.GetPledged()))
+	return max(messages.FirstLevel, messages.Level(b.others[node].status.GetCommittedLevel()))
 }
 
 func (b *board) setIdentity(id persistence.Identity) {
@@ -131,7 +131,7 @@ func (b *board) full() []uint64 {
 		all = append(all, uint64(s.identity.Node))
 	}
 	for node, other := range s.others {
-		if other.LowSpace {
+		if other.LowDiskSpace {
 			all = append(all, uint64(node))
 		}
 	}

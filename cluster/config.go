@@ -147,8 +147,8 @@ func (c *Config) validate() error {
 	if len(c.Seeds) == 0 && c.Expect > 1 {
 		return fmt.Errorf("expect is %d, but there are no seeds: name at least one node that all others can ask", c.Expect)
 	}
-	if len(c.Seeds) > messages.MaxKnown {
-		return fmt.Errorf("%d seeds are named, but %d is the most: some that all others can ask are enough", len(c.Seeds), messages.MaxKnown)
+	if len(c.Seeds) > messages.MaxBootstrapPeers {
+		return fmt.Errorf("%d seeds are named, but %d is the most: some that all others can ask are enough", len(c.Seeds), messages.MaxBootstrapPeers)
 	}
 	if len(c.Name) > messages.MaxNameBytes {
 		return fmt.Errorf("name is %d bytes long, but %d is the most", len(c.Name), messages.MaxNameBytes)

@@ -30,12 +30,12 @@ func (b *board) sightDrains(s snapshot) {
 			delete(b.drains, id)
 			continue
 		}
-		if first, seen := b.drains[id]; seen && first.drain == node.SinceMs {
+		if first, seen := b.drains[id]; seen && first.drain == node.StateSinceMs {
 			continue
 		}
 		delete(b.drains, id)
 		if left, known := s.left(node.Id); known {
-			b.drains[id] = sight{drain: node.SinceMs, at: s.now, left: left}
+			b.drains[id] = sight{drain: node.StateSinceMs, at: s.now, left: left}
 		}
 	}
 }
@@ -56,7 +56,7 @@ func (s snapshot) drain(node *messages.Node) *drainStatus {
 	case left == 0:
 		return &drainStatus{Percent: 100}
 	}
-	had := max(int(node.Had), left)
+	had := max(int(node.DrainReplicas), left)
 	d := &drainStatus{Percent: (had - left) * 100 / had, ETASeconds: -1}
 	if first, seen := s.drains[messages.NodeID(node.Id)]; seen && first.left > left {
 		d.ETASeconds = int64(((s.now - first.at) * time.Duration(left) / time.Duration(first.left-left)).Seconds())
@@ -99,7 +99,7 @@ func (s snapshot) without(group messages.GroupID, node uint64) (without, known b
 		switch r := s.replica(messages.NodeID(voter), group); {
 		case r == nil:
 			silent++
-		case r.Sure && !slices.Contains(raft.Members(r.Conf), node):
+		case r.ConfDurable && !slices.Contains(raft.Members(r.Conf), node):
 			sure++
 		}
 	}

@@ -103,7 +103,7 @@ func ForceNewQuorumOn(engine persistence.Engine, group messages.GroupID, confirm
 	if err := log.Add(batch, save); err != nil {
 		return err
 	}
-	record := &messages.Forced{
+	record := &messages.ForcedQuorum{
 		Group: uint64(group), Node: uint64(id.Node), Index: forced.Entry.Index, Term: forced.Entry.Term,
 		Lost: forced.Lost, Committed: forced.Committed,
 	}

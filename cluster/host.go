@@ -207,8 +207,8 @@ func (h *Host) onHost(config *messages.Config) error {
 	for _, group := range config.Groups {
 		id, born := messages.GroupID(group.Id), false
 		if slices.Contains(group.Nodes, self) && !h.running[id] {
-			if slices.Contains(group.Initial, self) && sameNodes(group.Initial, group.Nodes) && id != messages.Meta {
-				if err := h.found(id, group.Initial); err != nil {
+			if slices.Contains(group.InitialVoters, self) && sameNodes(group.InitialVoters, group.Nodes) && id != messages.Meta {
+				if err := h.found(id, group.InitialVoters); err != nil {
 					return err
 				}
 				born = true

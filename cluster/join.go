@@ -30,9 +30,9 @@ func (m *Member) seek() {
 func (m *Member) hello(address string, seed bool) *messages.Hello {
 	id := m.n.identity()
 	return &messages.Hello{
-		Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Epoch: uint64(id.Epoch),
+		Address: m.n.address(), Name: m.n.c.Name, DirectoryToken: id.Token, ClusterId: id.Cluster, Epoch: uint64(id.Epoch),
 		ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
-		MayFound: m.n.meet.self.MayFound, Seed: seed, Asked: address,
+		BootstrapCandidate: m.n.meet.self.BootstrapCandidate, DialedSeed: seed, DialedAddress: address,
 	}
 }
 
@@ -59,8 +59,8 @@ func (m *Member) onHello(h *messages.Hello) {
 		m.answer(h)
 		return
 	}
-	asker := &messages.BootstrapPeer{Token: h.Token, Name: h.Name, Address: h.Address, Epoch: h.Epoch, MayFound: h.MayFound}
-	d := m.n.meet.asked(asker, h.Seed, m.n.system.Clock.Now())
+	asker := &messages.BootstrapPeer{DirectoryToken: h.DirectoryToken, Name: h.Name, Address: h.Address, Epoch: h.Epoch, BootstrapCandidate: h.BootstrapCandidate}
+	d := m.n.meet.asked(asker, h.DialedSeed, m.n.system.Clock.Now())
 	if d.save != nil || len(d.lost) > 0 {
 		m.n.send(m.n.pids.host, notePeer{d, h})
 	}
@@ -72,7 +72,7 @@ func (m *Member) onHello(h *messages.Hello) {
 func (m *Member) answer(h *messages.Hello) {
 	id := m.n.identity()
 	reply := &messages.HelloReply{
-		Address: m.n.address(), Name: m.n.c.Name, Token: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node), Asked: h.Asked, Asker: h.Token,
+		Address: m.n.address(), Name: m.n.c.Name, DirectoryToken: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node), DialedAddress: h.DialedAddress, ToToken: h.DirectoryToken,
 	}
 	if id.Cluster == 0 {
 		m.n.meet.answers(reply)
@@ -120,7 +120,7 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 		m.meetUp()
 		return
 	}
-	h.Busy = true // it founds none
+	h.Joining = true // it founds none
 	m.n.meet.answered(h, now)
 	if other := m.n.meet.belongs(h.ClusterId, now); other != 0 {
 		m.refuse(fmt.Sprintf("the seeds belong to two clusters, %016x and %016x: name seeds of one", min(other, h.ClusterId), max(other, h.ClusterId)))
@@ -130,34 +130,34 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 		return // it was just founded and cannot admit anybody yet
 	}
 	card := m.n.card()
-	card.Instead = meta.Named(h.Config, card.Name).GetId()
-	m.n.send(actor.NewPID(cmp.Or(h.Asked, h.Address), memberPath), &messages.Join{
+	card.Replaces = meta.Named(h.Config, card.Name).GetId()
+	m.n.send(actor.NewPID(cmp.Or(h.DialedAddress, h.Address), memberPath), &messages.JoinRequest{
 		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
 	})
 }
 
 // seedOf names who answered, as it was called, and as it calls itself.
 func seedOf(h *messages.HelloReply) string {
-	if h.Asked == "" || h.Asked == h.Address {
+	if h.DialedAddress == "" || h.DialedAddress == h.Address {
 		return h.Address
 	}
-	return fmt.Sprintf("%s (which advertises %s)", h.Asked, h.Address)
+	return fmt.Sprintf("%s (which advertises %s)", h.DialedAddress, h.Address)
 }
 
-func (m *Member) onJoin(j *messages.Join) {
+func (m *Member) onJoin(j *messages.JoinRequest) {
 	if !m.joined || j.Node == nil {
 		return
 	}
 	if own := m.n.identity().Cluster; j.ClusterId != own {
 		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
-			Token: j.Node.Token, Text: fmt.Sprintf("the seed %s belongs to cluster %016x, not to %016x as it was asked: name seeds of one cluster",
+			DirectoryToken: j.Node.DirectoryToken, Text: fmt.Sprintf("the seed %s belongs to cluster %016x, not to %016x as it was asked: name seeds of one cluster",
 				m.n.address(), own, j.ClusterId),
 		})
 		return
 	}
 	if n := m.taken(j.Node); n != nil {
 		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
-			Token: j.Node.Token, Text: fmt.Sprintf("node %d (%s) has this data directory, and is alive at %s: a directory is one node's. "+
+			DirectoryToken: j.Node.DirectoryToken, Text: fmt.Sprintf("node %d (%s) has this data directory, and is alive at %s: a directory is one node's. "+
 				"Stop one of them, or start with an empty data directory", n.Id, n.Name, n.Address),
 		})
 		return
@@ -170,7 +170,7 @@ func (m *Member) onJoin(j *messages.Join) {
 // lost, says the same as before.
 func (m *Member) taken(card *messages.AddNode) *messages.Node {
 	for _, n := range m.config.GetNodes() {
-		if n.Token != card.Token || n.Removed || !m.n.board.snapshot().alive(messages.NodeID(n.Id)) {
+		if n.DirectoryToken != card.DirectoryToken || n.Removed || !m.n.board.snapshot().alive(messages.NodeID(n.Id)) {
 			continue
 		}
 		if n.Address != card.Address || n.Name != card.Name || n.Resp != card.Resp || n.Http != card.Http || !slices.Equal(n.Labels, card.Labels) {
@@ -181,7 +181,7 @@ func (m *Member) taken(card *messages.AddNode) *messages.Node {
 }
 
 // admit has a node's card written into the config chain, and tells who asked.
-func (m *Member) admit(card *messages.AddNode, join *messages.Join) {
+func (m *Member) admit(card *messages.AddNode, join *messages.JoinRequest) {
 	m.n.ask(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: card}}, func(r *messages.Reply) {
 		m.n.send(m.self, announced{join, r})
 	})
@@ -198,7 +198,7 @@ func (m *Member) onAnnounced(a announced) {
 		}
 		return
 	}
-	reply := &messages.JoinReply{Token: a.join.Node.Token, Text: a.reply.Text}
+	reply := &messages.JoinReply{DirectoryToken: a.join.Node.DirectoryToken, Text: a.reply.Text}
 	switch a.reply.Code {
 	case messages.Code_OK:
 		reply.Node, reply.Config = a.reply.GetMeta().GetNode(), a.reply.GetMeta().GetConfig()
@@ -211,7 +211,7 @@ func (m *Member) onAnnounced(a announced) {
 }
 
 func (m *Member) onJoinReply(r *messages.JoinReply) {
-	if m.joined || m.n.meet.busy || r.Token != m.n.identity().Token {
+	if m.joined || m.n.meet.busy || r.DirectoryToken != m.n.identity().Token {
 		return
 	}
 	if r.Node == 0 || r.Config == nil {

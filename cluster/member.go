@@ -57,7 +57,7 @@ type (
 	committed struct{ config *messages.Config }
 	placed    struct{ reply *messages.Reply }
 	announced struct {
-		join  *messages.Join // who is to be told; nil: this node itself
+		join  *messages.JoinRequest // who is to be told; nil: this node itself
 		reply *messages.Reply
 	}
 )
@@ -86,12 +86,12 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.onHello(msg)
 	case *messages.HelloReply:
 		m.onHelloReply(msg)
-	case *messages.Join:
+	case *messages.JoinRequest:
 		m.onJoin(msg)
 	case *messages.JoinReply:
 		m.onJoinReply(msg)
 	case noted:
-		m.n.meet.saved(msg.hello.Token)
+		m.n.meet.saved(msg.hello.DirectoryToken)
 		m.answer(msg.hello)
 	case admitted:
 		m.onAdmitted(msg)
@@ -101,7 +101,7 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.adopt(msg.GetConfig(), false)
 	case committed:
 		m.adopt(msg.config, m.n.board.leads(messages.Meta))
-	case *messages.Addresses:
+	case *messages.NodeAddresses:
 		m.onAddresses(msg)
 	case *messages.StatusPull:
 		m.onStatusPull(msg)
@@ -177,7 +177,7 @@ func (m *Member) onBeat() {
 }
 
 func (m *Member) onConfigPull(p *messages.ConfigPull) {
-	if m.config.GetVersion() > p.Have {
+	if m.config.GetVersion() > p.HaveVersion {
 		m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), &messages.ConfigPush{Config: m.config})
 	}
 }
@@ -199,7 +199,7 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		m.n.fail(tooOld(has, config.FeatureLevel()))
 		return
 	}
-	if self := findNode(config, m.n.identity().Node); m.outlived(self.GetToken(), self.GetEpoch()) {
+	if self := findNode(config, m.n.identity().Node); m.outlived(self.GetDirectoryToken(), self.GetEpoch()) {
 		m.n.fail(ErrOlderCopy)
 		return
 	}
@@ -242,7 +242,7 @@ func (m *Member) pull() {
 		return
 	}
 	m.n.send(actor.NewPID(from[int(m.beats/20)%len(from)], memberPath), &messages.ConfigPull{
-		Have: m.config.GetVersion(), ReplyAddress: m.n.address(), ReplyId: memberPath,
+		HaveVersion: m.config.GetVersion(), ReplyAddress: m.n.address(), ReplyId: memberPath,
 	})
 }
 
@@ -271,13 +271,13 @@ func (m *Member) onStatusPull(p *messages.StatusPull) {
 func (m *Member) status(seq uint64) *messages.NodeStatus {
 	s := m.n.board.snapshot()
 	status := &messages.NodeStatus{
-		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), Pledged: uint32(s.identity.Level), LowSpace: s.low,
+		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), CommittedLevel: uint32(s.identity.Level), LowDiskSpace: s.low,
 	}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)
 	}
 	for _, l := range s.lags {
-		status.Behind = append(status.Behind, uint64(l.group))
+		status.LaggingGroups = append(status.LaggingGroups, uint64(l.group))
 	}
 	slices.SortFunc(status.Replicas, func(a, b *messages.ReplicaStatus) int { return int(a.Group) - int(b.Group) })
 	if m.n.board.leads(messages.Meta) {
@@ -314,7 +314,7 @@ func (m *Member) refreshCard() {
 	for _, node := range m.config.Nodes {
 		if node.Id == uint64(m.n.identity().Node) &&
 			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name ||
-				!slices.Equal(node.Labels, card.Labels) || m.untold(card.Forced)) {
+				!slices.Equal(node.Labels, card.Labels) || m.untold(card.ForcedQuorums)) {
 			m.announce = true
 			m.admit(card, nil)
 		}
@@ -322,8 +322,8 @@ func (m *Member) refreshCard() {
 }
 
 // untold tells whether the config does not know yet that quorums were made on this node by hand.
-func (m *Member) untold(forced []*messages.Forced) bool {
-	return slices.ContainsFunc(forced, func(f *messages.Forced) bool {
-		return !slices.ContainsFunc(m.config.Forced, func(known *messages.Forced) bool { return proto.Equal(known, f) })
+func (m *Member) untold(forced []*messages.ForcedQuorum) bool {
+	return slices.ContainsFunc(forced, func(f *messages.ForcedQuorum) bool {
+		return !slices.ContainsFunc(m.config.ForcedQuorums, func(known *messages.ForcedQuorum) bool { return proto.Equal(known, f) })
 	})
 }

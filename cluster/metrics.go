@@ -152,7 +152,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(m.replica, prometheus.GaugeValue, float64(v), g, of)
 		}
 		for of, v := range map[string]uint64{
-			"log_bytes": r.LogBytes, "waiting_bytes": r.WaitingBytes, "waiting_reads": r.WaitingReads, "snapshots": r.Snapshots,
+			"log_bytes": r.LogBytes, "pending_bytes": r.PendingBytes, "pending_reads": r.PendingReads, "snapshots_sending": r.SnapshotsSending,
 		} {
 			to <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(v), g, of)
 		}

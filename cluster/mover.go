@@ -159,7 +159,7 @@ func (m *Mover) run(ask shardkv.Ask) {
 	m.seq++
 	now := m.n.system.Clock.Now()
 	m.errands[ask.Bucket] = errand{ask: ask, seq: m.seq, began: now, until: now + errandTime, silent: true}
-	a := &messages.Asker{Address: m.n.address(), Id: m.self.Id}
+	a := &messages.SessionRequests{Address: m.n.address(), Id: m.self.Id}
 	var err error
 	if ask.Command != nil {
 		err = encode(&a.Commands, &messages.Command{Session: m.session, Seq: m.seq, Op: &messages.Command_Shard{Shard: ask.Command}})
@@ -178,17 +178,17 @@ func encode(to *[][]byte, m proto.Message) error {
 }
 
 // tell says to meta which moves are over, until the config says so.
-func (m *Mover) tell(over []*messages.Arrival) {
+func (m *Mover) tell(over []*messages.CompletedMove) {
 	if len(over) == 0 || m.telling {
 		return
 	}
 	m.telling = true
-	op := &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{Group: uint64(m.group), Buckets: over}}}
+	op := &messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: &messages.CompleteMoves{Group: uint64(m.group), Moves: over}}}
 	m.n.ask(op, func(*messages.Reply) { m.n.send(m.self, told{}) })
 }
 
 // send asks the leader of a group, or one replica after the other while none is known.
-func (m *Mover) send(group uint64, a *messages.Asker) {
+func (m *Mover) send(group uint64, a *messages.SessionRequests) {
 	address := m.n.address()
 	if group != uint64(m.group) {
 		leader := m.leaders[group]
@@ -201,7 +201,7 @@ func (m *Mover) send(group uint64, a *messages.Asker) {
 		address = m.n.board.address(messages.NodeID(leader))
 	}
 	if address != "" {
-		m.n.send(actor.NewPID(address, raftactor.PeerPath(messages.GroupID(group))), &messages.Requests{Group: group, Askers: []*messages.Asker{a}})
+		m.n.send(actor.NewPID(address, raftactor.PeerPath(messages.GroupID(group))), &messages.Requests{Group: group, Sessions: []*messages.SessionRequests{a}})
 	}
 }
 
@@ -248,7 +248,7 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 	m.errands[bucket] = e
 	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: command}})
 	if err == nil {
-		m.send(uint64(m.group), &messages.Asker{Address: m.n.address(), Id: m.self.Id, Commands: [][]byte{encoded}})
+		m.send(uint64(m.group), &messages.SessionRequests{Address: m.n.address(), Id: m.self.Id, Commands: [][]byte{encoded}})
 	}
 }
 

@@ -39,7 +39,7 @@ type node struct {
 	stateEngine persistence.Engine
 	log         *persistence.Log
 	id          atomic.Pointer[persistence.Identity]
-	forced      []*messages.Forced        // quorums that were made by hand on this directory
+	forced      []*messages.ForcedQuorum  // quorums that were made by hand on this directory
 	cached      *messages.Config          // newest config on disk at start, or given at admission; Host writes, Member reads after a message
 	noted       []*messages.BootstrapPeer // nodes that may found a cluster, as the disk says at start
 	meet        *rendezvous               // Member's; a Member that is started again goes on with it
@@ -177,7 +177,7 @@ func (n *node) spawn() error {
 	n.pids.host = actor.NewPID(address, "host")
 	n.pids.member = actor.NewPID(address, memberPath)
 	id := n.identity()
-	n.meet = newRendezvous(&messages.BootstrapPeer{Token: id.Token, Name: n.c.Name, Address: address, Epoch: uint64(id.Epoch)},
+	n.meet = newRendezvous(&messages.BootstrapPeer{DirectoryToken: id.Token, Name: n.c.Name, Address: address, Epoch: uint64(id.Epoch)},
 		n.c.Seeds, n.c.Expect, n.noted)
 	start := func(path string, make func() actor.Actor, options ...actors.Option) error {
 		_, err := n.system.Spawn(path, make, options...)
@@ -261,9 +261,9 @@ const askTimeout = 5 * time.Second
 
 // ask sends an operation through the node's own session. done is called on the session's goroutine.
 func (n *node) ask(op proto.Message, done func(*messages.Reply)) {
-	if c, ok := op.(*messages.MetaCommand); ok && n.board.level() >= messages.AuthorLevel {
-		if c.By = n.c.Name; c.Why != "" {
-			c.By = "placement"
+	if c, ok := op.(*messages.MetaCommand); ok && n.board.level() >= messages.RequesterLevel {
+		if c.RequestedBy = n.c.Name; c.Reason != "" {
+			c.RequestedBy = "placement"
 		}
 	}
 	n.send(n.pids.session, &router.Ask{Op: op, Timeout: askTimeout, Done: done})
@@ -281,14 +281,14 @@ func (n *node) buckets() int {
 func (n *node) card() *messages.AddNode {
 	id := n.identity()
 	return &messages.AddNode{
-		Name: n.c.Name, Address: n.address(), Token: id.Token, Epoch: uint64(id.Epoch),
-		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels, Forced: n.forced,
+		Name: n.c.Name, Address: n.address(), DirectoryToken: id.Token, Epoch: uint64(id.Epoch),
+		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels, ForcedQuorums: n.forced,
 		Level: uint32(n.level()),
 	}
 }
 
-func (n *node) birthRecord() *messages.Birth {
-	return &messages.Birth{
+func (n *node) birthRecord() *messages.Bootstrap {
+	return &messages.Bootstrap{
 		ClusterId: n.identity().Cluster, Buckets: uint32(n.c.Buckets), Groups: uint32(n.c.Groups),
 		Replicas: uint32(n.c.Replicas), Expect: uint32(n.c.Expect), Node: n.card(),
 	}

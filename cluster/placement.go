@@ -106,10 +106,10 @@ func (m *Member) retire() {
 // Once is enough for the chain; it is said again until the config is there.
 func (m *Member) bear() {
 	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
-		Op: &messages.MetaCommand_Birth{Birth: m.n.birthRecord()},
+		Op: &messages.MetaCommand_Bootstrap{Bootstrap: m.n.birthRecord()},
 	}}})
 	if m.placement.borne++; err == nil && m.placement.borne%5 == 1 {
-		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Askers: []*messages.Asker{{Commands: [][]byte{encoded}}}})
+		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Sessions: []*messages.SessionRequests{{Commands: [][]byte{encoded}}}})
 	}
 }
 
@@ -169,13 +169,13 @@ func (n *node) checkRemoval(config *messages.Config, gone *messages.Node) *messa
 // checkAddress refuses an earlier life of a node, and one at the address of another one that lives there. One that the config only says to be there, is not.
 func (n *node) checkAddress(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
 	for _, known := range config.Nodes {
-		if known.Token == newcomer.Token && known.Epoch > newcomer.Epoch {
+		if known.DirectoryToken == newcomer.DirectoryToken && known.Epoch > newcomer.Epoch {
 			return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) has begun another life since, at %s", known.Id, known.Name, known.Address)
 		}
 	}
 	for _, other := range config.Nodes {
 		id := messages.NodeID(other.Id)
-		if !other.Removed && other.Token != newcomer.Token && n.board.address(id) == newcomer.Address && n.board.silent(id, 0) < silence {
+		if !other.Removed && other.DirectoryToken != newcomer.DirectoryToken && n.board.address(id) == newcomer.Address && n.board.silent(id, 0) < silence {
 			return messages.Errorf(messages.Code_CONFLICT, "address %s is that of node %d (%s), which is alive: choose another one", newcomer.Address, other.Id, other.Name)
 		}
 	}
@@ -186,7 +186,7 @@ func (n *node) checkAddress(config *messages.Config, newcomer *messages.AddNode)
 // directory that is not there today, such as a volume that is not mounted, may be the one that a group needs.
 func (n *node) checkPlace(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
 	old := meta.Named(config, newcomer.Name)
-	if old == nil || old.Token == newcomer.Token {
+	if old == nil || old.DirectoryToken == newcomer.DirectoryToken {
 		return nil
 	}
 	if n.board.maybeAlive(messages.NodeID(old.Id)) {

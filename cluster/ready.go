@@ -81,10 +81,10 @@ func (s snapshot) heir(group messages.GroupID) (node messages.NodeID, able bool)
 	for _, voter := range s.replicas[group].GetConf().GetVoters() {
 		id := messages.NodeID(voter)
 		r := s.replica(id, group)
-		if r == nil || r.Stalled || id == s.identity.Node {
+		if r == nil || r.DiskStalled || id == s.identity.Node {
 			continue
 		}
-		can := !slices.Contains(s.others[id].GetBehind(), uint64(group))
+		can := !slices.Contains(s.others[id].GetLaggingGroups(), uint64(group))
 		if node == 0 || can && !able || can == able && r.Applied > most {
 			node, able, most = id, can, r.Applied
 		}

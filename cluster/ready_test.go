@@ -103,8 +103,8 @@ func TestHeirCanServe(t *testing.T) {
 	now := 100 * time.Second
 	of := func(node, applied uint64, behind []uint64, stalled bool) *messages.NodeStatus {
 		r := replicaAt(7, 1, 100, applied, 1, 2, 3)
-		r.Stalled = stalled
-		return &messages.NodeStatus{Node: node, Replicas: []*messages.ReplicaStatus{r}, Behind: behind}
+		r.DiskStalled = stalled
+		return &messages.NodeStatus{Node: node, Replicas: []*messages.ReplicaStatus{r}, LaggingGroups: behind}
 	}
 	for name, c := range map[string]struct {
 		others []*messages.NodeStatus

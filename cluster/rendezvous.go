@@ -45,8 +45,8 @@ type peer struct {
 }
 
 const (
-	answerAge = 3 * time.Second   // an answer counts for so long
-	maxPeers  = messages.MaxKnown // that are remembered
+	answerAge = 3 * time.Second            // an answer counts for so long
+	maxPeers  = messages.MaxBootstrapPeers // that are remembered
 	never     = -time.Hour
 )
 
@@ -55,10 +55,10 @@ func newRendezvous(self *messages.BootstrapPeer, seeds []string, expect int, not
 		self: self, expect: expect, alone: len(seeds) == 0,
 		seeds: map[string]uint64{}, peers: map[uint64]*peer{}, gone: map[uint64]bool{}, clusters: map[uint64]time.Duration{},
 	}
-	self.MayFound = r.alone
+	self.BootstrapCandidate = r.alone
 	for _, seed := range seeds {
 		if r.seeds[seed] = 0; seed == self.Address {
-			r.seeds[seed], self.MayFound = self.Token, true
+			r.seeds[seed], self.BootstrapCandidate = self.DirectoryToken, true
 		}
 	}
 	for _, n := range noted {
@@ -71,21 +71,21 @@ func newRendezvous(self *messages.BootstrapPeer, seeds []string, expect int, not
 
 // note takes what is said of a node; nil: it is this one, or nobody that can be remembered.
 func (r *rendezvous) note(n *messages.BootstrapPeer, now time.Duration) *peer {
-	if n.Token == 0 || n.Token == r.self.Token || n.Address == "" || messages.Within(n) != nil {
+	if n.DirectoryToken == 0 || n.DirectoryToken == r.self.DirectoryToken || n.Address == "" || messages.CheckBounds(n) != nil {
 		return nil
 	}
-	p := r.peers[n.Token]
+	p := r.peers[n.DirectoryToken]
 	if p == nil {
 		if len(r.peers) >= maxPeers {
 			return nil
 		}
-		p = &peer{BootstrapPeer: &messages.BootstrapPeer{Token: n.Token}, seen: now, answered: never}
-		r.peers[n.Token] = p
+		p = &peer{BootstrapPeer: &messages.BootstrapPeer{DirectoryToken: n.DirectoryToken}, seen: now, answered: never}
+		r.peers[n.DirectoryToken] = p
 	}
 	if n.Epoch >= p.Epoch {
 		p.Name, p.Address, p.Epoch = n.Name, n.Address, n.Epoch
 	}
-	p.MayFound = p.MayFound || n.MayFound
+	p.BootstrapCandidate = p.BootstrapCandidate || n.BootstrapCandidate
 	return p
 }
 
@@ -94,7 +94,7 @@ func (r *rendezvous) met(n *messages.BootstrapPeer, now time.Duration) *peer {
 	p := r.note(n, now)
 	if p != nil {
 		p.seen = now
-		delete(r.gone, p.Token)
+		delete(r.gone, p.DirectoryToken)
 	}
 	return p
 }
@@ -102,7 +102,7 @@ func (r *rendezvous) met(n *messages.BootstrapPeer, now time.Duration) *peer {
 // replace forgets directories that have been silent since one that is new under their name is there: a name is one node's.
 func (r *rendezvous) replace(by *peer, now time.Duration) (lost []uint64) {
 	for token, other := range r.peers {
-		if token != by.Token && other.Name == by.Name && now-other.seen >= answerAge {
+		if token != by.DirectoryToken && other.Name == by.Name && now-other.seen >= answerAge {
 			delete(r.peers, token)
 			if lost = append(lost, token); len(r.gone) < maxPeers {
 				r.gone[token] = true
@@ -122,13 +122,13 @@ type pendingNote struct {
 
 // asked notes a node that asks.
 func (r *rendezvous) asked(from *messages.BootstrapPeer, seed bool, now time.Duration) (n pendingNote) {
-	r.self.MayFound = r.self.MayFound || seed
+	r.self.BootstrapCandidate = r.self.BootstrapCandidate || seed
 	p := r.met(from, now)
 	if p == nil || r.busy {
 		return n
 	}
 	n.lost = r.replace(p, now)
-	if p.MayFound && !p.durable {
+	if p.BootstrapCandidate && !p.durable {
 		if n.wait = p.saving; !p.saving {
 			p.saving, n.save = true, proto.Clone(p.BootstrapPeer).(*messages.BootstrapPeer)
 		}
@@ -158,9 +158,9 @@ func (r *rendezvous) belongs(cluster uint64, now time.Duration) (other uint64) {
 // answers fills in what a node that asks is told. A node that has heard of a cluster is busy from then on: it will be admitted
 // there, and who asks it may have nobody else to ask.
 func (r *rendezvous) answers(reply *messages.HelloReply) {
-	reply.Epoch, reply.MayFound, reply.Busy = r.self.Epoch, r.self.MayFound, r.busy || len(r.clusters) > 0
-	reply.Noted = r.peers[reply.Asker] != nil && r.peers[reply.Asker].durable
-	reply.Silent = r.unheard()
+	reply.Epoch, reply.BootstrapCandidate, reply.Joining = r.self.Epoch, r.self.BootstrapCandidate, r.busy || len(r.clusters) > 0
+	reply.CandidacyRecorded = r.peers[reply.ToToken] != nil && r.peers[reply.ToToken].durable
+	reply.SilentSeeds = r.unheard()
 	for _, p := range r.sorted() {
 		reply.Peers = append(reply.Peers, proto.Clone(p.BootstrapPeer).(*messages.BootstrapPeer))
 	}
@@ -168,20 +168,20 @@ func (r *rendezvous) answers(reply *messages.HelloReply) {
 
 // answered takes the answer of a node that has no cluster, or is busy getting one.
 func (r *rendezvous) answered(a *messages.HelloReply, now time.Duration) {
-	if a.Asker != r.self.Token {
+	if a.ToToken != r.self.DirectoryToken {
 		return // it is for another directory that was here before
 	}
-	if _, seed := r.seeds[a.Asked]; seed {
-		r.seeds[a.Asked] = a.Token
-		r.self.MayFound = r.self.MayFound || a.Token == r.self.Token
+	if _, seed := r.seeds[a.DialedAddress]; seed {
+		r.seeds[a.DialedAddress] = a.DirectoryToken
+		r.self.BootstrapCandidate = r.self.BootstrapCandidate || a.DirectoryToken == r.self.DirectoryToken
 	}
-	p := r.met(&messages.BootstrapPeer{Token: a.Token, Name: a.Name, Address: a.Address, Epoch: a.Epoch, MayFound: a.MayFound}, now)
+	p := r.met(&messages.BootstrapPeer{DirectoryToken: a.DirectoryToken, Name: a.Name, Address: a.Address, Epoch: a.Epoch, BootstrapCandidate: a.BootstrapCandidate}, now)
 	if p == nil || a.Epoch < p.Epoch {
 		return
 	}
-	p.answered, p.busy, p.noted, p.silent = now, a.Busy, a.Noted, a.Silent
+	p.answered, p.busy, p.noted, p.silent = now, a.Joining, a.CandidacyRecorded, a.SilentSeeds
 	for _, other := range a.Peers {
-		if !r.gone[other.GetToken()] {
+		if !r.gone[other.GetDirectoryToken()] {
 			r.note(other, now)
 		}
 	}
@@ -191,14 +191,14 @@ func (r *rendezvous) answered(a *messages.HelloReply, now time.Duration) {
 // which this node had before.
 func (r *rendezvous) forget(now time.Duration) {
 	r.replace(&peer{BootstrapPeer: r.self}, now)
-	maps.DeleteFunc(r.peers, func(_ uint64, p *peer) bool { return !p.MayFound && now-p.seen >= answerAge })
+	maps.DeleteFunc(r.peers, func(_ uint64, p *peer) bool { return !p.BootstrapCandidate && now-p.seen >= answerAge })
 }
 
 // contacts are the addresses to ask, sorted, and whether the seeds name them.
 func (r *rendezvous) contacts() (all []string, seed func(string) bool) {
 	at := map[string]bool{}
 	for address, token := range r.seeds {
-		if token != r.self.Token {
+		if token != r.self.DirectoryToken {
 			at[address] = true
 		}
 	}
@@ -210,7 +210,7 @@ func (r *rendezvous) contacts() (all []string, seed func(string) bool) {
 }
 
 func (r *rendezvous) sorted() []*peer {
-	return slices.SortedFunc(maps.Values(r.peers), func(a, b *peer) int { return cmp.Compare(a.Token, b.Token) })
+	return slices.SortedFunc(maps.Values(r.peers), func(a, b *peer) int { return cmp.Compare(a.DirectoryToken, b.DirectoryToken) })
 }
 
 // unheard are the seeds at which nobody has answered yet, sorted.
@@ -237,11 +237,11 @@ func (r *rendezvous) silent(now time.Duration) []string {
 
 // counts tells whether nothing is founded without a node's answer.
 func (r *rendezvous) counts(p *peer) bool {
-	if p.MayFound {
+	if p.BootstrapCandidate {
 		return true
 	}
 	for _, token := range r.seeds {
-		if token == p.Token {
+		if token == p.DirectoryToken {
 			return true
 		}
 	}
@@ -253,7 +253,7 @@ func (r *rendezvous) waits(now time.Duration) string {
 	if silent := r.silent(now); len(silent) > 0 {
 		return "they must run, and reach this node at " + r.self.Address
 	}
-	if !r.self.MayFound {
+	if !r.self.BootstrapCandidate {
 		return "it founds no cluster itself, since no node's seeds name it"
 	}
 	present := 1
@@ -267,7 +267,7 @@ func (r *rendezvous) waits(now time.Duration) string {
 			return fmt.Sprintf("%s at %s is founding a cluster, or being admitted to one", p.Name, p.Address)
 		case len(p.silent) > 0:
 			return fmt.Sprintf("%s at %s waits for an answer from %v", p.Name, p.Address, p.silent)
-		case p.MayFound && p.Token < r.self.Token:
+		case p.BootstrapCandidate && p.DirectoryToken < r.self.DirectoryToken:
 			return fmt.Sprintf("%s at %s is to found it", p.Name, p.Address)
 		case !p.noted:
 			return fmt.Sprintf("%s at %s does not know yet that this node may found it", p.Name, p.Address)

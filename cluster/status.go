@@ -94,7 +94,7 @@ func (n *node) statusJSON(s snapshot) []byte {
 	for _, g := range s.config.GetGroups() {
 		doc.Groups = append(doc.Groups, s.group(g))
 	}
-	doc.Buckets.Moving, doc.Buckets.HandOvers = s.config.GetArriving(), s.handOvers()
+	doc.Buckets.Moving, doc.Buckets.HandOvers = s.config.GetMovesPending(), s.handOvers()
 	doc.Placement, doc.Level = s.placement(), n.levelStatus(s)
 	body, err := json.Marshal(doc)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s snapshot) lowSpace(node messages.NodeID) bool {
 	if node == messages.NodeID(s.identity.Node) {
 		return s.low
 	}
-	return s.others[node].GetLowSpace()
+	return s.others[node].GetLowDiskSpace()
 }
 
 // state is how a node is, in a word.
@@ -135,7 +135,7 @@ func (s snapshot) placement() placeStatus {
 	}
 	plan := s.newestPlan()
 	for _, step := range plan.GetSteps() {
-		doc.Steps = append(doc.Steps, placeStep{step.What, step.From, step.To, step.Why})
+		doc.Steps = append(doc.Steps, placeStep{step.What, step.From, step.To, step.Reason})
 	}
 	doc.Known, doc.Idle = plan != nil, plan.GetIdle()
 	return doc
@@ -189,8 +189,8 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 
 // tell notes what only one replica knows.
 func (doc *groupStatus) tell(node messages.NodeID, r *messages.ReplicaStatus) {
-	doc.Leased = doc.Leased || r.GetLeased()
-	if r.GetStalled() {
+	doc.Leased = doc.Leased || r.GetLeaseValid()
+	if r.GetDiskStalled() {
 		doc.Stalled = append(doc.Stalled, uint64(node))
 	}
 }
@@ -254,14 +254,14 @@ func (n *Node) Ready() bool { return len(n.n.failing()) == 0 }
 func (n *Node) Failing() []string { return n.n.failing() }
 
 // Moving are the buckets that are on their way to another group, as far as this node knows.
-func (n *Node) Moving() []uint32 { return n.n.board.snapshot().config.GetArriving() }
+func (n *Node) Moving() []uint32 { return n.n.board.snapshot().config.GetMovesPending() }
 
 // Placed tells whether placement has nothing left to do and nothing under way, as far as this node knows, and this node has
 // no replica that is not wanted.
 func (n *Node) Placed() bool {
 	s := n.n.board.snapshot()
 	plan := s.newestPlan()
-	return plan != nil && plan.ConfigVersion == s.config.GetVersion() && plan.Idle && len(s.config.GetArriving()) == 0 &&
+	return plan != nil && plan.ConfigVersion == s.config.GetVersion() && plan.Idle && len(s.config.GetMovesPending()) == 0 &&
 		!slices.ContainsFunc(s.config.GetGroups(), func(g *messages.Group) bool {
 			id, self := messages.GroupID(g.Id), uint64(s.identity.Node)
 			return len(g.Nodes) > 0 && !s.settled(id) || s.replicas[id] != nil && !slices.Contains(g.Nodes, self)

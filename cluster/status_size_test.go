@@ -18,13 +18,13 @@ func TestStatusCanBeSent(t *testing.T) {
 	plan := &messages.PlacementStatus{}
 	for range maxForeseen {
 		long := strings.Repeat("x", messages.MaxTextBytes)
-		plan.Steps = append(plan.Steps, &messages.PlanStep{What: long, From: long, To: long, Why: long})
+		plan.Steps = append(plan.Steps, &messages.PlanStep{What: long, From: long, To: long, Reason: long})
 	}
 	for g := range uint64(messages.MaxGroups) {
 		config.Groups = append(config.Groups, &messages.Group{Id: g, Nodes: []uint64{1, 2, 3}})
 		b.setReplica(&messages.ReplicaStatus{
 			Group: g, Role: "leader", Term: 1 << 40, Leader: 1, Commit: 1 << 50, Applied: 1 << 50, First: 1 << 50, Last: 1 << 50,
-			Conf: &messages.ConfState{Voters: []uint64{1, 2, 3, 4, 5, 6, 7}}, LogBytes: 1 << 30, WaitingBytes: 1 << 30, WaitingReads: 1 << 20,
+			Conf: &messages.ConfState{Voters: []uint64{1, 2, 3, 4, 5, 6, 7}}, LogBytes: 1 << 30, PendingBytes: 1 << 30, PendingReads: 1 << 20,
 		})
 	}
 	b.setConfig(config)

@@ -68,7 +68,7 @@ func newDraining() *draining {
 	d := &draining{now: time.Hour}
 	d.b = newBoard(func() time.Duration { return d.now })
 	d.b.setIdentity(persistence.Identity{Node: 1})
-	d.config = &messages.Config{Nodes: []*messages.Node{{Id: 4, State: messages.NodeState_DRAINING, SinceMs: 5, Had: 3}}}
+	d.config = &messages.Config{Nodes: []*messages.Node{{Id: 4, State: messages.NodeState_DRAINING, StateSinceMs: 5, DrainReplicas: 3}}}
 	for g := range d.members {
 		d.members[g] = []uint64{1, 2, 4}
 		d.config.Groups = append(d.config.Groups, &messages.Group{Id: uint64(g), Nodes: []uint64{1, 2, 3}})
@@ -83,7 +83,7 @@ func (d *draining) heard(nodes ...uint64) *draining {
 		status := &messages.NodeStatus{Node: node}
 		for g, members := range d.members {
 			r := voters(uint64(g), 2, 1, 9, members...)
-			r.Sure = true
+			r.ConfDurable = true
 			if node == 1 {
 				d.b.setReplica(r)
 			}
@@ -137,7 +137,7 @@ func TestDrainSeenFromTheMiddle(t *testing.T) {
 	require.Equal(t, drainStatus{66, 30}, d.passes(30*time.Second).leaves(1).heard(1, 2).is(), "one of the two that were left")
 
 	d.config = proto.Clone(d.config).(*messages.Config)
-	d.config.Nodes[0].SinceMs = 9
+	d.config.Nodes[0].StateSinceMs = 9
 	d.b.setConfig(d.config)
 	require.Equal(t, drainStatus{66, -1}, d.is(), "it is another drain")
 }
@@ -148,7 +148,7 @@ func TestDrainWaitsUntilMostAreSure(t *testing.T) {
 	require.Equal(t, 100, d.is().Percent)
 	for _, node := range []uint64{2, 3} {
 		for _, r := range d.b.snapshot().others[messages.NodeID(node)].Replicas[:1] {
-			r.Sure = false
+			r.ConfDurable = false
 		}
 	}
 	require.Equal(t, 66, d.is().Percent)

@@ -46,7 +46,7 @@ func (b Block) Commands() iter.Seq2[int, []byte] {
 }
 
 // Whole tells whether Commands gives all that is there.
-func (b Block) Whole() bool {
+func (b Block) Complete() bool {
 	for ok := true; len(b) > 0; {
 		if _, b, ok = b.cut(); !ok {
 			return false

@@ -21,7 +21,7 @@ func TestBlockGivesWhatWasAppended(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		commands := rapid.SliceOf(rapid.SliceOf(rapid.Byte())).Draw(t, "commands")
 		block := BlockOf(commands...)
-		require.True(t, block.Whole())
+		require.True(t, block.Complete())
 		require.True(t, slices.EqualFunc(commands, collect(t, block), bytes.Equal))
 	})
 }
@@ -37,10 +37,10 @@ func TestBlockThatIsDamagedEndsEarly(t *testing.T) {
 		{append(block[:2:2], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01), 1}, // longer than any memory
 		{append(block[:2:2], 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), 1},
 	} {
-		require.False(t, c.block.Whole())
+		require.False(t, c.block.Complete())
 		require.Len(t, collect(t, c.block), c.count)
 	}
-	require.True(t, Block(nil).Whole())
+	require.True(t, Block(nil).Complete())
 }
 
 func FuzzBlock(f *testing.F) {

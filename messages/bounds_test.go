@@ -84,7 +84,7 @@ func TestNoFieldIsBeyondItsBound(t *testing.T) {
 			tried++
 			m = root.ProtoReflect().New()
 			p.fill(m, most)
-			require.Nil(t, messages.Within(m.Interface()), "%s of %d", last.FullName(), most)
+			require.Nil(t, messages.CheckBounds(m.Interface()), "%s of %d", last.FullName(), most)
 		})
 	}
 	require.Greater(t, tried, 40)
@@ -94,9 +94,9 @@ func TestNoFieldIsBeyondItsBound(t *testing.T) {
 // is made of many parts are reached in tests of whoever makes it.
 func TestEveryFieldHasABound(t *testing.T) {
 	roots := []proto.Message{
-		new(messages.Command), new(messages.Query), new(messages.Requests), new(messages.Replies), new(messages.RaftMessages), new(messages.Alive),
-		new(messages.SnapshotChunk), new(messages.SnapshotAck), new(messages.Hello), new(messages.HelloReply), new(messages.Join),
-		new(messages.JoinReply), new(messages.ConfigPull), new(messages.ConfigPush), new(messages.StatusPull), new(messages.NodeStatus), new(messages.Addresses),
+		new(messages.Command), new(messages.Query), new(messages.Requests), new(messages.Replies), new(messages.RaftMessages), new(messages.NodeHeartbeat),
+		new(messages.SnapshotChunk), new(messages.SnapshotAck), new(messages.Hello), new(messages.HelloReply), new(messages.JoinRequest),
+		new(messages.JoinReply), new(messages.ConfigPull), new(messages.ConfigPush), new(messages.StatusPull), new(messages.NodeStatus), new(messages.NodeAddresses),
 	}
 	for _, root := range roots {
 		eachPath(root.ProtoReflect().Descriptor(), nil, func(p path) {

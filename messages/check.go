@@ -14,24 +14,24 @@ func CheckCommand(c *Command) *Error {
 	case *Command_Cas:
 		return checkValue(op.Cas.GetExpect().GetValue())
 	case *Command_Batch:
-		return checkAnswer(op.Batch, int(c.ReplyBytes))
+		return checkReplyBound(op.Batch, int(c.MaxReplyBytes))
 	}
 	return nil
 }
 
-// checkAnswer refuses a batch whose answer could be too large, unless it says itself that it is not to be carried out then.
-func checkAnswer(b *Batch, most int) *Error {
+// checkReplyBound refuses a batch whose answer could be too large, unless it says itself that it is not to be carried out then.
+func checkReplyBound(b *Batch, most int) *Error {
 	if most > MaxReplyBytes {
 		return Errorf(Code_INVALID, "an answer of %d bytes is wanted; %d is the most", most, MaxReplyBytes)
 	}
 	values := 0
 	for _, w := range b.Writes {
-		if w.GetPut().GetPrevious() || w.GetDelete().GetPrevious() {
+		if w.GetPut().GetReturnPrevious() || w.GetDelete().GetReturnPrevious() {
 			values++
 		}
 	}
 	if room := MaxReplyBytes/MaxValueBytes - 1; most == 0 && values > room {
-		return Errorf(Code_TOO_LARGE, "the answer could be too large: a batch without reply_bytes may ask for %d previous values", room)
+		return Errorf(Code_TOO_LARGE, "the answer could be too large: a batch without max_reply_bytes may ask for %d previous values", room)
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func CheckQuery(q *Query) *Error {
 	case nil:
 		return Errorf(Code_INVALID, "unknown query")
 	}
-	return Within(q)
+	return CheckBounds(q)
 }
 
 // CheckMeta tells why a config command is not well formed; whether it makes sense is for the config to say.
@@ -134,5 +134,5 @@ func CheckMeta(m *MetaCommand) *Error {
 	if m.GetOp() == nil {
 		return Errorf(Code_INVALID, "unknown config command")
 	}
-	return Within(m)
+	return CheckBounds(m)
 }

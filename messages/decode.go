@@ -23,7 +23,7 @@ func (d *CommandDecoder) Decode(encoded []byte, level Level) (*Command, error) {
 	return decodeCommand(encoded, level)
 }
 
-// Field numbers of Command and Put that decodePut knows, beside fieldUntil: all of them have FirstLevel. One of a later level
+// Field numbers of Command and Put that decodePut knows, beside fieldDeadline: all of them have FirstLevel. One of a later level
 // must not be taken from an entry of an earlier one.
 const (
 	fieldSession, fieldSeq, fieldAcked, fieldPut = 1, 2, 3, 10
@@ -31,7 +31,7 @@ const (
 )
 
 func (d *CommandDecoder) decodePut(encoded []byte, level Level) bool {
-	var numbers [fieldUntil + 1]uint64
+	var numbers [fieldDeadline + 1]uint64
 	for len(encoded) > 0 {
 		number, kind, n := protowire.ConsumeTag(encoded)
 		if n < 0 {
@@ -46,11 +46,11 @@ func (d *CommandDecoder) decodePut(encoded []byte, level Level) bool {
 			}
 			d.op.Put = &d.put
 			d.command.Session, d.command.Seq, d.command.Acked = numbers[fieldSession], numbers[fieldSeq], numbers[fieldAcked]
-			d.command.Until = numbers[fieldUntil]
+			d.command.DeadlineMs = numbers[fieldDeadline]
 			d.command.Op = &d.op
 			return true
 		}
-		if known := number <= fieldAcked || number == fieldUntil && level >= UntilLevel; !known || kind != protowire.VarintType {
+		if known := number <= fieldAcked || number == fieldDeadline && level >= DeadlineLevel; !known || kind != protowire.VarintType {
 			return false
 		}
 		v, n := protowire.ConsumeVarint(encoded)
@@ -63,7 +63,7 @@ func (d *CommandDecoder) decodePut(encoded []byte, level Level) bool {
 }
 
 func (d *CommandDecoder) fillPut(body []byte) bool {
-	d.put.Key, d.put.Value, d.put.Mode, d.put.Previous = nil, nil, Put_ALWAYS, false
+	d.put.Key, d.put.Value, d.put.Mode, d.put.ReturnPrevious = nil, nil, Put_ALWAYS, false
 	for len(body) > 0 {
 		number, kind, n := protowire.ConsumeTag(body)
 		if n < 0 {
@@ -95,7 +95,7 @@ func (d *CommandDecoder) fillPut(body []byte) bool {
 				}
 				d.put.Mode = Put_Mode(v)
 			} else {
-				d.put.Previous = protowire.DecodeBool(v)
+				d.put.ReturnPrevious = protowire.DecodeBool(v)
 			}
 		default:
 			return false

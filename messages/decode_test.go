@@ -18,6 +18,14 @@ func same(t require.TestingT, d *messages.CommandDecoder, encoded []byte) {
 	got, err := d.Decode(encoded, messages.FirstLevel)
 	require.Equal(t, wrong == nil, err == nil, "%x", encoded)
 	if err == nil {
+		// An entry of FirstLevel has none of the fields that came later, and damage can make one.
+		want.DeadlineMs = 0
+		if m := want.GetMeta(); m != nil {
+			m.RequestedBy = ""
+		}
+		if c := want.GetShard().GetImportChunk().GetChunk(); c != nil {
+			c.TimeMs = 0
+		}
 		require.True(t, proto.Equal(want, got), "%x\nwant %v\ngot  %v", encoded, want, got)
 	}
 }
@@ -36,7 +44,7 @@ func TestDecoderEqualsProtobuf(t *testing.T) {
 			case 1:
 			default:
 				c.Op = &messages.Command_Put{Put: &messages.Put{
-					Key: key, Value: value, Mode: messages.Put_Mode(rapid.IntRange(-1, 4).Draw(t, "mode")), Previous: rapid.Bool().Draw(t, "previous"),
+					Key: key, Value: value, Mode: messages.Put_Mode(rapid.IntRange(-1, 4).Draw(t, "mode")), ReturnPrevious: rapid.Bool().Draw(t, "previous"),
 				}}
 			}
 			encoded, err := proto.Marshal(c)
@@ -68,7 +76,7 @@ func TestDecoderOfStrangers(t *testing.T) {
 		require.NoError(t, err)
 		return protowire.AppendBytes(protowire.AppendTag(nil, 10, protowire.BytesType), body)
 	}
-	a, b := put(&messages.Put{Key: []byte("a"), Value: []byte("1")}), put(&messages.Put{Value: []byte("2"), Previous: true})
+	a, b := put(&messages.Put{Key: []byte("a"), Value: []byte("1")}), put(&messages.Put{Value: []byte("2"), ReturnPrevious: true})
 	seq := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), 7)
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 7)
 	zero := protowire.AppendVarint([]byte{0x00}, 7)

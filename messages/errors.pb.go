@@ -21,22 +21,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Code says what the caller does next. It is wire-stable: never reorder or reuse a number.
+// Code tells the caller what to do next. Numbers are stable on the wire: they are never reordered or reused.
 type Code int32
 
 const (
-	Code_OK          Code = 0
-	Code_NOT_LEADER  Code = 1  // ask elsewhere now: the hint names the leader if one is known; not applied
-	Code_WRONG_GROUP Code = 2  // ask elsewhere now: the bucket belongs to another group; not applied
-	Code_OVERLOADED  Code = 3  // ask again later: a bound was reached; not applied
-	Code_UNAVAILABLE Code = 4  // ask again later: no leader or no quorum now; not applied
-	Code_UNCERTAIN   Code = 5  // may have been applied: ask again only with the same (session, seq)
-	Code_INVALID     Code = 6  // stop: the request is wrong and always will be; not applied
-	Code_TOO_LARGE   Code = 7  // stop: a key, value or request is above its limit; not applied
-	Code_CONFLICT    Code = 8  // stop: a condition did not hold; the reply carries what is there; not applied
-	Code_INTERNAL    Code = 9  // stop: the server broke a rule of its own; an operator must look
-	Code_EXPIRED     Code = 11 // ask again with another time: the command's until is past, or too far ahead; not applied
-	Code_ANSWER_GONE Code = 10 // stop: carried out once and not again, but its answer was not kept for this retry: read what is there
+	Code_OK              Code = 0
+	Code_NOT_LEADER      Code = 1  // ask elsewhere now: the hint names the leader if one is known; not applied
+	Code_WRONG_GROUP     Code = 2  // ask elsewhere now: another group owns the bucket; not applied
+	Code_OVERLOADED      Code = 3  // ask again later: a bound was reached; not applied
+	Code_UNAVAILABLE     Code = 4  // ask again later: there is no leader or no quorum now; not applied
+	Code_UNCERTAIN       Code = 5  // the command may have been applied: ask again only with the same (session, seq)
+	Code_INVALID         Code = 6  // stop: the request is wrong and always will be; not applied
+	Code_TOO_LARGE       Code = 7  // stop: a key, a value or the request is above its limit; not applied
+	Code_CONFLICT        Code = 8  // stop: a condition did not hold; the reply carries the current value; not applied
+	Code_INTERNAL        Code = 9  // stop: the server broke a rule of its own; an operator must look
+	Code_EXPIRED         Code = 11 // ask again with a later deadline: the command's deadline has passed or is too far ahead; not applied
+	Code_REPLY_DISCARDED Code = 10 // stop: the command was applied once and is not applied again, but its reply was not kept: read the keys
 )
 
 // Enum value maps for Code.
@@ -53,21 +53,21 @@ var (
 		8:  "CONFLICT",
 		9:  "INTERNAL",
 		11: "EXPIRED",
-		10: "ANSWER_GONE",
+		10: "REPLY_DISCARDED",
 	}
 	Code_value = map[string]int32{
-		"OK":          0,
-		"NOT_LEADER":  1,
-		"WRONG_GROUP": 2,
-		"OVERLOADED":  3,
-		"UNAVAILABLE": 4,
-		"UNCERTAIN":   5,
-		"INVALID":     6,
-		"TOO_LARGE":   7,
-		"CONFLICT":    8,
-		"INTERNAL":    9,
-		"EXPIRED":     11,
-		"ANSWER_GONE": 10,
+		"OK":              0,
+		"NOT_LEADER":      1,
+		"WRONG_GROUP":     2,
+		"OVERLOADED":      3,
+		"UNAVAILABLE":     4,
+		"UNCERTAIN":       5,
+		"INVALID":         6,
+		"TOO_LARGE":       7,
+		"CONFLICT":        8,
+		"INTERNAL":        9,
+		"EXPIRED":         11,
+		"REPLY_DISCARDED": 10,
 	}
 )
 
@@ -98,12 +98,12 @@ func (Code) EnumDescriptor() ([]byte, []int) {
 	return file_eraft_messages_errors_proto_rawDescGZIP(), []int{0}
 }
 
-// Hint heals the route of whoever asked the wrong replica or group.
+// Hint tells a caller that asked the wrong replica or group where to ask next.
 type Hint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Leader        uint64                 `protobuf:"varint,1,opt,name=leader,proto3" json:"leader,omitempty"`                                    // node id of the leader, 0 when unknown
-	Group         uint64                 `protobuf:"varint,2,opt,name=group,proto3" json:"group,omitempty"`                                      // group that now owns the bucket, 0 when unknown
-	ConfigVersion uint64                 `protobuf:"varint,3,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // config in which that is so
+	Leader        uint64                 `protobuf:"varint,1,opt,name=leader,proto3" json:"leader,omitempty"`                                    // node id of the group's leader; 0: unknown
+	Group         uint64                 `protobuf:"varint,2,opt,name=group,proto3" json:"group,omitempty"`                                      // group that owns the bucket; 0: unknown
+	ConfigVersion uint64                 `protobuf:"varint,3,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // version of the config that says so
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -167,7 +167,7 @@ const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\x04Hint\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\x04R\x06leader\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12%\n" +
-	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion*\xb5\x01\n" +
+	"\x0econfig_version\x18\x03 \x01(\x04R\rconfigVersion*\xd6\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -181,9 +181,9 @@ const file_eraft_messages_errors_proto_rawDesc = "" +
 	"\tTOO_LARGE\x10\a\x12\f\n" +
 	"\bCONFLICT\x10\b\x12\f\n" +
 	"\bINTERNAL\x10\t\x12\v\n" +
-	"\aEXPIRED\x10\v\x12\x0f\n" +
-	"\vANSWER_GONE\x10\n" +
-	"B$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
+	"\aEXPIRED\x10\v\x12\x13\n" +
+	"\x0fREPLY_DISCARDED\x10\n" +
+	"\"\x04\b\f\x10\f\"\x04\b\r\x10\r*\x04BUSY*\tFORBIDDENB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
 var (
 	file_eraft_messages_errors_proto_rawDescOnce sync.Once

@@ -19,7 +19,7 @@ func Bounded(f protoreflect.FieldDescriptor) bool {
 // Tests are the tests that reach the bounds of messages as wholes, by message: package and name.
 func Tests() map[protoreflect.FullName]string {
 	all := map[protoreflect.FullName]string{}
-	for name, w := range wholes {
+	for name, w := range messageBounds {
 		all[name] = w.test
 	}
 	return all

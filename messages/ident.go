@@ -4,7 +4,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 
 // Ident reads session and seq off an encoded Command or Query without decoding the rest. Both are fields 1 and 2
 // of either. Bytes that are no protobuf give zeros: such a request has nobody to answer.
-func Ident(encoded []byte) (session, seq uint64) {
+func RequestID(encoded []byte) (session, seq uint64) {
 	for len(encoded) > 0 {
 		number, kind, n := protowire.ConsumeTag(encoded)
 		if n < 0 {

@@ -21,12 +21,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ReadFrom says who may answer a read. It is linearizable either way.
+// ReadFrom says which replicas may answer a read. The read is linearizable in both cases.
 type ReadFrom int32
 
 const (
 	ReadFrom_LEADER  ReadFrom = 0
-	ReadFrom_REPLICA ReadFrom = 1 // any replica of the group: it asks its leader for an index, which is small, and answers from its own data
+	ReadFrom_REPLICA ReadFrom = 1 // any replica of the group: it gets a read index from the leader and answers from its own data
 )
 
 // Enum value maps for ReadFrom.
@@ -117,59 +117,59 @@ func (Put_Mode) EnumDescriptor() ([]byte, []int) {
 	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{1, 0}
 }
 
-type Scan_Want int32
+type Scan_Projection int32
 
 const (
-	Scan_PAIRS Scan_Want = 0
-	Scan_KEYS  Scan_Want = 1
-	Scan_COUNT Scan_Want = 2
+	Scan_PAIRS Scan_Projection = 0
+	Scan_KEYS  Scan_Projection = 1
+	Scan_COUNT Scan_Projection = 2
 )
 
-// Enum value maps for Scan_Want.
+// Enum value maps for Scan_Projection.
 var (
-	Scan_Want_name = map[int32]string{
+	Scan_Projection_name = map[int32]string{
 		0: "PAIRS",
 		1: "KEYS",
 		2: "COUNT",
 	}
-	Scan_Want_value = map[string]int32{
+	Scan_Projection_value = map[string]int32{
 		"PAIRS": 0,
 		"KEYS":  1,
 		"COUNT": 2,
 	}
 )
 
-func (x Scan_Want) Enum() *Scan_Want {
-	p := new(Scan_Want)
+func (x Scan_Projection) Enum() *Scan_Projection {
+	p := new(Scan_Projection)
 	*p = x
 	return p
 }
 
-func (x Scan_Want) String() string {
+func (x Scan_Projection) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (Scan_Want) Descriptor() protoreflect.EnumDescriptor {
+func (Scan_Projection) Descriptor() protoreflect.EnumDescriptor {
 	return file_eraft_messages_kv_proto_enumTypes[2].Descriptor()
 }
 
-func (Scan_Want) Type() protoreflect.EnumType {
+func (Scan_Projection) Type() protoreflect.EnumType {
 	return &file_eraft_messages_kv_proto_enumTypes[2]
 }
 
-func (x Scan_Want) Number() protoreflect.EnumNumber {
+func (x Scan_Projection) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use Scan_Want.Descriptor instead.
-func (Scan_Want) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use Scan_Projection.Descriptor instead.
+func (Scan_Projection) EnumDescriptor() ([]byte, []int) {
 	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{9, 0}
 }
 
 type Get struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	MetaOnly      bool                   `protobuf:"varint,2,opt,name=meta_only,json=metaOnly,proto3" json:"meta_only,omitempty"` // answer found, version and length (in number) without the value
+	MetaOnly      bool                   `protobuf:"varint,2,opt,name=meta_only,json=metaOnly,proto3" json:"meta_only,omitempty"` // the reply has found, version and the value's length (in number), not the value
 	From          ReadFrom               `protobuf:"varint,3,opt,name=from,proto3,enum=eraft.ReadFrom" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -227,13 +227,13 @@ func (x *Get) GetFrom() ReadFrom {
 }
 
 type Put struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Mode          Put_Mode               `protobuf:"varint,3,opt,name=mode,proto3,enum=eraft.Put_Mode" json:"mode,omitempty"`
-	Previous      bool                   `protobuf:"varint,4,opt,name=previous,proto3" json:"previous,omitempty"` // the reply's found and value are those before the put
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Key            []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value          []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Mode           Put_Mode               `protobuf:"varint,3,opt,name=mode,proto3,enum=eraft.Put_Mode" json:"mode,omitempty"`
+	ReturnPrevious bool                   `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3" json:"return_previous,omitempty"` // the reply's found and value are those before the put
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Put) Reset() {
@@ -287,19 +287,19 @@ func (x *Put) GetMode() Put_Mode {
 	return Put_ALWAYS
 }
 
-func (x *Put) GetPrevious() bool {
+func (x *Put) GetReturnPrevious() bool {
 	if x != nil {
-		return x.Previous
+		return x.ReturnPrevious
 	}
 	return false
 }
 
 type Delete struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Previous      bool                   `protobuf:"varint,2,opt,name=previous,proto3" json:"previous,omitempty"` // the reply carries the deleted value
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Key            []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	ReturnPrevious bool                   `protobuf:"varint,2,opt,name=return_previous,json=returnPrevious,proto3" json:"return_previous,omitempty"` // the reply has the deleted value
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Delete) Reset() {
@@ -339,14 +339,14 @@ func (x *Delete) GetKey() []byte {
 	return nil
 }
 
-func (x *Delete) GetPrevious() bool {
+func (x *Delete) GetReturnPrevious() bool {
 	if x != nil {
-		return x.Previous
+		return x.ReturnPrevious
 	}
 	return false
 }
 
-// Append creates the key when absent; the reply's number is the new length.
+// Append appends to a value and creates an absent key; the reply's number is the new length in bytes.
 type Append struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -399,7 +399,7 @@ func (x *Append) GetValue() []byte {
 	return nil
 }
 
-// Incr adds to a decimal 64-bit integer, absent counts as 0; the reply's number is the result.
+// Incr adds to a decimal 64-bit integer; an absent key counts as 0. The reply's number is the result.
 type Incr struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -452,7 +452,7 @@ func (x *Incr) GetBy() int64 {
 	return 0
 }
 
-// Condition on one key. All conditions of a Batch hold at the same instant, or nothing is written.
+// Condition is a condition on one key. A Batch writes only if all its conditions hold at the same log index.
 type Condition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -559,10 +559,10 @@ func (*Condition_Value) isCondition_Expect() {}
 
 func (*Condition_Exists) isCondition_Expect() {}
 
-// CompareAndSwap puts (or deletes) if the condition holds, else answers CONFLICT with what is there.
+// CompareAndSwap puts (or deletes) if the condition holds; else the reply is CONFLICT with the current value and version.
 type CompareAndSwap struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Expect        *Condition             `protobuf:"bytes,1,opt,name=expect,proto3" json:"expect,omitempty"` // its key is the key written
+	Expect        *Condition             `protobuf:"bytes,1,opt,name=expect,proto3" json:"expect,omitempty"` // its key is the key that is written
 	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Delete        bool                   `protobuf:"varint,3,opt,name=delete,proto3" json:"delete,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -734,7 +734,7 @@ func (*Write_Append) isWrite_Op() {}
 
 func (*Write_Incr) isWrite_Op() {}
 
-// Batch writes keys of one bucket atomically if all its conditions hold. Replies are in the order of the writes.
+// Batch writes keys of one bucket atomically if all its conditions hold. The reply's parts are in the order of the writes.
 type Batch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Conditions    []*Condition           `protobuf:"bytes,1,rep,name=conditions,proto3" json:"conditions,omitempty"`
@@ -787,19 +787,19 @@ func (x *Batch) GetWrites() []*Write {
 	return nil
 }
 
-// Scan reads one page of a bucket: keys in ascending order, as they are at one instant, linearizably. The reply's page
-// is set. A bucket that the cluster does not have is INVALID.
+// Scan reads one page of a bucket: keys in ascending order, from one consistent state, linearizably. The reply's page is set.
+// A bucket number that the cluster does not have is INVALID.
 type Scan struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`   // only keys greater than this one; empty: from the first
-	Prefix        []byte                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"` // only keys that start with it
-	Match         []byte                 `protobuf:"bytes,4,opt,name=match,proto3" json:"match,omitempty"`   // only keys that this pattern matches (see Glob), at most 256 bytes; empty: all
-	Count         uint32                 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`  // look at no more keys than this; 0: 1000, at most 10000
-	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`  // stop after about so many bytes of keys and values were looked at; 0: 256 KiB, at most 1 MiB
-	Want          Scan_Want              `protobuf:"varint,7,opt,name=want,proto3,enum=eraft.Scan_Want" json:"want,omitempty"`
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`                        // only keys greater than this one; empty: from the first key
+	Prefix        []byte                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`                      // only keys with this prefix
+	Match         []byte                 `protobuf:"bytes,4,opt,name=match,proto3" json:"match,omitempty"`                        // only keys that match this pattern (see Glob), at most 256 bytes; empty: all
+	MaxKeys       uint32                 `protobuf:"varint,5,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`    // keys to scan at most; 0: 1000, at most 10000
+	MaxBytes      uint32                 `protobuf:"varint,6,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"` // of keys and values to scan, approximately; 0: 256 KiB, at most 1 MiB
+	Projection    Scan_Projection        `protobuf:"varint,7,opt,name=projection,proto3,enum=eraft.Scan_Projection" json:"projection,omitempty"`
 	From          ReadFrom               `protobuf:"varint,8,opt,name=from,proto3,enum=eraft.ReadFrom" json:"from,omitempty"`
-	Cursor        uint64                 `protobuf:"varint,9,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the key on that a Page gave this number; 0: see after. With both: look for that key behind after
+	Cursor        uint64                 `protobuf:"varint,9,opt,name=cursor,proto3" json:"cursor,omitempty"` // start at the key to which an earlier Page gave this cursor; 0: see after. With both: search for that key after `after`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -862,23 +862,23 @@ func (x *Scan) GetMatch() []byte {
 	return nil
 }
 
-func (x *Scan) GetCount() uint32 {
+func (x *Scan) GetMaxKeys() uint32 {
 	if x != nil {
-		return x.Count
+		return x.MaxKeys
 	}
 	return 0
 }
 
-func (x *Scan) GetBytes() uint32 {
+func (x *Scan) GetMaxBytes() uint32 {
 	if x != nil {
-		return x.Bytes
+		return x.MaxBytes
 	}
 	return 0
 }
 
-func (x *Scan) GetWant() Scan_Want {
+func (x *Scan) GetProjection() Scan_Projection {
 	if x != nil {
-		return x.Want
+		return x.Projection
 	}
 	return Scan_PAIRS
 }
@@ -897,19 +897,18 @@ func (x *Scan) GetCursor() uint64 {
 	return 0
 }
 
-// Page is what a Scan found. Keys that are looked at and do not match are left out, so a page may be empty before the
-// bucket is at its end.
+// Page is the result of a Scan. It leaves out keys that do not match, so a page may be empty before the end of the bucket.
 type Page struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Items         []*Item                `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`      // `after` of the next page: the last key that was looked at
-	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`       // there is no next page: the bucket has been looked at to its end
-	Buckets       uint32                 `protobuf:"varint,4,opt,name=buckets,proto3" json:"buckets,omitempty"` // of the cluster; the number never changes
-	Looked        uint32                 `protobuf:"varint,5,opt,name=looked,proto3" json:"looked,omitempty"`   // keys looked at
-	Bytes         uint32                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`     // and their size, values included
-	Found         uint32                 `protobuf:"varint,7,opt,name=found,proto3" json:"found,omitempty"`     // of them, how many matched
-	Cursor        uint64                 `protobuf:"varint,8,opt,name=cursor,proto3" json:"cursor,omitempty"`   // number of the key at which the next page begins, for who cannot carry keys: below 2^39. Of KEYS only; 0: none
-	Seeking       bool                   `protobuf:"varint,9,opt,name=seeking,proto3" json:"seeking,omitempty"` // the key of the Scan's cursor is behind `after`: ask with the same cursor and this after. Nothing was found yet
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`      // `after` of the next page: the last key scanned
+	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`       // there is no next page: the bucket was scanned to its end
+	Buckets       uint32                 `protobuf:"varint,4,opt,name=buckets,proto3" json:"buckets,omitempty"` // number of buckets of the cluster; it never changes
+	ScannedKeys   uint32                 `protobuf:"varint,5,opt,name=scanned_keys,json=scannedKeys,proto3" json:"scanned_keys,omitempty"`
+	ScannedBytes  uint32                 `protobuf:"varint,6,opt,name=scanned_bytes,json=scannedBytes,proto3" json:"scanned_bytes,omitempty"` // of scanned keys and their values
+	MatchedKeys   uint32                 `protobuf:"varint,7,opt,name=matched_keys,json=matchedKeys,proto3" json:"matched_keys,omitempty"`    // of the scanned keys
+	Cursor        uint64                 `protobuf:"varint,8,opt,name=cursor,proto3" json:"cursor,omitempty"`                                 // number of the key at which the next page starts, for callers that cannot carry keys: below 2^39. With KEYS only; 0: none
+	Seeking       bool                   `protobuf:"varint,9,opt,name=seeking,proto3" json:"seeking,omitempty"`                               // the key of the Scan's cursor is behind `after`: ask again with the same cursor and this after. No item was found yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -972,23 +971,23 @@ func (x *Page) GetBuckets() uint32 {
 	return 0
 }
 
-func (x *Page) GetLooked() uint32 {
+func (x *Page) GetScannedKeys() uint32 {
 	if x != nil {
-		return x.Looked
+		return x.ScannedKeys
 	}
 	return 0
 }
 
-func (x *Page) GetBytes() uint32 {
+func (x *Page) GetScannedBytes() uint32 {
 	if x != nil {
-		return x.Bytes
+		return x.ScannedBytes
 	}
 	return 0
 }
 
-func (x *Page) GetFound() uint32 {
+func (x *Page) GetMatchedKeys() uint32 {
 	if x != nil {
-		return x.Found
+		return x.MatchedKeys
 	}
 	return 0
 }
@@ -1067,15 +1066,15 @@ func (x *Item) GetVersion() uint64 {
 	return 0
 }
 
-// Command is one element of a log entry. (session, seq) names it for ever: a retry is the same command.
+// Command is one command of a log entry. (session, seq) identifies it for ever: a retry is the same command.
 type Command struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Session    uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`                         // 0: no identity, applied each time it is in the log (internal commands are idempotent)
-	Seq        uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                                 // from 1, one per request of the session
-	Acked      uint64                 `protobuf:"varint,3,opt,name=acked,proto3" json:"acked,omitempty"`                             // every seq below this one has been answered; what was kept for them may go
-	ReplyBytes uint32                 `protobuf:"varint,4,opt,name=reply_bytes,json=replyBytes,proto3" json:"reply_bytes,omitempty"` // a Batch's: if its reply would be larger nothing is written, and it is TOO_LARGE; 0: as older
-	// versions did, any. Sessions say messages.MaxReplyBytes
-	Until uint64 `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"` // log time in ms until which it may be applied; later it is EXPIRED. 0: for ever, as older versions did
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`                                    // 0: no session, applied each time that it is in the log (internal commands are idempotent)
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                                            // from 1, one per request of the session
+	Acked         uint64                 `protobuf:"varint,3,opt,name=acked,proto3" json:"acked,omitempty"`                                        // the client has the reply of every lower seq: the session table may forget those replies
+	MaxReplyBytes uint32                 `protobuf:"varint,4,opt,name=max_reply_bytes,json=maxReplyBytes,proto3" json:"max_reply_bytes,omitempty"` // of a Batch: if its reply would be larger nothing is written and the reply is TOO_LARGE; 0: no
+	// bound, as in older versions. Sessions send messages.MaxReplyBytes
+	DeadlineMs uint64 `protobuf:"varint,5,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"` // log time; from then on the command is EXPIRED. 0: no deadline, as in older versions
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Command_Put
@@ -1143,16 +1142,16 @@ func (x *Command) GetAcked() uint64 {
 	return 0
 }
 
-func (x *Command) GetReplyBytes() uint32 {
+func (x *Command) GetMaxReplyBytes() uint32 {
 	if x != nil {
-		return x.ReplyBytes
+		return x.MaxReplyBytes
 	}
 	return 0
 }
 
-func (x *Command) GetUntil() uint64 {
+func (x *Command) GetDeadlineMs() uint64 {
 	if x != nil {
-		return x.Until
+		return x.DeadlineMs
 	}
 	return 0
 }
@@ -1274,7 +1273,7 @@ type Command_Batch struct {
 }
 
 type Command_Shard struct {
-	Shard *ShardCommand `protobuf:"bytes,20,opt,name=shard,proto3,oneof"` // from a shard group's own leader: ownership and hand-over
+	Shard *ShardCommand `protobuf:"bytes,20,opt,name=shard,proto3,oneof"` // from leaders of shard groups: ownership and migration
 }
 
 type Command_Meta struct {
@@ -1282,7 +1281,7 @@ type Command_Meta struct {
 }
 
 type Command_Custom struct {
-	Custom []byte `protobuf:"bytes,30,opt,name=custom,proto3,oneof"` // for a user's own Machine
+	Custom []byte `protobuf:"bytes,30,opt,name=custom,proto3,oneof"` // for a Machine of the user
 }
 
 func (*Command_Put) isCommand_Op() {}
@@ -1450,23 +1449,23 @@ func (*Query_Meta) isQuery_Op() {}
 
 func (*Query_Custom) isQuery_Op() {}
 
-// Reply answers one Command or Query. Which fields are set is said at the request.
+// Reply answers one Command or Query. The request's comment says which fields are set.
 type Reply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
 	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	Code          Code                   `protobuf:"varint,3,opt,name=code,proto3,enum=eraft.Code" json:"code,omitempty"`
-	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"` // for people, when code is not OK
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"` // explanation for people, when code is not OK
 	Hint          *Hint                  `protobuf:"bytes,5,opt,name=hint,proto3" json:"hint,omitempty"`
 	Found         bool                   `protobuf:"varint,6,opt,name=found,proto3" json:"found,omitempty"` // the key existed (before the command, for writes)
 	Value         []byte                 `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
-	Version       uint64                 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"` // the key's version after the command; versions of a key only grow, also over delete and put
+	Version       uint64                 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"` // the key's version after the command; the versions of a key only grow, also across delete and put
 	Number        int64                  `protobuf:"varint,9,opt,name=number,proto3" json:"number,omitempty"`
-	Parts         []*Reply               `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"` // a Batch's
+	Parts         []*Reply               `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"` // of a Batch
 	Chunk         *BucketChunk           `protobuf:"bytes,20,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	Meta          *MetaReply             `protobuf:"bytes,21,opt,name=meta,proto3" json:"meta,omitempty"`
-	Page          *Page                  `protobuf:"bytes,22,opt,name=page,proto3" json:"page,omitempty"`    // a Scan's
-	Needs         uint64                 `protobuf:"varint,25,opt,name=needs,proto3" json:"needs,omitempty"` // with OVERLOADED, of a query: the bytes that its answer has, which are more than there was room for
+	Page          *Page                  `protobuf:"bytes,22,opt,name=page,proto3" json:"page,omitempty"`                                   // of a Scan
+	NeededBytes   uint64                 `protobuf:"varint,25,opt,name=needed_bytes,json=neededBytes,proto3" json:"needed_bytes,omitempty"` // of a query refused with OVERLOADED: size of the full reply, which is above SessionRequests.reply_budget
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1592,41 +1591,42 @@ func (x *Reply) GetPage() *Page {
 	return nil
 }
 
-func (x *Reply) GetNeeds() uint64 {
+func (x *Reply) GetNeededBytes() uint64 {
 	if x != nil {
-		return x.Needs
+		return x.NeededBytes
 	}
 	return 0
 }
 
-// Asker is one session in a Requests message, with what it asks. Commands and queries stay encoded until applied.
-type Asker struct {
+// SessionRequests is what one session asks of a group, within a Requests message. Commands and queries stay encoded until they are
+// applied.
+type SessionRequests struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	Address        string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // the session's PID
-	Id             string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Address        string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // of the session's PID
+	Id             string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`           // of the session's PID
 	Commands       [][]byte               `protobuf:"bytes,3,rep,name=commands,proto3" json:"commands,omitempty"`
 	Queries        [][]byte               `protobuf:"bytes,4,rep,name=queries,proto3" json:"queries,omitempty"`
-	ReplicaQueries [][]byte               `protobuf:"bytes,5,rep,name=replica_queries,json=replicaQueries,proto3" json:"replica_queries,omitempty"` // that may be answered by any replica
-	Again          [][]byte               `protobuf:"bytes,6,rep,name=again,proto3" json:"again,omitempty"`                                         // commands that were sent before and not answered: those that are on their way here are dropped
-	Room           uint64                 `protobuf:"varint,7,opt,name=room,proto3" json:"room,omitempty"`                                          // bytes that the answer of each of its queries may have, see Reply.needs; 0: any number
+	ReplicaQueries [][]byte               `protobuf:"bytes,5,rep,name=replica_queries,json=replicaQueries,proto3" json:"replica_queries,omitempty"` // queries that any replica may answer
+	Retries        [][]byte               `protobuf:"bytes,6,rep,name=retries,proto3" json:"retries,omitempty"`                                     // commands that were sent before and not answered; a Peer drops those that are still pending
+	ReplyBudget    uint64                 `protobuf:"varint,7,opt,name=reply_budget,json=replyBudget,proto3" json:"reply_budget,omitempty"`         // bytes that the reply to each query may have, see Reply.needed_bytes; 0: no bound
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
-func (x *Asker) Reset() {
-	*x = Asker{}
+func (x *SessionRequests) Reset() {
+	*x = SessionRequests{}
 	mi := &file_eraft_messages_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Asker) String() string {
+func (x *SessionRequests) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Asker) ProtoMessage() {}
+func (*SessionRequests) ProtoMessage() {}
 
-func (x *Asker) ProtoReflect() protoreflect.Message {
+func (x *SessionRequests) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1638,65 +1638,65 @@ func (x *Asker) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Asker.ProtoReflect.Descriptor instead.
-func (*Asker) Descriptor() ([]byte, []int) {
+// Deprecated: Use SessionRequests.ProtoReflect.Descriptor instead.
+func (*SessionRequests) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_kv_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *Asker) GetAddress() string {
+func (x *SessionRequests) GetAddress() string {
 	if x != nil {
 		return x.Address
 	}
 	return ""
 }
 
-func (x *Asker) GetId() string {
+func (x *SessionRequests) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *Asker) GetCommands() [][]byte {
+func (x *SessionRequests) GetCommands() [][]byte {
 	if x != nil {
 		return x.Commands
 	}
 	return nil
 }
 
-func (x *Asker) GetQueries() [][]byte {
+func (x *SessionRequests) GetQueries() [][]byte {
 	if x != nil {
 		return x.Queries
 	}
 	return nil
 }
 
-func (x *Asker) GetReplicaQueries() [][]byte {
+func (x *SessionRequests) GetReplicaQueries() [][]byte {
 	if x != nil {
 		return x.ReplicaQueries
 	}
 	return nil
 }
 
-func (x *Asker) GetAgain() [][]byte {
+func (x *SessionRequests) GetRetries() [][]byte {
 	if x != nil {
-		return x.Again
+		return x.Retries
 	}
 	return nil
 }
 
-func (x *Asker) GetRoom() uint64 {
+func (x *SessionRequests) GetReplyBudget() uint64 {
 	if x != nil {
-		return x.Room
+		return x.ReplyBudget
 	}
 	return 0
 }
 
-// Requests is all that one router has for one group in one turn. Router to Peer.
+// Requests is a batch: all that one Router sends to one group at once. Router to Peer.
 type Requests struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	Askers        []*Asker               `protobuf:"bytes,2,rep,name=askers,proto3" json:"askers,omitempty"`
+	Sessions      []*SessionRequests     `protobuf:"bytes,2,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1738,20 +1738,20 @@ func (x *Requests) GetGroup() uint64 {
 	return 0
 }
 
-func (x *Requests) GetAskers() []*Asker {
+func (x *Requests) GetSessions() []*SessionRequests {
 	if x != nil {
-		return x.Askers
+		return x.Sessions
 	}
 	return nil
 }
 
-// Replies is all that one applier (or a refusing peer) has for one session in one turn.
+// Replies is a batch: all that one Applier (or a refusing Peer) sends to one session at once.
 type Replies struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FromGroup     uint64                 `protobuf:"varint,1,opt,name=from_group,json=fromGroup,proto3" json:"from_group,omitempty"`
 	FromNode      uint64                 `protobuf:"varint,2,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
 	Replies       []*Reply               `protobuf:"bytes,3,rep,name=replies,proto3" json:"replies,omitempty"`
-	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time of the group now, as the answerer knows it; 0: it does not, or the cluster's feature level
+	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // current log time of the group as the sender knows it; 0: unknown, or the cluster's feature level has no
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1822,21 +1822,21 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\x03Get\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
 	"\tmeta_only\x18\x02 \x01(\bR\bmetaOnly\x12#\n" +
-	"\x04from\x18\x03 \x01(\x0e2\x0f.eraft.ReadFromR\x04from\"\xa1\x01\n" +
+	"\x04from\x18\x03 \x01(\x0e2\x0f.eraft.ReadFromR\x04from\"\xae\x01\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12#\n" +
-	"\x04mode\x18\x03 \x01(\x0e2\x0f.eraft.Put.ModeR\x04mode\x12\x1a\n" +
-	"\bprevious\x18\x04 \x01(\bR\bprevious\"1\n" +
+	"\x04mode\x18\x03 \x01(\x0e2\x0f.eraft.Put.ModeR\x04mode\x12'\n" +
+	"\x0freturn_previous\x18\x04 \x01(\bR\x0ereturnPrevious\"1\n" +
 	"\x04Mode\x12\n" +
 	"\n" +
 	"\x06ALWAYS\x10\x00\x12\r\n" +
 	"\tIF_ABSENT\x10\x01\x12\x0e\n" +
 	"\n" +
-	"IF_PRESENT\x10\x02\"6\n" +
+	"IF_PRESENT\x10\x02\"C\n" +
 	"\x06Delete\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1a\n" +
-	"\bprevious\x18\x02 \x01(\bR\bprevious\"0\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12'\n" +
+	"\x0freturn_previous\x18\x02 \x01(\bR\x0ereturnPrevious\"0\n" +
 	"\x06Append\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"(\n" +
@@ -1864,42 +1864,45 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x10.eraft.ConditionR\n" +
 	"conditions\x12$\n" +
-	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\x99\x02\n" +
+	"\x06writes\x18\x02 \x03(\v2\f.eraft.WriteR\x06writes\"\xbd\x02\n" +
 	"\x04Scan\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\fR\x06prefix\x12\x14\n" +
-	"\x05match\x18\x04 \x01(\fR\x05match\x12\x14\n" +
-	"\x05count\x18\x05 \x01(\rR\x05count\x12\x14\n" +
-	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12$\n" +
-	"\x04want\x18\a \x01(\x0e2\x10.eraft.Scan.WantR\x04want\x12#\n" +
+	"\x05match\x18\x04 \x01(\fR\x05match\x12\x19\n" +
+	"\bmax_keys\x18\x05 \x01(\rR\amaxKeys\x12\x1b\n" +
+	"\tmax_bytes\x18\x06 \x01(\rR\bmaxBytes\x126\n" +
+	"\n" +
+	"projection\x18\a \x01(\x0e2\x16.eraft.Scan.ProjectionR\n" +
+	"projection\x12#\n" +
 	"\x04from\x18\b \x01(\x0e2\x0f.eraft.ReadFromR\x04from\x12\x16\n" +
-	"\x06cursor\x18\t \x01(\x04R\x06cursor\"&\n" +
-	"\x04Want\x12\t\n" +
+	"\x06cursor\x18\t \x01(\x04R\x06cursor\",\n" +
+	"\n" +
+	"Projection\x12\t\n" +
 	"\x05PAIRS\x10\x00\x12\b\n" +
 	"\x04KEYS\x10\x01\x12\t\n" +
-	"\x05COUNT\x10\x02\"\xe3\x01\n" +
+	"\x05COUNT\x10\x02\"\x8a\x02\n" +
 	"\x04Page\x12!\n" +
 	"\x05items\x18\x01 \x03(\v2\v.eraft.ItemR\x05items\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\x12\x18\n" +
-	"\abuckets\x18\x04 \x01(\rR\abuckets\x12\x16\n" +
-	"\x06looked\x18\x05 \x01(\rR\x06looked\x12\x14\n" +
-	"\x05bytes\x18\x06 \x01(\rR\x05bytes\x12\x14\n" +
-	"\x05found\x18\a \x01(\rR\x05found\x12\x16\n" +
+	"\abuckets\x18\x04 \x01(\rR\abuckets\x12!\n" +
+	"\fscanned_keys\x18\x05 \x01(\rR\vscannedKeys\x12#\n" +
+	"\rscanned_bytes\x18\x06 \x01(\rR\fscannedBytes\x12!\n" +
+	"\fmatched_keys\x18\a \x01(\rR\vmatchedKeys\x12\x16\n" +
 	"\x06cursor\x18\b \x01(\x04R\x06cursor\x12\x18\n" +
 	"\aseeking\x18\t \x01(\bR\aseeking\"H\n" +
 	"\x04Item\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"\xdf\x03\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xf1\x03\n" +
 	"\aCommand\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x14\n" +
-	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12\x1f\n" +
-	"\vreply_bytes\x18\x04 \x01(\rR\n" +
-	"replyBytes\x12\x14\n" +
-	"\x05until\x18\x05 \x01(\x04R\x05until\x12\x1e\n" +
+	"\x05acked\x18\x03 \x01(\x04R\x05acked\x12&\n" +
+	"\x0fmax_reply_bytes\x18\x04 \x01(\rR\rmaxReplyBytes\x12\x1f\n" +
+	"\vdeadline_ms\x18\x05 \x01(\x04R\n" +
+	"deadlineMs\x12\x1e\n" +
 	"\x03put\x18\n" +
 	" \x01(\v2\n" +
 	".eraft.PutH\x00R\x03put\x12'\n" +
@@ -1923,7 +1926,7 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	"bucketPull\x12&\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaQueryH\x00R\x04meta\x12\x18\n" +
 	"\x06custom\x18\x1e \x01(\fH\x00R\x06customB\x04\n" +
-	"\x02op\"\x92\x03\n" +
+	"\x02op\"\x9f\x03\n" +
 	"\x05Reply\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1f\n" +
@@ -1938,19 +1941,19 @@ const file_eraft_messages_kv_proto_rawDesc = "" +
 	" \x03(\v2\f.eraft.ReplyR\x05parts\x12(\n" +
 	"\x05chunk\x18\x14 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\x12$\n" +
 	"\x04meta\x18\x15 \x01(\v2\x10.eraft.MetaReplyR\x04meta\x12\x1f\n" +
-	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\x12\x14\n" +
-	"\x05needs\x18\x19 \x01(\x04R\x05needs\"\xba\x01\n" +
-	"\x05Asker\x12\x18\n" +
+	"\x04page\x18\x16 \x01(\v2\v.eraft.PageR\x04page\x12!\n" +
+	"\fneeded_bytes\x18\x19 \x01(\x04R\vneededBytes\"\xd7\x01\n" +
+	"\x0fSessionRequests\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcommands\x18\x03 \x03(\fR\bcommands\x12\x18\n" +
 	"\aqueries\x18\x04 \x03(\fR\aqueries\x12'\n" +
-	"\x0freplica_queries\x18\x05 \x03(\fR\x0ereplicaQueries\x12\x14\n" +
-	"\x05again\x18\x06 \x03(\fR\x05again\x12\x12\n" +
-	"\x04room\x18\a \x01(\x04R\x04room\"F\n" +
+	"\x0freplica_queries\x18\x05 \x03(\fR\x0ereplicaQueries\x12\x18\n" +
+	"\aretries\x18\x06 \x03(\fR\aretries\x12!\n" +
+	"\freply_budget\x18\a \x01(\x04R\vreplyBudget\"T\n" +
 	"\bRequests\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\x04R\x05group\x12$\n" +
-	"\x06askers\x18\x02 \x03(\v2\f.eraft.AskerR\x06askers\"\x86\x01\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x122\n" +
+	"\bsessions\x18\x02 \x03(\v2\x16.eraft.SessionRequestsR\bsessions\"\x86\x01\n" +
 	"\aReplies\x12\x1d\n" +
 	"\n" +
 	"from_group\x18\x01 \x01(\x04R\tfromGroup\x12\x1b\n" +
@@ -1977,35 +1980,35 @@ func file_eraft_messages_kv_proto_rawDescGZIP() []byte {
 var file_eraft_messages_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_eraft_messages_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_eraft_messages_kv_proto_goTypes = []any{
-	(ReadFrom)(0),          // 0: eraft.ReadFrom
-	(Put_Mode)(0),          // 1: eraft.Put.Mode
-	(Scan_Want)(0),         // 2: eraft.Scan.Want
-	(*Get)(nil),            // 3: eraft.Get
-	(*Put)(nil),            // 4: eraft.Put
-	(*Delete)(nil),         // 5: eraft.Delete
-	(*Append)(nil),         // 6: eraft.Append
-	(*Incr)(nil),           // 7: eraft.Incr
-	(*Condition)(nil),      // 8: eraft.Condition
-	(*CompareAndSwap)(nil), // 9: eraft.CompareAndSwap
-	(*Write)(nil),          // 10: eraft.Write
-	(*Batch)(nil),          // 11: eraft.Batch
-	(*Scan)(nil),           // 12: eraft.Scan
-	(*Page)(nil),           // 13: eraft.Page
-	(*Item)(nil),           // 14: eraft.Item
-	(*Command)(nil),        // 15: eraft.Command
-	(*Query)(nil),          // 16: eraft.Query
-	(*Reply)(nil),          // 17: eraft.Reply
-	(*Asker)(nil),          // 18: eraft.Asker
-	(*Requests)(nil),       // 19: eraft.Requests
-	(*Replies)(nil),        // 20: eraft.Replies
-	(*ShardCommand)(nil),   // 21: eraft.ShardCommand
-	(*MetaCommand)(nil),    // 22: eraft.MetaCommand
-	(*BucketPull)(nil),     // 23: eraft.BucketPull
-	(*MetaQuery)(nil),      // 24: eraft.MetaQuery
-	(Code)(0),              // 25: eraft.Code
-	(*Hint)(nil),           // 26: eraft.Hint
-	(*BucketChunk)(nil),    // 27: eraft.BucketChunk
-	(*MetaReply)(nil),      // 28: eraft.MetaReply
+	(ReadFrom)(0),           // 0: eraft.ReadFrom
+	(Put_Mode)(0),           // 1: eraft.Put.Mode
+	(Scan_Projection)(0),    // 2: eraft.Scan.Projection
+	(*Get)(nil),             // 3: eraft.Get
+	(*Put)(nil),             // 4: eraft.Put
+	(*Delete)(nil),          // 5: eraft.Delete
+	(*Append)(nil),          // 6: eraft.Append
+	(*Incr)(nil),            // 7: eraft.Incr
+	(*Condition)(nil),       // 8: eraft.Condition
+	(*CompareAndSwap)(nil),  // 9: eraft.CompareAndSwap
+	(*Write)(nil),           // 10: eraft.Write
+	(*Batch)(nil),           // 11: eraft.Batch
+	(*Scan)(nil),            // 12: eraft.Scan
+	(*Page)(nil),            // 13: eraft.Page
+	(*Item)(nil),            // 14: eraft.Item
+	(*Command)(nil),         // 15: eraft.Command
+	(*Query)(nil),           // 16: eraft.Query
+	(*Reply)(nil),           // 17: eraft.Reply
+	(*SessionRequests)(nil), // 18: eraft.SessionRequests
+	(*Requests)(nil),        // 19: eraft.Requests
+	(*Replies)(nil),         // 20: eraft.Replies
+	(*ShardCommand)(nil),    // 21: eraft.ShardCommand
+	(*MetaCommand)(nil),     // 22: eraft.MetaCommand
+	(*BucketPull)(nil),      // 23: eraft.BucketPull
+	(*MetaQuery)(nil),       // 24: eraft.MetaQuery
+	(Code)(0),               // 25: eraft.Code
+	(*Hint)(nil),            // 26: eraft.Hint
+	(*BucketChunk)(nil),     // 27: eraft.BucketChunk
+	(*MetaReply)(nil),       // 28: eraft.MetaReply
 }
 var file_eraft_messages_kv_proto_depIdxs = []int32{
 	0,  // 0: eraft.Get.from:type_name -> eraft.ReadFrom
@@ -2017,7 +2020,7 @@ var file_eraft_messages_kv_proto_depIdxs = []int32{
 	7,  // 6: eraft.Write.incr:type_name -> eraft.Incr
 	8,  // 7: eraft.Batch.conditions:type_name -> eraft.Condition
 	10, // 8: eraft.Batch.writes:type_name -> eraft.Write
-	2,  // 9: eraft.Scan.want:type_name -> eraft.Scan.Want
+	2,  // 9: eraft.Scan.projection:type_name -> eraft.Scan.Projection
 	0,  // 10: eraft.Scan.from:type_name -> eraft.ReadFrom
 	14, // 11: eraft.Page.items:type_name -> eraft.Item
 	4,  // 12: eraft.Command.put:type_name -> eraft.Put
@@ -2038,7 +2041,7 @@ var file_eraft_messages_kv_proto_depIdxs = []int32{
 	27, // 27: eraft.Reply.chunk:type_name -> eraft.BucketChunk
 	28, // 28: eraft.Reply.meta:type_name -> eraft.MetaReply
 	13, // 29: eraft.Reply.page:type_name -> eraft.Page
-	18, // 30: eraft.Requests.askers:type_name -> eraft.Asker
+	18, // 30: eraft.Requests.sessions:type_name -> eraft.SessionRequests
 	17, // 31: eraft.Replies.replies:type_name -> eraft.Reply
 	32, // [32:32] is the sub-list for method output_type
 	32, // [32:32] is the sub-list for method input_type

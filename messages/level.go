@@ -19,29 +19,29 @@ const (
 	FirstLevel Level = 1
 	// NewestLevel is that of this program: one above the last release's as soon as a log may hold anything new.
 	NewestLevel Level = 2
-	// UntilLevel has commands that say until when they may be applied, and log time that follows the clocks of a majority.
-	UntilLevel Level = 2
-	// AuthorLevel has config commands that say who asks for them.
-	AuthorLevel Level = 2
+	// DeadlineLevel has commands that say until when they may be applied, and log time that follows the clocks of a majority.
+	DeadlineLevel Level = 2
+	// RequesterLevel has config commands that say who asks for them.
+	RequesterLevel Level = 2
 )
 
 // later names what of a Command or a ConfChange came after FirstLevel, and with which level: fields and enum values by their
-// full names ("eraft.Command.until", "eraft.Put.IF_NEWER"). All else needs FirstLevel. CONTRIBUTING says how to add to it.
+// full names ("eraft.Command.deadline_ms", "eraft.Put.IF_NEWER"). All else needs FirstLevel. CONTRIBUTING says how to add to it.
 //
 // Two things are not in it, since a replica that ignores them has the same state as one that knows them. RaiseLevel is
 // committed when every node has said, for good, that it has the level. AddNode.level refuses nothing below level 2.
-var later = map[protoreflect.FullName]Level{
-	"eraft.Command.until":       UntilLevel,
-	"eraft.BucketChunk.time_ms": UntilLevel,
-	"eraft.MetaCommand.by":      AuthorLevel,
+var introducedAt = map[protoreflect.FullName]Level{
+	"eraft.Command.deadline_ms":      DeadlineLevel,
+	"eraft.BucketChunk.time_ms":      DeadlineLevel,
+	"eraft.MetaCommand.requested_by": RequesterLevel,
 }
 
 var commandSchema, confChangeSchema *schema
 
 // The descriptors are there when the init of kv.pb.go, the file before this one, has run.
 func init() {
-	commandSchema = schemaOf((*Command)(nil).ProtoReflect().Descriptor(), later)
-	confChangeSchema = schemaOf((*ConfChange)(nil).ProtoReflect().Descriptor(), later)
+	commandSchema = schemaOf((*Command)(nil).ProtoReflect().Descriptor(), introducedAt)
+	confChangeSchema = schemaOf((*ConfChange)(nil).ProtoReflect().Descriptor(), introducedAt)
 }
 
 // CommandLevel is the feature level that an encoded Command needs. It fails when there is something in it, however deep, that

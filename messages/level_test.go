@@ -61,14 +61,14 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 // every is one message of each kind of field, packed numbers and negative enums included.
 var every = []*Command{
 	{},
-	{Session: 1, Seq: 2, Acked: 1, Op: &Command_Put{Put: &Put{Key: []byte("k"), Value: []byte("v"), Mode: Put_IF_PRESENT, Previous: true}}},
+	{Session: 1, Seq: 2, Acked: 1, Op: &Command_Put{Put: &Put{Key: []byte("k"), Value: []byte("v"), Mode: Put_IF_PRESENT, ReturnPrevious: true}}},
 	{Op: &Command_Incr{Incr: &Incr{Key: []byte("k"), By: -3}}},
 	{Op: &Command_Batch{Batch: &Batch{
 		Conditions: []*Condition{{Key: []byte("k"), Expect: &Condition_Version{Version: 3}}},
 		Writes:     []*Write{{Op: &Write_Delete{Delete: &Delete{Key: []byte("k")}}}, {Op: &Write_Put{Put: &Put{Key: []byte("k")}}}},
 	}}},
-	{Op: &Command_Shard{Shard: &ShardCommand{Op: &ShardCommand_Adopt{Adopt: &Adopt{Buckets: []uint32{1, 2, 3}}}}}},
-	{Op: &Command_Meta{Meta: &MetaCommand{Why: "w", Op: &MetaCommand_SetReplicas{SetReplicas: &SetReplicas{Nodes: []uint64{1, 2}}}}}},
+	{Op: &Command_Shard{Shard: &ShardCommand{Op: &ShardCommand_CreateBuckets{CreateBuckets: &CreateBuckets{Buckets: []uint32{1, 2, 3}}}}}},
+	{Op: &Command_Meta{Meta: &MetaCommand{Reason: "w", Op: &MetaCommand_SetReplicas{SetReplicas: &SetReplicas{Nodes: []uint64{1, 2}}}}}},
 	{Op: &Command_Custom{Custom: []byte{0xff}}},
 }
 
@@ -85,7 +85,7 @@ func TestWhatIsKnownHasALevel(t *testing.T) {
 		require.NoError(t, err, "%x", encoded)
 		require.Equal(t, FirstLevel, level)
 	}
-	for name, level := range later {
+	for name, level := range introducedAt {
 		require.LessOrEqual(t, level, NewestLevel, "%s is of a level that this program does not have", name)
 		require.Greater(t, level, FirstLevel, name)
 	}
@@ -97,7 +97,7 @@ func TestLevelsNameWhatThereIs(t *testing.T) {
 	for _, root := range []*schema{commandSchema, confChangeSchema} {
 		root.names(seen, map[*schema]bool{})
 	}
-	for name := range later {
+	for name := range introducedAt {
 		require.True(t, seen[name], "no log holds anything of the name %s", name)
 	}
 }
@@ -126,7 +126,7 @@ func (s *schema) names(seen map[protoreflect.FullName]bool, been map[*schema]boo
 // A command's level is that of the newest thing in it, and a program of an earlier level reads it without.
 func TestLevelOfNewThings(t *testing.T) {
 	s := schemaOf((*Command)(nil).ProtoReflect().Descriptor(), map[protoreflect.FullName]Level{
-		"eraft.Command.acked": 2, "eraft.Put.previous": 3, "eraft.Put.IF_PRESENT": 4, "eraft.Command.cas": 5, "eraft.Incr.by": 2,
+		"eraft.Command.acked": 2, "eraft.Put.return_previous": 3, "eraft.Put.IF_PRESENT": 4, "eraft.Command.cas": 5, "eraft.Incr.by": 2,
 	})
 	for _, c := range []struct {
 		command, first *Command
@@ -134,7 +134,7 @@ func TestLevelOfNewThings(t *testing.T) {
 	}{
 		{&Command{Session: 1, Seq: 1}, &Command{Session: 1, Seq: 1}, 1},
 		{&Command{Seq: 1, Acked: 1}, &Command{Seq: 1}, 2},
-		{&Command{Acked: 1, Op: &Command_Put{Put: &Put{Key: []byte("k"), Previous: true}}}, &Command{Op: &Command_Put{Put: &Put{Key: []byte("k")}}}, 3},
+		{&Command{Acked: 1, Op: &Command_Put{Put: &Put{Key: []byte("k"), ReturnPrevious: true}}}, &Command{Op: &Command_Put{Put: &Put{Key: []byte("k")}}}, 3},
 		{&Command{Op: &Command_Put{Put: &Put{Mode: Put_IF_ABSENT}}}, &Command{Op: &Command_Put{Put: &Put{Mode: Put_IF_ABSENT}}}, 1},
 		{&Command{Op: &Command_Put{Put: &Put{Mode: Put_IF_PRESENT}}}, &Command{Op: &Command_Put{Put: &Put{}}}, 4},
 		{&Command{Seq: 4, Op: &Command_Cas{Cas: &CompareAndSwap{Value: []byte("v")}}}, &Command{Seq: 4}, 5},

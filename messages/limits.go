@@ -27,19 +27,19 @@ const (
 	MaxBatchOps   = 128     // conditions and writes of one Batch
 	MaxBatchBytes = 2 << 20 // keys and values of one Batch
 
-	MaxScanKeys    = 10_000  // looked at for one page
-	MaxScanBytes   = 1 << 20 // of the same; the value that passes the limit still comes
-	CursorBits     = 39      // of the number of a key, see Page.cursor: with that of a bucket, 53 bits
-	MaxPatternSize = 256     // bytes of a Scan's match: it is tried on every key
+	MaxScanKeys     = 10_000  // looked at for one page
+	MaxScanBytes    = 1 << 20 // of the same; the value that passes the limit still comes
+	CursorBits      = 39      // of the number of a key, see Page.cursor: with that of a bucket, 53 bits
+	MaxPatternBytes = 256     // bytes of a Scan's match: it is tried on every key
 
-	MaxNameBytes    = 64  // of a node
-	MaxAddressBytes = 300 // host:port
-	MaxPathBytes    = 128 // of an actor's path
-	MaxLabels       = 16  // of a node
-	MaxLabelBytes   = 128 // of each
-	MaxForced       = 64  // quorums made by hand on one node that it tells of
-	MaxReplicas     = 64  // nodes that a group may be on
-	MaxGroups       = 4096
-	MaxKnown        = 1000 // nodes without a cluster that one of them tells of, and seeds
-	MaxNodes        = 8192 // that a config has, removed ones among them
+	MaxNameBytes      = 64  // of a node
+	MaxAddressBytes   = 300 // host:port
+	MaxPathBytes      = 128 // of an actor's path
+	MaxLabels         = 16  // of a node
+	MaxLabelBytes     = 128 // of each
+	MaxForcedQuorums  = 64  // quorums made by hand on one node that it tells of
+	MaxReplicas       = 64  // nodes that a group may be on
+	MaxGroups         = 4096
+	MaxBootstrapPeers = 1000 // nodes without a cluster that one of them tells of, and seeds
+	MaxNodes          = 8192 // that a config has, removed ones among them
 )

@@ -42,7 +42,7 @@ func TestCodesAreStable(t *testing.T) {
 	for i := int32(0); messages.Code_name[i] != ""; i++ {
 		names = append(names, messages.Code_name[i])
 	}
-	require.Equal(t, "OK NOT_LEADER WRONG_GROUP OVERLOADED UNAVAILABLE UNCERTAIN INVALID TOO_LARGE CONFLICT INTERNAL ANSWER_GONE EXPIRED", strings.Join(names, " "))
+	require.Equal(t, "OK NOT_LEADER WRONG_GROUP OVERLOADED UNAVAILABLE UNCERTAIN INVALID TOO_LARGE CONFLICT INTERNAL REPLY_DISCARDED EXPIRED", strings.Join(names, " "))
 }
 
 func TestErrors(t *testing.T) {
@@ -58,10 +58,10 @@ func TestErrors(t *testing.T) {
 func TestIdent(t *testing.T) {
 	encoded, err := proto.Marshal(&messages.Command{Session: 1 << 63, Seq: 9, Acked: 3, Op: &messages.Command_Put{Put: &messages.Put{Key: []byte("k")}}})
 	require.NoError(t, err)
-	session, seq := messages.Ident(encoded)
+	session, seq := messages.RequestID(encoded)
 	require.EqualValues(t, uint64(1)<<63, session)
 	require.EqualValues(t, 9, seq)
 	for cut := range len(encoded) {
-		messages.Ident(encoded[:cut]) // whatever comes, it does not panic
+		messages.RequestID(encoded[:cut]) // whatever comes, it does not panic
 	}
 }

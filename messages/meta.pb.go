@@ -21,13 +21,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Placement is what the meta leader does about groups, replicas and buckets that are not where they should be.
+// Placement is the mode of placement: what meta's leader does about groups, replicas and buckets that are not where they should be.
 type Placement int32
 
 const (
-	Placement_AUTOMATIC Placement = 0 // it takes step after step
+	Placement_AUTOMATIC Placement = 0 // it carries out one step after the other
 	Placement_PAUSED    Placement = 1 // nothing
-	Placement_ONCE      Placement = 2 // it takes step after step, and pauses when none is left
+	Placement_ONCE      Placement = 2 // it carries out one step after the other, and pauses when none is left
 )
 
 // Enum value maps for Placement.
@@ -75,8 +75,8 @@ type NodeState int32
 
 const (
 	NodeState_ACTIVE   NodeState = 0 // takes replicas
-	NodeState_DRAINING NodeState = 1 // gives up what it has and gets nothing new: an operator wants it gone
-	NodeState_LOST     NodeState = 2 // silent for so long that others get what it has; back to ACTIVE as soon as it is heard
+	NodeState_DRAINING NodeState = 1 // placement moves its replicas away and gives it no new ones: an operator drains it
+	NodeState_LOST     NodeState = 2 // silent for so long that other nodes get its replicas; ACTIVE again as soon as it is heard
 )
 
 // Enum value maps for NodeState.
@@ -120,32 +120,32 @@ func (NodeState) EnumDescriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
 }
 
-// Config is one link of the chain: who is in the cluster, which groups there are, who owns which bucket.
-// Version n+1 is made from n by one committed command. A link is never edited.
+// Config is one version of the config chain: the nodes of the cluster, its groups and the owner of each bucket. One committed
+// command makes version n+1 from version n. A version is never changed.
 type Config struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	ClusterId     uint64                 `protobuf:"varint,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	Replicas      uint32                 `protobuf:"varint,3,opt,name=replicas,proto3" json:"replicas,omitempty"`                              // replicas wanted per group
-	Nodes         []*Node                `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`                                     // by id, ascending
-	Groups        []*Group               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`                                   // by id, ascending; group 0 is meta
-	Owners        []uint64               `protobuf:"varint,6,rep,packed,name=owners,proto3" json:"owners,omitempty"`                           // bucket -> group; 0: no owner. Its length is the number of buckets
-	Change        string                 `protobuf:"bytes,7,opt,name=change,proto3" json:"change,omitempty"`                                   // the command that made it, for people: "move 3-5 2"
-	TimeMs        uint64                 `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                    // log time of the command
-	Expect        uint32                 `protobuf:"varint,9,opt,name=expect,proto3" json:"expect,omitempty"`                                  // nodes awaited at birth; the first shard groups are created when they are in
-	GroupsWanted  uint32                 `protobuf:"varint,10,opt,name=groups_wanted,json=groupsWanted,proto3" json:"groups_wanted,omitempty"` // shard groups that placement keeps; 0: as many as nodes
-	Previous      []uint64               `protobuf:"varint,11,rep,packed,name=previous,proto3" json:"previous,omitempty"`                      // bucket -> group that owned it before its newest move; 0: none ever
-	Moved         []uint64               `protobuf:"varint,12,rep,packed,name=moved,proto3" json:"moved,omitempty"`                            // bucket -> version of its newest move
-	Arriving      []uint32               `protobuf:"varint,13,rep,packed,name=arriving,proto3" json:"arriving,omitempty"`                      // buckets whose newest move is under way, ascending: they move no further until it is over
-	Placement     Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
-	Pinned        []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`              // buckets that an operator moved, ascending: placement leaves them where they are
-	Forced        []*Forced              `protobuf:"bytes,17,rep,name=forced,proto3" json:"forced,omitempty"`                      // quorums that were made by hand, in the order in which they became known
-	Level         uint32                 `protobuf:"varint,18,opt,name=level,proto3" json:"level,omitempty"`                       // feature level that every node has for good; 0: 1. It never goes back
-	Returning     []uint32               `protobuf:"varint,16,rep,packed,name=returning,proto3" json:"returning,omitempty"`        // of arriving, those that were called back to the group that had them: not again; ascending
-	By            string                 `protobuf:"bytes,20,opt,name=by,proto3" json:"by,omitempty"`                              // who has said so of himself that he made the change; "placement", a node or a client. Nobody has proved it
-	NextNode      uint64                 `protobuf:"varint,19,opt,name=next_node,json=nextNode,proto3" json:"next_node,omitempty"` // above every id that was given; 0: one above the last of nodes. Of the removed ones only the newest are listed
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Version         uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	ClusterId       uint64                 `protobuf:"varint,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Replicas        uint32                 `protobuf:"varint,3,opt,name=replicas,proto3" json:"replicas,omitempty"`                                           // wanted per group
+	Nodes           []*Node                `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`                                                  // by id, ascending
+	Groups          []*Group               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`                                                // by id, ascending; group 0 is meta
+	Owners          []uint64               `protobuf:"varint,6,rep,packed,name=owners,proto3" json:"owners,omitempty"`                                        // bucket -> group; 0: no owner. Its length is the number of buckets
+	Change          string                 `protobuf:"bytes,7,opt,name=change,proto3" json:"change,omitempty"`                                                // the command that made this version, for people: "move 3-5 2"
+	TimeMs          uint64                 `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                                 // log time of the command
+	BootstrapExpect uint32                 `protobuf:"varint,9,opt,name=bootstrap_expect,json=bootstrapExpect,proto3" json:"bootstrap_expect,omitempty"`      // nodes that the bootstrap waits for; the first shard groups are created when they have joined
+	TargetGroups    uint32                 `protobuf:"varint,10,opt,name=target_groups,json=targetGroups,proto3" json:"target_groups,omitempty"`              // shard groups that placement keeps; 0: as many as nodes
+	PreviousOwners  []uint64               `protobuf:"varint,11,rep,packed,name=previous_owners,json=previousOwners,proto3" json:"previous_owners,omitempty"` // bucket -> group that owned it before its newest move; 0: none
+	MovedVersions   []uint64               `protobuf:"varint,12,rep,packed,name=moved_versions,json=movedVersions,proto3" json:"moved_versions,omitempty"`    // bucket -> config version of its newest move
+	MovesPending    []uint32               `protobuf:"varint,13,rep,packed,name=moves_pending,json=movesPending,proto3" json:"moves_pending,omitempty"`       // buckets whose newest move is not done, ascending: they cannot be moved before it is
+	Placement       Placement              `protobuf:"varint,14,opt,name=placement,proto3,enum=eraft.Placement" json:"placement,omitempty"`
+	Pinned          []uint32               `protobuf:"varint,15,rep,packed,name=pinned,proto3" json:"pinned,omitempty"`                            // buckets that an operator moved, ascending: placement does not move them
+	ForcedQuorums   []*ForcedQuorum        `protobuf:"bytes,17,rep,name=forced_quorums,json=forcedQuorums,proto3" json:"forced_quorums,omitempty"` // in the order in which they became known
+	Level           uint32                 `protobuf:"varint,18,opt,name=level,proto3" json:"level,omitempty"`                                     // feature level that every node has for good; 0: 1. It never decreases
+	Reverting       []uint32               `protobuf:"varint,16,rep,packed,name=reverting,proto3" json:"reverting,omitempty"`                      // of moves_pending: moves back to the source, which cannot be reverted again; ascending
+	RequestedBy     string                 `protobuf:"bytes,20,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`       // who claimed to make the change: "placement", a node or a client. The claim is not proved
+	NextNodeId      uint64                 `protobuf:"varint,19,opt,name=next_node_id,json=nextNodeId,proto3" json:"next_node_id,omitempty"`       // above every id that was given; 0: one above the last of nodes. Of removed nodes only the newest are listed
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Config) Reset() {
@@ -234,37 +234,37 @@ func (x *Config) GetTimeMs() uint64 {
 	return 0
 }
 
-func (x *Config) GetExpect() uint32 {
+func (x *Config) GetBootstrapExpect() uint32 {
 	if x != nil {
-		return x.Expect
+		return x.BootstrapExpect
 	}
 	return 0
 }
 
-func (x *Config) GetGroupsWanted() uint32 {
+func (x *Config) GetTargetGroups() uint32 {
 	if x != nil {
-		return x.GroupsWanted
+		return x.TargetGroups
 	}
 	return 0
 }
 
-func (x *Config) GetPrevious() []uint64 {
+func (x *Config) GetPreviousOwners() []uint64 {
 	if x != nil {
-		return x.Previous
+		return x.PreviousOwners
 	}
 	return nil
 }
 
-func (x *Config) GetMoved() []uint64 {
+func (x *Config) GetMovedVersions() []uint64 {
 	if x != nil {
-		return x.Moved
+		return x.MovedVersions
 	}
 	return nil
 }
 
-func (x *Config) GetArriving() []uint32 {
+func (x *Config) GetMovesPending() []uint32 {
 	if x != nil {
-		return x.Arriving
+		return x.MovesPending
 	}
 	return nil
 }
@@ -283,9 +283,9 @@ func (x *Config) GetPinned() []uint32 {
 	return nil
 }
 
-func (x *Config) GetForced() []*Forced {
+func (x *Config) GetForcedQuorums() []*ForcedQuorum {
 	if x != nil {
-		return x.Forced
+		return x.ForcedQuorums
 	}
 	return nil
 }
@@ -297,55 +297,55 @@ func (x *Config) GetLevel() uint32 {
 	return 0
 }
 
-func (x *Config) GetReturning() []uint32 {
+func (x *Config) GetReverting() []uint32 {
 	if x != nil {
-		return x.Returning
+		return x.Reverting
 	}
 	return nil
 }
 
-func (x *Config) GetBy() string {
+func (x *Config) GetRequestedBy() string {
 	if x != nil {
-		return x.By
+		return x.RequestedBy
 	}
 	return ""
 }
 
-func (x *Config) GetNextNode() uint64 {
+func (x *Config) GetNextNodeId() uint64 {
 	if x != nil {
-		return x.NextNode
+		return x.NextNodeId
 	}
 	return 0
 }
 
-// ConfigStep is a version of the chain as it is kept on disk: what differs from the version before.
-type ConfigStep struct {
+// ConfigDelta is a version of the config chain as it is stored: its differences from the version before.
+type ConfigDelta struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Head          *Config                `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"`   // the version without its lists
 	Nodes         []*Node                `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"` // new or changed
-	NodesGone     []uint64               `protobuf:"varint,3,rep,packed,name=nodes_gone,json=nodesGone,proto3" json:"nodes_gone,omitempty"`
+	NodesRemoved  []uint64               `protobuf:"varint,3,rep,packed,name=nodes_removed,json=nodesRemoved,proto3" json:"nodes_removed,omitempty"`
 	Groups        []*Group               `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"` // new or changed
-	GroupsGone    []uint64               `protobuf:"varint,5,rep,packed,name=groups_gone,json=groupsGone,proto3" json:"groups_gone,omitempty"`
-	Forced        []*Forced              `protobuf:"bytes,6,rep,name=forced,proto3" json:"forced,omitempty"` // new
-	Buckets       []*BucketStep          `protobuf:"bytes,7,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	GroupsRemoved []uint64               `protobuf:"varint,5,rep,packed,name=groups_removed,json=groupsRemoved,proto3" json:"groups_removed,omitempty"`
+	ForcedQuorums []*ForcedQuorum        `protobuf:"bytes,6,rep,name=forced_quorums,json=forcedQuorums,proto3" json:"forced_quorums,omitempty"` // new
+	Buckets       []*BucketDelta         `protobuf:"bytes,7,rep,name=buckets,proto3" json:"buckets,omitempty"`                                  // changed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ConfigStep) Reset() {
-	*x = ConfigStep{}
+func (x *ConfigDelta) Reset() {
+	*x = ConfigDelta{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ConfigStep) String() string {
+func (x *ConfigDelta) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ConfigStep) ProtoMessage() {}
+func (*ConfigDelta) ProtoMessage() {}
 
-func (x *ConfigStep) ProtoReflect() protoreflect.Message {
+func (x *ConfigDelta) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -357,88 +357,88 @@ func (x *ConfigStep) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ConfigStep.ProtoReflect.Descriptor instead.
-func (*ConfigStep) Descriptor() ([]byte, []int) {
+// Deprecated: Use ConfigDelta.ProtoReflect.Descriptor instead.
+func (*ConfigDelta) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ConfigStep) GetHead() *Config {
+func (x *ConfigDelta) GetHead() *Config {
 	if x != nil {
 		return x.Head
 	}
 	return nil
 }
 
-func (x *ConfigStep) GetNodes() []*Node {
+func (x *ConfigDelta) GetNodes() []*Node {
 	if x != nil {
 		return x.Nodes
 	}
 	return nil
 }
 
-func (x *ConfigStep) GetNodesGone() []uint64 {
+func (x *ConfigDelta) GetNodesRemoved() []uint64 {
 	if x != nil {
-		return x.NodesGone
+		return x.NodesRemoved
 	}
 	return nil
 }
 
-func (x *ConfigStep) GetGroups() []*Group {
+func (x *ConfigDelta) GetGroups() []*Group {
 	if x != nil {
 		return x.Groups
 	}
 	return nil
 }
 
-func (x *ConfigStep) GetGroupsGone() []uint64 {
+func (x *ConfigDelta) GetGroupsRemoved() []uint64 {
 	if x != nil {
-		return x.GroupsGone
+		return x.GroupsRemoved
 	}
 	return nil
 }
 
-func (x *ConfigStep) GetForced() []*Forced {
+func (x *ConfigDelta) GetForcedQuorums() []*ForcedQuorum {
 	if x != nil {
-		return x.Forced
+		return x.ForcedQuorums
 	}
 	return nil
 }
 
-func (x *ConfigStep) GetBuckets() []*BucketStep {
+func (x *ConfigDelta) GetBuckets() []*BucketDelta {
 	if x != nil {
 		return x.Buckets
 	}
 	return nil
 }
 
-// BucketStep is all that a config says of a bucket.
-type BucketStep struct {
+// BucketDelta is everything that a config says about one bucket.
+type BucketDelta struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Owner         uint64                 `protobuf:"varint,2,opt,name=owner,proto3" json:"owner,omitempty"`
-	Previous      uint64                 `protobuf:"varint,3,opt,name=previous,proto3" json:"previous,omitempty"`
-	Moved         uint64                 `protobuf:"varint,4,opt,name=moved,proto3" json:"moved,omitempty"`
-	Arriving      bool                   `protobuf:"varint,5,opt,name=arriving,proto3" json:"arriving,omitempty"`
-	Returning     bool                   `protobuf:"varint,6,opt,name=returning,proto3" json:"returning,omitempty"`
+	PreviousOwner uint64                 `protobuf:"varint,3,opt,name=previous_owner,json=previousOwner,proto3" json:"previous_owner,omitempty"`
+	MovedVersion  uint64                 `protobuf:"varint,4,opt,name=moved_version,json=movedVersion,proto3" json:"moved_version,omitempty"`
+	MovePending   bool                   `protobuf:"varint,5,opt,name=move_pending,json=movePending,proto3" json:"move_pending,omitempty"`
+	Reverting     bool                   `protobuf:"varint,6,opt,name=reverting,proto3" json:"reverting,omitempty"`
 	Pinned        bool                   `protobuf:"varint,7,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *BucketStep) Reset() {
-	*x = BucketStep{}
+func (x *BucketDelta) Reset() {
+	*x = BucketDelta{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *BucketStep) String() string {
+func (x *BucketDelta) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*BucketStep) ProtoMessage() {}
+func (*BucketDelta) ProtoMessage() {}
 
-func (x *BucketStep) ProtoReflect() protoreflect.Message {
+func (x *BucketDelta) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -450,88 +450,88 @@ func (x *BucketStep) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use BucketStep.ProtoReflect.Descriptor instead.
-func (*BucketStep) Descriptor() ([]byte, []int) {
+// Deprecated: Use BucketDelta.ProtoReflect.Descriptor instead.
+func (*BucketDelta) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *BucketStep) GetBucket() uint32 {
+func (x *BucketDelta) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
 	}
 	return 0
 }
 
-func (x *BucketStep) GetOwner() uint64 {
+func (x *BucketDelta) GetOwner() uint64 {
 	if x != nil {
 		return x.Owner
 	}
 	return 0
 }
 
-func (x *BucketStep) GetPrevious() uint64 {
+func (x *BucketDelta) GetPreviousOwner() uint64 {
 	if x != nil {
-		return x.Previous
+		return x.PreviousOwner
 	}
 	return 0
 }
 
-func (x *BucketStep) GetMoved() uint64 {
+func (x *BucketDelta) GetMovedVersion() uint64 {
 	if x != nil {
-		return x.Moved
+		return x.MovedVersion
 	}
 	return 0
 }
 
-func (x *BucketStep) GetArriving() bool {
+func (x *BucketDelta) GetMovePending() bool {
 	if x != nil {
-		return x.Arriving
+		return x.MovePending
 	}
 	return false
 }
 
-func (x *BucketStep) GetReturning() bool {
+func (x *BucketDelta) GetReverting() bool {
 	if x != nil {
-		return x.Returning
+		return x.Reverting
 	}
 	return false
 }
 
-func (x *BucketStep) GetPinned() bool {
+func (x *BucketDelta) GetPinned() bool {
 	if x != nil {
 		return x.Pinned
 	}
 	return false
 }
 
-// Forced tells that a group had lost its majority for ever and a node was made its only voter by hand: what only the
-// others had is lost.
-type Forced struct {
+// ForcedQuorum records that a group lost its majority for ever and that an operator made a node its only voter: entries that
+// only the lost nodes had are lost.
+type ForcedQuorum struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
 	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
-	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"` // of the entry that says so
-	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
-	Lost          []uint64               `protobuf:"varint,5,rep,packed,name=lost,proto3" json:"lost,omitempty"`    // nodes
-	Committed     uint64                 `protobuf:"varint,6,opt,name=committed,proto3" json:"committed,omitempty"` // the node knew that up to here everything was committed
+	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`         // of the FORCE entry
+	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`           // of the FORCE entry
+	Lost          []uint64               `protobuf:"varint,5,rep,packed,name=lost,proto3" json:"lost,omitempty"`    // node ids
+	Committed     uint64                 `protobuf:"varint,6,opt,name=committed,proto3" json:"committed,omitempty"` // commit index that the node knew
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Forced) Reset() {
-	*x = Forced{}
+func (x *ForcedQuorum) Reset() {
+	*x = ForcedQuorum{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Forced) String() string {
+func (x *ForcedQuorum) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Forced) ProtoMessage() {}
+func (*ForcedQuorum) ProtoMessage() {}
 
-func (x *Forced) ProtoReflect() protoreflect.Message {
+func (x *ForcedQuorum) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -543,47 +543,47 @@ func (x *Forced) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Forced.ProtoReflect.Descriptor instead.
-func (*Forced) Descriptor() ([]byte, []int) {
+// Deprecated: Use ForcedQuorum.ProtoReflect.Descriptor instead.
+func (*ForcedQuorum) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Forced) GetGroup() uint64 {
+func (x *ForcedQuorum) GetGroup() uint64 {
 	if x != nil {
 		return x.Group
 	}
 	return 0
 }
 
-func (x *Forced) GetNode() uint64 {
+func (x *ForcedQuorum) GetNode() uint64 {
 	if x != nil {
 		return x.Node
 	}
 	return 0
 }
 
-func (x *Forced) GetIndex() uint64 {
+func (x *ForcedQuorum) GetIndex() uint64 {
 	if x != nil {
 		return x.Index
 	}
 	return 0
 }
 
-func (x *Forced) GetTerm() uint64 {
+func (x *ForcedQuorum) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
 	}
 	return 0
 }
 
-func (x *Forced) GetLost() []uint64 {
+func (x *ForcedQuorum) GetLost() []uint64 {
 	if x != nil {
 		return x.Lost
 	}
 	return nil
 }
 
-func (x *Forced) GetCommitted() uint64 {
+func (x *ForcedQuorum) GetCommitted() uint64 {
 	if x != nil {
 		return x.Committed
 	}
@@ -591,21 +591,21 @@ func (x *Forced) GetCommitted() uint64 {
 }
 
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // host:port of its actors, as every other node dials it
-	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`    // newest boot epoch known
-	Removed       bool                   `protobuf:"varint,5,opt,name=removed,proto3" json:"removed,omitempty"`
-	Resp          string                 `protobuf:"bytes,6,opt,name=resp,proto3" json:"resp,omitempty"` // host:port of its RESP listener, "" if none
-	Http          string                 `protobuf:"bytes,7,opt,name=http,proto3" json:"http,omitempty"`
-	Token         uint64                 `protobuf:"varint,8,opt,name=token,proto3" json:"token,omitempty"`  // of the data directory that it is
-	Labels        []string               `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty"` // "key=value", by key, ascending; replicas of a group are spread over values of zone
-	State         NodeState              `protobuf:"varint,10,opt,name=state,proto3,enum=eraft.NodeState" json:"state,omitempty"`
-	SinceMs       uint64                 `protobuf:"varint,11,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"` // log time since which it is in that state
-	Had           uint32                 `protobuf:"varint,12,opt,name=had,proto3" json:"had,omitempty"`                        // DRAINING: of how many groups it had a replica when that began
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Id             uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Address        string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // host:port of its actors, as every other node dials it
+	Epoch          uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`    // newest boot epoch known
+	Removed        bool                   `protobuf:"varint,5,opt,name=removed,proto3" json:"removed,omitempty"`
+	Resp           string                 `protobuf:"bytes,6,opt,name=resp,proto3" json:"resp,omitempty"`                                            // host:port of its RESP listener; "": none
+	Http           string                 `protobuf:"bytes,7,opt,name=http,proto3" json:"http,omitempty"`                                            // host:port of its HTTP listener; "": none
+	DirectoryToken uint64                 `protobuf:"varint,8,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"` // identifies its data directory
+	Labels         []string               `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty"`                                        // "key=value", by key, ascending; replicas of a group are spread over values of zone
+	State          NodeState              `protobuf:"varint,10,opt,name=state,proto3,enum=eraft.NodeState" json:"state,omitempty"`
+	StateSinceMs   uint64                 `protobuf:"varint,11,opt,name=state_since_ms,json=stateSinceMs,proto3" json:"state_since_ms,omitempty"`  // log time at which state began
+	DrainReplicas  uint32                 `protobuf:"varint,12,opt,name=drain_replicas,json=drainReplicas,proto3" json:"drain_replicas,omitempty"` // DRAINING: number of groups of which it had a replica when the drain began
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -687,9 +687,9 @@ func (x *Node) GetHttp() string {
 	return ""
 }
 
-func (x *Node) GetToken() uint64 {
+func (x *Node) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -708,16 +708,16 @@ func (x *Node) GetState() NodeState {
 	return NodeState_ACTIVE
 }
 
-func (x *Node) GetSinceMs() uint64 {
+func (x *Node) GetStateSinceMs() uint64 {
 	if x != nil {
-		return x.SinceMs
+		return x.StateSinceMs
 	}
 	return 0
 }
 
-func (x *Node) GetHad() uint32 {
+func (x *Node) GetDrainReplicas() uint32 {
 	if x != nil {
-		return x.Had
+		return x.DrainReplicas
 	}
 	return 0
 }
@@ -725,9 +725,9 @@ func (x *Node) GetHad() uint32 {
 type Group struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Nodes         []uint64               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`     // where its replicas should be, the preferred leader first
-	Initial       []uint64               `protobuf:"varint,3,rep,packed,name=initial,proto3" json:"initial,omitempty"` // voters at its birth; who is in it may start with an empty log
-	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`              // gives up its buckets; without them it has no nodes, and is kept because the chain names it
+	Nodes         []uint64               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`                                      // nodes that should have a replica, the preferred leader first
+	InitialVoters []uint64               `protobuf:"varint,3,rep,packed,name=initial_voters,json=initialVoters,proto3" json:"initial_voters,omitempty"` // a replica on one of these may start with an empty log
+	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`                                               // gives up its buckets; without any it has no nodes, and stays listed because older versions name it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -776,9 +776,9 @@ func (x *Group) GetNodes() []uint64 {
 	return nil
 }
 
-func (x *Group) GetInitial() []uint64 {
+func (x *Group) GetInitialVoters() []uint64 {
 	if x != nil {
-		return x.Initial
+		return x.InitialVoters
 	}
 	return nil
 }
@@ -790,15 +790,15 @@ func (x *Group) GetLeft() bool {
 	return false
 }
 
-// MetaCommand changes the config. A refused one leaves no version behind.
+// MetaCommand changes the config. A refused one makes no version.
 type MetaCommand struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	IfVersion uint64                 `protobuf:"varint,30,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"` // refused with CONFLICT unless the config is at this version; 0: whatever it is at
-	Why       string                 `protobuf:"bytes,31,opt,name=why,proto3" json:"why,omitempty"`                               // set by placement only: the reason, for people
-	By        string                 `protobuf:"bytes,32,opt,name=by,proto3" json:"by,omitempty"`                                 // who says that he asks for it, for people
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	IfVersion   uint64                 `protobuf:"varint,30,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"`      // refused with CONFLICT unless the config has this version; 0: any
+	Reason      string                 `protobuf:"bytes,31,opt,name=reason,proto3" json:"reason,omitempty"`                              // for people; set by placement only
+	RequestedBy string                 `protobuf:"bytes,32,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"` // who claims to ask for it, for people
 	// Types that are valid to be assigned to Op:
 	//
-	//	*MetaCommand_Birth
+	//	*MetaCommand_Bootstrap
 	//	*MetaCommand_AddNode
 	//	*MetaCommand_RemoveNode
 	//	*MetaCommand_Join
@@ -806,7 +806,7 @@ type MetaCommand struct {
 	//	*MetaCommand_Move
 	//	*MetaCommand_Rebalance
 	//	*MetaCommand_SetReplicas
-	//	*MetaCommand_Arrived
+	//	*MetaCommand_CompleteMoves
 	//	*MetaCommand_SetNode
 	//	*MetaCommand_SetPlacement
 	//	*MetaCommand_Place
@@ -853,16 +853,16 @@ func (x *MetaCommand) GetIfVersion() uint64 {
 	return 0
 }
 
-func (x *MetaCommand) GetWhy() string {
+func (x *MetaCommand) GetReason() string {
 	if x != nil {
-		return x.Why
+		return x.Reason
 	}
 	return ""
 }
 
-func (x *MetaCommand) GetBy() string {
+func (x *MetaCommand) GetRequestedBy() string {
 	if x != nil {
-		return x.By
+		return x.RequestedBy
 	}
 	return ""
 }
@@ -874,10 +874,10 @@ func (x *MetaCommand) GetOp() isMetaCommand_Op {
 	return nil
 }
 
-func (x *MetaCommand) GetBirth() *Birth {
+func (x *MetaCommand) GetBootstrap() *Bootstrap {
 	if x != nil {
-		if x, ok := x.Op.(*MetaCommand_Birth); ok {
-			return x.Birth
+		if x, ok := x.Op.(*MetaCommand_Bootstrap); ok {
+			return x.Bootstrap
 		}
 	}
 	return nil
@@ -946,10 +946,10 @@ func (x *MetaCommand) GetSetReplicas() *SetReplicas {
 	return nil
 }
 
-func (x *MetaCommand) GetArrived() *Arrived {
+func (x *MetaCommand) GetCompleteMoves() *CompleteMoves {
 	if x != nil {
-		if x, ok := x.Op.(*MetaCommand_Arrived); ok {
-			return x.Arrived
+		if x, ok := x.Op.(*MetaCommand_CompleteMoves); ok {
+			return x.CompleteMoves
 		}
 	}
 	return nil
@@ -995,8 +995,8 @@ type isMetaCommand_Op interface {
 	isMetaCommand_Op()
 }
 
-type MetaCommand_Birth struct {
-	Birth *Birth `protobuf:"bytes,1,opt,name=birth,proto3,oneof"`
+type MetaCommand_Bootstrap struct {
+	Bootstrap *Bootstrap `protobuf:"bytes,1,opt,name=bootstrap,proto3,oneof"`
 }
 
 type MetaCommand_AddNode struct {
@@ -1027,8 +1027,8 @@ type MetaCommand_SetReplicas struct {
 	SetReplicas *SetReplicas `protobuf:"bytes,8,opt,name=set_replicas,json=setReplicas,proto3,oneof"`
 }
 
-type MetaCommand_Arrived struct {
-	Arrived *Arrived `protobuf:"bytes,9,opt,name=arrived,proto3,oneof"`
+type MetaCommand_CompleteMoves struct {
+	CompleteMoves *CompleteMoves `protobuf:"bytes,9,opt,name=complete_moves,json=completeMoves,proto3,oneof"`
 }
 
 type MetaCommand_SetNode struct {
@@ -1047,7 +1047,7 @@ type MetaCommand_RaiseLevel struct {
 	RaiseLevel *RaiseLevel `protobuf:"bytes,13,opt,name=raise_level,json=raiseLevel,proto3,oneof"`
 }
 
-func (*MetaCommand_Birth) isMetaCommand_Op() {}
+func (*MetaCommand_Bootstrap) isMetaCommand_Op() {}
 
 func (*MetaCommand_AddNode) isMetaCommand_Op() {}
 
@@ -1063,7 +1063,7 @@ func (*MetaCommand_Rebalance) isMetaCommand_Op() {}
 
 func (*MetaCommand_SetReplicas) isMetaCommand_Op() {}
 
-func (*MetaCommand_Arrived) isMetaCommand_Op() {}
+func (*MetaCommand_CompleteMoves) isMetaCommand_Op() {}
 
 func (*MetaCommand_SetNode) isMetaCommand_Op() {}
 
@@ -1073,33 +1073,33 @@ func (*MetaCommand_Place) isMetaCommand_Op() {}
 
 func (*MetaCommand_RaiseLevel) isMetaCommand_Op() {}
 
-// Birth is the first command of a cluster.
-type Birth struct {
+// Bootstrap is the first command of a cluster.
+type Bootstrap struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	Buckets       uint32                 `protobuf:"varint,2,opt,name=buckets,proto3" json:"buckets,omitempty"`
-	Groups        uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"` // shard groups; 0: as many as nodes
-	Replicas      uint32                 `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"`
-	Expect        uint32                 `protobuf:"varint,5,opt,name=expect,proto3" json:"expect,omitempty"`
-	Node          *AddNode               `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"` // the first node
+	Groups        uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"`     // shard groups; 0: as many as nodes
+	Replicas      uint32                 `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"` // wanted per group
+	Expect        uint32                 `protobuf:"varint,5,opt,name=expect,proto3" json:"expect,omitempty"`     // nodes to wait for before the shard groups are created
+	Node          *AddNode               `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`          // the first node
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Birth) Reset() {
-	*x = Birth{}
+func (x *Bootstrap) Reset() {
+	*x = Bootstrap{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Birth) String() string {
+func (x *Bootstrap) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Birth) ProtoMessage() {}
+func (*Bootstrap) ProtoMessage() {}
 
-func (x *Birth) ProtoReflect() protoreflect.Message {
+func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1111,70 +1111,70 @@ func (x *Birth) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Birth.ProtoReflect.Descriptor instead.
-func (*Birth) Descriptor() ([]byte, []int) {
+// Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
+func (*Bootstrap) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *Birth) GetClusterId() uint64 {
+func (x *Bootstrap) GetClusterId() uint64 {
 	if x != nil {
 		return x.ClusterId
 	}
 	return 0
 }
 
-func (x *Birth) GetBuckets() uint32 {
+func (x *Bootstrap) GetBuckets() uint32 {
 	if x != nil {
 		return x.Buckets
 	}
 	return 0
 }
 
-func (x *Birth) GetGroups() uint32 {
+func (x *Bootstrap) GetGroups() uint32 {
 	if x != nil {
 		return x.Groups
 	}
 	return 0
 }
 
-func (x *Birth) GetReplicas() uint32 {
+func (x *Bootstrap) GetReplicas() uint32 {
 	if x != nil {
 		return x.Replicas
 	}
 	return 0
 }
 
-func (x *Birth) GetExpect() uint32 {
+func (x *Bootstrap) GetExpect() uint32 {
 	if x != nil {
 		return x.Expect
 	}
 	return 0
 }
 
-func (x *Birth) GetNode() *AddNode {
+func (x *Bootstrap) GetNode() *AddNode {
 	if x != nil {
 		return x.Node
 	}
 	return nil
 }
 
-// AddNode admits a node. The same token again answers the same id, so a lost answer is harmless.
-// A node that is already in may send it to announce a new epoch, address or labels. Another token with the name of a node
-// that is in removes that one: its data directory is gone.
+// AddNode admits a node. The same directory token again gets the same id, so that a retry is harmless. A node that is admitted
+// may send it to announce a new epoch, address or labels. Another token with the name of an admitted node removes that node: its
+// data directory is lost.
 type AddNode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	Token         uint64                 `protobuf:"varint,3,opt,name=token,proto3" json:"token,omitempty"` // drawn once by an empty node, kept on its disk
-	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Resp          string                 `protobuf:"bytes,5,opt,name=resp,proto3" json:"resp,omitempty"`
-	Http          string                 `protobuf:"bytes,6,opt,name=http,proto3" json:"http,omitempty"`
-	Labels        []string               `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
-	Forced        []*Forced              `protobuf:"bytes,8,rep,name=forced,proto3" json:"forced,omitempty"`    // all of this node's life
-	Level         uint32                 `protobuf:"varint,10,opt,name=level,proto3" json:"level,omitempty"`    // feature level of the node; 0: 1. Below the config's it is not admitted
-	Instead       uint64                 `protobuf:"varint,9,opt,name=instead,proto3" json:"instead,omitempty"` // who had this name in the config that the node was shown when it asked to join: it takes
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address        string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	DirectoryToken uint64                 `protobuf:"varint,3,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"` // drawn once for an empty data directory, stored in it
+	Epoch          uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Resp           string                 `protobuf:"bytes,5,opt,name=resp,proto3" json:"resp,omitempty"`
+	Http           string                 `protobuf:"bytes,6,opt,name=http,proto3" json:"http,omitempty"`
+	Labels         []string               `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
+	ForcedQuorums  []*ForcedQuorum        `protobuf:"bytes,8,rep,name=forced_quorums,json=forcedQuorums,proto3" json:"forced_quorums,omitempty"` // all of the node's life
+	Level          uint32                 `protobuf:"varint,10,opt,name=level,proto3" json:"level,omitempty"`                                    // feature level of the node; 0: 1. A node below the config's level is not admitted
+	Replaces       uint64                 `protobuf:"varint,9,opt,name=replaces,proto3" json:"replaces,omitempty"`                               // node id that had this name in the config that the node knew when it asked to join: that node is
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AddNode) Reset() {
@@ -1221,9 +1221,9 @@ func (x *AddNode) GetAddress() string {
 	return ""
 }
 
-func (x *AddNode) GetToken() uint64 {
+func (x *AddNode) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -1256,9 +1256,9 @@ func (x *AddNode) GetLabels() []string {
 	return nil
 }
 
-func (x *AddNode) GetForced() []*Forced {
+func (x *AddNode) GetForcedQuorums() []*ForcedQuorum {
 	if x != nil {
-		return x.Forced
+		return x.ForcedQuorums
 	}
 	return nil
 }
@@ -1270,14 +1270,14 @@ func (x *AddNode) GetLevel() uint32 {
 	return 0
 }
 
-func (x *AddNode) GetInstead() uint64 {
+func (x *AddNode) GetReplaces() uint64 {
 	if x != nil {
-		return x.Instead
+		return x.Replaces
 	}
 	return 0
 }
 
-// RemoveNode forgets a node that is dead: its replicas are made anew elsewhere, and its id never comes back.
+// RemoveNode removes a node that is dead: its replicas are created elsewhere, and its id is never used again.
 type RemoveNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1322,7 +1322,7 @@ func (x *RemoveNode) GetNode() uint64 {
 	return 0
 }
 
-// SetNode drains a node, takes that back, or, by placement, notes that it is lost.
+// SetNode drains a node, ends a drain, or, by placement, records that a node is lost.
 type SetNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1420,8 +1420,8 @@ func (x *SetPlacement) GetPlacement() Placement {
 	return Placement_AUTOMATIC
 }
 
-// RaiseLevel says that every node of the config has a feature level for good. Sent by the node that leads meta, which has
-// heard all of them say so; if_version must name the config whose nodes these are.
+// RaiseLevel records that every node of the config has a feature level for good. Meta's leader sends it after each node has
+// reported the level; if_version is the version of the config that lists these nodes.
 type RaiseLevel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Level         uint32                 `protobuf:"varint,1,opt,name=level,proto3" json:"level,omitempty"`
@@ -1466,7 +1466,7 @@ func (x *RaiseLevel) GetLevel() uint32 {
 	return 0
 }
 
-// PlaceBuckets moves buckets, each to a group of its own. Sent by placement.
+// PlaceBuckets moves buckets, each to its own destination. Sent by placement.
 type PlaceBuckets struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Moves         []*BucketMove          `protobuf:"bytes,1,rep,name=moves,proto3" json:"moves,omitempty"`
@@ -1511,8 +1511,8 @@ func (x *PlaceBuckets) GetMoves() []*BucketMove {
 	return nil
 }
 
-// JoinGroups adds groups on the given nodes and gives each its share of buckets with the fewest moves; by placement only
-// buckets without an owner, the rest follows in steps. By an operator it fixes the number of groups.
+// JoinGroups adds groups on the given nodes and gives each its share of buckets with the fewest moves; sent by placement it gives
+// only buckets without an owner, the others follow in steps. Sent by an operator it fixes the number of groups.
 type JoinGroups struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Groups        []*NewGroup            `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
@@ -1609,8 +1609,8 @@ func (x *NewGroup) GetNodes() []uint64 {
 	return nil
 }
 
-// LeaveGroup gives a group's buckets to the others with the fewest moves. The last group cannot leave. By an operator it
-// fixes the number of groups.
+// LeaveGroup gives a group's buckets to the other groups with the fewest moves. The last group cannot leave. Sent by an operator
+// it fixes the number of groups.
 type LeaveGroup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -1655,7 +1655,7 @@ func (x *LeaveGroup) GetGroup() uint64 {
 	return 0
 }
 
-// MoveBuckets gives buckets first..last to a group, and pins them there until a Rebalance.
+// MoveBuckets moves buckets first..last to a group, and pins them there until a Rebalance.
 type MoveBuckets struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
@@ -1716,7 +1716,7 @@ func (x *MoveBuckets) GetGroup() uint64 {
 	return 0
 }
 
-// Rebalance unpins all buckets and lets placement, if it is paused, run once.
+// Rebalance unpins all buckets; placement that is paused runs once.
 type Rebalance struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1753,8 +1753,8 @@ func (*Rebalance) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{18}
 }
 
-// SetReplicas says where a group's replicas should be, the preferred leader first. None at all is possible for a group
-// that has left and owns nothing: it is over. Sent by placement.
+// SetReplicas sets the nodes that should have a replica of a group, the preferred leader first. A group that has left and owns
+// no bucket may have none: it has ended. Sent by placement.
 type SetReplicas struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -1807,30 +1807,29 @@ func (x *SetReplicas) GetNodes() []uint64 {
 	return nil
 }
 
-// Arrived is the end of moves: the group serves the buckets, and who had them before has deleted them. Sent by the
-// group's leader.
-type Arrived struct {
+// CompleteMoves ends moves: the group serves the buckets, and the sources have deleted them. Sent by the leader of the group.
+type CompleteMoves struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	Buckets       []*Arrival             `protobuf:"bytes,2,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	Moves         []*CompletedMove       `protobuf:"bytes,2,rep,name=moves,proto3" json:"moves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Arrived) Reset() {
-	*x = Arrived{}
+func (x *CompleteMoves) Reset() {
+	*x = CompleteMoves{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Arrived) String() string {
+func (x *CompleteMoves) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Arrived) ProtoMessage() {}
+func (*CompleteMoves) ProtoMessage() {}
 
-func (x *Arrived) ProtoReflect() protoreflect.Message {
+func (x *CompleteMoves) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1842,26 +1841,26 @@ func (x *Arrived) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Arrived.ProtoReflect.Descriptor instead.
-func (*Arrived) Descriptor() ([]byte, []int) {
+// Deprecated: Use CompleteMoves.ProtoReflect.Descriptor instead.
+func (*CompleteMoves) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *Arrived) GetGroup() uint64 {
+func (x *CompleteMoves) GetGroup() uint64 {
 	if x != nil {
 		return x.Group
 	}
 	return 0
 }
 
-func (x *Arrived) GetBuckets() []*Arrival {
+func (x *CompleteMoves) GetMoves() []*CompletedMove {
 	if x != nil {
-		return x.Buckets
+		return x.Moves
 	}
 	return nil
 }
 
-type Arrival struct {
+type CompletedMove struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
@@ -1869,20 +1868,20 @@ type Arrival struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Arrival) Reset() {
-	*x = Arrival{}
+func (x *CompletedMove) Reset() {
+	*x = CompletedMove{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Arrival) String() string {
+func (x *CompletedMove) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Arrival) ProtoMessage() {}
+func (*CompletedMove) ProtoMessage() {}
 
-func (x *Arrival) ProtoReflect() protoreflect.Message {
+func (x *CompletedMove) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1894,26 +1893,26 @@ func (x *Arrival) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Arrival.ProtoReflect.Descriptor instead.
-func (*Arrival) Descriptor() ([]byte, []int) {
+// Deprecated: Use CompletedMove.ProtoReflect.Descriptor instead.
+func (*CompletedMove) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *Arrival) GetBucket() uint32 {
+func (x *CompletedMove) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
 	}
 	return 0
 }
 
-func (x *Arrival) GetConfigVersion() uint64 {
+func (x *CompletedMove) GetConfigVersion() uint64 {
 	if x != nil {
 		return x.ConfigVersion
 	}
 	return 0
 }
 
-// MetaQuery reads the chain; it never enters the log.
+// MetaQuery reads the config chain; it never enters the log.
 type MetaQuery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Op:
@@ -1985,7 +1984,7 @@ type isMetaQuery_Op interface {
 }
 
 type MetaQuery_Show struct {
-	Show uint64 `protobuf:"varint,1,opt,name=show,proto3,oneof"` // config of this version; 0: the newest
+	Show uint64 `protobuf:"varint,1,opt,name=show,proto3,oneof"` // the config of this version; 0: the newest
 }
 
 type MetaQuery_Log struct {
@@ -1996,7 +1995,7 @@ func (*MetaQuery_Show) isMetaQuery_Op() {}
 
 func (*MetaQuery_Log) isMetaQuery_Op() {}
 
-// ConfigLog asks for versions from..to (0: the newest), at most 1000 of them and 1 MiB: the newest that fit.
+// ConfigLog asks for the versions from..to (to 0: the newest), at most 1000 versions and 1 MiB: the newest that fit.
 type ConfigLog struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
@@ -2051,9 +2050,9 @@ func (x *ConfigLog) GetTo() uint64 {
 
 type MetaReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Config        *Config                `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`   // show, or the config a command made
-	Configs       []*Config              `protobuf:"bytes,2,rep,name=configs,proto3" json:"configs,omitempty"` // log: without owners, nodes and groups
-	Node          uint64                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`      // AddNode: the id given
+	Config        *Config                `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`   // of show, or the version that a command made
+	Configs       []*Config              `protobuf:"bytes,2,rep,name=configs,proto3" json:"configs,omitempty"` // of log: without owners, nodes and groups
+	Node          uint64                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`      // of an AddNode: the node's id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2169,22 +2168,22 @@ func (x *BucketMove) GetTo() uint64 {
 	return 0
 }
 
-// Hello asks a seed who it is. Sent by nodes that have no cluster yet, and by clients.
+// Hello asks a seed for its identity and its config. Nodes without a cluster send it, and clients.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // of the asker
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Token         uint64                 `protobuf:"varint,3,opt,name=token,proto3" json:"token,omitempty"`
-	ClusterId     uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"` // 0: none yet
-	ReplyId       string                 `protobuf:"bytes,5,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`        // actor that wants the HelloReply
-	Client        bool                   `protobuf:"varint,6,opt,name=client,proto3" json:"client,omitempty"`
-	ReplyAddress  string                 `protobuf:"bytes,7,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // where the HelloReply goes; "": to address
-	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	MayFound      bool                   `protobuf:"varint,9,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name the asker: it may found a cluster
-	Seed          bool                   `protobuf:"varint,10,opt,name=seed,proto3" json:"seed,omitempty"`                        // the asker's own seeds name the address that it asks
-	Asked         string                 `protobuf:"bytes,11,opt,name=asked,proto3" json:"asked,omitempty"`                       // that address
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Address            string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // of the sender
+	Name               string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	DirectoryToken     uint64                 `protobuf:"varint,3,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"`
+	ClusterId          uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"` // 0: none yet
+	ReplyId            string                 `protobuf:"bytes,5,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`        // actor that gets the HelloReply
+	Client             bool                   `protobuf:"varint,6,opt,name=client,proto3" json:"client,omitempty"`
+	ReplyAddress       string                 `protobuf:"bytes,7,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // where the HelloReply goes; "": to address
+	Epoch              uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	BootstrapCandidate bool                   `protobuf:"varint,9,opt,name=bootstrap_candidate,json=bootstrapCandidate,proto3" json:"bootstrap_candidate,omitempty"` // a seed list names the sender: it may bootstrap a cluster
+	DialedSeed         bool                   `protobuf:"varint,10,opt,name=dialed_seed,json=dialedSeed,proto3" json:"dialed_seed,omitempty"`                        // dialed_address is in the sender's own seed list
+	DialedAddress      string                 `protobuf:"bytes,11,opt,name=dialed_address,json=dialedAddress,proto3" json:"dialed_address,omitempty"`                // address to which the sender sent this Hello
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -2231,9 +2230,9 @@ func (x *Hello) GetName() string {
 	return ""
 }
 
-func (x *Hello) GetToken() uint64 {
+func (x *Hello) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -2273,46 +2272,46 @@ func (x *Hello) GetEpoch() uint64 {
 	return 0
 }
 
-func (x *Hello) GetMayFound() bool {
+func (x *Hello) GetBootstrapCandidate() bool {
 	if x != nil {
-		return x.MayFound
+		return x.BootstrapCandidate
 	}
 	return false
 }
 
-func (x *Hello) GetSeed() bool {
+func (x *Hello) GetDialedSeed() bool {
 	if x != nil {
-		return x.Seed
+		return x.DialedSeed
 	}
 	return false
 }
 
-func (x *Hello) GetAsked() string {
+func (x *Hello) GetDialedAddress() string {
 	if x != nil {
-		return x.Asked
+		return x.DialedAddress
 	}
 	return ""
 }
 
 type HelloReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Token         uint64                 `protobuf:"varint,3,opt,name=token,proto3" json:"token,omitempty"`
-	ClusterId     uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"` // 0: belongs to none yet
-	ConfigVersion uint64                 `protobuf:"varint,5,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Config        *Config                `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"` // newest this node knows; unset without cluster
-	Node          uint64                 `protobuf:"varint,7,opt,name=node,proto3" json:"node,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	MayFound      bool                   `protobuf:"varint,10,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name the answerer
-	Busy          bool                   `protobuf:"varint,11,opt,name=busy,proto3" json:"busy,omitempty"`                         // it founds a cluster, is admitted to one, or has heard of one: its cluster_id does not count
-	Asked         string                 `protobuf:"bytes,12,opt,name=asked,proto3" json:"asked,omitempty"`                        // address at which it was asked
-	Asker         uint64                 `protobuf:"varint,13,opt,name=asker,proto3" json:"asker,omitempty"`                       // token of who asked
-	Noted         bool                   `protobuf:"varint,14,opt,name=noted,proto3" json:"noted,omitempty"`                       // the answerer has on its disk that the asker may found a cluster
-	Silent        []string               `protobuf:"bytes,15,rep,name=silent,proto3" json:"silent,omitempty"`                      // its own seeds that have not answered yet
-	Peers         []*BootstrapPeer       `protobuf:"bytes,16,rep,name=peers,proto3" json:"peers,omitempty"`                        // other nodes without a cluster that it knows
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Address            string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // of the replying node
+	Name               string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	DirectoryToken     uint64                 `protobuf:"varint,3,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"`
+	ClusterId          uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"` // 0: it has no cluster yet
+	ConfigVersion      uint64                 `protobuf:"varint,5,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
+	Config             *Config                `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"` // newest that it knows; unset without a cluster
+	Node               uint64                 `protobuf:"varint,7,opt,name=node,proto3" json:"node,omitempty"`
+	Epoch              uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	BootstrapCandidate bool                   `protobuf:"varint,10,opt,name=bootstrap_candidate,json=bootstrapCandidate,proto3" json:"bootstrap_candidate,omitempty"` // a seed list names it
+	Joining            bool                   `protobuf:"varint,11,opt,name=joining,proto3" json:"joining,omitempty"`                                                 // it bootstraps a cluster, is being admitted, or knows of a cluster to join: cluster_id does not count
+	DialedAddress      string                 `protobuf:"bytes,12,opt,name=dialed_address,json=dialedAddress,proto3" json:"dialed_address,omitempty"`                 // that of the Hello
+	ToToken            uint64                 `protobuf:"varint,13,opt,name=to_token,json=toToken,proto3" json:"to_token,omitempty"`                                  // directory token of the Hello's sender
+	CandidacyRecorded  bool                   `protobuf:"varint,14,opt,name=candidacy_recorded,json=candidacyRecorded,proto3" json:"candidacy_recorded,omitempty"`    // it has recorded durably that the Hello's sender may bootstrap a cluster
+	SilentSeeds        []string               `protobuf:"bytes,15,rep,name=silent_seeds,json=silentSeeds,proto3" json:"silent_seeds,omitempty"`                       // its own seeds that have not answered yet
+	Peers              []*BootstrapPeer       `protobuf:"bytes,16,rep,name=peers,proto3" json:"peers,omitempty"`                                                      // other nodes without a cluster that it knows
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *HelloReply) Reset() {
@@ -2359,9 +2358,9 @@ func (x *HelloReply) GetName() string {
 	return ""
 }
 
-func (x *HelloReply) GetToken() uint64 {
+func (x *HelloReply) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -2401,44 +2400,44 @@ func (x *HelloReply) GetEpoch() uint64 {
 	return 0
 }
 
-func (x *HelloReply) GetMayFound() bool {
+func (x *HelloReply) GetBootstrapCandidate() bool {
 	if x != nil {
-		return x.MayFound
+		return x.BootstrapCandidate
 	}
 	return false
 }
 
-func (x *HelloReply) GetBusy() bool {
+func (x *HelloReply) GetJoining() bool {
 	if x != nil {
-		return x.Busy
+		return x.Joining
 	}
 	return false
 }
 
-func (x *HelloReply) GetAsked() string {
+func (x *HelloReply) GetDialedAddress() string {
 	if x != nil {
-		return x.Asked
+		return x.DialedAddress
 	}
 	return ""
 }
 
-func (x *HelloReply) GetAsker() uint64 {
+func (x *HelloReply) GetToToken() uint64 {
 	if x != nil {
-		return x.Asker
+		return x.ToToken
 	}
 	return 0
 }
 
-func (x *HelloReply) GetNoted() bool {
+func (x *HelloReply) GetCandidacyRecorded() bool {
 	if x != nil {
-		return x.Noted
+		return x.CandidacyRecorded
 	}
 	return false
 }
 
-func (x *HelloReply) GetSilent() []string {
+func (x *HelloReply) GetSilentSeeds() []string {
 	if x != nil {
-		return x.Silent
+		return x.SilentSeeds
 	}
 	return nil
 }
@@ -2450,16 +2449,16 @@ func (x *HelloReply) GetPeers() []*BootstrapPeer {
 	return nil
 }
 
-// BootstrapPeer is a node without a cluster, as others tell of it.
+// BootstrapPeer is a node without a cluster, as another node reports it.
 type BootstrapPeer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"` // of its data directory: this is who it is
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // where it was in this boot
-	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	MayFound      bool                   `protobuf:"varint,5,opt,name=may_found,json=mayFound,proto3" json:"may_found,omitempty"` // seeds name it
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	DirectoryToken     uint64                 `protobuf:"varint,1,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"` // identifies the node
+	Name               string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Address            string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // in this boot epoch
+	Epoch              uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	BootstrapCandidate bool                   `protobuf:"varint,5,opt,name=bootstrap_candidate,json=bootstrapCandidate,proto3" json:"bootstrap_candidate,omitempty"` // a seed list names it
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *BootstrapPeer) Reset() {
@@ -2492,9 +2491,9 @@ func (*BootstrapPeer) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{28}
 }
 
-func (x *BootstrapPeer) GetToken() uint64 {
+func (x *BootstrapPeer) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -2520,17 +2519,17 @@ func (x *BootstrapPeer) GetEpoch() uint64 {
 	return 0
 }
 
-func (x *BootstrapPeer) GetMayFound() bool {
+func (x *BootstrapPeer) GetBootstrapCandidate() bool {
 	if x != nil {
-		return x.MayFound
+		return x.BootstrapCandidate
 	}
 	return false
 }
 
-// ConfigPull asks for a config newer than have; no answer means there is none.
+// ConfigPull asks for a config newer than have_version. The receiver does not answer if it has none.
 type ConfigPull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Have          uint64                 `protobuf:"varint,1,opt,name=have,proto3" json:"have,omitempty"`
+	HaveVersion   uint64                 `protobuf:"varint,1,opt,name=have_version,json=haveVersion,proto3" json:"have_version,omitempty"`
 	ReplyAddress  string                 `protobuf:"bytes,2,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"`
 	ReplyId       string                 `protobuf:"bytes,3,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2567,9 +2566,9 @@ func (*ConfigPull) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{29}
 }
 
-func (x *ConfigPull) GetHave() uint64 {
+func (x *ConfigPull) GetHaveVersion() uint64 {
 	if x != nil {
-		return x.Have
+		return x.HaveVersion
 	}
 	return 0
 }
@@ -2632,15 +2631,15 @@ func (x *ConfigPush) GetConfig() *Config {
 	return nil
 }
 
-// NodeAddress is where a node of the cluster was in one of its boots.
+// NodeAddress is the address of a node of the cluster in one of its boot epochs.
 type NodeAddress struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
-	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"` // of its data directory
-	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Node           uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	DirectoryToken uint64                 `protobuf:"varint,2,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"`
+	Epoch          uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Address        string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NodeAddress) Reset() {
@@ -2680,9 +2679,9 @@ func (x *NodeAddress) GetNode() uint64 {
 	return 0
 }
 
-func (x *NodeAddress) GetToken() uint64 {
+func (x *NodeAddress) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -2701,31 +2700,31 @@ func (x *NodeAddress) GetAddress() string {
 	return ""
 }
 
-// Addresses tell members where nodes are, beside and before the config: the sender, and all of whom it knows more than the
-// config says. Only members say it.
-type Addresses struct {
+// NodeAddresses tells members the addresses of nodes, beside and before the config: that of the sender, and all that are newer
+// than the config's. Only members send it.
+type NodeAddresses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Nodes         []*NodeAddress         `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	ReplyAddress  string                 `protobuf:"bytes,2,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // of a member that wants to know the same of the receiver; "": nothing is answered
-	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`                                        // the node that is answered: the sender knows where it is; 0: whoever is there
+	ReplyAddress  string                 `protobuf:"bytes,2,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"` // of a member that asks the receiver for its addresses; "": no reply is wanted
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`                                        // node id of the receiver, in a reply; 0: whichever node is at the address
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Addresses) Reset() {
-	*x = Addresses{}
+func (x *NodeAddresses) Reset() {
+	*x = NodeAddresses{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Addresses) String() string {
+func (x *NodeAddresses) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Addresses) ProtoMessage() {}
+func (*NodeAddresses) ProtoMessage() {}
 
-func (x *Addresses) ProtoReflect() protoreflect.Message {
+func (x *NodeAddresses) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -2737,34 +2736,34 @@ func (x *Addresses) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
-func (*Addresses) Descriptor() ([]byte, []int) {
+// Deprecated: Use NodeAddresses.ProtoReflect.Descriptor instead.
+func (*NodeAddresses) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{32}
 }
 
-func (x *Addresses) GetNodes() []*NodeAddress {
+func (x *NodeAddresses) GetNodes() []*NodeAddress {
 	if x != nil {
 		return x.Nodes
 	}
 	return nil
 }
 
-func (x *Addresses) GetReplyAddress() string {
+func (x *NodeAddresses) GetReplyAddress() string {
 	if x != nil {
 		return x.ReplyAddress
 	}
 	return ""
 }
 
-func (x *Addresses) GetTo() uint64 {
+func (x *NodeAddresses) GetTo() uint64 {
 	if x != nil {
 		return x.To
 	}
 	return 0
 }
 
-// Join asks any member to have the sender admitted; it is forwarded to the meta leader.
-type Join struct {
+// JoinRequest asks any member to admit the sender; members forward it to meta's leader.
+type JoinRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          *AddNode               `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	ClusterId     uint64                 `protobuf:"varint,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
@@ -2774,20 +2773,20 @@ type Join struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Join) Reset() {
-	*x = Join{}
+func (x *JoinRequest) Reset() {
+	*x = JoinRequest{}
 	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Join) String() string {
+func (x *JoinRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Join) ProtoMessage() {}
+func (*JoinRequest) ProtoMessage() {}
 
-func (x *Join) ProtoReflect() protoreflect.Message {
+func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -2799,33 +2798,33 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Join.ProtoReflect.Descriptor instead.
-func (*Join) Descriptor() ([]byte, []int) {
+// Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
+func (*JoinRequest) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{33}
 }
 
-func (x *Join) GetNode() *AddNode {
+func (x *JoinRequest) GetNode() *AddNode {
 	if x != nil {
 		return x.Node
 	}
 	return nil
 }
 
-func (x *Join) GetClusterId() uint64 {
+func (x *JoinRequest) GetClusterId() uint64 {
 	if x != nil {
 		return x.ClusterId
 	}
 	return 0
 }
 
-func (x *Join) GetReplyAddress() string {
+func (x *JoinRequest) GetReplyAddress() string {
 	if x != nil {
 		return x.ReplyAddress
 	}
 	return ""
 }
 
-func (x *Join) GetReplyId() string {
+func (x *JoinRequest) GetReplyId() string {
 	if x != nil {
 		return x.ReplyId
 	}
@@ -2833,13 +2832,13 @@ func (x *Join) GetReplyId() string {
 }
 
 type JoinReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
-	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"` // 0: refused, text says why
-	Config        *Config                `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
-	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	DirectoryToken uint64                 `protobuf:"varint,1,opt,name=directory_token,json=directoryToken,proto3" json:"directory_token,omitempty"` // that of the JoinRequest
+	Node           uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`                                           // 0: refused, text has the reason
+	Config         *Config                `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
+	Text           string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *JoinReply) Reset() {
@@ -2872,9 +2871,9 @@ func (*JoinReply) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_meta_proto_rawDescGZIP(), []int{34}
 }
 
-func (x *JoinReply) GetToken() uint64 {
+func (x *JoinReply) GetDirectoryToken() uint64 {
 	if x != nil {
-		return x.Token
+		return x.DirectoryToken
 	}
 	return 0
 }
@@ -2900,13 +2899,13 @@ func (x *JoinReply) GetText() string {
 	return ""
 }
 
-// StatusPull asks a node how it and its replicas are.
+// StatusPull asks a node for its status and that of its replicas.
 type StatusPull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	ReplyAddress  string                 `protobuf:"bytes,2,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"`
 	ReplyId       string                 `protobuf:"bytes,3,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
-	Sizes         bool                   `protobuf:"varint,4,opt,name=sizes,proto3" json:"sizes,omitempty"` // also how big the buckets are of the groups that the node leads; asked for now and then by meta's leader
+	Sizes         bool                   `protobuf:"varint,4,opt,name=sizes,proto3" json:"sizes,omitempty"` // also the sizes of the buckets of the groups that the node leads; meta's leader asks for them now and then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2970,20 +2969,20 @@ func (x *StatusPull) GetSizes() bool {
 }
 
 type NodeStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
-	Replicas      []*ReplicaStatus       `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
-	Json          []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
-	Placement     *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
-	Sizes         []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`                        // boot epoch of the node
-	Behind        []uint64               `protobuf:"varint,10,rep,packed,name=behind,proto3" json:"behind,omitempty"`              // groups whose replicas there lag too much to serve
-	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`                        // newest feature level that the node's program has; 0: 1
-	Pledged       uint32                 `protobuf:"varint,8,opt,name=pledged,proto3" json:"pledged,omitempty"`                    // feature level below which no program will start on the node's directory again; 0: 1
-	LowSpace      bool                   `protobuf:"varint,11,opt,name=low_space,json=lowSpace,proto3" json:"low_space,omitempty"` // the node's disk has no room for more data
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Seq            uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // that of the StatusPull
+	Node           uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
+	Replicas       []*ReplicaStatus       `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	Json           []byte                 `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`           // the node's /api/v1/status document
+	Placement      *PlacementStatus       `protobuf:"bytes,5,opt,name=placement,proto3" json:"placement,omitempty"` // from meta's leader only
+	Sizes          []*BucketSize          `protobuf:"bytes,6,rep,name=sizes,proto3" json:"sizes,omitempty"`
+	Epoch          uint64                 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`                                              // boot epoch of the node
+	LaggingGroups  []uint64               `protobuf:"varint,10,rep,packed,name=lagging_groups,json=laggingGroups,proto3" json:"lagging_groups,omitempty"` // groups whose replica on the node lags too much to serve
+	Level          uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"`                                              // newest feature level of the node's program; 0: 1
+	CommittedLevel uint32                 `protobuf:"varint,8,opt,name=committed_level,json=committedLevel,proto3" json:"committed_level,omitempty"`      // feature level below which no program starts on the node's directory again; 0: 1
+	LowDiskSpace   bool                   `protobuf:"varint,11,opt,name=low_disk_space,json=lowDiskSpace,proto3" json:"low_disk_space,omitempty"`         // the node's disk has no space for more data
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
@@ -3065,9 +3064,9 @@ func (x *NodeStatus) GetEpoch() uint64 {
 	return 0
 }
 
-func (x *NodeStatus) GetBehind() []uint64 {
+func (x *NodeStatus) GetLaggingGroups() []uint64 {
 	if x != nil {
-		return x.Behind
+		return x.LaggingGroups
 	}
 	return nil
 }
@@ -3079,21 +3078,21 @@ func (x *NodeStatus) GetLevel() uint32 {
 	return 0
 }
 
-func (x *NodeStatus) GetPledged() uint32 {
+func (x *NodeStatus) GetCommittedLevel() uint32 {
 	if x != nil {
-		return x.Pledged
+		return x.CommittedLevel
 	}
 	return 0
 }
 
-func (x *NodeStatus) GetLowSpace() bool {
+func (x *NodeStatus) GetLowDiskSpace() bool {
 	if x != nil {
-		return x.LowSpace
+		return x.LowDiskSpace
 	}
 	return false
 }
 
-// GroupSize is about how big the buckets are that a group owns.
+// GroupSize is the approximate size of the buckets that a group owns.
 type GroupSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -3146,7 +3145,7 @@ func (x *GroupSize) GetBytes() uint64 {
 	return 0
 }
 
-// BucketSize is about how big a bucket is, as the leader of the group sees it that serves it.
+// BucketSize is the approximate size of a bucket, as the leader of the group that serves it reports it.
 type BucketSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -3207,12 +3206,12 @@ func (x *BucketSize) GetBytes() uint64 {
 	return 0
 }
 
-// PlacementStatus is what placement has in mind.
+// PlacementStatus is the plan of placement.
 type PlacementStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Steps         []*PlanStep            `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"` // what a rebalance would do from here on, in order
-	Idle          bool                   `protobuf:"varint,3,opt,name=idle,proto3" json:"idle,omitempty"`  // without one nothing is done: all is where it should be, but for what is pinned or paused
+	Steps         []*PlanStep            `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"` // what a rebalance would do from this version on, in order
+	Idle          bool                   `protobuf:"varint,3,opt,name=idle,proto3" json:"idle,omitempty"`  // without a rebalance nothing is done: only pinned buckets or a pause keep steps from being carried out
 	Sizes         []*GroupSize           `protobuf:"bytes,4,rep,name=sizes,proto3" json:"sizes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3276,13 +3275,13 @@ func (x *PlacementStatus) GetSizes() []*GroupSize {
 	return nil
 }
 
-// PlanStep is a step of placement, for people.
+// PlanStep is one step of placement, for people.
 type PlanStep struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	What          string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"` // "bucket 3-5", "replica of group 2", "leader of group 2", "group 4", "node 3"
 	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
 	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
-	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3338,33 +3337,33 @@ func (x *PlanStep) GetTo() string {
 	return ""
 }
 
-func (x *PlanStep) GetWhy() string {
+func (x *PlanStep) GetReason() string {
 	if x != nil {
-		return x.Why
+		return x.Reason
 	}
 	return ""
 }
 
 type ReplicaStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
-	Term          uint64                 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
-	Leader        uint64                 `protobuf:"varint,4,opt,name=leader,proto3" json:"leader,omitempty"`
-	Commit        uint64                 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
-	Applied       uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
-	First         uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
-	Last          uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
-	Conf          *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
-	Leased        bool                   `protobuf:"varint,10,opt,name=leased,proto3" json:"leased,omitempty"`                                 // a leader that may answer reads without asking a quorum now
-	Stalled       bool                   `protobuf:"varint,11,opt,name=stalled,proto3" json:"stalled,omitempty"`                               // a disk of its node does not answer: that of the log or that of the data
-	Sure          bool                   `protobuf:"varint,12,opt,name=sure,proto3" json:"sure,omitempty"`                                     // it knows this membership also after a crash
-	LogBytes      uint64                 `protobuf:"varint,13,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`             // of the log that it keeps
-	WaitingBytes  uint64                 `protobuf:"varint,14,opt,name=waiting_bytes,json=waitingBytes,proto3" json:"waiting_bytes,omitempty"` // of commands that were proposed here and are not applied here
-	WaitingReads  uint64                 `protobuf:"varint,15,opt,name=waiting_reads,json=waitingReads,proto3" json:"waiting_reads,omitempty"` // that were asked here and have no index yet
-	Snapshots     uint64                 `protobuf:"varint,16,opt,name=snapshots,proto3" json:"snapshots,omitempty"`                           // that it is sending
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Group            uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Role             string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Term             uint64                 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
+	Leader           uint64                 `protobuf:"varint,4,opt,name=leader,proto3" json:"leader,omitempty"`
+	Commit           uint64                 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
+	Applied          uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
+	First            uint64                 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"` // index of the log
+	Last             uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`   // index of the log
+	Conf             *ConfState             `protobuf:"bytes,9,opt,name=conf,proto3" json:"conf,omitempty"`
+	LeaseValid       bool                   `protobuf:"varint,10,opt,name=lease_valid,json=leaseValid,proto3" json:"lease_valid,omitempty"`       // a leader that may answer reads now without asking a quorum
+	DiskStalled      bool                   `protobuf:"varint,11,opt,name=disk_stalled,json=diskStalled,proto3" json:"disk_stalled,omitempty"`    // a disk of its node does not answer: that of the log or that of the data
+	ConfDurable      bool                   `protobuf:"varint,12,opt,name=conf_durable,json=confDurable,proto3" json:"conf_durable,omitempty"`    // it has this membership also after a crash
+	LogBytes         uint64                 `protobuf:"varint,13,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`             // of the log that is retained
+	PendingBytes     uint64                 `protobuf:"varint,14,opt,name=pending_bytes,json=pendingBytes,proto3" json:"pending_bytes,omitempty"` // of commands that were proposed here and are not applied here
+	PendingReads     uint64                 `protobuf:"varint,15,opt,name=pending_reads,json=pendingReads,proto3" json:"pending_reads,omitempty"` // that were asked here and have no read index yet
+	SnapshotsSending uint64                 `protobuf:"varint,16,opt,name=snapshots_sending,json=snapshotsSending,proto3" json:"snapshots_sending,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ReplicaStatus) Reset() {
@@ -3460,23 +3459,23 @@ func (x *ReplicaStatus) GetConf() *ConfState {
 	return nil
 }
 
-func (x *ReplicaStatus) GetLeased() bool {
+func (x *ReplicaStatus) GetLeaseValid() bool {
 	if x != nil {
-		return x.Leased
+		return x.LeaseValid
 	}
 	return false
 }
 
-func (x *ReplicaStatus) GetStalled() bool {
+func (x *ReplicaStatus) GetDiskStalled() bool {
 	if x != nil {
-		return x.Stalled
+		return x.DiskStalled
 	}
 	return false
 }
 
-func (x *ReplicaStatus) GetSure() bool {
+func (x *ReplicaStatus) GetConfDurable() bool {
 	if x != nil {
-		return x.Sure
+		return x.ConfDurable
 	}
 	return false
 }
@@ -3488,23 +3487,23 @@ func (x *ReplicaStatus) GetLogBytes() uint64 {
 	return 0
 }
 
-func (x *ReplicaStatus) GetWaitingBytes() uint64 {
+func (x *ReplicaStatus) GetPendingBytes() uint64 {
 	if x != nil {
-		return x.WaitingBytes
+		return x.PendingBytes
 	}
 	return 0
 }
 
-func (x *ReplicaStatus) GetWaitingReads() uint64 {
+func (x *ReplicaStatus) GetPendingReads() uint64 {
 	if x != nil {
-		return x.WaitingReads
+		return x.PendingReads
 	}
 	return 0
 }
 
-func (x *ReplicaStatus) GetSnapshots() uint64 {
+func (x *ReplicaStatus) GetSnapshotsSending() uint64 {
 	if x != nil {
-		return x.Snapshots
+		return x.SnapshotsSending
 	}
 	return 0
 }
@@ -3513,7 +3512,7 @@ var File_eraft_messages_meta_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xca\x04\n" +
+	"\x19eraft/messages/meta.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xb1\x05\n" +
 	"\x06Config\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
@@ -3523,47 +3522,44 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x06groups\x18\x05 \x03(\v2\f.eraft.GroupR\x06groups\x12\x16\n" +
 	"\x06owners\x18\x06 \x03(\x04R\x06owners\x12\x16\n" +
 	"\x06change\x18\a \x01(\tR\x06change\x12\x17\n" +
-	"\atime_ms\x18\b \x01(\x04R\x06timeMs\x12\x16\n" +
-	"\x06expect\x18\t \x01(\rR\x06expect\x12#\n" +
-	"\rgroups_wanted\x18\n" +
-	" \x01(\rR\fgroupsWanted\x12\x1a\n" +
-	"\bprevious\x18\v \x03(\x04R\bprevious\x12\x14\n" +
-	"\x05moved\x18\f \x03(\x04R\x05moved\x12\x1a\n" +
-	"\barriving\x18\r \x03(\rR\barriving\x12.\n" +
+	"\atime_ms\x18\b \x01(\x04R\x06timeMs\x12)\n" +
+	"\x10bootstrap_expect\x18\t \x01(\rR\x0fbootstrapExpect\x12#\n" +
+	"\rtarget_groups\x18\n" +
+	" \x01(\rR\ftargetGroups\x12'\n" +
+	"\x0fprevious_owners\x18\v \x03(\x04R\x0epreviousOwners\x12%\n" +
+	"\x0emoved_versions\x18\f \x03(\x04R\rmovedVersions\x12#\n" +
+	"\rmoves_pending\x18\r \x03(\rR\fmovesPending\x12.\n" +
 	"\tplacement\x18\x0e \x01(\x0e2\x10.eraft.PlacementR\tplacement\x12\x16\n" +
-	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12%\n" +
-	"\x06forced\x18\x11 \x03(\v2\r.eraft.ForcedR\x06forced\x12\x14\n" +
+	"\x06pinned\x18\x0f \x03(\rR\x06pinned\x12:\n" +
+	"\x0eforced_quorums\x18\x11 \x03(\v2\x13.eraft.ForcedQuorumR\rforcedQuorums\x12\x14\n" +
 	"\x05level\x18\x12 \x01(\rR\x05level\x12\x1c\n" +
-	"\treturning\x18\x10 \x03(\rR\treturning\x12\x0e\n" +
-	"\x02by\x18\x14 \x01(\tR\x02by\x12\x1b\n" +
-	"\tnext_node\x18\x13 \x01(\x04R\bnextNode\"\x8c\x02\n" +
-	"\n" +
-	"ConfigStep\x12!\n" +
+	"\treverting\x18\x10 \x03(\rR\treverting\x12!\n" +
+	"\frequested_by\x18\x14 \x01(\tR\vrequestedBy\x12 \n" +
+	"\fnext_node_id\x18\x13 \x01(\x04R\n" +
+	"nextNodeId\"\xaf\x02\n" +
+	"\vConfigDelta\x12!\n" +
 	"\x04head\x18\x01 \x01(\v2\r.eraft.ConfigR\x04head\x12!\n" +
-	"\x05nodes\x18\x02 \x03(\v2\v.eraft.NodeR\x05nodes\x12\x1d\n" +
-	"\n" +
-	"nodes_gone\x18\x03 \x03(\x04R\tnodesGone\x12$\n" +
-	"\x06groups\x18\x04 \x03(\v2\f.eraft.GroupR\x06groups\x12\x1f\n" +
-	"\vgroups_gone\x18\x05 \x03(\x04R\n" +
-	"groupsGone\x12%\n" +
-	"\x06forced\x18\x06 \x03(\v2\r.eraft.ForcedR\x06forced\x12+\n" +
-	"\abuckets\x18\a \x03(\v2\x11.eraft.BucketStepR\abuckets\"\xbe\x01\n" +
-	"\n" +
-	"BucketStep\x12\x16\n" +
+	"\x05nodes\x18\x02 \x03(\v2\v.eraft.NodeR\x05nodes\x12#\n" +
+	"\rnodes_removed\x18\x03 \x03(\x04R\fnodesRemoved\x12$\n" +
+	"\x06groups\x18\x04 \x03(\v2\f.eraft.GroupR\x06groups\x12%\n" +
+	"\x0egroups_removed\x18\x05 \x03(\x04R\rgroupsRemoved\x12:\n" +
+	"\x0eforced_quorums\x18\x06 \x03(\v2\x13.eraft.ForcedQuorumR\rforcedQuorums\x12,\n" +
+	"\abuckets\x18\a \x03(\v2\x12.eraft.BucketDeltaR\abuckets\"\xe0\x01\n" +
+	"\vBucketDelta\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x14\n" +
-	"\x05owner\x18\x02 \x01(\x04R\x05owner\x12\x1a\n" +
-	"\bprevious\x18\x03 \x01(\x04R\bprevious\x12\x14\n" +
-	"\x05moved\x18\x04 \x01(\x04R\x05moved\x12\x1a\n" +
-	"\barriving\x18\x05 \x01(\bR\barriving\x12\x1c\n" +
-	"\treturning\x18\x06 \x01(\bR\treturning\x12\x16\n" +
-	"\x06pinned\x18\a \x01(\bR\x06pinned\"\x8e\x01\n" +
-	"\x06Forced\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\x04R\x05owner\x12%\n" +
+	"\x0eprevious_owner\x18\x03 \x01(\x04R\rpreviousOwner\x12#\n" +
+	"\rmoved_version\x18\x04 \x01(\x04R\fmovedVersion\x12!\n" +
+	"\fmove_pending\x18\x05 \x01(\bR\vmovePending\x12\x1c\n" +
+	"\treverting\x18\x06 \x01(\bR\treverting\x12\x16\n" +
+	"\x06pinned\x18\a \x01(\bR\x06pinned\"\x94\x01\n" +
+	"\fForcedQuorum\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04lost\x18\x05 \x03(\x04R\x04lost\x12\x1c\n" +
-	"\tcommitted\x18\x06 \x01(\x04R\tcommitted\"\x9f\x02\n" +
+	"\tcommitted\x18\x06 \x01(\x04R\tcommitted\"\xd2\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3571,24 +3567,24 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aremoved\x18\x05 \x01(\bR\aremoved\x12\x12\n" +
 	"\x04resp\x18\x06 \x01(\tR\x04resp\x12\x12\n" +
-	"\x04http\x18\a \x01(\tR\x04http\x12\x14\n" +
-	"\x05token\x18\b \x01(\x04R\x05token\x12\x16\n" +
+	"\x04http\x18\a \x01(\tR\x04http\x12'\n" +
+	"\x0fdirectory_token\x18\b \x01(\x04R\x0edirectoryToken\x12\x16\n" +
 	"\x06labels\x18\t \x03(\tR\x06labels\x12&\n" +
 	"\x05state\x18\n" +
-	" \x01(\x0e2\x10.eraft.NodeStateR\x05state\x12\x19\n" +
-	"\bsince_ms\x18\v \x01(\x04R\asinceMs\x12\x10\n" +
-	"\x03had\x18\f \x01(\rR\x03had\"[\n" +
+	" \x01(\x0e2\x10.eraft.NodeStateR\x05state\x12$\n" +
+	"\x0estate_since_ms\x18\v \x01(\x04R\fstateSinceMs\x12%\n" +
+	"\x0edrain_replicas\x18\f \x01(\rR\rdrainReplicas\"h\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
-	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12\x18\n" +
-	"\ainitial\x18\x03 \x03(\x04R\ainitial\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\xbe\x05\n" +
+	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\x12%\n" +
+	"\x0einitial_voters\x18\x03 \x03(\x04R\rinitialVoters\x12\x12\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\xf6\x05\n" +
 	"\vMetaCommand\x12\x1d\n" +
 	"\n" +
-	"if_version\x18\x1e \x01(\x04R\tifVersion\x12\x10\n" +
-	"\x03why\x18\x1f \x01(\tR\x03why\x12\x0e\n" +
-	"\x02by\x18  \x01(\tR\x02by\x12$\n" +
-	"\x05birth\x18\x01 \x01(\v2\f.eraft.BirthH\x00R\x05birth\x12+\n" +
+	"if_version\x18\x1e \x01(\x04R\tifVersion\x12\x16\n" +
+	"\x06reason\x18\x1f \x01(\tR\x06reason\x12!\n" +
+	"\frequested_by\x18  \x01(\tR\vrequestedBy\x120\n" +
+	"\tbootstrap\x18\x01 \x01(\v2\x10.eraft.BootstrapH\x00R\tbootstrap\x12+\n" +
 	"\badd_node\x18\x02 \x01(\v2\x0e.eraft.AddNodeH\x00R\aaddNode\x124\n" +
 	"\vremove_node\x18\x03 \x01(\v2\x11.eraft.RemoveNodeH\x00R\n" +
 	"removeNode\x12'\n" +
@@ -3596,35 +3592,35 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x05leave\x18\x05 \x01(\v2\x11.eraft.LeaveGroupH\x00R\x05leave\x12(\n" +
 	"\x04move\x18\x06 \x01(\v2\x12.eraft.MoveBucketsH\x00R\x04move\x120\n" +
 	"\trebalance\x18\a \x01(\v2\x10.eraft.RebalanceH\x00R\trebalance\x127\n" +
-	"\fset_replicas\x18\b \x01(\v2\x12.eraft.SetReplicasH\x00R\vsetReplicas\x12*\n" +
-	"\aarrived\x18\t \x01(\v2\x0e.eraft.ArrivedH\x00R\aarrived\x12+\n" +
+	"\fset_replicas\x18\b \x01(\v2\x12.eraft.SetReplicasH\x00R\vsetReplicas\x12=\n" +
+	"\x0ecomplete_moves\x18\t \x01(\v2\x14.eraft.CompleteMovesH\x00R\rcompleteMoves\x12+\n" +
 	"\bset_node\x18\n" +
 	" \x01(\v2\x0e.eraft.SetNodeH\x00R\asetNode\x12:\n" +
 	"\rset_placement\x18\v \x01(\v2\x13.eraft.SetPlacementH\x00R\fsetPlacement\x12+\n" +
 	"\x05place\x18\f \x01(\v2\x13.eraft.PlaceBucketsH\x00R\x05place\x124\n" +
 	"\vraise_level\x18\r \x01(\v2\x11.eraft.RaiseLevelH\x00R\n" +
 	"raiseLevelB\x04\n" +
-	"\x02op\"\xb0\x01\n" +
-	"\x05Birth\x12\x1d\n" +
+	"\x02op\"\xb4\x01\n" +
+	"\tBootstrap\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12\x18\n" +
 	"\abuckets\x18\x02 \x01(\rR\abuckets\x12\x16\n" +
 	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\rR\breplicas\x12\x16\n" +
 	"\x06expect\x18\x05 \x01(\rR\x06expect\x12\"\n" +
-	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xfa\x01\n" +
+	"\x04node\x18\x06 \x01(\v2\x0e.eraft.AddNodeR\x04node\"\xa4\x02\n" +
 	"\aAddNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\x04R\x05token\x12\x14\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12'\n" +
+	"\x0fdirectory_token\x18\x03 \x01(\x04R\x0edirectoryToken\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04resp\x18\x05 \x01(\tR\x04resp\x12\x12\n" +
 	"\x04http\x18\x06 \x01(\tR\x04http\x12\x16\n" +
-	"\x06labels\x18\a \x03(\tR\x06labels\x12%\n" +
-	"\x06forced\x18\b \x03(\v2\r.eraft.ForcedR\x06forced\x12\x14\n" +
+	"\x06labels\x18\a \x03(\tR\x06labels\x12:\n" +
+	"\x0eforced_quorums\x18\b \x03(\v2\x13.eraft.ForcedQuorumR\rforcedQuorums\x12\x14\n" +
 	"\x05level\x18\n" +
-	" \x01(\rR\x05level\x12\x18\n" +
-	"\ainstead\x18\t \x01(\x04R\ainstead\" \n" +
+	" \x01(\rR\x05level\x12\x1a\n" +
+	"\breplaces\x18\t \x01(\x04R\breplaces\" \n" +
 	"\n" +
 	"RemoveNode\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\"E\n" +
@@ -3654,11 +3650,11 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\tRebalance\"9\n" +
 	"\vSetReplicas\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
-	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\"I\n" +
-	"\aArrived\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\x04R\x05group\x12(\n" +
-	"\abuckets\x18\x02 \x03(\v2\x0e.eraft.ArrivalR\abuckets\"H\n" +
-	"\aArrival\x12\x16\n" +
+	"\x05nodes\x18\x02 \x03(\x04R\x05nodes\"Q\n" +
+	"\rCompleteMoves\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x12*\n" +
+	"\x05moves\x18\x02 \x03(\v2\x14.eraft.CompletedMoveR\x05moves\"N\n" +
+	"\rCompletedMove\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
 	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"M\n" +
 	"\tMetaQuery\x12\x14\n" +
@@ -3676,71 +3672,72 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"BucketMove\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x04R\x02to\"\x9f\x02\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\xe4\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\x04R\x05token\x12\x1d\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12'\n" +
+	"\x0fdirectory_token\x18\x03 \x01(\x04R\x0edirectoryToken\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12\x19\n" +
 	"\breply_id\x18\x05 \x01(\tR\areplyId\x12\x16\n" +
 	"\x06client\x18\x06 \x01(\bR\x06client\x12#\n" +
 	"\rreply_address\x18\a \x01(\tR\freplyAddress\x12\x14\n" +
-	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x1b\n" +
-	"\tmay_found\x18\t \x01(\bR\bmayFound\x12\x12\n" +
-	"\x04seed\x18\n" +
-	" \x01(\bR\x04seed\x12\x14\n" +
-	"\x05asked\x18\v \x01(\tR\x05asked\"\xa4\x03\n" +
+	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12/\n" +
+	"\x13bootstrap_candidate\x18\t \x01(\bR\x12bootstrapCandidate\x12\x1f\n" +
+	"\vdialed_seed\x18\n" +
+	" \x01(\bR\n" +
+	"dialedSeed\x12%\n" +
+	"\x0edialed_address\x18\v \x01(\tR\rdialedAddress\"\x8b\x04\n" +
 	"\n" +
 	"HelloReply\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\x04R\x05token\x12\x1d\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12'\n" +
+	"\x0fdirectory_token\x18\x03 \x01(\x04R\x0edirectoryToken\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12%\n" +
 	"\x0econfig_version\x18\x05 \x01(\x04R\rconfigVersion\x12%\n" +
 	"\x06config\x18\x06 \x01(\v2\r.eraft.ConfigR\x06config\x12\x12\n" +
 	"\x04node\x18\a \x01(\x04R\x04node\x12\x14\n" +
-	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12\x1b\n" +
-	"\tmay_found\x18\n" +
-	" \x01(\bR\bmayFound\x12\x12\n" +
-	"\x04busy\x18\v \x01(\bR\x04busy\x12\x14\n" +
-	"\x05asked\x18\f \x01(\tR\x05asked\x12\x14\n" +
-	"\x05asker\x18\r \x01(\x04R\x05asker\x12\x14\n" +
-	"\x05noted\x18\x0e \x01(\bR\x05noted\x12\x16\n" +
-	"\x06silent\x18\x0f \x03(\tR\x06silent\x12*\n" +
-	"\x05peers\x18\x10 \x03(\v2\x14.eraft.BootstrapPeerR\x05peersJ\x04\b\b\x10\t\"\x86\x01\n" +
-	"\rBootstrapPeer\x12\x14\n" +
-	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12/\n" +
+	"\x13bootstrap_candidate\x18\n" +
+	" \x01(\bR\x12bootstrapCandidate\x12\x18\n" +
+	"\ajoining\x18\v \x01(\bR\ajoining\x12%\n" +
+	"\x0edialed_address\x18\f \x01(\tR\rdialedAddress\x12\x19\n" +
+	"\bto_token\x18\r \x01(\x04R\atoToken\x12-\n" +
+	"\x12candidacy_recorded\x18\x0e \x01(\bR\x11candidacyRecorded\x12!\n" +
+	"\fsilent_seeds\x18\x0f \x03(\tR\vsilentSeeds\x12*\n" +
+	"\x05peers\x18\x10 \x03(\v2\x14.eraft.BootstrapPeerR\x05peersJ\x04\b\b\x10\t\"\xad\x01\n" +
+	"\rBootstrapPeer\x12'\n" +
+	"\x0fdirectory_token\x18\x01 \x01(\x04R\x0edirectoryToken\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x1b\n" +
-	"\tmay_found\x18\x05 \x01(\bR\bmayFound\"`\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12/\n" +
+	"\x13bootstrap_candidate\x18\x05 \x01(\bR\x12bootstrapCandidate\"o\n" +
 	"\n" +
-	"ConfigPull\x12\x12\n" +
-	"\x04have\x18\x01 \x01(\x04R\x04have\x12#\n" +
+	"ConfigPull\x12!\n" +
+	"\fhave_version\x18\x01 \x01(\x04R\vhaveVersion\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\"3\n" +
 	"\n" +
 	"ConfigPush\x12%\n" +
-	"\x06config\x18\x01 \x01(\v2\r.eraft.ConfigR\x06config\"g\n" +
+	"\x06config\x18\x01 \x01(\v2\r.eraft.ConfigR\x06config\"z\n" +
 	"\vNodeAddress\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x14\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\x12'\n" +
+	"\x0fdirectory_token\x18\x02 \x01(\x04R\x0edirectoryToken\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\"j\n" +
-	"\tAddresses\x12(\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"n\n" +
+	"\rNodeAddresses\x12(\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x12.eraft.NodeAddressR\x05nodes\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x04R\x02to\"\x89\x01\n" +
-	"\x04Join\x12\"\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\x90\x01\n" +
+	"\vJoinRequest\x12\"\n" +
 	"\x04node\x18\x01 \x01(\v2\x0e.eraft.AddNodeR\x04node\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\x04R\tclusterId\x12#\n" +
 	"\rreply_address\x18\x03 \x01(\tR\freplyAddress\x12\x19\n" +
-	"\breply_id\x18\x04 \x01(\tR\areplyId\"p\n" +
-	"\tJoinReply\x12\x14\n" +
-	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
+	"\breply_id\x18\x04 \x01(\tR\areplyId\"\x83\x01\n" +
+	"\tJoinReply\x12'\n" +
+	"\x0fdirectory_token\x18\x01 \x01(\x04R\x0edirectoryToken\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12%\n" +
 	"\x06config\x18\x03 \x01(\v2\r.eraft.ConfigR\x06config\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\tR\x04text\"t\n" +
@@ -3749,7 +3746,7 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12#\n" +
 	"\rreply_address\x18\x02 \x01(\tR\freplyAddress\x12\x19\n" +
 	"\breply_id\x18\x03 \x01(\tR\areplyId\x12\x14\n" +
-	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xd2\x02\n" +
+	"\x05sizes\x18\x04 \x01(\bR\x05sizes\"\xf9\x02\n" +
 	"\n" +
 	"NodeStatus\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3758,12 +3755,12 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x04json\x18\x04 \x01(\fR\x04json\x124\n" +
 	"\tplacement\x18\x05 \x01(\v2\x16.eraft.PlacementStatusR\tplacement\x12'\n" +
 	"\x05sizes\x18\x06 \x03(\v2\x11.eraft.BucketSizeR\x05sizes\x12\x14\n" +
-	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12\x16\n" +
-	"\x06behind\x18\n" +
-	" \x03(\x04R\x06behind\x12\x14\n" +
-	"\x05level\x18\a \x01(\rR\x05level\x12\x18\n" +
-	"\apledged\x18\b \x01(\rR\apledged\x12\x1b\n" +
-	"\tlow_space\x18\v \x01(\bR\blowSpace\"7\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\x12%\n" +
+	"\x0elagging_groups\x18\n" +
+	" \x03(\x04R\rlaggingGroups\x12\x14\n" +
+	"\x05level\x18\a \x01(\rR\x05level\x12'\n" +
+	"\x0fcommitted_level\x18\b \x01(\rR\x0ecommittedLevel\x12$\n" +
+	"\x0elow_disk_space\x18\v \x01(\bR\flowDiskSpace\"7\n" +
 	"\tGroupSize\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"P\n" +
@@ -3776,12 +3773,12 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12%\n" +
 	"\x05steps\x18\x02 \x03(\v2\x0f.eraft.PlanStepR\x05steps\x12\x12\n" +
 	"\x04idle\x18\x03 \x01(\bR\x04idle\x12&\n" +
-	"\x05sizes\x18\x04 \x03(\v2\x10.eraft.GroupSizeR\x05sizes\"T\n" +
+	"\x05sizes\x18\x04 \x03(\v2\x10.eraft.GroupSizeR\x05sizes\"Z\n" +
 	"\bPlanStep\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\xb2\x03\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xe2\x03\n" +
 	"\rReplicaStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
@@ -3791,15 +3788,16 @@ const file_eraft_messages_meta_proto_rawDesc = "" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x14\n" +
 	"\x05first\x18\a \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\b \x01(\x04R\x04last\x12$\n" +
-	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x16\n" +
-	"\x06leased\x18\n" +
-	" \x01(\bR\x06leased\x12\x18\n" +
-	"\astalled\x18\v \x01(\bR\astalled\x12\x12\n" +
-	"\x04sure\x18\f \x01(\bR\x04sure\x12\x1b\n" +
+	"\x04conf\x18\t \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x1f\n" +
+	"\vlease_valid\x18\n" +
+	" \x01(\bR\n" +
+	"leaseValid\x12!\n" +
+	"\fdisk_stalled\x18\v \x01(\bR\vdiskStalled\x12!\n" +
+	"\fconf_durable\x18\f \x01(\bR\vconfDurable\x12\x1b\n" +
 	"\tlog_bytes\x18\r \x01(\x04R\blogBytes\x12#\n" +
-	"\rwaiting_bytes\x18\x0e \x01(\x04R\fwaitingBytes\x12#\n" +
-	"\rwaiting_reads\x18\x0f \x01(\x04R\fwaitingReads\x12\x1c\n" +
-	"\tsnapshots\x18\x10 \x01(\x04R\tsnapshots*0\n" +
+	"\rpending_bytes\x18\x0e \x01(\x04R\fpendingBytes\x12#\n" +
+	"\rpending_reads\x18\x0f \x01(\x04R\fpendingReads\x12+\n" +
+	"\x11snapshots_sending\x18\x10 \x01(\x04R\x10snapshotsSending*0\n" +
 	"\tPlacement\x12\r\n" +
 	"\tAUTOMATIC\x10\x00\x12\n" +
 	"\n" +
@@ -3829,13 +3827,13 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(Placement)(0),          // 0: eraft.Placement
 	(NodeState)(0),          // 1: eraft.NodeState
 	(*Config)(nil),          // 2: eraft.Config
-	(*ConfigStep)(nil),      // 3: eraft.ConfigStep
-	(*BucketStep)(nil),      // 4: eraft.BucketStep
-	(*Forced)(nil),          // 5: eraft.Forced
+	(*ConfigDelta)(nil),     // 3: eraft.ConfigDelta
+	(*BucketDelta)(nil),     // 4: eraft.BucketDelta
+	(*ForcedQuorum)(nil),    // 5: eraft.ForcedQuorum
 	(*Node)(nil),            // 6: eraft.Node
 	(*Group)(nil),           // 7: eraft.Group
 	(*MetaCommand)(nil),     // 8: eraft.MetaCommand
-	(*Birth)(nil),           // 9: eraft.Birth
+	(*Bootstrap)(nil),       // 9: eraft.Bootstrap
 	(*AddNode)(nil),         // 10: eraft.AddNode
 	(*RemoveNode)(nil),      // 11: eraft.RemoveNode
 	(*SetNode)(nil),         // 12: eraft.SetNode
@@ -3848,8 +3846,8 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*MoveBuckets)(nil),     // 19: eraft.MoveBuckets
 	(*Rebalance)(nil),       // 20: eraft.Rebalance
 	(*SetReplicas)(nil),     // 21: eraft.SetReplicas
-	(*Arrived)(nil),         // 22: eraft.Arrived
-	(*Arrival)(nil),         // 23: eraft.Arrival
+	(*CompleteMoves)(nil),   // 22: eraft.CompleteMoves
+	(*CompletedMove)(nil),   // 23: eraft.CompletedMove
 	(*MetaQuery)(nil),       // 24: eraft.MetaQuery
 	(*ConfigLog)(nil),       // 25: eraft.ConfigLog
 	(*MetaReply)(nil),       // 26: eraft.MetaReply
@@ -3860,8 +3858,8 @@ var file_eraft_messages_meta_proto_goTypes = []any{
 	(*ConfigPull)(nil),      // 31: eraft.ConfigPull
 	(*ConfigPush)(nil),      // 32: eraft.ConfigPush
 	(*NodeAddress)(nil),     // 33: eraft.NodeAddress
-	(*Addresses)(nil),       // 34: eraft.Addresses
-	(*Join)(nil),            // 35: eraft.Join
+	(*NodeAddresses)(nil),   // 34: eraft.NodeAddresses
+	(*JoinRequest)(nil),     // 35: eraft.JoinRequest
 	(*JoinReply)(nil),       // 36: eraft.JoinReply
 	(*StatusPull)(nil),      // 37: eraft.StatusPull
 	(*NodeStatus)(nil),      // 38: eraft.NodeStatus
@@ -3876,14 +3874,14 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	6,  // 0: eraft.Config.nodes:type_name -> eraft.Node
 	7,  // 1: eraft.Config.groups:type_name -> eraft.Group
 	0,  // 2: eraft.Config.placement:type_name -> eraft.Placement
-	5,  // 3: eraft.Config.forced:type_name -> eraft.Forced
-	2,  // 4: eraft.ConfigStep.head:type_name -> eraft.Config
-	6,  // 5: eraft.ConfigStep.nodes:type_name -> eraft.Node
-	7,  // 6: eraft.ConfigStep.groups:type_name -> eraft.Group
-	5,  // 7: eraft.ConfigStep.forced:type_name -> eraft.Forced
-	4,  // 8: eraft.ConfigStep.buckets:type_name -> eraft.BucketStep
+	5,  // 3: eraft.Config.forced_quorums:type_name -> eraft.ForcedQuorum
+	2,  // 4: eraft.ConfigDelta.head:type_name -> eraft.Config
+	6,  // 5: eraft.ConfigDelta.nodes:type_name -> eraft.Node
+	7,  // 6: eraft.ConfigDelta.groups:type_name -> eraft.Group
+	5,  // 7: eraft.ConfigDelta.forced_quorums:type_name -> eraft.ForcedQuorum
+	4,  // 8: eraft.ConfigDelta.buckets:type_name -> eraft.BucketDelta
 	1,  // 9: eraft.Node.state:type_name -> eraft.NodeState
-	9,  // 10: eraft.MetaCommand.birth:type_name -> eraft.Birth
+	9,  // 10: eraft.MetaCommand.bootstrap:type_name -> eraft.Bootstrap
 	10, // 11: eraft.MetaCommand.add_node:type_name -> eraft.AddNode
 	11, // 12: eraft.MetaCommand.remove_node:type_name -> eraft.RemoveNode
 	16, // 13: eraft.MetaCommand.join:type_name -> eraft.JoinGroups
@@ -3891,26 +3889,26 @@ var file_eraft_messages_meta_proto_depIdxs = []int32{
 	19, // 15: eraft.MetaCommand.move:type_name -> eraft.MoveBuckets
 	20, // 16: eraft.MetaCommand.rebalance:type_name -> eraft.Rebalance
 	21, // 17: eraft.MetaCommand.set_replicas:type_name -> eraft.SetReplicas
-	22, // 18: eraft.MetaCommand.arrived:type_name -> eraft.Arrived
+	22, // 18: eraft.MetaCommand.complete_moves:type_name -> eraft.CompleteMoves
 	12, // 19: eraft.MetaCommand.set_node:type_name -> eraft.SetNode
 	13, // 20: eraft.MetaCommand.set_placement:type_name -> eraft.SetPlacement
 	15, // 21: eraft.MetaCommand.place:type_name -> eraft.PlaceBuckets
 	14, // 22: eraft.MetaCommand.raise_level:type_name -> eraft.RaiseLevel
-	10, // 23: eraft.Birth.node:type_name -> eraft.AddNode
-	5,  // 24: eraft.AddNode.forced:type_name -> eraft.Forced
+	10, // 23: eraft.Bootstrap.node:type_name -> eraft.AddNode
+	5,  // 24: eraft.AddNode.forced_quorums:type_name -> eraft.ForcedQuorum
 	1,  // 25: eraft.SetNode.state:type_name -> eraft.NodeState
 	0,  // 26: eraft.SetPlacement.placement:type_name -> eraft.Placement
 	27, // 27: eraft.PlaceBuckets.moves:type_name -> eraft.BucketMove
 	17, // 28: eraft.JoinGroups.groups:type_name -> eraft.NewGroup
-	23, // 29: eraft.Arrived.buckets:type_name -> eraft.Arrival
+	23, // 29: eraft.CompleteMoves.moves:type_name -> eraft.CompletedMove
 	25, // 30: eraft.MetaQuery.log:type_name -> eraft.ConfigLog
 	2,  // 31: eraft.MetaReply.config:type_name -> eraft.Config
 	2,  // 32: eraft.MetaReply.configs:type_name -> eraft.Config
 	2,  // 33: eraft.HelloReply.config:type_name -> eraft.Config
 	30, // 34: eraft.HelloReply.peers:type_name -> eraft.BootstrapPeer
 	2,  // 35: eraft.ConfigPush.config:type_name -> eraft.Config
-	33, // 36: eraft.Addresses.nodes:type_name -> eraft.NodeAddress
-	10, // 37: eraft.Join.node:type_name -> eraft.AddNode
+	33, // 36: eraft.NodeAddresses.nodes:type_name -> eraft.NodeAddress
+	10, // 37: eraft.JoinRequest.node:type_name -> eraft.AddNode
 	2,  // 38: eraft.JoinReply.config:type_name -> eraft.Config
 	43, // 39: eraft.NodeStatus.replicas:type_name -> eraft.ReplicaStatus
 	41, // 40: eraft.NodeStatus.placement:type_name -> eraft.PlacementStatus
@@ -3932,7 +3930,7 @@ func file_eraft_messages_meta_proto_init() {
 	}
 	file_eraft_messages_raft_proto_init()
 	file_eraft_messages_meta_proto_msgTypes[6].OneofWrappers = []any{
-		(*MetaCommand_Birth)(nil),
+		(*MetaCommand_Bootstrap)(nil),
 		(*MetaCommand_AddNode)(nil),
 		(*MetaCommand_RemoveNode)(nil),
 		(*MetaCommand_Join)(nil),
@@ -3940,7 +3938,7 @@ func file_eraft_messages_meta_proto_init() {
 		(*MetaCommand_Move)(nil),
 		(*MetaCommand_Rebalance)(nil),
 		(*MetaCommand_SetReplicas)(nil),
-		(*MetaCommand_Arrived)(nil),
+		(*MetaCommand_CompleteMoves)(nil),
 		(*MetaCommand_SetNode)(nil),
 		(*MetaCommand_SetPlacement)(nil),
 		(*MetaCommand_Place)(nil),

@@ -24,7 +24,7 @@ const (
 type EntryKind int32
 
 const (
-	EntryKind_COMMANDS    EntryKind = 0 // data is a Block of commands for the machine; none at all is a leader's no-op
+	EntryKind_COMMANDS    EntryKind = 0 // data is a Block of commands for the state machine; an empty one is the no-op of a new leader
 	EntryKind_CONF_CHANGE EntryKind = 1 // data is a ConfChange
 )
 
@@ -74,13 +74,13 @@ const (
 	RaftKind_APPEND_REPLY     RaftKind = 1
 	RaftKind_HEARTBEAT        RaftKind = 2 // leader: commit, read_seq
 	RaftKind_HEARTBEAT_REPLY  RaftKind = 3
-	RaftKind_PRE_VOTE         RaftKind = 4 // term is the term the candidate would use
+	RaftKind_PRE_VOTE         RaftKind = 4 // term is the term in which the candidate would campaign
 	RaftKind_PRE_VOTE_REPLY   RaftKind = 5
 	RaftKind_VOTE             RaftKind = 6
 	RaftKind_VOTE_REPLY       RaftKind = 7
-	RaftKind_TIMEOUT_NOW      RaftKind = 8  // leader: campaign at once, leadership is handed to you
-	RaftKind_READ_INDEX       RaftKind = 9  // follower: at which index is a read linearizable? read_seq names the question
-	RaftKind_READ_INDEX_REPLY RaftKind = 10 // leader: at index
+	RaftKind_TIMEOUT_NOW      RaftKind = 8  // leader: the receiver campaigns at once, it is the transferee of a leadership transfer
+	RaftKind_READ_INDEX       RaftKind = 9  // follower: asks for the index at which a read is linearizable; read_seq identifies the request
+	RaftKind_READ_INDEX_REPLY RaftKind = 10 // leader: index
 )
 
 // Enum value maps for RaftKind.
@@ -148,8 +148,8 @@ const (
 	ConfChange_REMOVE      ConfChange_Kind = 2
 	ConfChange_DEMOTE      ConfChange_Kind = 3 // a voter becomes a learner
 	ConfChange_JOINT       ConfChange_Kind = 4 // all of changes at once, through a joint membership that the leader leaves by itself
-	ConfChange_LEAVE       ConfChange_Kind = 5 // the end of a joint membership; leaders propose it themselves
-	ConfChange_FORCE       ConfChange_Kind = 6 // node is the only voter: written by hand when a majority is lost, never proposed
+	ConfChange_LEAVE       ConfChange_Kind = 5 // the end of a joint membership; only leaders propose it
+	ConfChange_FORCE       ConfChange_Kind = 6 // node becomes the only voter: an operator writes it when a majority is lost; it is never proposed
 )
 
 // Enum value maps for ConfChange_Kind.
@@ -201,15 +201,15 @@ func (ConfChange_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{3, 0}
 }
 
-// Entry is one slot of a group's log.
+// Entry is one entry of a group's log.
 type Entry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	Kind          EntryKind              `protobuf:"varint,3,opt,name=kind,proto3,enum=eraft.EntryKind" json:"kind,omitempty"`
-	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time: stamped by the leader, never goes back within a log
+	TimeMs        uint64                 `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"` // log time, ms since 1970: stamped by the leader, never decreases within a log
 	Data          []byte                 `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
-	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"` // feature level of the cluster that its leader knew: nothing in data needs more. 0: level 1, and the
+	Level         uint32                 `protobuf:"varint,7,opt,name=level,proto3" json:"level,omitempty"` // feature level that the leader knew the cluster to have; data needs no higher one. 0: level 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,13 +286,13 @@ func (x *Entry) GetLevel() uint32 {
 	return 0
 }
 
-// HardState is what a replica must never forget. Term and vote are one record.
+// HardState is the state of a replica that must survive a crash. Term and vote are one record.
 type HardState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Term          uint64                 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`
-	Vote          uint64                 `protobuf:"varint,2,opt,name=vote,proto3" json:"vote,omitempty"`                            // 0: none in this term
-	Commit        uint64                 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`                        // a lower bound that saves work after a restart
-	VoteFloor     uint64                 `protobuf:"varint,4,opt,name=vote_floor,json=voteFloor,proto3" json:"vote_floor,omitempty"` // of a replica that was emptied: until it is at this commit index again, it takes part in no election
+	Vote          uint64                 `protobuf:"varint,2,opt,name=vote,proto3" json:"vote,omitempty"`                            // node id that got this replica's vote in term; 0: none
+	Commit        uint64                 `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`                        // lower bound of the commit index: saves work after a restart
+	VoteFloor     uint64                 `protobuf:"varint,4,opt,name=vote_floor,json=voteFloor,proto3" json:"vote_floor,omitempty"` // of a replica whose disk was reset: it takes part in no election before its commit index is here again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -355,14 +355,14 @@ func (x *HardState) GetVoteFloor() uint64 {
 	return 0
 }
 
-// ConfState is a group's membership at some index of its log.
-// While it is joint (thesis 4.3) both halves decide: a quorum is a majority of voters and a majority of outgoing.
+// ConfState is the membership of a group at one index of its log. While it is joint (thesis 4.3) a quorum is a majority of
+// voters and a majority of outgoing.
 type ConfState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Voters        []uint64               `protobuf:"varint,1,rep,packed,name=voters,proto3" json:"voters,omitempty"` // those to come, while it is joint
+	Voters        []uint64               `protobuf:"varint,1,rep,packed,name=voters,proto3" json:"voters,omitempty"` // node ids; while joint: the voters of the new membership
 	Learners      []uint64               `protobuf:"varint,2,rep,packed,name=learners,proto3" json:"learners,omitempty"`
-	Outgoing      []uint64               `protobuf:"varint,3,rep,packed,name=outgoing,proto3" json:"outgoing,omitempty"`                             // the voters before the change; none: it is not joint
-	LearnersNext  []uint64               `protobuf:"varint,4,rep,packed,name=learners_next,json=learnersNext,proto3" json:"learners_next,omitempty"` // of outgoing: those who become learners when the joint membership is left
+	Outgoing      []uint64               `protobuf:"varint,3,rep,packed,name=outgoing,proto3" json:"outgoing,omitempty"`                             // voters of the old membership; empty: the membership is not joint
+	LearnersNext  []uint64               `protobuf:"varint,4,rep,packed,name=learners_next,json=learnersNext,proto3" json:"learners_next,omitempty"` // of outgoing: those that become learners when the joint membership is left
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -428,8 +428,8 @@ func (x *ConfState) GetLearnersNext() []uint64 {
 type ConfChange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          ConfChange_Kind        `protobuf:"varint,1,opt,name=kind,proto3,enum=eraft.ConfChange_Kind" json:"kind,omitempty"`
-	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`      // whom it is about; not for JOINT and LEAVE
-	Changes       []*ConfChange          `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"` // JOINT's: each of another node, none of them JOINT or LEAVE
+	Node          uint64                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`      // the node that changes; not for JOINT and LEAVE
+	Changes       []*ConfChange          `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"` // of a JOINT: each of another node, none of them JOINT or LEAVE
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,7 +485,7 @@ func (x *ConfChange) GetChanges() []*ConfChange {
 	return nil
 }
 
-// SnapshotMeta names a state: everything up to and including index is in it.
+// SnapshotMeta identifies a snapshot: the state after the entries up to and including index.
 type SnapshotMeta struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -554,13 +554,14 @@ func (x *SnapshotMeta) GetTimeMs() uint64 {
 	return 0
 }
 
-// RaftMessage is one message between two replicas of a group. Field use is documented at the raft package.
+// RaftMessage is one message between two replicas of a group. The doc comment of package raft has a table of the fields that
+// each kind uses.
 type RaftMessage struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Kind      RaftKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=eraft.RaftKind" json:"kind,omitempty"`
 	Group     uint64                 `protobuf:"varint,2,opt,name=group,proto3" json:"group,omitempty"`
-	From      uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // node ids: a node holds at most one replica of a group
-	To        uint64                 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	From      uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"` // node id: a node holds at most one replica of a group
+	To        uint64                 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`     // node id
 	Term      uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
 	Index     uint64                 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
 	LogTerm   uint64                 `protobuf:"varint,7,opt,name=log_term,json=logTerm,proto3" json:"log_term,omitempty"`
@@ -570,16 +571,16 @@ type RaftMessage struct {
 	HintIndex uint64                 `protobuf:"varint,11,opt,name=hint_index,json=hintIndex,proto3" json:"hint_index,omitempty"`
 	HintTerm  uint64                 `protobuf:"varint,12,opt,name=hint_term,json=hintTerm,proto3" json:"hint_term,omitempty"`
 	ReadSeq   uint64                 `protobuf:"varint,13,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	Transfer  bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"`              // a vote asked for by TIMEOUT_NOW: leader stickiness does not apply
-	Quiesce   bool                   `protobuf:"varint,15,opt,name=quiesce,proto3" json:"quiesce,omitempty"`                // a heartbeat's: nothing is under way, rest until somebody speaks
-	LeaseAt   uint64                 `protobuf:"varint,16,opt,name=lease_at,json=leaseAt,proto3" json:"lease_at,omitempty"` // a heartbeat's: when it was sent, by the leader's clock; 0: no lease is asked for. Its reply
-	// says it again if the follower helps nobody to replace the leader for `lease_grant` from then on
-	LeaseGrant uint64 `protobuf:"varint,17,opt,name=lease_grant,json=leaseGrant,proto3" json:"lease_grant,omitempty"` // a heartbeat's: how long, in ns of the follower's clock
-	MemberAt   uint64 `protobuf:"varint,18,opt,name=member_at,json=memberAt,proto3" json:"member_at,omitempty"`       // an append's and a heartbeat's: the receiver is a member as of this index. The reply says it
-	// again: what a replica had before it was removed does not count for what it is now
-	ClockMs       uint64 `protobuf:"varint,21,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"` // a reply's: time of day of the sender, when it was sent; 0: it does not say
-	Recovering    bool   `protobuf:"varint,19,opt,name=recovering,proto3" json:"recovering,omitempty"`          // a reply's to those: the sender was emptied, and has not got back what it had: it votes for nobody
-	Stalled       bool   `protobuf:"varint,22,opt,name=stalled,proto3" json:"stalled,omitempty"`                // a reply's to those: a disk of the sender does not answer: it should not lead
+	Transfer  bool                   `protobuf:"varint,14,opt,name=transfer,proto3" json:"transfer,omitempty"`              // of a vote request that follows TIMEOUT_NOW: the receiver ignores leader stickiness
+	Quiesce   bool                   `protobuf:"varint,15,opt,name=quiesce,proto3" json:"quiesce,omitempty"`                // of a heartbeat: nothing is in flight, the receiver quiesces until the next message
+	LeaseAt   uint64                 `protobuf:"varint,16,opt,name=lease_at,json=leaseAt,proto3" json:"lease_at,omitempty"` // of a heartbeat: time of sending, ns of the leader's clock; 0: no lease is requested. The reply repeats
+	// it if the follower grants the lease: it helps no other candidate for lease_grant from now on
+	LeaseGrant  uint64 `protobuf:"varint,17,opt,name=lease_grant,json=leaseGrant,proto3" json:"lease_grant,omitempty"`    // of a heartbeat: duration of the lease, ns of the follower's clock
+	MemberSince uint64 `protobuf:"varint,18,opt,name=member_since,json=memberSince,proto3" json:"member_since,omitempty"` // of an append and a heartbeat: log index at which the receiver became a member. The reply repeats it,
+	// so that a leader ignores what a replica acknowledged before it was removed and added again
+	ClockMs       uint64 `protobuf:"varint,21,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`             // of a reply: time of day of the sender when it was sent; 0: not reported
+	Recovering    bool   `protobuf:"varint,19,opt,name=recovering,proto3" json:"recovering,omitempty"`                      // of a reply to those: the sender's disk was reset and it has not got its log back: it votes for nobody
+	DiskStalled   bool   `protobuf:"varint,22,opt,name=disk_stalled,json=diskStalled,proto3" json:"disk_stalled,omitempty"` // of a reply to those: a disk of the sender does not answer: the sender should not lead
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -733,9 +734,9 @@ func (x *RaftMessage) GetLeaseGrant() uint64 {
 	return 0
 }
 
-func (x *RaftMessage) GetMemberAt() uint64 {
+func (x *RaftMessage) GetMemberSince() uint64 {
 	if x != nil {
-		return x.MemberAt
+		return x.MemberSince
 	}
 	return 0
 }
@@ -754,14 +755,14 @@ func (x *RaftMessage) GetRecovering() bool {
 	return false
 }
 
-func (x *RaftMessage) GetStalled() bool {
+func (x *RaftMessage) GetDiskStalled() bool {
 	if x != nil {
-		return x.Stalled
+		return x.DiskStalled
 	}
 	return false
 }
 
-// RaftMessages is what one peer has for one other peer in one turn.
+// RaftMessages is a batch: all that one Peer sends to one other Peer at once.
 type RaftMessages struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Messages      []*RaftMessage         `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
@@ -806,29 +807,30 @@ func (x *RaftMessages) GetMessages() []*RaftMessage {
 	return nil
 }
 
-// Alive is said between the Tickers of nodes that have groups at rest: there nothing else is said.
-type Alive struct {
+// NodeHeartbeat goes between the Tickers of nodes that have quiesced groups in common: the replicas of such groups exchange
+// nothing.
+type NodeHeartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // boot epoch of the node
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Alive) Reset() {
-	*x = Alive{}
+func (x *NodeHeartbeat) Reset() {
+	*x = NodeHeartbeat{}
 	mi := &file_eraft_messages_raft_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Alive) String() string {
+func (x *NodeHeartbeat) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Alive) ProtoMessage() {}
+func (*NodeHeartbeat) ProtoMessage() {}
 
-func (x *Alive) ProtoReflect() protoreflect.Message {
+func (x *NodeHeartbeat) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_raft_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -840,39 +842,39 @@ func (x *Alive) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Alive.ProtoReflect.Descriptor instead.
-func (*Alive) Descriptor() ([]byte, []int) {
+// Deprecated: Use NodeHeartbeat.ProtoReflect.Descriptor instead.
+func (*NodeHeartbeat) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_raft_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *Alive) GetNode() uint64 {
+func (x *NodeHeartbeat) GetNode() uint64 {
 	if x != nil {
 		return x.Node
 	}
 	return 0
 }
 
-func (x *Alive) GetEpoch() uint64 {
+func (x *NodeHeartbeat) GetEpoch() uint64 {
 	if x != nil {
 		return x.Epoch
 	}
 	return 0
 }
 
-// SnapshotChunk carries part of a group's store from a leader's node. The receiver acknowledges each.
+// SnapshotChunk carries part of a group's data from its leader to a follower. The receiver acknowledges each chunk.
 type SnapshotChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
-	Transfer      uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"` // names this transfer; a chunk of another one is dropped
+	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`         // node id of the sender
+	Transfer      uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"` // identifies the transfer; a chunk of another one is ignored
 	Meta          *SnapshotMeta          `protobuf:"bytes,4,opt,name=meta,proto3" json:"meta,omitempty"`
-	Number        uint64                 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"` // from 0, without gaps
+	Number        uint64                 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"` // of the chunk within the transfer: from 0, without gaps
 	Last          bool                   `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	Pairs         []*Pair                `protobuf:"bytes,7,rep,name=pairs,proto3" json:"pairs,omitempty"`
-	Checksum      uint32                 `protobuf:"varint,8,opt,name=checksum,proto3" json:"checksum,omitempty"` // CRC-32C over the pairs, and offset if it is not 0
+	Checksum      uint32                 `protobuf:"varint,8,opt,name=checksum,proto3" json:"checksum,omitempty"` // CRC-32C over the pairs, and over offset if it is not 0
 	ReplyAddress  string                 `protobuf:"bytes,9,opt,name=reply_address,json=replyAddress,proto3" json:"reply_address,omitempty"`
 	ReplyId       string                 `protobuf:"bytes,10,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
-	Offset        uint64                 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"` // of the first pair's value: what comes before it is in the chunks before
+	Offset        uint64                 `protobuf:"varint,11,opt,name=offset,proto3" json:"offset,omitempty"` // bytes of the first pair's value that earlier chunks carried
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -984,6 +986,7 @@ func (x *SnapshotChunk) GetOffset() uint64 {
 	return 0
 }
 
+// Pair is a key and its value.
 type Pair struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -1039,12 +1042,12 @@ func (x *Pair) GetValue() []byte {
 type SnapshotAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
-	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"` // node id of the receiver of the snapshot
 	Transfer      uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"`
-	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`   // next chunk wanted
+	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`   // of the next chunk wanted
 	Done          bool                   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`       // all chunks are staged and durable
-	Refused       bool                   `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"` // not wanted: start again later
-	Again         bool                   `protobuf:"varint,7,opt,name=again,proto3" json:"again,omitempty"`     // go on from number: something before this chunk is missing here
+	Refused       bool                   `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"` // the receiver does not take the snapshot now: start again later
+	Rewind        bool                   `protobuf:"varint,7,opt,name=rewind,proto3" json:"rewind,omitempty"`   // continue at number: an earlier chunk is missing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1121,9 +1124,9 @@ func (x *SnapshotAck) GetRefused() bool {
 	return false
 }
 
-func (x *SnapshotAck) GetAgain() bool {
+func (x *SnapshotAck) GetRewind() bool {
 	if x != nil {
-		return x.Again
+		return x.Rewind
 	}
 	return false
 }
@@ -1170,7 +1173,7 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12$\n" +
 	"\x04conf\x18\x03 \x01(\v2\x10.eraft.ConfStateR\x04conf\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xca\x04\n" +
+	"\atime_ms\x18\x04 \x01(\x04R\x06timeMs\"\xd9\x04\n" +
 	"\vRaftMessage\x12#\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x0f.eraft.RaftKindR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x12\n" +
@@ -1191,17 +1194,17 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\aquiesce\x18\x0f \x01(\bR\aquiesce\x12\x19\n" +
 	"\blease_at\x18\x10 \x01(\x04R\aleaseAt\x12\x1f\n" +
 	"\vlease_grant\x18\x11 \x01(\x04R\n" +
-	"leaseGrant\x12\x1b\n" +
-	"\tmember_at\x18\x12 \x01(\x04R\bmemberAt\x12\x19\n" +
+	"leaseGrant\x12!\n" +
+	"\fmember_since\x18\x12 \x01(\x04R\vmemberSince\x12\x19\n" +
 	"\bclock_ms\x18\x15 \x01(\x04R\aclockMs\x12\x1e\n" +
 	"\n" +
 	"recovering\x18\x13 \x01(\bR\n" +
-	"recovering\x12\x18\n" +
-	"\astalled\x18\x16 \x01(\bR\astalledJ\x04\b\t\x10\n" +
+	"recovering\x12!\n" +
+	"\fdisk_stalled\x18\x16 \x01(\bR\vdiskStalledJ\x04\b\t\x10\n" +
 	"\">\n" +
 	"\fRaftMessages\x12.\n" +
-	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"1\n" +
-	"\x05Alive\x12\x12\n" +
+	"\bmessages\x18\x01 \x03(\v2\x12.eraft.RaftMessageR\bmessages\"9\n" +
+	"\rNodeHeartbeat\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xc1\x02\n" +
 	"\rSnapshotChunk\x12\x14\n" +
@@ -1219,15 +1222,15 @@ const file_eraft_messages_raft_proto_rawDesc = "" +
 	"\x06offset\x18\v \x01(\x04R\x06offset\".\n" +
 	"\x04Pair\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xaf\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xb1\x01\n" +
 	"\vSnapshotAck\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x1a\n" +
 	"\btransfer\x18\x03 \x01(\x04R\btransfer\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04done\x18\x05 \x01(\bR\x04done\x12\x18\n" +
-	"\arefused\x18\x06 \x01(\bR\arefused\x12\x14\n" +
-	"\x05again\x18\a \x01(\bR\x05again**\n" +
+	"\arefused\x18\x06 \x01(\bR\arefused\x12\x16\n" +
+	"\x06rewind\x18\a \x01(\bR\x06rewind**\n" +
 	"\tEntryKind\x12\f\n" +
 	"\bCOMMANDS\x10\x00\x12\x0f\n" +
 	"\vCONF_CHANGE\x10\x01*\xbf\x01\n" +
@@ -1273,7 +1276,7 @@ var file_eraft_messages_raft_proto_goTypes = []any{
 	(*SnapshotMeta)(nil),  // 7: eraft.SnapshotMeta
 	(*RaftMessage)(nil),   // 8: eraft.RaftMessage
 	(*RaftMessages)(nil),  // 9: eraft.RaftMessages
-	(*Alive)(nil),         // 10: eraft.Alive
+	(*NodeHeartbeat)(nil), // 10: eraft.NodeHeartbeat
 	(*SnapshotChunk)(nil), // 11: eraft.SnapshotChunk
 	(*Pair)(nil),          // 12: eraft.Pair
 	(*SnapshotAck)(nil),   // 13: eraft.SnapshotAck

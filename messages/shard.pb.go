@@ -21,18 +21,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ShardCommand is what leaders of shard groups write into their own log, and into that of the group on the other side of
-// a hand-over, about the ownership of buckets. All are idempotent. docs/HANDOVER.md has the whole way of a bucket.
+// ShardCommand is a command about the ownership of buckets. The leader of a shard group proposes it to its own log, or to that
+// of the other group of a migration. All are idempotent. docs/HANDOVER.md follows a bucket through a migration.
 type ShardCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Op:
 	//
-	//	*ShardCommand_Adopt
-	//	*ShardCommand_Give
-	//	*ShardCommand_Freeze
-	//	*ShardCommand_Install
-	//	*ShardCommand_Drop
-	//	*ShardCommand_Keep
+	//	*ShardCommand_CreateBuckets
+	//	*ShardCommand_StartMigration
+	//	*ShardCommand_FreezeBucket
+	//	*ShardCommand_ImportChunk
+	//	*ShardCommand_DeleteMigrated
+	//	*ShardCommand_ResumeServing
 	Op            isShardCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -75,55 +75,55 @@ func (x *ShardCommand) GetOp() isShardCommand_Op {
 	return nil
 }
 
-func (x *ShardCommand) GetAdopt() *Adopt {
+func (x *ShardCommand) GetCreateBuckets() *CreateBuckets {
 	if x != nil {
-		if x, ok := x.Op.(*ShardCommand_Adopt); ok {
-			return x.Adopt
+		if x, ok := x.Op.(*ShardCommand_CreateBuckets); ok {
+			return x.CreateBuckets
 		}
 	}
 	return nil
 }
 
-func (x *ShardCommand) GetGive() *Give {
+func (x *ShardCommand) GetStartMigration() *StartMigration {
 	if x != nil {
-		if x, ok := x.Op.(*ShardCommand_Give); ok {
-			return x.Give
+		if x, ok := x.Op.(*ShardCommand_StartMigration); ok {
+			return x.StartMigration
 		}
 	}
 	return nil
 }
 
-func (x *ShardCommand) GetFreeze() *Freeze {
+func (x *ShardCommand) GetFreezeBucket() *FreezeBucket {
 	if x != nil {
-		if x, ok := x.Op.(*ShardCommand_Freeze); ok {
-			return x.Freeze
+		if x, ok := x.Op.(*ShardCommand_FreezeBucket); ok {
+			return x.FreezeBucket
 		}
 	}
 	return nil
 }
 
-func (x *ShardCommand) GetInstall() *Install {
+func (x *ShardCommand) GetImportChunk() *ImportChunk {
 	if x != nil {
-		if x, ok := x.Op.(*ShardCommand_Install); ok {
-			return x.Install
+		if x, ok := x.Op.(*ShardCommand_ImportChunk); ok {
+			return x.ImportChunk
 		}
 	}
 	return nil
 }
 
-func (x *ShardCommand) GetDrop() *Drop {
+func (x *ShardCommand) GetDeleteMigrated() *DeleteMigrated {
 	if x != nil {
-		if x, ok := x.Op.(*ShardCommand_Drop); ok {
-			return x.Drop
+		if x, ok := x.Op.(*ShardCommand_DeleteMigrated); ok {
+			return x.DeleteMigrated
 		}
 	}
 	return nil
 }
 
-func (x *ShardCommand) GetKeep() *Keep {
+func (x *ShardCommand) GetResumeServing() *ResumeServing {
 	if x != nil {
-		if x, ok := x.Op.(*ShardCommand_Keep); ok {
-			return x.Keep
+		if x, ok := x.Op.(*ShardCommand_ResumeServing); ok {
+			return x.ResumeServing
 		}
 	}
 	return nil
@@ -133,44 +133,44 @@ type isShardCommand_Op interface {
 	isShardCommand_Op()
 }
 
-type ShardCommand_Adopt struct {
-	Adopt *Adopt `protobuf:"bytes,1,opt,name=adopt,proto3,oneof"`
+type ShardCommand_CreateBuckets struct {
+	CreateBuckets *CreateBuckets `protobuf:"bytes,1,opt,name=create_buckets,json=createBuckets,proto3,oneof"`
 }
 
-type ShardCommand_Give struct {
-	Give *Give `protobuf:"bytes,2,opt,name=give,proto3,oneof"`
+type ShardCommand_StartMigration struct {
+	StartMigration *StartMigration `protobuf:"bytes,2,opt,name=start_migration,json=startMigration,proto3,oneof"`
 }
 
-type ShardCommand_Freeze struct {
-	Freeze *Freeze `protobuf:"bytes,3,opt,name=freeze,proto3,oneof"`
+type ShardCommand_FreezeBucket struct {
+	FreezeBucket *FreezeBucket `protobuf:"bytes,3,opt,name=freeze_bucket,json=freezeBucket,proto3,oneof"`
 }
 
-type ShardCommand_Install struct {
-	Install *Install `protobuf:"bytes,4,opt,name=install,proto3,oneof"`
+type ShardCommand_ImportChunk struct {
+	ImportChunk *ImportChunk `protobuf:"bytes,4,opt,name=import_chunk,json=importChunk,proto3,oneof"`
 }
 
-type ShardCommand_Drop struct {
-	Drop *Drop `protobuf:"bytes,5,opt,name=drop,proto3,oneof"`
+type ShardCommand_DeleteMigrated struct {
+	DeleteMigrated *DeleteMigrated `protobuf:"bytes,5,opt,name=delete_migrated,json=deleteMigrated,proto3,oneof"`
 }
 
-type ShardCommand_Keep struct {
-	Keep *Keep `protobuf:"bytes,6,opt,name=keep,proto3,oneof"`
+type ShardCommand_ResumeServing struct {
+	ResumeServing *ResumeServing `protobuf:"bytes,6,opt,name=resume_serving,json=resumeServing,proto3,oneof"`
 }
 
-func (*ShardCommand_Adopt) isShardCommand_Op() {}
+func (*ShardCommand_CreateBuckets) isShardCommand_Op() {}
 
-func (*ShardCommand_Give) isShardCommand_Op() {}
+func (*ShardCommand_StartMigration) isShardCommand_Op() {}
 
-func (*ShardCommand_Freeze) isShardCommand_Op() {}
+func (*ShardCommand_FreezeBucket) isShardCommand_Op() {}
 
-func (*ShardCommand_Install) isShardCommand_Op() {}
+func (*ShardCommand_ImportChunk) isShardCommand_Op() {}
 
-func (*ShardCommand_Drop) isShardCommand_Op() {}
+func (*ShardCommand_DeleteMigrated) isShardCommand_Op() {}
 
-func (*ShardCommand_Keep) isShardCommand_Op() {}
+func (*ShardCommand_ResumeServing) isShardCommand_Op() {}
 
-// Adopt takes buckets that no group ever owned; they start empty and serve at once.
-type Adopt struct {
+// CreateBuckets creates buckets that no group has owned yet. They are empty and are served at once.
+type CreateBuckets struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ConfigVersion uint64                 `protobuf:"varint,1,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	Buckets       []uint32               `protobuf:"varint,2,rep,packed,name=buckets,proto3" json:"buckets,omitempty"`
@@ -178,20 +178,20 @@ type Adopt struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Adopt) Reset() {
-	*x = Adopt{}
+func (x *CreateBuckets) Reset() {
+	*x = CreateBuckets{}
 	mi := &file_eraft_messages_shard_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Adopt) String() string {
+func (x *CreateBuckets) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Adopt) ProtoMessage() {}
+func (*CreateBuckets) ProtoMessage() {}
 
-func (x *Adopt) ProtoReflect() protoreflect.Message {
+func (x *CreateBuckets) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_shard_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -203,52 +203,52 @@ func (x *Adopt) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Adopt.ProtoReflect.Descriptor instead.
-func (*Adopt) Descriptor() ([]byte, []int) {
+// Deprecated: Use CreateBuckets.ProtoReflect.Descriptor instead.
+func (*CreateBuckets) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *Adopt) GetConfigVersion() uint64 {
+func (x *CreateBuckets) GetConfigVersion() uint64 {
 	if x != nil {
 		return x.ConfigVersion
 	}
 	return 0
 }
 
-func (x *Adopt) GetBuckets() []uint32 {
+func (x *CreateBuckets) GetBuckets() []uint32 {
 	if x != nil {
 		return x.Buckets
 	}
 	return nil
 }
 
-// Give begins the hand-over of a bucket that a config gives to another group. It is served on, and what changes from
-// here on is noted in its tail. The reply's chunk is number 0 and has no pairs. A bucket that never served here is given
-// up instead, for good: the chunk says gone.
-type Give struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
-	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
-	TailBytes     uint64                 `protobuf:"varint,4,opt,name=tail_bytes,json=tailBytes,proto3" json:"tail_bytes,omitempty"` // when so much has changed the hand-over is off, and may be begun again
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+// StartMigration starts the migration of a bucket whose owner in the config is another group. The source continues to serve
+// the bucket and records changes in the bucket's change log. The chunk of the reply is number 0 and has no pairs. A bucket that
+// this group has never served is abandoned for good instead: the chunk says so.
+type StartMigration struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Bucket            uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion     uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`                 // of the move
+	Destination       uint64                 `protobuf:"varint,3,opt,name=destination,proto3" json:"destination,omitempty"`                                          // group
+	MaxChangeLogBytes uint64                 `protobuf:"varint,4,opt,name=max_change_log_bytes,json=maxChangeLogBytes,proto3" json:"max_change_log_bytes,omitempty"` // when the change log is larger the migration is cancelled; it may be started again
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
-func (x *Give) Reset() {
-	*x = Give{}
+func (x *StartMigration) Reset() {
+	*x = StartMigration{}
 	mi := &file_eraft_messages_shard_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Give) String() string {
+func (x *StartMigration) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Give) ProtoMessage() {}
+func (*StartMigration) ProtoMessage() {}
 
-func (x *Give) ProtoReflect() protoreflect.Message {
+func (x *StartMigration) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_shard_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -260,61 +260,62 @@ func (x *Give) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Give.ProtoReflect.Descriptor instead.
-func (*Give) Descriptor() ([]byte, []int) {
+// Deprecated: Use StartMigration.ProtoReflect.Descriptor instead.
+func (*StartMigration) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *Give) GetBucket() uint32 {
+func (x *StartMigration) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
 	}
 	return 0
 }
 
-func (x *Give) GetConfigVersion() uint64 {
+func (x *StartMigration) GetConfigVersion() uint64 {
 	if x != nil {
 		return x.ConfigVersion
 	}
 	return 0
 }
 
-func (x *Give) GetTo() uint64 {
+func (x *StartMigration) GetDestination() uint64 {
 	if x != nil {
-		return x.To
+		return x.Destination
 	}
 	return 0
 }
 
-func (x *Give) GetTailBytes() uint64 {
+func (x *StartMigration) GetMaxChangeLogBytes() uint64 {
 	if x != nil {
-		return x.TailBytes
+		return x.MaxChangeLogBytes
 	}
 	return 0
 }
 
-// Freeze stops serving a bucket that is given. Its content is final; the reply's chunk is what a pull would get now.
-type Freeze struct {
+// FreezeBucket ends the serving of a bucket that migrates. Its content is final; the chunk of the reply is what a pull would
+// get now.
+type FreezeBucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pull          *BucketPull            `protobuf:"bytes,1,opt,name=pull,proto3" json:"pull,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Freeze) Reset() {
-	*x = Freeze{}
+func (x *FreezeBucket) Reset() {
+	*x = FreezeBucket{}
 	mi := &file_eraft_messages_shard_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Freeze) String() string {
+func (x *FreezeBucket) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Freeze) ProtoMessage() {}
+func (*FreezeBucket) ProtoMessage() {}
 
-func (x *Freeze) ProtoReflect() protoreflect.Message {
+func (x *FreezeBucket) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_shard_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -326,41 +327,41 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
-func (*Freeze) Descriptor() ([]byte, []int) {
+// Deprecated: Use FreezeBucket.ProtoReflect.Descriptor instead.
+func (*FreezeBucket) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Freeze) GetPull() *BucketPull {
+func (x *FreezeBucket) GetPull() *BucketPull {
 	if x != nil {
 		return x.Pull
 	}
 	return nil
 }
 
-// Install takes one chunk of a bucket's content; with the last one the bucket serves.
-type Install struct {
+// ImportChunk writes one chunk of a bucket's content at the destination; after the last one the destination serves the bucket.
+type ImportChunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	Source        uint64                 `protobuf:"varint,1,opt,name=source,proto3" json:"source,omitempty"` // group
 	Chunk         *BucketChunk           `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Install) Reset() {
-	*x = Install{}
+func (x *ImportChunk) Reset() {
+	*x = ImportChunk{}
 	mi := &file_eraft_messages_shard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Install) String() string {
+func (x *ImportChunk) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Install) ProtoMessage() {}
+func (*ImportChunk) ProtoMessage() {}
 
-func (x *Install) ProtoReflect() protoreflect.Message {
+func (x *ImportChunk) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_shard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -372,27 +373,28 @@ func (x *Install) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Install.ProtoReflect.Descriptor instead.
-func (*Install) Descriptor() ([]byte, []int) {
+// Deprecated: Use ImportChunk.ProtoReflect.Descriptor instead.
+func (*ImportChunk) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *Install) GetFrom() uint64 {
+func (x *ImportChunk) GetSource() uint64 {
 	if x != nil {
-		return x.From
+		return x.Source
 	}
 	return 0
 }
 
-func (x *Install) GetChunk() *BucketChunk {
+func (x *ImportChunk) GetChunk() *BucketChunk {
 	if x != nil {
 		return x.Chunk
 	}
 	return nil
 }
 
-// Drop deletes a frozen bucket after the taker's word that it serves it. The reply's chunk says gone.
-type Drop struct {
+// DeleteMigrated deletes a frozen bucket at the source after the destination has confirmed that it serves the bucket. The chunk
+// of the reply says abandoned.
+type DeleteMigrated struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
@@ -400,20 +402,20 @@ type Drop struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Drop) Reset() {
-	*x = Drop{}
+func (x *DeleteMigrated) Reset() {
+	*x = DeleteMigrated{}
 	mi := &file_eraft_messages_shard_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Drop) String() string {
+func (x *DeleteMigrated) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Drop) ProtoMessage() {}
+func (*DeleteMigrated) ProtoMessage() {}
 
-func (x *Drop) ProtoReflect() protoreflect.Message {
+func (x *DeleteMigrated) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_shard_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -425,50 +427,50 @@ func (x *Drop) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Drop.ProtoReflect.Descriptor instead.
-func (*Drop) Descriptor() ([]byte, []int) {
+// Deprecated: Use DeleteMigrated.ProtoReflect.Descriptor instead.
+func (*DeleteMigrated) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *Drop) GetBucket() uint32 {
+func (x *DeleteMigrated) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
 	}
 	return 0
 }
 
-func (x *Drop) GetConfigVersion() uint64 {
+func (x *DeleteMigrated) GetConfigVersion() uint64 {
 	if x != nil {
 		return x.ConfigVersion
 	}
 	return 0
 }
 
-// Keep ends a hand-over that a newer config has called back: the bucket is served on, or again. A frozen one only if the
-// other group's log has given it up.
-type Keep struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // that called it back
-	GivenUp       bool                   `protobuf:"varint,3,opt,name=given_up,json=givenUp,proto3" json:"given_up,omitempty"`                   // the answer of the other group to a Give was gone
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+// ResumeServing ends a migration that a newer config has reverted: the source serves the bucket again. It serves a frozen
+// bucket only if the destination has abandoned the migration in its log.
+type ResumeServing struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Bucket               uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion        uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`                      // of the config that reverted the move
+	DestinationAbandoned bool                   `protobuf:"varint,3,opt,name=destination_abandoned,json=destinationAbandoned,proto3" json:"destination_abandoned,omitempty"` // the destination answered a StartMigration with abandoned
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
-func (x *Keep) Reset() {
-	*x = Keep{}
+func (x *ResumeServing) Reset() {
+	*x = ResumeServing{}
 	mi := &file_eraft_messages_shard_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Keep) String() string {
+func (x *ResumeServing) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Keep) ProtoMessage() {}
+func (*ResumeServing) ProtoMessage() {}
 
-func (x *Keep) ProtoReflect() protoreflect.Message {
+func (x *ResumeServing) ProtoReflect() protoreflect.Message {
 	mi := &file_eraft_messages_shard_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -480,46 +482,46 @@ func (x *Keep) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Keep.ProtoReflect.Descriptor instead.
-func (*Keep) Descriptor() ([]byte, []int) {
+// Deprecated: Use ResumeServing.ProtoReflect.Descriptor instead.
+func (*ResumeServing) Descriptor() ([]byte, []int) {
 	return file_eraft_messages_shard_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *Keep) GetBucket() uint32 {
+func (x *ResumeServing) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
 	}
 	return 0
 }
 
-func (x *Keep) GetConfigVersion() uint64 {
+func (x *ResumeServing) GetConfigVersion() uint64 {
 	if x != nil {
 		return x.ConfigVersion
 	}
 	return 0
 }
 
-func (x *Keep) GetGivenUp() bool {
+func (x *ResumeServing) GetDestinationAbandoned() bool {
 	if x != nil {
-		return x.GivenUp
+		return x.DestinationAbandoned
 	}
 	return false
 }
 
-// BucketPull asks the giver for the next chunk of a bucket. It is a Query: the taker's mover is the asker.
+// BucketPull asks the source for the next chunk of a bucket. It is a Query: the mover of the destination sends it.
 type BucketPull struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"` // of the move
-	Base          uint64                 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`                                        // of chunk 0
-	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`                                    // of the chunk, from 1, without gaps
-	After         []byte                 `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`                                       // cursor of the chunk before; empty: from the beginning
-	Copied        bool                   `protobuf:"varint,6,opt,name=copied,proto3" json:"copied,omitempty"`                                    // all has been copied once: what is asked for is the tail
-	Tail          uint64                 `protobuf:"varint,7,opt,name=tail,proto3" json:"tail,omitempty"`                                        // position in it of the chunk before
-	Bytes         uint32                 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`                                      // of the pairs, about; 0: 256 KiB, at most 1 MiB
-	Changes       bool                   `protobuf:"varint,9,opt,name=changes,proto3" json:"changes,omitempty"`                                  // the tail is asked for already, but only what it has of records up to after
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Bucket            uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion     uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`               // of the move
+	Base              uint64                 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`                                                      // of chunk 0
+	Number            uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`                                                  // of the chunk: from 1, without gaps
+	After             []byte                 `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`                                                     // cursor of the chunk before; empty: from the beginning
+	Copied            bool                   `protobuf:"varint,6,opt,name=copied,proto3" json:"copied,omitempty"`                                                  // every record has been copied once: this pull asks for the change log
+	ChangeLogPosition uint64                 `protobuf:"varint,7,opt,name=change_log_position,json=changeLogPosition,proto3" json:"change_log_position,omitempty"` // of the chunk before
+	MaxBytes          uint32                 `protobuf:"varint,8,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`                              // of the pairs, approximately; 0: 256 KiB, at most 1 MiB
+	ChangesOnly       bool                   `protobuf:"varint,9,opt,name=changes_only,json=changesOnly,proto3" json:"changes_only,omitempty"`                     // this pull asks for the change log before everything is copied: only records up to after
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *BucketPull) Reset() {
@@ -594,48 +596,48 @@ func (x *BucketPull) GetCopied() bool {
 	return false
 }
 
-func (x *BucketPull) GetTail() uint64 {
+func (x *BucketPull) GetChangeLogPosition() uint64 {
 	if x != nil {
-		return x.Tail
+		return x.ChangeLogPosition
 	}
 	return 0
 }
 
-func (x *BucketPull) GetBytes() uint32 {
+func (x *BucketPull) GetMaxBytes() uint32 {
 	if x != nil {
-		return x.Bytes
+		return x.MaxBytes
 	}
 	return 0
 }
 
-func (x *BucketPull) GetChanges() bool {
+func (x *BucketPull) GetChangesOnly() bool {
 	if x != nil {
-		return x.Changes
+		return x.ChangesOnly
 	}
 	return false
 }
 
-// BucketChunk is a part of a bucket. Keys of its pairs are kind and name: 'd' and a key, or 's' and a session. In a chunk
-// of the tail an empty value says that there is no such record any more.
+// BucketChunk is part of a bucket's content. A pair's key is a kind and a name: 'd' and a key, or 's' and a session. In a chunk
+// of the change log an empty value means that the record was deleted.
 type BucketChunk struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	ConfigVersion uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
-	Base          uint64                 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"` // tail position at which the giving began; each new beginning has a higher one
-	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
-	Pairs         []*Pair                `protobuf:"bytes,5,rep,name=pairs,proto3" json:"pairs,omitempty"`
-	Cursor        []byte                 `protobuf:"bytes,6,opt,name=cursor,proto3" json:"cursor,omitempty"`                       // `after` of the next pull
-	Copied        bool                   `protobuf:"varint,7,opt,name=copied,proto3" json:"copied,omitempty"`                      // `copied` of the next pull
-	Tail          uint64                 `protobuf:"varint,8,opt,name=tail,proto3" json:"tail,omitempty"`                          // `tail` of the next pull
-	Behind        uint64                 `protobuf:"varint,9,opt,name=behind,proto3" json:"behind,omitempty"`                      // bytes that have changed behind that position
-	Counter       uint64                 `protobuf:"varint,10,opt,name=counter,proto3" json:"counter,omitempty"`                   // newest version given to a key
-	Last          bool                   `protobuf:"varint,11,opt,name=last,proto3" json:"last,omitempty"`                         // the bucket is frozen and this is the end of its tail
-	NotReady      bool                   `protobuf:"varint,12,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"` // not given, or no longer: Give it (again)
-	Gone          bool                   `protobuf:"varint,13,opt,name=gone,proto3" json:"gone,omitempty"`                         // this group has nothing to give, and never will have for this move
-	Checksum      uint32                 `protobuf:"varint,14,opt,name=checksum,proto3" json:"checksum,omitempty"`                 // CRC-32C over the chunk without it
-	TimeMs        uint64                 `protobuf:"varint,15,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`       // log time at which the bucket was frozen: what was refused here as too late is so there as well; 0: not frozen
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Bucket            uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	ConfigVersion     uint64                 `protobuf:"varint,2,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
+	Base              uint64                 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"` // change log position at which the migration started; each restart has a higher one
+	Number            uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	Pairs             []*Pair                `protobuf:"bytes,5,rep,name=pairs,proto3" json:"pairs,omitempty"`
+	Cursor            []byte                 `protobuf:"bytes,6,opt,name=cursor,proto3" json:"cursor,omitempty"`                                                   // `after` of the next pull
+	Copied            bool                   `protobuf:"varint,7,opt,name=copied,proto3" json:"copied,omitempty"`                                                  // `copied` of the next pull
+	ChangeLogPosition uint64                 `protobuf:"varint,8,opt,name=change_log_position,json=changeLogPosition,proto3" json:"change_log_position,omitempty"` // that of the next pull
+	BacklogBytes      uint64                 `protobuf:"varint,9,opt,name=backlog_bytes,json=backlogBytes,proto3" json:"backlog_bytes,omitempty"`                  // of the change log behind that position
+	VersionCounter    uint64                 `protobuf:"varint,10,opt,name=version_counter,json=versionCounter,proto3" json:"version_counter,omitempty"`           // newest version that was given to a key
+	Last              bool                   `protobuf:"varint,11,opt,name=last,proto3" json:"last,omitempty"`                                                     // the bucket is frozen and this is the end of its change log
+	NotReady          bool                   `protobuf:"varint,12,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`                             // the migration has not started or was cancelled: send StartMigration (again)
+	Abandoned         bool                   `protobuf:"varint,13,opt,name=abandoned,proto3" json:"abandoned,omitempty"`                                           // this group has no content of the bucket and never will have any for this move
+	Checksum          uint32                 `protobuf:"varint,14,opt,name=checksum,proto3" json:"checksum,omitempty"`                                             // CRC-32C over the chunk without this field
+	TimeMs            uint64                 `protobuf:"varint,15,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`                                   // log time at which the bucket was frozen: the destination refuses as EXPIRED what the source refused; 0: not frozen
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *BucketChunk) Reset() {
@@ -717,23 +719,23 @@ func (x *BucketChunk) GetCopied() bool {
 	return false
 }
 
-func (x *BucketChunk) GetTail() uint64 {
+func (x *BucketChunk) GetChangeLogPosition() uint64 {
 	if x != nil {
-		return x.Tail
+		return x.ChangeLogPosition
 	}
 	return 0
 }
 
-func (x *BucketChunk) GetBehind() uint64 {
+func (x *BucketChunk) GetBacklogBytes() uint64 {
 	if x != nil {
-		return x.Behind
+		return x.BacklogBytes
 	}
 	return 0
 }
 
-func (x *BucketChunk) GetCounter() uint64 {
+func (x *BucketChunk) GetVersionCounter() uint64 {
 	if x != nil {
-		return x.Counter
+		return x.VersionCounter
 	}
 	return 0
 }
@@ -752,9 +754,9 @@ func (x *BucketChunk) GetNotReady() bool {
 	return false
 }
 
-func (x *BucketChunk) GetGone() bool {
+func (x *BucketChunk) GetAbandoned() bool {
 	if x != nil {
-		return x.Gone
+		return x.Abandoned
 	}
 	return false
 }
@@ -777,36 +779,35 @@ var File_eraft_messages_shard_proto protoreflect.FileDescriptor
 
 const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\n" +
-	"\x1aeraft/messages/shard.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\xf8\x01\n" +
-	"\fShardCommand\x12$\n" +
-	"\x05adopt\x18\x01 \x01(\v2\f.eraft.AdoptH\x00R\x05adopt\x12!\n" +
-	"\x04give\x18\x02 \x01(\v2\v.eraft.GiveH\x00R\x04give\x12'\n" +
-	"\x06freeze\x18\x03 \x01(\v2\r.eraft.FreezeH\x00R\x06freeze\x12*\n" +
-	"\ainstall\x18\x04 \x01(\v2\x0e.eraft.InstallH\x00R\ainstall\x12!\n" +
-	"\x04drop\x18\x05 \x01(\v2\v.eraft.DropH\x00R\x04drop\x12!\n" +
-	"\x04keep\x18\x06 \x01(\v2\v.eraft.KeepH\x00R\x04keepB\x04\n" +
-	"\x02op\"H\n" +
-	"\x05Adopt\x12%\n" +
+	"\x1aeraft/messages/shard.proto\x12\x05eraft\x1a\x19eraft/messages/raft.proto\"\x8b\x03\n" +
+	"\fShardCommand\x12=\n" +
+	"\x0ecreate_buckets\x18\x01 \x01(\v2\x14.eraft.CreateBucketsH\x00R\rcreateBuckets\x12@\n" +
+	"\x0fstart_migration\x18\x02 \x01(\v2\x15.eraft.StartMigrationH\x00R\x0estartMigration\x12:\n" +
+	"\rfreeze_bucket\x18\x03 \x01(\v2\x13.eraft.FreezeBucketH\x00R\ffreezeBucket\x127\n" +
+	"\fimport_chunk\x18\x04 \x01(\v2\x12.eraft.ImportChunkH\x00R\vimportChunk\x12@\n" +
+	"\x0fdelete_migrated\x18\x05 \x01(\v2\x15.eraft.DeleteMigratedH\x00R\x0edeleteMigrated\x12=\n" +
+	"\x0eresume_serving\x18\x06 \x01(\v2\x14.eraft.ResumeServingH\x00R\rresumeServingB\x04\n" +
+	"\x02op\"P\n" +
+	"\rCreateBuckets\x12%\n" +
 	"\x0econfig_version\x18\x01 \x01(\x04R\rconfigVersion\x12\x18\n" +
-	"\abuckets\x18\x02 \x03(\rR\abuckets\"t\n" +
-	"\x04Give\x12\x16\n" +
+	"\abuckets\x18\x02 \x03(\rR\abuckets\"\xa2\x01\n" +
+	"\x0eStartMigration\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x04R\x02to\x12\x1d\n" +
-	"\n" +
-	"tail_bytes\x18\x04 \x01(\x04R\ttailBytes\"/\n" +
-	"\x06Freeze\x12%\n" +
-	"\x04pull\x18\x01 \x01(\v2\x11.eraft.BucketPullR\x04pull\"G\n" +
-	"\aInstall\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\x04R\x04from\x12(\n" +
-	"\x05chunk\x18\x02 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\"E\n" +
-	"\x04Drop\x12\x16\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12 \n" +
+	"\vdestination\x18\x03 \x01(\x04R\vdestination\x12/\n" +
+	"\x14max_change_log_bytes\x18\x04 \x01(\x04R\x11maxChangeLogBytes\"5\n" +
+	"\fFreezeBucket\x12%\n" +
+	"\x04pull\x18\x01 \x01(\v2\x11.eraft.BucketPullR\x04pull\"O\n" +
+	"\vImportChunk\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\x04R\x06source\x12(\n" +
+	"\x05chunk\x18\x02 \x01(\v2\x12.eraft.BucketChunkR\x05chunk\"O\n" +
+	"\x0eDeleteMigrated\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"`\n" +
-	"\x04Keep\x12\x16\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\"\x83\x01\n" +
+	"\rResumeServing\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
-	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x19\n" +
-	"\bgiven_up\x18\x03 \x01(\bR\agivenUp\"\xe9\x01\n" +
+	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x123\n" +
+	"\x15destination_abandoned\x18\x03 \x01(\bR\x14destinationAbandoned\"\x95\x02\n" +
 	"\n" +
 	"BucketPull\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
@@ -814,10 +815,10 @@ const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\x04base\x18\x03 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x14\n" +
 	"\x05after\x18\x05 \x01(\fR\x05after\x12\x16\n" +
-	"\x06copied\x18\x06 \x01(\bR\x06copied\x12\x12\n" +
-	"\x04tail\x18\a \x01(\x04R\x04tail\x12\x14\n" +
-	"\x05bytes\x18\b \x01(\rR\x05bytes\x12\x18\n" +
-	"\achanges\x18\t \x01(\bR\achanges\"\x8b\x03\n" +
+	"\x06copied\x18\x06 \x01(\bR\x06copied\x12.\n" +
+	"\x13change_log_position\x18\a \x01(\x04R\x11changeLogPosition\x12\x1b\n" +
+	"\tmax_bytes\x18\b \x01(\rR\bmaxBytes\x12!\n" +
+	"\fchanges_only\x18\t \x01(\bR\vchangesOnly\"\xcd\x03\n" +
 	"\vBucketChunk\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12%\n" +
 	"\x0econfig_version\x18\x02 \x01(\x04R\rconfigVersion\x12\x12\n" +
@@ -825,14 +826,14 @@ const file_eraft_messages_shard_proto_rawDesc = "" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12!\n" +
 	"\x05pairs\x18\x05 \x03(\v2\v.eraft.PairR\x05pairs\x12\x16\n" +
 	"\x06cursor\x18\x06 \x01(\fR\x06cursor\x12\x16\n" +
-	"\x06copied\x18\a \x01(\bR\x06copied\x12\x12\n" +
-	"\x04tail\x18\b \x01(\x04R\x04tail\x12\x16\n" +
-	"\x06behind\x18\t \x01(\x04R\x06behind\x12\x18\n" +
-	"\acounter\x18\n" +
-	" \x01(\x04R\acounter\x12\x12\n" +
+	"\x06copied\x18\a \x01(\bR\x06copied\x12.\n" +
+	"\x13change_log_position\x18\b \x01(\x04R\x11changeLogPosition\x12#\n" +
+	"\rbacklog_bytes\x18\t \x01(\x04R\fbacklogBytes\x12'\n" +
+	"\x0fversion_counter\x18\n" +
+	" \x01(\x04R\x0eversionCounter\x12\x12\n" +
 	"\x04last\x18\v \x01(\bR\x04last\x12\x1b\n" +
-	"\tnot_ready\x18\f \x01(\bR\bnotReady\x12\x12\n" +
-	"\x04gone\x18\r \x01(\bR\x04gone\x12\x1a\n" +
+	"\tnot_ready\x18\f \x01(\bR\bnotReady\x12\x1c\n" +
+	"\tabandoned\x18\r \x01(\bR\tabandoned\x12\x1a\n" +
 	"\bchecksum\x18\x0e \x01(\rR\bchecksum\x12\x17\n" +
 	"\atime_ms\x18\x0f \x01(\x04R\x06timeMsB$Z\"github.com/eraft-io/eraft/messagesb\x06proto3"
 
@@ -850,26 +851,26 @@ func file_eraft_messages_shard_proto_rawDescGZIP() []byte {
 
 var file_eraft_messages_shard_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_eraft_messages_shard_proto_goTypes = []any{
-	(*ShardCommand)(nil), // 0: eraft.ShardCommand
-	(*Adopt)(nil),        // 1: eraft.Adopt
-	(*Give)(nil),         // 2: eraft.Give
-	(*Freeze)(nil),       // 3: eraft.Freeze
-	(*Install)(nil),      // 4: eraft.Install
-	(*Drop)(nil),         // 5: eraft.Drop
-	(*Keep)(nil),         // 6: eraft.Keep
-	(*BucketPull)(nil),   // 7: eraft.BucketPull
-	(*BucketChunk)(nil),  // 8: eraft.BucketChunk
-	(*Pair)(nil),         // 9: eraft.Pair
+	(*ShardCommand)(nil),   // 0: eraft.ShardCommand
+	(*CreateBuckets)(nil),  // 1: eraft.CreateBuckets
+	(*StartMigration)(nil), // 2: eraft.StartMigration
+	(*FreezeBucket)(nil),   // 3: eraft.FreezeBucket
+	(*ImportChunk)(nil),    // 4: eraft.ImportChunk
+	(*DeleteMigrated)(nil), // 5: eraft.DeleteMigrated
+	(*ResumeServing)(nil),  // 6: eraft.ResumeServing
+	(*BucketPull)(nil),     // 7: eraft.BucketPull
+	(*BucketChunk)(nil),    // 8: eraft.BucketChunk
+	(*Pair)(nil),           // 9: eraft.Pair
 }
 var file_eraft_messages_shard_proto_depIdxs = []int32{
-	1, // 0: eraft.ShardCommand.adopt:type_name -> eraft.Adopt
-	2, // 1: eraft.ShardCommand.give:type_name -> eraft.Give
-	3, // 2: eraft.ShardCommand.freeze:type_name -> eraft.Freeze
-	4, // 3: eraft.ShardCommand.install:type_name -> eraft.Install
-	5, // 4: eraft.ShardCommand.drop:type_name -> eraft.Drop
-	6, // 5: eraft.ShardCommand.keep:type_name -> eraft.Keep
-	7, // 6: eraft.Freeze.pull:type_name -> eraft.BucketPull
-	8, // 7: eraft.Install.chunk:type_name -> eraft.BucketChunk
+	1, // 0: eraft.ShardCommand.create_buckets:type_name -> eraft.CreateBuckets
+	2, // 1: eraft.ShardCommand.start_migration:type_name -> eraft.StartMigration
+	3, // 2: eraft.ShardCommand.freeze_bucket:type_name -> eraft.FreezeBucket
+	4, // 3: eraft.ShardCommand.import_chunk:type_name -> eraft.ImportChunk
+	5, // 4: eraft.ShardCommand.delete_migrated:type_name -> eraft.DeleteMigrated
+	6, // 5: eraft.ShardCommand.resume_serving:type_name -> eraft.ResumeServing
+	7, // 6: eraft.FreezeBucket.pull:type_name -> eraft.BucketPull
+	8, // 7: eraft.ImportChunk.chunk:type_name -> eraft.BucketChunk
 	9, // 8: eraft.BucketChunk.pairs:type_name -> eraft.Pair
 	9, // [9:9] is the sub-list for method output_type
 	9, // [9:9] is the sub-list for method input_type
@@ -885,12 +886,12 @@ func file_eraft_messages_shard_proto_init() {
 	}
 	file_eraft_messages_raft_proto_init()
 	file_eraft_messages_shard_proto_msgTypes[0].OneofWrappers = []any{
-		(*ShardCommand_Adopt)(nil),
-		(*ShardCommand_Give)(nil),
-		(*ShardCommand_Freeze)(nil),
-		(*ShardCommand_Install)(nil),
-		(*ShardCommand_Drop)(nil),
-		(*ShardCommand_Keep)(nil),
+		(*ShardCommand_CreateBuckets)(nil),
+		(*ShardCommand_StartMigration)(nil),
+		(*ShardCommand_FreezeBucket)(nil),
+		(*ShardCommand_ImportChunk)(nil),
+		(*ShardCommand_DeleteMigrated)(nil),
+		(*ShardCommand_ResumeServing)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -16,7 +16,7 @@ import (
 // that what a version costs is what it changes, and any of them is read with few records:
 //
 //	c<version>  a Config; versions are 8 bytes big endian, from 1, without gaps
-//	d<version>  a ConfigStep from the version before
+//	d<version>  a ConfigDelta from the version before
 //
 // Versions from before the cluster had the level shortChain are all whole.
 const fullEvery = 64
@@ -79,7 +79,7 @@ func newestConfig(store persistence.Reader) (*messages.Config, error) {
 
 // readConfig reads a version that the chain has.
 func readConfig(store persistence.Reader, version uint64) (*messages.Config, error) {
-	var steps []*messages.ConfigStep // newest first
+	var steps []*messages.ConfigDelta // newest first
 	config := new(messages.Config)
 	for at := version; ; at-- {
 		value, found, err := store.Get(configKey(at))
@@ -108,12 +108,12 @@ func readConfig(store persistence.Reader, version uint64) (*messages.Config, err
 	return config, nil
 }
 
-func readStep(store persistence.Reader, version uint64) (*messages.ConfigStep, error) {
+func readStep(store persistence.Reader, version uint64) (*messages.ConfigDelta, error) {
 	value, found, err := store.Get(stepKey(version))
 	if err != nil {
 		return nil, err
 	}
-	step := new(messages.ConfigStep)
+	step := new(messages.ConfigDelta)
 	if !found {
 		return nil, fmt.Errorf("config %d is missing in the chain", version)
 	}
@@ -133,14 +133,14 @@ func readHead(store persistence.Reader, version uint64) (*messages.Config, error
 	if found {
 		err = proto.Unmarshal(value, config)
 	} else {
-		var step *messages.ConfigStep
+		var step *messages.ConfigDelta
 		step, err = readStep(store, version)
 		config = step.GetHead()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &messages.Config{Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs, By: config.By}, nil
+	return &messages.Config{Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs, RequestedBy: config.RequestedBy}, nil
 }
 
 // without is a config but for some of its fields; what is left is shared.
@@ -167,14 +167,14 @@ func same(a, b *messages.Config) bool {
 			return !slices.Contains([]protoreflect.Name{"owners", "previous", "moved", "arriving", "returning", "pinned"}, f.Name())
 		})
 	}
-	return slices.Equal(a.Owners, b.Owners) && slices.Equal(a.Previous, b.Previous) && slices.Equal(a.Moved, b.Moved) &&
-		slices.Equal(a.Arriving, b.Arriving) && slices.Equal(a.Returning, b.Returning) && slices.Equal(a.Pinned, b.Pinned) &&
+	return slices.Equal(a.Owners, b.Owners) && slices.Equal(a.PreviousOwners, b.PreviousOwners) && slices.Equal(a.MovedVersions, b.MovedVersions) &&
+		slices.Equal(a.MovesPending, b.MovesPending) && slices.Equal(a.Reverting, b.Reverting) && slices.Equal(a.Pinned, b.Pinned) &&
 		proto.Equal(rest(a), rest(b))
 }
 
 // stepOf is what differs between two versions. take(before, stepOf(before, next)) is next, or there is no step between them.
-func stepOf(before, next *messages.Config) *messages.ConfigStep {
-	step := &messages.ConfigStep{Head: head(next)}
+func stepOf(before, next *messages.Config) *messages.ConfigDelta {
+	step := &messages.ConfigDelta{Head: head(next)}
 	for _, n := range next.Nodes {
 		if !proto.Equal(findNode(before, n.Id), n) {
 			step.Nodes = append(step.Nodes, n)
@@ -182,7 +182,7 @@ func stepOf(before, next *messages.Config) *messages.ConfigStep {
 	}
 	for _, n := range before.Nodes {
 		if findNode(next, n.Id) == nil {
-			step.NodesGone = append(step.NodesGone, n.Id)
+			step.NodesRemoved = append(step.NodesRemoved, n.Id)
 		}
 	}
 	for _, g := range next.Groups {
@@ -192,18 +192,18 @@ func stepOf(before, next *messages.Config) *messages.ConfigStep {
 	}
 	for _, g := range before.Groups {
 		if find(next, g.Id) == nil {
-			step.GroupsGone = append(step.GroupsGone, g.Id)
+			step.GroupsRemoved = append(step.GroupsRemoved, g.Id)
 		}
 	}
-	if n := len(before.Forced); n <= len(next.Forced) {
-		step.Forced = next.Forced[n:]
+	if n := len(before.ForcedQuorums); n <= len(next.ForcedQuorums) {
+		step.ForcedQuorums = next.ForcedQuorums[n:]
 	}
 	was, is := bucketStates(before), bucketStates(next)
 	for b := range is {
 		if len(was) != len(is) || is[b] != was[b] {
-			step.Buckets = append(step.Buckets, &messages.BucketStep{
-				Bucket: uint32(b), Owner: is[b].owner, Previous: is[b].previous, Moved: is[b].moved,
-				Arriving: is[b].arriving, Returning: is[b].returning, Pinned: is[b].pinned,
+			step.Buckets = append(step.Buckets, &messages.BucketDelta{
+				Bucket: uint32(b), Owner: is[b].owner, PreviousOwner: is[b].previous, MovedVersion: is[b].moved,
+				MovePending: is[b].arriving, Reverting: is[b].returning, Pinned: is[b].pinned,
 			})
 		}
 	}
@@ -219,14 +219,14 @@ type bucketState struct {
 func bucketStates(config *messages.Config) []bucketState {
 	all := make([]bucketState, len(config.GetOwners()))
 	for b, owner := range config.GetOwners() {
-		if all[b].owner = owner; len(config.Previous) == len(all) && len(config.Moved) == len(all) {
-			all[b].previous, all[b].moved = config.Previous[b], config.Moved[b]
+		if all[b].owner = owner; len(config.PreviousOwners) == len(all) && len(config.MovedVersions) == len(all) {
+			all[b].previous, all[b].moved = config.PreviousOwners[b], config.MovedVersions[b]
 		}
 	}
-	for _, b := range config.GetArriving() {
+	for _, b := range config.GetMovesPending() {
 		all[b].arriving = true
 	}
-	for _, b := range config.GetReturning() {
+	for _, b := range config.GetReverting() {
 		all[b].returning = true
 	}
 	for _, b := range config.GetPinned() {
@@ -236,27 +236,27 @@ func bucketStates(config *messages.Config) []bucketState {
 }
 
 // take makes the next version.
-func take(before *messages.Config, step *messages.ConfigStep) (*messages.Config, error) {
+func take(before *messages.Config, step *messages.ConfigDelta) (*messages.Config, error) {
 	if step.GetHead() == nil || step.Head.Version != before.Version+1 {
 		return nil, fmt.Errorf("the config chain has %d behind %d", step.GetHead().GetVersion(), before.Version)
 	}
 	next := head(step.Head)
-	next.Nodes = merge(before.Nodes, step.Nodes, step.NodesGone, (*messages.Node).GetId)
-	next.Groups = merge(before.Groups, step.Groups, step.GroupsGone, (*messages.Group).GetId)
-	next.Forced = slices.Concat(before.Forced, step.Forced)
+	next.Nodes = merge(before.Nodes, step.Nodes, step.NodesRemoved, (*messages.Node).GetId)
+	next.Groups = merge(before.Groups, step.Groups, step.GroupsRemoved, (*messages.Group).GetId)
+	next.ForcedQuorums = slices.Concat(before.ForcedQuorums, step.ForcedQuorums)
 	states := bucketStates(before)
 	for _, b := range step.Buckets {
 		if int(b.Bucket) >= len(states) {
 			return nil, fmt.Errorf("config %d changes bucket %d of %d", step.Head.Version, b.Bucket, len(states))
 		}
-		states[b.Bucket] = bucketState{b.Owner, b.Previous, b.Moved, b.Arriving, b.Returning, b.Pinned}
+		states[b.Bucket] = bucketState{b.Owner, b.PreviousOwner, b.MovedVersion, b.MovePending, b.Reverting, b.Pinned}
 	}
 	for b, s := range states {
-		next.Owners, next.Previous, next.Moved = append(next.Owners, s.owner), append(next.Previous, s.previous), append(next.Moved, s.moved)
+		next.Owners, next.PreviousOwners, next.MovedVersions = append(next.Owners, s.owner), append(next.PreviousOwners, s.previous), append(next.MovedVersions, s.moved)
 		for _, list := range []struct {
 			to *[]uint32
 			in bool
-		}{{&next.Arriving, s.arriving}, {&next.Returning, s.returning}, {&next.Pinned, s.pinned}} {
+		}{{&next.MovesPending, s.arriving}, {&next.Reverting, s.returning}, {&next.Pinned, s.pinned}} {
 			if list.in {
 				*list.to = append(*list.to, uint32(b))
 			}

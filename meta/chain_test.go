@@ -59,7 +59,7 @@ func written(t *testing.T, e *memory.Engine, chain []*messages.Config, from int)
 // grow makes a chain longer by random changes, all of one feature level.
 func grow(rng *rand.Rand, chain []*messages.Config, versions, buckets int, level messages.Level) []*messages.Config {
 	for range versions {
-		next := &messages.Config{ClusterId: 9, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets)}
+		next := &messages.Config{ClusterId: 9, Owners: make([]uint64, buckets), PreviousOwners: make([]uint64, buckets), MovedVersions: make([]uint64, buckets)}
 		if len(chain) > 0 {
 			next = proto.Clone(chain[len(chain)-1]).(*messages.Config)
 		}
@@ -71,7 +71,7 @@ func grow(rng *rand.Rand, chain []*messages.Config, versions, buckets int, level
 			if n := len(next.Nodes); n > 0 {
 				id = next.Nodes[n-1].Id + 1
 			}
-			next.Nodes = append(next.Nodes, &messages.Node{Id: id, Name: fmt.Sprint("n", id), Address: "10.0.0.1:7401", Token: rng.Uint64()})
+			next.Nodes = append(next.Nodes, &messages.Node{Id: id, Name: fmt.Sprint("n", id), Address: "10.0.0.1:7401", DirectoryToken: rng.Uint64()})
 		case 1:
 			if n := len(next.Nodes); n > 0 {
 				next.Nodes[rng.IntN(n)].Epoch++
@@ -83,13 +83,13 @@ func grow(rng *rand.Rand, chain []*messages.Config, versions, buckets int, level
 		case 3:
 			next.Groups = append(next.Groups, &messages.Group{Id: uint64(len(next.Groups)), Nodes: []uint64{1, 2, 3}})
 		case 4:
-			next.Forced = append(next.Forced, &messages.Forced{Group: 1, Node: next.Version})
+			next.ForcedQuorums = append(next.ForcedQuorums, &messages.ForcedQuorum{Group: 1, Node: next.Version})
 		default:
 			b := rng.IntN(buckets)
-			next.Owners[b], next.Previous[b], next.Moved[b] = rng.Uint64N(9), rng.Uint64N(9), next.Version
-			next.Arriving, next.Placement = []uint32{uint32(b)}, messages.Placement(rng.IntN(3))
+			next.Owners[b], next.PreviousOwners[b], next.MovedVersions[b] = rng.Uint64N(9), rng.Uint64N(9), next.Version
+			next.MovesPending, next.Placement = []uint32{uint32(b)}, messages.Placement(rng.IntN(3))
 			if rng.IntN(2) == 0 {
-				next.Pinned, next.Arriving, next.Returning = []uint32{uint32(b)}, nil, nil
+				next.Pinned, next.MovesPending, next.Reverting = []uint32{uint32(b)}, nil, nil
 			}
 		}
 		chain = append(chain, next)
@@ -161,7 +161,7 @@ func TestChainIsChecked(t *testing.T) {
 	step := stepOf(chain[4], chain[5])
 	_, err = take(chain[3], step)
 	require.ErrorContains(t, err, "has 6 behind 4")
-	step.Buckets = append(step.Buckets, &messages.BucketStep{Bucket: 99})
+	step.Buckets = append(step.Buckets, &messages.BucketDelta{Bucket: 99})
 	_, err = take(chain[4], step)
 	require.ErrorContains(t, err, "bucket 99 of 16")
 }

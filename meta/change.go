@@ -15,12 +15,12 @@ import (
 // change makes the next config from one that Check has accepted the command for. An empty Change says that nothing
 // differs: there is no next version then.
 func change(config *messages.Config, command *messages.MetaCommand) *messages.Config {
-	if b := command.GetBirth(); b != nil {
+	if b := command.GetBootstrap(); b != nil {
 		return birth(b)
 	}
 	next := proto.Clone(config).(*messages.Config)
 	next.Change = ""
-	byHand := command.Why == ""
+	byHand := command.Reason == ""
 	switch op := command.Op.(type) {
 	case *messages.MetaCommand_AddNode:
 		addNode(next, op.AddNode)
@@ -43,24 +43,24 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 		rebalance(next)
 	case *messages.MetaCommand_SetPlacement:
 		setPlacement(next, op.SetPlacement.Placement)
-	case *messages.MetaCommand_Arrived:
-		arrived(next, op.Arrived)
+	case *messages.MetaCommand_CompleteMoves:
+		arrived(next, op.CompleteMoves)
 	case *messages.MetaCommand_SetReplicas:
 		setReplicas(next, op.SetReplicas)
 	case *messages.MetaCommand_RaiseLevel:
 		raise(next, op.RaiseLevel)
 	}
 	if next.Change != "" && !byHand {
-		next.Change += ": " + command.Why
+		next.Change += ": " + command.Reason
 	}
 	return next
 }
 
-func birth(b *messages.Birth) *messages.Config {
+func birth(b *messages.Bootstrap) *messages.Config {
 	return &messages.Config{
-		ClusterId: b.ClusterId, Replicas: b.Replicas, Expect: b.Expect, GroupsWanted: b.Groups,
+		ClusterId: b.ClusterId, Replicas: b.Replicas, BootstrapExpect: b.Expect, TargetGroups: b.Groups,
 		Nodes:  []*messages.Node{nodeOf(1, b.Node)},
-		Groups: []*messages.Group{{Id: uint64(messages.Meta), Nodes: []uint64{1}, Initial: []uint64{1}}},
+		Groups: []*messages.Group{{Id: uint64(messages.Meta), Nodes: []uint64{1}, InitialVoters: []uint64{1}}},
 		Owners: make([]uint64, b.Buckets),
 		Change: fmt.Sprintf("birth with %d buckets", b.Buckets),
 	}
@@ -68,7 +68,7 @@ func birth(b *messages.Birth) *messages.Config {
 
 func nodeOf(id uint64, a *messages.AddNode) *messages.Node {
 	return &messages.Node{
-		Id: id, Name: a.Name, Address: a.Address, Epoch: a.Epoch, Resp: a.Resp, Http: a.Http, Token: a.Token, Labels: a.Labels,
+		Id: id, Name: a.Name, Address: a.Address, Epoch: a.Epoch, Resp: a.Resp, Http: a.Http, DirectoryToken: a.DirectoryToken, Labels: a.Labels,
 	}
 }
 
@@ -77,7 +77,7 @@ const keptRemoved = 64
 
 // nextNode is the id of the next node: none is given twice.
 func nextNode(config *messages.Config) uint64 {
-	next := max(config.NextNode, 1)
+	next := max(config.NextNodeId, 1)
 	if n := len(config.Nodes); n > 0 {
 		next = max(next, config.Nodes[n-1].Id+1)
 	}
@@ -86,7 +86,7 @@ func nextNode(config *messages.Config) uint64 {
 
 // forget takes the oldest removed nodes off the list, but for those that a group still names.
 func forget(next *messages.Config) {
-	next.NextNode = nextNode(next)
+	next.NextNodeId = nextNode(next)
 	removed := 0
 	for _, n := range next.Nodes {
 		if n.Removed {
@@ -107,7 +107,7 @@ func Gone(config *messages.Config, id uint64) bool {
 	if n := findNode(config, id); n != nil {
 		return n.Removed
 	}
-	return id < config.GetNextNode()
+	return id < config.GetNextNodeId()
 }
 
 // title names a node for people.
@@ -115,7 +115,7 @@ func title(n *messages.Node) string { return fmt.Sprintf("node %d (%s)", n.Id, n
 
 func byToken(config *messages.Config, token uint64) *messages.Node {
 	for _, n := range config.Nodes {
-		if n.Token == token {
+		if n.DirectoryToken == token {
 			return n
 		}
 	}
@@ -135,15 +135,15 @@ func Named(config *messages.Config, name string) *messages.Node {
 // addNode admits a node, or takes what is new on the card of one that is in. Who comes with the name of another one has
 // lost that one's disk: an id without its disk does not vote again.
 func addNode(next *messages.Config, a *messages.AddNode) {
-	if old := byToken(next, a.Token); old != nil {
+	if old := byToken(next, a.DirectoryToken); old != nil {
 		card := nodeOf(old.Id, a)
-		card.Epoch, card.State, card.SinceMs, card.Had = old.Epoch, old.State, old.SinceMs, old.Had
+		card.Epoch, card.State, card.StateSinceMs, card.DrainReplicas = old.Epoch, old.State, old.StateSinceMs, old.DrainReplicas
 		if !proto.Equal(card, old) {
 			card.Epoch = a.Epoch
 			next.Nodes[slices.Index(next.Nodes, old)] = card
 			next.Change = fmt.Sprintf("%s is at %s", title(card), card.Address)
 		}
-		for _, f := range a.Forced {
+		for _, f := range a.ForcedQuorums {
 			recordForced(next, card, f)
 		}
 		return
@@ -159,12 +159,12 @@ func addNode(next *messages.Config, a *messages.AddNode) {
 }
 
 // recordForced writes down, once, that a node was made the only voter of a group by hand.
-func recordForced(next *messages.Config, node *messages.Node, f *messages.Forced) {
-	known := slices.ContainsFunc(next.Forced, func(k *messages.Forced) bool { return proto.Equal(k, f) })
+func recordForced(next *messages.Config, node *messages.Node, f *messages.ForcedQuorum) {
+	known := slices.ContainsFunc(next.ForcedQuorums, func(k *messages.ForcedQuorum) bool { return proto.Equal(k, f) })
 	if known || f.Node != node.Id {
 		return
 	}
-	next.Forced = append(next.Forced, f)
+	next.ForcedQuorums = append(next.ForcedQuorums, f)
 	if next.Change != "" {
 		next.Change += "; "
 	}
@@ -179,7 +179,7 @@ func setNode(next *messages.Config, s *messages.SetNode) {
 	}
 	switch {
 	case s.State == messages.NodeState_DRAINING:
-		n.Had = uint32(len(groupsOn(next, n.Id)))
+		n.DrainReplicas = uint32(len(groupsOn(next, n.Id)))
 		next.Change = "drain " + title(n)
 	case s.State == messages.NodeState_LOST:
 		next.Change = title(n) + " is lost"
@@ -204,14 +204,14 @@ func groupsOn(config *messages.Config, node uint64) (all []*messages.Group) {
 func join(next *messages.Config, j *messages.JoinGroups, byHand bool) {
 	var names []string
 	for _, g := range j.Groups {
-		next.Groups = append(next.Groups, &messages.Group{Id: g.Group, Nodes: g.Nodes, Initial: slices.Clone(g.Nodes)})
+		next.Groups = append(next.Groups, &messages.Group{Id: g.Group, Nodes: g.Nodes, InitialVoters: slices.Clone(g.Nodes)})
 		names = append(names, fmt.Sprintf("join %d on %v", g.Group, g.Nodes))
 	}
 	slices.SortFunc(next.Groups, func(a, b *messages.Group) int { return cmp.Compare(a.Id, b.Id) })
 	next.Change = strings.Join(names, "; ")
-	fixed := next.Arriving
+	fixed := next.MovesPending
 	if byHand {
-		next.GroupsWanted = uint32(len(active(next)))
+		next.TargetGroups = uint32(len(active(next)))
 	} else {
 		fixed = owned(next)
 	}
@@ -232,9 +232,9 @@ func leave(next *messages.Config, id uint64, byHand bool) {
 	find(next, id).Left = true
 	next.Change = fmt.Sprintf("leave %d", id)
 	if byHand {
-		next.GroupsWanted = uint32(len(active(next)))
+		next.TargetGroups = uint32(len(active(next)))
 	}
-	next.Owners = Balance(next.Owners, active(next), Limits{Fixed: next.Arriving})
+	next.Owners = Balance(next.Owners, active(next), Limits{Fixed: next.MovesPending})
 }
 
 func setReplicas(next *messages.Config, s *messages.SetReplicas) {
@@ -304,14 +304,14 @@ func setPlacement(next *messages.Config, p messages.Placement) {
 }
 
 // arrived ends moves. One that was over before changes nothing.
-func arrived(next *messages.Config, a *messages.Arrived) {
+func arrived(next *messages.Config, a *messages.CompleteMoves) {
 	var over []uint32
-	for _, b := range a.Buckets {
-		i, moving := slices.BinarySearch(next.Arriving, b.Bucket)
-		if moving && next.Moved[b.Bucket] == b.ConfigVersion {
-			next.Arriving = slices.Delete(next.Arriving, i, i+1)
-			if j, back := slices.BinarySearch(next.Returning, b.Bucket); back {
-				next.Returning = slices.Delete(next.Returning, j, j+1)
+	for _, b := range a.Moves {
+		i, moving := slices.BinarySearch(next.MovesPending, b.Bucket)
+		if moving && next.MovedVersions[b.Bucket] == b.ConfigVersion {
+			next.MovesPending = slices.Delete(next.MovesPending, i, i+1)
+			if j, back := slices.BinarySearch(next.Reverting, b.Bucket); back {
+				next.Reverting = slices.Delete(next.Reverting, j, j+1)
 			}
 			over = append(over, b.Bucket)
 		}

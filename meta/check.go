@@ -51,7 +51,7 @@ func Checker(view any, command []byte) *messages.Error {
 // Check tells why a command makes no sense in a config; nil: it does. Apply asks the same function, so what was
 // refused before the log is refused in it, and the other way round.
 func Check(config *messages.Config, command *messages.MetaCommand) *messages.Error {
-	if b := command.GetBirth(); b != nil {
+	if b := command.GetBootstrap(); b != nil {
 		return checkBirth(config, b)
 	}
 	if config == nil {
@@ -72,7 +72,7 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 	case *messages.MetaCommand_Move:
 		return checkMove(config, op.Move)
 	case *messages.MetaCommand_SetNode:
-		return checkSetNode(config, op.SetNode, command.Why != "")
+		return checkSetNode(config, op.SetNode, command.Reason != "")
 	case *messages.MetaCommand_Place:
 		return checkPlace(config, op.Place)
 	case *messages.MetaCommand_SetPlacement:
@@ -85,8 +85,8 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 			return invalid("there is no shard group to balance over")
 		}
 		return nil
-	case *messages.MetaCommand_Arrived:
-		return checkArrived(config, op.Arrived)
+	case *messages.MetaCommand_CompleteMoves:
+		return checkArrived(config, op.CompleteMoves)
 	case *messages.MetaCommand_SetReplicas:
 		return checkSetReplicas(config, op.SetReplicas)
 	case *messages.MetaCommand_RaiseLevel:
@@ -99,11 +99,11 @@ func invalid(format string, args ...any) *messages.Error {
 	return messages.Errorf(messages.Code_INVALID, format, args...)
 }
 
-func checkBirth(config *messages.Config, b *messages.Birth) *messages.Error {
+func checkBirth(config *messages.Config, b *messages.Bootstrap) *messages.Error {
 	switch {
 	case config != nil:
 		return messages.Errorf(messages.Code_CONFLICT, "the cluster is born already")
-	case b.ClusterId == 0 || b.Node == nil || b.Node.Token == 0:
+	case b.ClusterId == 0 || b.Node == nil || b.Node.DirectoryToken == 0:
 		return invalid("a birth needs a cluster id and its first node")
 	case b.Buckets == 0 || b.Buckets > messages.Slots:
 		return invalid("%d buckets: 1 to %d are possible", b.Buckets, messages.Slots)
@@ -117,7 +117,7 @@ func checkBirth(config *messages.Config, b *messages.Birth) *messages.Error {
 const maxCardBytes = 16 << 10
 
 func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error {
-	if a.GetName() == "" || a.GetAddress() == "" || a.GetToken() == 0 {
+	if a.GetName() == "" || a.GetAddress() == "" || a.GetDirectoryToken() == 0 {
 		return invalid("a node needs a name, an address and a token")
 	}
 	if size := proto.Size(a); size > maxCardBytes {
@@ -133,18 +133,18 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 		return why
 	}
 	for _, n := range config.Nodes {
-		if n.Token == a.Token && n.Removed {
+		if n.DirectoryToken == a.DirectoryToken && n.Removed {
 			return messages.Errorf(messages.Code_CONFLICT, "%s was removed: start it with an empty data directory to join as a new node", title(n))
 		}
-		if n.Token == a.Token || n.Removed {
+		if n.DirectoryToken == a.DirectoryToken || n.Removed {
 			continue
 		}
 		elsewhere := config.FeatureLevel() >= shortChain // by now, since somebody else is there
-		if byToken(config, a.Token) != nil && (n.Name == a.Name || n.Address == a.Address && !elsewhere) {
+		if byToken(config, a.DirectoryToken) != nil && (n.Name == a.Name || n.Address == a.Address && !elsewhere) {
 			return messages.Errorf(messages.Code_CONFLICT, "%s at %s has that name or address: choose another, or remove that node first", title(n), n.Address)
 		}
 		if n.Name == a.Name {
-			if n.Id != a.Instead {
+			if n.Id != a.Replaces {
 				return messages.Errorf(messages.Code_CONFLICT, "name %q belongs to %s at %s since a moment ago: ask again to take its place, or choose another name",
 					n.Name, title(n), n.Address)
 			}
@@ -164,7 +164,7 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 func checkZone(config *messages.Config, a *messages.AddNode) *messages.Error {
 	others := false
 	for _, n := range config.Nodes {
-		if n.Removed || n.Token == a.Token || n.Name == a.Name {
+		if n.Removed || n.DirectoryToken == a.DirectoryToken || n.Name == a.Name {
 			continue
 		}
 		if zone(n.Labels) == "" {
@@ -280,7 +280,7 @@ func checkLeave(config *messages.Config, id uint64) *messages.Error {
 	case len(groups) == 1:
 		return invalid("group %d is the last one: its buckets would have no owner: join another one first", id)
 	}
-	for _, b := range config.Arriving {
+	for _, b := range config.MovesPending {
 		if config.Owners[b] == id {
 			return onItsWay(config, b)
 		}
@@ -290,8 +290,8 @@ func checkLeave(config *messages.Config, id uint64) *messages.Error {
 
 // onItsWay refuses to move a bucket that is on its way any further: where its data is would be a matter of many configs.
 func onItsWay(config *messages.Config, b uint32) *messages.Error {
-	way := fmt.Sprintf("bucket %d is on its way to group %d since config %d: try again when it has arrived", b, config.Owners[b], config.Moved[b])
-	if giver := config.Previous[b]; giver != 0 && mayReturn(config, b, giver) {
+	way := fmt.Sprintf("bucket %d is on its way to group %d since config %d: try again when it has arrived", b, config.Owners[b], config.MovedVersions[b])
+	if giver := config.PreviousOwners[b]; giver != 0 && mayReturn(config, b, giver) {
 		way += fmt.Sprintf(", or call it back to group %d", giver)
 	}
 	return messages.Errorf(messages.Code_CONFLICT, "%s", way)
@@ -300,12 +300,12 @@ func onItsWay(config *messages.Config, b uint32) *messages.Error {
 // mayReturn tells whether a move can be called back: to the group that has the data if the other one has not, and only
 // once, so that the data is in one of the same two groups.
 func mayReturn(config *messages.Config, b uint32, group uint64) bool {
-	_, back := slices.BinarySearch(config.Returning, b)
-	return !back && config.Previous[b] == group
+	_, back := slices.BinarySearch(config.Reverting, b)
+	return !back && config.PreviousOwners[b] == group
 }
 
-func checkArrived(config *messages.Config, a *messages.Arrived) *messages.Error {
-	for _, b := range a.GetBuckets() {
+func checkArrived(config *messages.Config, a *messages.CompleteMoves) *messages.Error {
+	for _, b := range a.GetMoves() {
 		if n := len(config.Owners); int(b.Bucket) >= n {
 			return invalid("bucket %d does not exist: buckets are 0-%d", b.Bucket, n-1)
 		}
@@ -322,7 +322,7 @@ func checkMove(config *messages.Config, m *messages.MoveBuckets) *messages.Error
 	case !slices.Contains(active(config), m.Group):
 		return invalid("group %d is no shard group of this cluster: they are %v", m.Group, active(config))
 	}
-	for _, b := range config.Arriving {
+	for _, b := range config.MovesPending {
 		if m.First <= b && b <= m.Last && config.Owners[b] != m.Group && !mayReturn(config, b, m.Group) {
 			return onItsWay(config, b)
 		}
@@ -358,7 +358,7 @@ func checkSetReplicas(config *messages.Config, s *messages.SetReplicas) *message
 
 // over tells whether nobody needs anything of a group any more: it has left, and what it had has arrived elsewhere.
 func over(config *messages.Config, g *messages.Group) bool {
-	return g.Left && !slices.Contains(config.Owners, g.Id) && !slices.ContainsFunc(config.Arriving, func(b uint32) bool {
-		return config.Previous[b] == g.Id
+	return g.Left && !slices.Contains(config.Owners, g.Id) && !slices.ContainsFunc(config.MovesPending, func(b uint32) bool {
+		return config.PreviousOwners[b] == g.Id
 	})
 }

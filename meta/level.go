@@ -31,7 +31,7 @@ func LevelOfAll(config *messages.Config, has func(node uint64) messages.Level) m
 			level = min(level, has(n.Id))
 		}
 	}
-	if len(config.Groups) == 1 && nodes < int(config.Expect) {
+	if len(config.Groups) == 1 && nodes < int(config.BootstrapExpect) {
 		return config.FeatureLevel()
 	}
 	return max(level, config.FeatureLevel())

@@ -41,7 +41,7 @@ func TestLevelIsRaisedToWhatAllHavePledged(t *testing.T) {
 	require.Equal(t, "feature level 2", r.config().Change)
 	require.Nil(t, meta.Raise(r.config(), pledges(2, 2, 2)))
 
-	r.do(add(&messages.AddNode{Name: "n4", Address: "h:4", Token: 104, Level: 2}))
+	r.do(add(&messages.AddNode{Name: "n4", Address: "h:4", DirectoryToken: 104, Level: 2}))
 	require.NoError(t, r.do(remove(3)).Err())
 	require.Equal(t, messages.Level(2), meta.LevelOfAll(r.config(), pledges(2, 2, 0, 2)), "a removed node does not count")
 	r.restart()
@@ -74,7 +74,7 @@ func TestLevelNeverGoesBack(t *testing.T) {
 func TestNodesBelowTheLevelAreRefused(t *testing.T) {
 	r := grown(t)
 	require.NoError(t, r.do(raise(r.config().Version, 2)).Err())
-	for _, a := range []*messages.AddNode{card(9), {Name: "n1", Address: "h:77", Token: 101}, {Name: "n9", Address: "h:9", Token: 109, Level: 1}} {
+	for _, a := range []*messages.AddNode{card(9), {Name: "n1", Address: "h:77", DirectoryToken: 101}, {Name: "n9", Address: "h:9", DirectoryToken: 109, Level: 1}} {
 		reply := r.do(add(a))
 		require.Equal(t, messages.Code_INVALID, reply.Code)
 		require.Contains(t, reply.Text, "this node's eraft has feature level 1, but the cluster has 2, and never goes back: start it with a newer eraft")

@@ -34,13 +34,13 @@ func TestConfigsCanBeSent(t *testing.T) {
 		return a
 	}
 	config := &messages.Config{
-		Version: 1, ClusterId: 7, Replicas: 3, Owners: make([]uint64, messages.Slots), Previous: make([]uint64, messages.Slots),
-		Moved: make([]uint64, messages.Slots), Groups: []*messages.Group{{Nodes: []uint64{1}, Initial: []uint64{1}}},
+		Version: 1, ClusterId: 7, Replicas: 3, Owners: make([]uint64, messages.Slots), PreviousOwners: make([]uint64, messages.Slots),
+		MovedVersions: make([]uint64, messages.Slots), Groups: []*messages.Group{{Nodes: []uint64{1}, InitialVoters: []uint64{1}}},
 	}
 	r := newReplica(t)
 	for n := uint64(1); proto.Size(config) < messages.MaxConfigBytes-2*4<<10; n++ {
 		a := huge(n)
-		config.Nodes = append(config.Nodes, &messages.Node{Id: n, Token: a.Token, Name: a.Name, Address: a.Address, Resp: a.Resp, Http: a.Http, Labels: a.Labels})
+		config.Nodes = append(config.Nodes, &messages.Node{Id: n, DirectoryToken: a.DirectoryToken, Name: a.Name, Address: a.Address, Resp: a.Resp, Http: a.Http, Labels: a.Labels})
 	}
 	require.Greater(t, len(config.Nodes), 500)
 	body, err := proto.Marshal(config)
@@ -65,9 +65,9 @@ func TestConfigsCanBeSent(t *testing.T) {
 	r = grown(t)
 	require.Nil(t, check(t, r, &messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{}}}), "nothing new")
 	for name, m := range map[string]*messages.MetaCommand{
-		"name":    add(&messages.AddNode{Name: strings.Repeat("x", messages.MaxNameBytes+1), Address: "a:1", Token: 99}),
-		"address": add(&messages.AddNode{Name: "x", Address: strings.Repeat("x", 3<<20), Token: 99}),
-		"why":     {Why: strings.Repeat("x", messages.MaxTextBytes+1), Op: move(1, 1, 1).Op},
+		"name":    add(&messages.AddNode{Name: strings.Repeat("x", messages.MaxNameBytes+1), Address: "a:1", DirectoryToken: 99}),
+		"address": add(&messages.AddNode{Name: "x", Address: strings.Repeat("x", 3<<20), DirectoryToken: 99}),
+		"why":     {Reason: strings.Repeat("x", messages.MaxTextBytes+1), Op: move(1, 1, 1).Op},
 		"nodes":   replicas(1, make([]uint64, messages.MaxReplicas+1)...),
 		"groups":  {Op: &messages.MetaCommand_Join{Join: &messages.JoinGroups{Groups: make([]*messages.NewGroup, messages.MaxGroups+1)}}},
 	} {
@@ -81,7 +81,7 @@ func TestConfigLogCanBeSent(t *testing.T) {
 	r.do(birth())
 	n := uint64(2)
 	for range 400 { // as long as texts of older versions may have been
-		r.do(&messages.MetaCommand{Why: strings.Repeat("x", 3000), Op: add(card(n)).Op})
+		r.do(&messages.MetaCommand{Reason: strings.Repeat("x", 3000), Op: add(card(n)).Op})
 		n++
 	}
 	all := r.log(t, 0, 0)

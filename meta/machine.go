@@ -38,7 +38,7 @@ func (v *View) GetConfig() *messages.Config {
 
 // Answered tells whether a command has been answered: it is asked again since its answer was lost, and Apply answers as before.
 func (v *View) Answered(command []byte) bool {
-	id, seq := messages.Ident(command)
+	id, seq := messages.RequestID(command)
 	return v != nil && id != 0 && v.sessions[id].has(seq)
 }
 
@@ -94,7 +94,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	}
 	reply.Meta.Config = m.config
 	if a := c.GetMeta().GetAddNode(); a != nil {
-		reply.Meta.Node = byToken(m.config, a.Token).GetId()
+		reply.Meta.Node = byToken(m.config, a.DirectoryToken).GetId()
 	}
 	return reply, m.sessions.remember(tx, at, c, reply)
 }
@@ -105,7 +105,7 @@ func following(config *messages.Config, command *messages.MetaCommand, timeMs ui
 	if next.Change == "" {
 		return nil
 	}
-	next.Version, next.TimeMs, next.By = config.GetVersion()+1, timeMs, command.GetBy()
+	next.Version, next.TimeMs, next.RequestedBy = config.GetVersion()+1, timeMs, command.GetRequestedBy()
 	stampMoves(config, next)
 	stampNodes(config, next)
 	if config.FeatureLevel() >= shortChain {
@@ -117,19 +117,19 @@ func following(config *messages.Config, command *messages.MetaCommand, timeMs ui
 // stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;
 // or, if it was on its way already, that it was called back.
 func stampMoves(before, next *messages.Config) {
-	if len(next.Previous) != len(next.Owners) {
-		next.Previous, next.Moved = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
+	if len(next.PreviousOwners) != len(next.Owners) {
+		next.PreviousOwners, next.MovedVersions = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
 	}
 	for b := range next.Owners {
 		if before != nil && before.Owners[b] != next.Owners[b] {
-			next.Previous[b], next.Moved[b] = before.Owners[b], next.Version
-			i, moving := slices.BinarySearch(next.Arriving, uint32(b))
+			next.PreviousOwners[b], next.MovedVersions[b] = before.Owners[b], next.Version
+			i, moving := slices.BinarySearch(next.MovesPending, uint32(b))
 			if !moving {
-				next.Arriving = slices.Insert(next.Arriving, i, uint32(b))
+				next.MovesPending = slices.Insert(next.MovesPending, i, uint32(b))
 				continue
 			}
-			j, _ := slices.BinarySearch(next.Returning, uint32(b))
-			next.Returning = slices.Insert(next.Returning, j, uint32(b))
+			j, _ := slices.BinarySearch(next.Reverting, uint32(b))
+			next.Reverting = slices.Insert(next.Reverting, j, uint32(b))
 		}
 	}
 }
@@ -138,7 +138,7 @@ func stampMoves(before, next *messages.Config) {
 func stampNodes(before, next *messages.Config) {
 	for _, n := range next.Nodes {
 		if old := findNode(before, n.Id); old == nil || old.State != n.State || old.Removed != n.Removed {
-			n.SinceMs = next.TimeMs
+			n.StateSinceMs = next.TimeMs
 		}
 	}
 }

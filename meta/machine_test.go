@@ -62,11 +62,11 @@ func (r *replica) config() *messages.Config {
 }
 
 func card(n uint64) *messages.AddNode {
-	return &messages.AddNode{Name: fmt.Sprintf("n%d", n), Address: fmt.Sprintf("h:%d", n), Token: 100 + n}
+	return &messages.AddNode{Name: fmt.Sprintf("n%d", n), Address: fmt.Sprintf("h:%d", n), DirectoryToken: 100 + n}
 }
 
 func birth() *messages.MetaCommand {
-	return &messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: &messages.Birth{ClusterId: 1, Buckets: 16, Groups: 2, Replicas: 3, Expect: 3, Node: card(1)}}}
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Bootstrap{Bootstrap: &messages.Bootstrap{ClusterId: 1, Buckets: 16, Groups: 2, Replicas: 3, Expect: 3, Node: card(1)}}}
 }
 func add(a *messages.AddNode) *messages.MetaCommand {
 	return &messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: a}}
@@ -96,12 +96,12 @@ func place(bucket uint32, group uint64) *messages.MetaCommand {
 
 // arrived tells meta that everything is where the newest config wants it.
 func (r *replica) arrived() *messages.MetaCommand {
-	a := new(messages.Arrived)
-	for _, b := range r.config().Arriving {
+	a := new(messages.CompleteMoves)
+	for _, b := range r.config().MovesPending {
 		a.Group = r.config().Owners[b]
-		a.Buckets = append(a.Buckets, &messages.Arrival{Bucket: b, ConfigVersion: r.config().Moved[b]})
+		a.Moves = append(a.Moves, &messages.CompletedMove{Bucket: b, ConfigVersion: r.config().MovedVersions[b]})
 	}
-	return &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: a}}
+	return &messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: a}}
 }
 
 func grown(t *testing.T) *replica {
@@ -133,7 +133,7 @@ func TestRefusals(t *testing.T) {
 		{join(5, 1, 1), messages.Code_INVALID, "named twice"},
 		{join(5, 77), messages.Code_INVALID, "node 77 does not exist"},
 		{leave(7), messages.Code_INVALID, "no shard group"},
-		{add(&messages.AddNode{Name: "new", Address: "h:2", Token: 5}), messages.Code_CONFLICT, "belongs to node 2"},
+		{add(&messages.AddNode{Name: "new", Address: "h:2", DirectoryToken: 5}), messages.Code_CONFLICT, "belongs to node 2"},
 		{remove(9), messages.Code_INVALID, "the nodes are [1 2 3]"},
 		{state(9, messages.NodeState_DRAINING), messages.Code_INVALID, "the nodes are [1 2 3]"},
 		{state(2, messages.NodeState_LOST), messages.Code_INVALID, "not by command"},
@@ -143,10 +143,10 @@ func TestRefusals(t *testing.T) {
 		{place(99, 1), messages.Code_INVALID, "buckets are 0-15"},
 		{&messages.MetaCommand{Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{}}}, messages.Code_INVALID, "no bucket"},
 		{&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: 7}}}, messages.Code_INVALID, "automatic or paused"},
-		{add(&messages.AddNode{Name: "n4", Address: "h:4", Token: 5, Labels: []string{"zone"}}), messages.Code_INVALID, "say key=value"},
-		{add(&messages.AddNode{Name: "n4", Address: "h:4", Token: 5, Resp: string(make([]byte, 16<<10))}), messages.Code_INVALID, "but 16384 is the most"},
-		{add(&messages.AddNode{Name: "n4", Address: "guest/x", Token: 5}), messages.Code_INVALID, "host:port"},
-		{add(&messages.AddNode{Name: "n4", Address: "h:", Token: 5}), messages.Code_INVALID, "host:port"},
+		{add(&messages.AddNode{Name: "n4", Address: "h:4", DirectoryToken: 5, Labels: []string{"zone"}}), messages.Code_INVALID, "say key=value"},
+		{add(&messages.AddNode{Name: "n4", Address: "h:4", DirectoryToken: 5, Resp: string(make([]byte, 16<<10))}), messages.Code_INVALID, "but 16384 is the most"},
+		{add(&messages.AddNode{Name: "n4", Address: "guest/x", DirectoryToken: 5}), messages.Code_INVALID, "host:port"},
+		{add(&messages.AddNode{Name: "n4", Address: "h:", DirectoryToken: 5}), messages.Code_INVALID, "host:port"},
 		{&messages.MetaCommand{}, messages.Code_INVALID, "unknown config command"},
 	} {
 		reply := r.do(c.command)
@@ -196,22 +196,22 @@ func TestMovesAreCalledBackOnce(t *testing.T) {
 	to := was%3 + 1
 	other := to%3 + 1
 	require.Equal(t, messages.Code_OK, r.do(move(0, 0, to)).Code)
-	require.Equal(t, was, r.config().Server(0), "its giver serves it on")
+	require.Equal(t, was, r.config().ServingGroup(0), "its giver serves it on")
 	refused := r.do(move(0, 0, other))
 	require.Equal(t, messages.Code_CONFLICT, refused.Code)
 	require.Contains(t, refused.Text, fmt.Sprintf("or call it back to group %d", was))
 	require.Equal(t, messages.Code_OK, r.do(move(0, 0, was)).Code)
 	c := r.config()
-	require.Equal(t, []uint32{0}, c.Arriving)
-	require.Equal(t, []uint32{0}, c.Returning)
-	require.Equal(t, []uint64{was, to, c.Version, was}, []uint64{c.Owners[0], c.Previous[0], c.Moved[0], c.Server(0)})
+	require.Equal(t, []uint32{0}, c.MovesPending)
+	require.Equal(t, []uint32{0}, c.Reverting)
+	require.Equal(t, []uint64{was, to, c.Version, was}, []uint64{c.Owners[0], c.PreviousOwners[0], c.MovedVersions[0], c.ServingGroup(0)})
 	for _, group := range []uint64{to, other} {
 		refused := r.do(move(0, 0, group))
 		require.Equal(t, messages.Code_CONFLICT, refused.Code)
 		require.NotContains(t, refused.Text, "call it back")
 	}
 	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
-	require.Empty(t, r.config().Returning)
+	require.Empty(t, r.config().Reverting)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 0, to)).Code)
 
 	first := newReplica(t)
@@ -318,7 +318,7 @@ func TestOneMoveAtATime(t *testing.T) {
 	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 2)).Code)
 	since := r.config().Version
-	require.Equal(t, []uint32{0, 1}, r.config().Arriving)
+	require.Equal(t, []uint32{0, 1}, r.config().MovesPending)
 	for _, c := range []*messages.MetaCommand{move(1, 1, 4), move(0, 7, 4), leave(2)} {
 		refused := r.do(c)
 		require.Equal(t, messages.Code_CONFLICT, refused.Code)
@@ -327,21 +327,21 @@ func TestOneMoveAtATime(t *testing.T) {
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 2)).Code, "where they go is no other place")
 	require.Equal(t, messages.Code_OK, r.do(join(3, 3, 1, 2)).Code)
 	require.Equal(t, []uint64{2, 2}, r.config().Owners[:2], "they are not part of a balance")
-	require.Subset(t, r.config().Arriving, []uint32{0, 1})
+	require.Subset(t, r.config().MovesPending, []uint32{0, 1})
 
-	stale := &messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{
-		Group: 2, Buckets: []*messages.Arrival{{Bucket: 0, ConfigVersion: since - 1}, {Bucket: 1, ConfigVersion: since}},
+	stale := &messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: &messages.CompleteMoves{
+		Group: 2, Moves: []*messages.CompletedMove{{Bucket: 0, ConfigVersion: since - 1}, {Bucket: 1, ConfigVersion: since}},
 	}}}
 	before := r.config().Version
 	require.Equal(t, messages.Code_OK, r.do(stale).Code)
 	require.Equal(t, "1 arrived at 2", r.config().Change, "word of an older move ends no newer one")
 	require.Equal(t, messages.Code_OK, r.do(stale).Code)
 	require.Equal(t, before+1, r.config().Version)
-	require.Equal(t, messages.Code_INVALID, r.do(&messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{
-		Buckets: []*messages.Arrival{{Bucket: 99}},
+	require.Equal(t, messages.Code_INVALID, r.do(&messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: &messages.CompleteMoves{
+		Moves: []*messages.CompletedMove{{Bucket: 99}},
 	}}}).Code)
 	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
-	require.Empty(t, r.config().Arriving)
+	require.Empty(t, r.config().MovesPending)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 1)).Code)
 }
 
@@ -351,8 +351,8 @@ func TestDiff(t *testing.T) {
 	r.do(move(0, 1, 2))
 	require.Equal(t, "move 0-1 to 2", r.config().Change)
 	require.Equal(t, []string{"~ bucket 0-1: group 1 -> 2"}, meta.Diff(before, r.config()))
-	require.EqualValues(t, 1, r.config().Previous[0])
-	require.Equal(t, r.config().Version, r.config().Moved[1])
+	require.EqualValues(t, 1, r.config().PreviousOwners[0])
+	require.Equal(t, r.config().Version, r.config().MovedVersions[1])
 }
 
 // Nodes that come and go for years leave no more in the config than the newest of those that were removed; no id comes back, and
@@ -361,7 +361,7 @@ func TestRemovedNodesAreForgotten(t *testing.T) {
 	r := grown(t)
 	require.Equal(t, messages.Code_OK, r.do(raise(r.config().Version, 2)).Code)
 	card := func(n uint64) *messages.AddNode {
-		return &messages.AddNode{Name: fmt.Sprint("n", n), Address: "h:7", Token: 100 + n, Level: 2}
+		return &messages.AddNode{Name: fmt.Sprint("n", n), Address: "h:7", DirectoryToken: 100 + n, Level: 2}
 	}
 	for n := uint64(4); n < 300; n++ {
 		require.Equal(t, messages.Code_OK, r.do(add(card(n))).Code)

@@ -21,7 +21,7 @@ func metaReplicas(nodes int) int {
 
 // repairMeta brings meta's replicas where they should be. Before the birth is over it stays with the first node.
 func (p *plan) repairMeta() []*messages.MetaCommand {
-	if len(p.config.Groups) == 1 && len(p.takers()) < int(p.config.Expect) {
+	if len(p.config.Groups) == 1 && len(p.takers()) < int(p.config.BootstrapExpect) {
 		return nil
 	}
 	return p.repairGroup(p.config.Groups[0], metaReplicas(p.members()))

@@ -67,7 +67,7 @@ func Plan(config *messages.Config, seen Seen) []*messages.MetaCommand {
 // bounds how many steps.
 func Whole(config *messages.Config, seen Seen, most int) (steps []*messages.PlanStep) {
 	config = proto.Clone(config).(*messages.Config)
-	config.Pinned, config.Arriving, config.Placement = nil, nil, messages.Placement_AUTOMATIC
+	config.Pinned, config.MovesPending, config.Placement = nil, nil, messages.Placement_AUTOMATIC
 	seen.Settled = nil
 	for len(steps) < most {
 		plan := Plan(config, seen)
@@ -85,7 +85,7 @@ func Whole(config *messages.Config, seen Seen, most int) (steps []*messages.Plan
 // describe says for people what a step does.
 func describe(config *messages.Config, c *messages.MetaCommand) []*messages.PlanStep {
 	step := func(what, from, to string) []*messages.PlanStep {
-		return []*messages.PlanStep{{What: what, From: from, To: to, Why: c.Why}}
+		return []*messages.PlanStep{{What: what, From: from, To: to, Reason: c.Reason}}
 	}
 	switch op := c.Op.(type) {
 	case *messages.MetaCommand_SetReplicas:
@@ -107,7 +107,7 @@ func describe(config *messages.Config, c *messages.MetaCommand) []*messages.Plan
 		n := findNode(config, op.SetNode.Node)
 		return step(title(n), n.State.String(), op.SetNode.State.String())
 	case *messages.MetaCommand_Place:
-		return describeMoves(op.Place.Moves, c.Why)
+		return describeMoves(op.Place.Moves, c.Reason)
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func describeMoves(moves []*messages.BucketMove, why string) (all []*messages.Pl
 	}
 	for _, w := range order {
 		all = append(all, &messages.PlanStep{
-			What: "buckets " + spans(buckets[w]), From: fmt.Sprintf("group %d", w.from), To: fmt.Sprintf("group %d", w.to), Why: why,
+			What: "buckets " + spans(buckets[w]), From: fmt.Sprintf("group %d", w.from), To: fmt.Sprintf("group %d", w.to), Reason: why,
 		})
 	}
 	return all
@@ -134,7 +134,7 @@ func describeMoves(moves []*messages.BucketMove, why string) (all []*messages.Pl
 // states notes which nodes are lost, and which are back.
 func (p *plan) states() (steps []*messages.MetaCommand) {
 	set := func(n *messages.Node, state messages.NodeState, why string) {
-		steps = append(steps, &messages.MetaCommand{Why: why, Op: &messages.MetaCommand_SetNode{
+		steps = append(steps, &messages.MetaCommand{Reason: why, Op: &messages.MetaCommand_SetNode{
 			SetNode: &messages.SetNode{Node: n.Id, State: state},
 		}})
 	}
@@ -153,7 +153,7 @@ func (p *plan) states() (steps []*messages.MetaCommand) {
 // firstGroups makes all groups at once, when the nodes that were awaited at birth are in.
 func (p *plan) firstGroups() []*messages.MetaCommand {
 	nodes := p.heard()
-	if len(p.config.Groups) > 1 || len(nodes) < int(p.config.Expect) || len(nodes) == 0 {
+	if len(p.config.Groups) > 1 || len(nodes) < int(p.config.BootstrapExpect) || len(nodes) == 0 {
 		return nil
 	}
 	j := new(messages.JoinGroups)
@@ -165,13 +165,13 @@ func (p *plan) firstGroups() []*messages.MetaCommand {
 		}
 		j.Groups = append(j.Groups, n)
 	}
-	return []*messages.MetaCommand{{Why: "all awaited nodes are in", Op: &messages.MetaCommand_Join{Join: j}}}
+	return []*messages.MetaCommand{{Reason: "all awaited nodes are in", Op: &messages.MetaCommand_Join{Join: j}}}
 }
 
 // groupsWanted is how many shard groups there should be.
 func (p *plan) groupsWanted() int {
-	if p.config.GroupsWanted != 0 {
-		return int(p.config.GroupsWanted)
+	if p.config.TargetGroups != 0 {
+		return int(p.config.TargetGroups)
 	}
 	return max(1, min(p.nodes(), len(p.config.Owners)))
 }
@@ -222,13 +222,13 @@ func (p *plan) groups() []*messages.MetaCommand {
 			return nil
 		}
 		id := p.config.Groups[len(p.config.Groups)-1].Id + 1
-		return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Join{
+		return []*messages.MetaCommand{{Reason: why, Op: &messages.MetaCommand_Join{
 			Join: &messages.JoinGroups{Groups: []*messages.NewGroup{{Group: id, Nodes: nodes}}},
 		}}}
 	case len(have) > wanted && len(p.full(have[:wanted])) == 0: // the others even out what they have then
 		for _, g := range have[wanted:] {
 			if !slices.Contains(p.config.Owners, g) {
-				return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: g}}}}
+				return []*messages.MetaCommand{{Reason: why, Op: &messages.MetaCommand_Leave{Leave: &messages.LeaveGroup{Group: g}}}}
 			}
 		}
 	}
@@ -249,18 +249,18 @@ func (p *plan) end() []*messages.MetaCommand {
 func (p *plan) buckets() []*messages.MetaCommand {
 	have := active(p.config)
 	keep := slices.DeleteFunc(slices.Clone(have[:min(len(have), p.groupsWanted())]), func(id uint64) bool { return !p.works(find(p.config, id)) })
-	most := maxBucketsMoving - len(p.config.Arriving)
+	most := maxBucketsMoving - len(p.config.MovesPending)
 	if len(keep) == 0 || most <= 0 {
 		return nil
 	}
 	stuck := p.stuck(have)
-	fixed := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.config.Arriving, p.pinned(keep), stuck))))
+	fixed := slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.config.MovesPending, p.pinned(keep), stuck))))
 	l := Limits{Fixed: fixed, Bytes: p.seen.Bytes, Most: most, Uneven: p.seen.Uneven}
 	if len(Orphans(p.config)) == 0 { // those that nobody has had are empty
 		l.Full = p.full(keep)
 	}
 	next, why := Balance(p.config.Owners, keep, l), "groups have unequal numbers of buckets"
-	if slices.Equal(next, p.config.Owners) && len(p.config.Arriving) == 0 {
+	if slices.Equal(next, p.config.Owners) && len(p.config.MovesPending) == 0 {
 		next, why = Swap(p.config.Owners, keep, l), "groups have unequal numbers of bytes"
 	}
 	var moves []*messages.BucketMove
@@ -272,7 +272,7 @@ func (p *plan) buckets() []*messages.MetaCommand {
 	if len(moves) == 0 {
 		return nil
 	}
-	return []*messages.MetaCommand{{Why: why, Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{Moves: moves}}}}
+	return []*messages.MetaCommand{{Reason: why, Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{Moves: moves}}}}
 }
 
 // pinned are the buckets that stay where an operator put them, as long as that group stays.
@@ -297,11 +297,11 @@ func (p *plan) full(groups []uint64) []uint64 {
 
 // pause ends a single run of placement when nothing is left to do.
 func (p *plan) pause() []*messages.MetaCommand {
-	if p.config.Placement != messages.Placement_ONCE || len(p.config.Arriving) > 0 ||
+	if p.config.Placement != messages.Placement_ONCE || len(p.config.MovesPending) > 0 ||
 		slices.ContainsFunc(p.config.Groups, func(g *messages.Group) bool { return len(g.Nodes) > 0 && !p.seen.Settled(g.Id) }) {
 		return nil
 	}
-	return []*messages.MetaCommand{{Why: "nothing is left to do", Op: &messages.MetaCommand_SetPlacement{
+	return []*messages.MetaCommand{{Reason: "nothing is left to do", Op: &messages.MetaCommand_SetPlacement{
 		SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED},
 	}}}
 }
@@ -340,7 +340,7 @@ func sameNodes(a, b []uint64) bool {
 }
 
 func setNodes(g *messages.Group, nodes []uint64, why string) *messages.MetaCommand {
-	return &messages.MetaCommand{Why: why, Op: &messages.MetaCommand_SetReplicas{
+	return &messages.MetaCommand{Reason: why, Op: &messages.MetaCommand_SetReplicas{
 		SetReplicas: &messages.SetReplicas{Group: g.Id, Nodes: nodes},
 	}}
 }

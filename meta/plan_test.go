@@ -22,10 +22,10 @@ type cloud struct {
 	bytes      []uint64
 }
 
-func newCloud(t *testing.T, nodes int, b *messages.Birth) *cloud {
+func newCloud(t *testing.T, nodes int, b *messages.Bootstrap) *cloud {
 	c := &cloud{replica: newReplica(t), dead: map[uint64]bool{}, lost: map[uint64]bool{}, full: map[uint64]bool{}}
 	b.ClusterId, b.Node = 1, card(1)
-	require.Equal(t, messages.Code_OK, c.do(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: b}}).Code)
+	require.Equal(t, messages.Code_OK, c.do(&messages.MetaCommand{Op: &messages.MetaCommand_Bootstrap{Bootstrap: b}}).Code)
 	for n := 2; n <= nodes; n++ {
 		require.Equal(t, messages.Code_OK, c.do(add(card(uint64(n)))).Code)
 	}
@@ -72,7 +72,7 @@ func (c *cloud) settle(fatal func(string, ...any)) {
 		before := c.config()
 		plan := meta.Plan(before, c.seen())
 		if len(plan) == 0 {
-			if len(before.Arriving) == 0 {
+			if len(before.MovesPending) == 0 {
 				return
 			}
 			c.do(c.replica.arrived())
@@ -195,7 +195,7 @@ func (c *cloud) fixed(fatal func(string, ...any)) {
 // is even then. A node that restarts makes it do nothing.
 func TestPlacementFindsItsEnd(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		c := newCloud(t, 3, &messages.Birth{
+		c := newCloud(t, 3, &messages.Bootstrap{
 			Buckets: rapid.Uint32Range(1, 40).Draw(rt, "buckets"), Replicas: rapid.Uint32Range(1, 5).Draw(rt, "replicas"), Expect: 3,
 		})
 		c.settle(rt.Fatalf)
@@ -238,7 +238,7 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 }
 
 func TestBirth(t *testing.T) {
-	c := newCloud(t, 1, &messages.Birth{Buckets: 16, Groups: 2, Replicas: 3, Expect: 3})
+	c := newCloud(t, 1, &messages.Bootstrap{Buckets: 16, Groups: 2, Replicas: 3, Expect: 3})
 	require.Empty(t, meta.Plan(c.config(), c.seen()))
 	c.do(add(card(2)))
 	c.do(add(card(3)))
@@ -252,7 +252,7 @@ func TestBirth(t *testing.T) {
 
 // A node whose disk is full gets nothing new, but gives buckets to others that have room; one that is full at birth serves.
 func TestFullNodesGetNothing(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 30, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 30, Replicas: 3, Expect: 3})
 	c.full[3] = true
 	c.settle(t.Fatalf)
 	require.Empty(t, meta.Orphans(c.config()))
@@ -274,7 +274,7 @@ func TestFullNodesGetNothing(t *testing.T) {
 
 // A fourth node gets its share with the fewest moves, and gives it back the same way.
 func TestJoinAndDrainMoveTheMinimum(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 256, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 256, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	require.Zero(t, c.moved)
 	c.placed = 0
@@ -300,7 +300,7 @@ func TestJoinAndDrainMoveTheMinimum(t *testing.T) {
 // Buckets that are heavy change places with light ones when all else is at rest, one exchange at a time; a join that comes
 // later still moves no more buckets than it must.
 func TestBytesAreEvenedOut(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 48, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 48, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	c.bytes = make([]uint64, 48)
 	heavy := 0
@@ -311,7 +311,7 @@ func TestBytesAreEvenedOut(t *testing.T) {
 	}
 	plan := meta.Plan(c.config(), c.seen())
 	require.Len(t, plan, 1)
-	require.Equal(t, "groups have unequal numbers of bytes", plan[0].Why)
+	require.Equal(t, "groups have unequal numbers of bytes", plan[0].Reason)
 	require.LessOrEqual(t, len(plan[0].GetPlace().Moves), 2)
 	c.settle(t.Fatalf)
 	c.fixed(t.Fatalf)
@@ -330,7 +330,7 @@ func TestBytesAreEvenedOut(t *testing.T) {
 
 // Nothing is made for a node that has just joined before it is heard: it would be moved there afterwards.
 func TestJoinMovesTheMinimumHoweverLateItIsHeard(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 256, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 256, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	c.placed = 0
 	c.dead[4] = true
@@ -353,7 +353,7 @@ func TestJoinMovesTheMinimumHoweverLateItIsHeard(t *testing.T) {
 
 // A drain makes and ends no groups: it may be taken back. They go with the node.
 func TestDrainKeepsGroups(t *testing.T) {
-	c := newCloud(t, 5, &messages.Birth{Buckets: 100, Replicas: 3, Expect: 5})
+	c := newCloud(t, 5, &messages.Bootstrap{Buckets: 100, Replicas: 3, Expect: 5})
 	c.settle(t.Fatalf)
 	before := c.config()
 	c.do(state(5, messages.NodeState_DRAINING))
@@ -374,7 +374,7 @@ func TestDrainKeepsGroups(t *testing.T) {
 
 // Steps come a few at a time, and say why.
 func TestStepsAreFewAndSayWhy(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 256, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 256, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	c.do(add(card(4)))
 	for range 100 {
@@ -383,10 +383,10 @@ func TestStepsAreFewAndSayWhy(t *testing.T) {
 			break
 		}
 		c.do(plan[0])
-		require.Contains(t, c.config().Change, ": "+plan[0].Why)
-		require.LessOrEqual(t, len(c.config().Arriving), 16)
+		require.Contains(t, c.config().Change, ": "+plan[0].Reason)
+		require.LessOrEqual(t, len(c.config().MovesPending), 16)
 	}
-	require.NotEmpty(t, c.config().Arriving)
+	require.NotEmpty(t, c.config().MovesPending)
 	unsettled := c.seen()
 	unsettled.Settled = func(uint64) bool { return false }
 	c.do(state(1, messages.NodeState_DRAINING))
@@ -401,7 +401,7 @@ func TestStepsAreFewAndSayWhy(t *testing.T) {
 	steps := meta.Whole(c.config(), c.seen(), 1000)
 	require.NotEmpty(t, steps)
 	for _, s := range steps {
-		require.NotEmpty(t, s.Why, "%v", s)
+		require.NotEmpty(t, s.Reason, "%v", s)
 		require.NotEmpty(t, s.What)
 	}
 	require.Len(t, meta.Whole(c.config(), c.seen(), 2), 2)
@@ -409,7 +409,7 @@ func TestStepsAreFewAndSayWhy(t *testing.T) {
 
 // Paused it does nothing; a rebalance then runs it once.
 func TestPausedPlacement(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 30, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 30, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	pause := func(p messages.Placement) *messages.MetaCommand {
 		return &messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: p}}}
@@ -432,7 +432,7 @@ func TestPausedPlacement(t *testing.T) {
 
 // What an operator moved stays until a rebalance; the number of groups that he made stays as well.
 func TestPlacementRespectsOperators(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 30, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 30, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	c.do(move(0, 29, 2))
 	c.settle(t.Fatalf)
@@ -456,7 +456,7 @@ func TestPlacementRespectsOperators(t *testing.T) {
 
 // A dead node's replicas go elsewhere when it is removed or lost, and stay where they are as long as there is no elsewhere.
 func TestDeadNodesAreReplaced(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 12, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 12, Replicas: 3, Expect: 3})
 	c.settle(t.Fatalf)
 	c.dead[3], c.lost[3] = true, true
 	c.settle(t.Fatalf)
@@ -478,9 +478,9 @@ func TestDeadNodesAreReplaced(t *testing.T) {
 	c.fixed(t.Fatalf)
 
 	again := card(3)
-	again.Token = 77
+	again.DirectoryToken = 77
 	require.Equal(t, messages.Code_CONFLICT, c.do(add(again)).Code, "it was asked before node 3 was there, and comes late")
-	again.Instead = 3
+	again.Replaces = 3
 	require.Equal(t, messages.Code_OK, c.do(add(again)).Code)
 	require.Equal(t, "add node 5 (n3) in place of node 3", c.config().Change)
 	require.Equal(t, messages.Code_CONFLICT, c.do(add(card(3))).Code, "its old disk is of no use any more")
@@ -489,7 +489,7 @@ func TestDeadNodesAreReplaced(t *testing.T) {
 }
 
 func TestMetaGrowsAndShrinks(t *testing.T) {
-	c := newCloud(t, 3, &messages.Birth{Buckets: 12, Replicas: 3, Expect: 3})
+	c := newCloud(t, 3, &messages.Bootstrap{Buckets: 12, Replicas: 3, Expect: 3})
 	for n, want := range map[uint64]int{3: 3, 6: 3, 7: 5, 9: 5} {
 		for uint64(len(c.config().Nodes)) < n {
 			c.do(add(card(uint64(len(c.config().Nodes) + 1))))
@@ -508,7 +508,7 @@ func TestMetaGrowsAndShrinks(t *testing.T) {
 }
 
 func TestLastNodesStay(t *testing.T) {
-	c := newCloud(t, 2, &messages.Birth{Buckets: 12, Replicas: 1, Expect: 2})
+	c := newCloud(t, 2, &messages.Bootstrap{Buckets: 12, Replicas: 1, Expect: 2})
 	c.settle(t.Fatalf)
 	require.Equal(t, messages.Code_CONFLICT, c.do(remove(2)).Code, "group 2 is only there")
 	require.Equal(t, messages.Code_OK, c.do(state(1, messages.NodeState_DRAINING)).Code)
@@ -522,7 +522,7 @@ func TestLastNodesStay(t *testing.T) {
 
 // Replicas of a group are spread over zones, as soon as there are enough.
 func TestZones(t *testing.T) {
-	c := newCloud(t, 1, &messages.Birth{Buckets: 12, Replicas: 3, Expect: 6})
+	c := newCloud(t, 1, &messages.Bootstrap{Buckets: 12, Replicas: 3, Expect: 6})
 	labels := func(n uint64, zone string) *messages.AddNode {
 		a := card(n)
 		a.Labels = []string{"rack=7", "zone=" + zone}

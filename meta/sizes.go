@@ -30,7 +30,7 @@ func (s *Sizes) Note(config *messages.Config, said []*messages.BucketSize) {
 		if int64(b.Bucket) >= int64(len(s.of)) || config.Owners[b.Bucket] != b.Group {
 			continue
 		}
-		was, moved := &s.of[b.Bucket], config.Moved[b.Bucket]
+		was, moved := &s.of[b.Bucket], config.MovedVersions[b.Bucket]
 		if was.known && was.moved != moved && b.Bytes < was.bytes && was.doubts < maxDoubts {
 			was.doubts++
 			continue

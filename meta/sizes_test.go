@@ -10,7 +10,7 @@ import (
 )
 
 func TestSizes(t *testing.T) {
-	c := &messages.Config{Owners: []uint64{1, 1, 2}, Moved: []uint64{3, 3, 3}}
+	c := &messages.Config{Owners: []uint64{1, 1, 2}, MovedVersions: []uint64{3, 3, 3}}
 	say := func(group uint64, bucket uint32, bytes uint64) []*messages.BucketSize {
 		return []*messages.BucketSize{{Group: group, Bucket: bucket, Bytes: bytes}}
 	}
@@ -25,7 +25,7 @@ func TestSizes(t *testing.T) {
 	s.Note(c, say(1, 1, 4))
 	require.Equal(t, []uint64{10, 4, 5}, s.Bytes(), "it has become smaller")
 
-	c.Owners[0], c.Moved[0] = 2, 8
+	c.Owners[0], c.MovedVersions[0] = 2, 8
 	s.Note(c, say(1, 0, 11))
 	require.Equal(t, []uint64{10, 4, 5}, s.Bytes(), "it belongs to another group now")
 	for range 15 {
@@ -34,7 +34,7 @@ func TestSizes(t *testing.T) {
 	}
 	s.Note(c, say(2, 0, 1))
 	require.Equal(t, []uint64{1, 4, 5}, s.Bytes(), "or it is really that small")
-	c.Owners[0], c.Moved[0] = 1, 9
+	c.Owners[0], c.MovedVersions[0] = 1, 9
 	s.Note(c, say(1, 0, 12))
 	s.Note(c, say(1, 0, 3))
 	require.Equal(t, []uint64{3, 4, 5}, s.Bytes())

@@ -17,7 +17,7 @@ func SavePeers(engine Engine, peer *messages.BootstrapPeer, lost []uint64) error
 		batch.Delete(binary.BigEndian.AppendUint64(peerKey[:len(peerKey):len(peerKey)], token))
 	}
 	if peer != nil {
-		if err := putRecord(batch, binary.BigEndian.AppendUint64(peerKey[:len(peerKey):len(peerKey)], peer.Token), peer); err != nil {
+		if err := putRecord(batch, binary.BigEndian.AppendUint64(peerKey[:len(peerKey):len(peerKey)], peer.DirectoryToken), peer); err != nil {
 			return err
 		}
 	}

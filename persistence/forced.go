@@ -11,17 +11,17 @@ import (
 const kindForced = 'f'
 
 // AddForced writes a record into batch.
-func AddForced(batch *Batch, f *messages.Forced) error {
+func AddForced(batch *Batch, f *messages.ForcedQuorum) error {
 	key := binary.BigEndian.AppendUint64(groupKey(kindForced, messages.GroupID(f.Group)), f.Index)
 	return putRecord(batch, key, f)
 }
 
 // LoadForced gives all records, by group.
-func LoadForced(r Reader) (all []*messages.Forced, err error) {
+func LoadForced(r Reader) (all []*messages.ForcedQuorum, err error) {
 	prefix := []byte{kindForced}
 	var bad error
 	err = r.Scan(prefix, PrefixEnd(prefix), func(key, value []byte) bool {
-		f := new(messages.Forced)
+		f := new(messages.ForcedQuorum)
 		bad = openRecord(key, value, f)
 		all = append(all, f)
 		return bad == nil

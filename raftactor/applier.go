@@ -61,7 +61,7 @@ type (
 	}
 	query struct {
 		index  uint64
-		askers []*messages.Asker
+		askers []*messages.SessionRequests
 	}
 	restore struct{ meta *messages.SnapshotMeta }
 	flush   struct{}
@@ -246,7 +246,7 @@ func (a *Applier) commands(entry *messages.Entry, w *proposal) bool {
 			a.o.OnApply(a.o.Node, at, command, reply)
 		}
 		if to, ok := w.recipient(i); ok {
-			if at.Level >= messages.UntilLevel {
+			if at.Level >= messages.DeadlineLevel {
 				a.answers.at(entry.TimeMs)
 			}
 			a.answers.add(to, reply)

@@ -111,7 +111,7 @@ func ExampleMachine() {
 	for seq, word := range []string{"actors", "carry"} {
 		command, err := proto.Marshal(&messages.Command{Session: 1, Seq: uint64(seq + 1), Op: &messages.Command_Custom{Custom: []byte(word)}})
 		must(err)
-		system.Root.Send(actor.NewPID("n1", raftactor.PeerPath(7)), &messages.Requests{Group: 7, Askers: []*messages.Asker{
+		system.Root.Send(actor.NewPID("n1", raftactor.PeerPath(7)), &messages.Requests{Group: 7, Sessions: []*messages.SessionRequests{
 			{Address: "n1", Id: "session/example", Commands: [][]byte{command}},
 		}})
 		fmt.Println((<-replies).Number)

@@ -100,7 +100,7 @@ func (t *logTime) stampSlow(now time.Duration, newest, wall uint64) uint64 {
 // logTime is the stamp of an entry that is proposed now.
 func (p *Peer) logTime() uint64 {
 	now, wall, newest := p.o.System.Clock.Now(), uint64(p.o.System.Clock.Wall().UnixMilli()), p.core.LogTime()
-	if messages.Level(p.level()) < messages.UntilLevel {
+	if messages.Level(p.level()) < messages.DeadlineLevel {
 		return p.time.stampSlow(now, newest, wall)
 	}
 	if v, is := p.view.(Timed); is {
@@ -123,14 +123,14 @@ func (p *Peer) tellClock(m *messages.RaftMessage) {
 
 // late refuses a command whose time is over, or too far ahead, and says what the time is.
 func (p *Peer) late(to recipient, command []byte) bool {
-	until := messages.UntilOf(command)
+	until := messages.DeadlineOf(command)
 	if until == 0 || p.core.Soft().Role != raft.Leader {
 		return false
 	}
 	if p.turnMs == 0 {
 		p.turnMs = p.logTime()
 	}
-	why := messages.CheckUntil(until, p.turnMs)
+	why := messages.CheckDeadline(until, p.turnMs)
 	if why != nil {
 		p.answers.at(p.turnMs)
 		p.answers.refuse(to, command, why)

@@ -46,12 +46,12 @@ func (b *outbox) add(to recipient, reply *messages.Reply) {
 	p.replies, p.bytes = append(p.replies, reply), p.bytes+size
 }
 
-const plainReply = messages.PlainReply
+const plainReply = messages.ReplyOverheadBytes
 
 // sendable gives a reply as it can be sent, and about how large it is, at least what it takes. A Machine must not give one
 // that is larger than messages.MaxReplyBytes: then who asked hears of that.
 func sendable(reply *messages.Reply) (*messages.Reply, int) {
-	size := messages.AnswerBytes(reply) - plainReply
+	size := messages.ReplyBytes(reply) - plainReply
 	if size <= messages.MaxReplyBytes {
 		return reply, plainReply + size
 	}
@@ -86,11 +86,11 @@ func (b *outbox) flush() {
 
 // refuse answers an encoded command or query that goes no further.
 func (b *outbox) refuse(to recipient, encoded []byte, why *messages.Error) {
-	session, seq := messages.Ident(encoded)
+	session, seq := messages.RequestID(encoded)
 	if to.id == "" || seq == 0 {
 		return // nobody waits for it
 	}
 	b.add(to, &messages.Reply{Session: session, Seq: seq, Code: why.Code, Text: why.Text, Hint: why.Hint})
 }
 
-func askerOf(a *messages.Asker) recipient { return recipient{a.Address, a.Id} }
+func askerOf(a *messages.SessionRequests) recipient { return recipient{a.Address, a.Id} }

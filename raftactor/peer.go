@@ -54,8 +54,8 @@ type Peer struct {
 	logDisk    diskWatch // of the log
 	dataDisk   diskWatch // of the data: what the Applier was asked, and has answered
 	stalled    bool      // the core has been told so
-	reads      []*messages.Asker
-	asked      map[uint64][]*messages.Asker // reads waiting for a ReadIndex, by token
+	reads      []*messages.SessionRequests
+	asked      map[uint64][]*messages.SessionRequests // reads waiting for a ReadIndex, by token
 	askedNow   int
 	askedBytes int // of them, encoded
 	token      uint64
@@ -100,7 +100,7 @@ func newPeer(o *Options, s store, core *raft.Core) *Peer {
 		self:      actor.NewPID(self, PeerPath(o.Group)),
 		apply:     actor.NewPID(self, ApplierPath(o.Group)),
 		pulse:     actor.NewPID(self, PulsePath),
-		asked:     map[uint64][]*messages.Asker{},
+		asked:     map[uint64][]*messages.SessionRequests{},
 		answers:   newOutbox(o),
 		transfers: snapshotTransfers{},
 		draws:     o.System.Rand("snapshot/" + o.Group.String()).Uint64,
@@ -221,7 +221,7 @@ var errDamaged = errors.New("an entry that cannot be taken apart")
 // whole tells whether the Applier will be able to take all entries of a message apart.
 func whole(m *messages.RaftMessage) bool {
 	return !slices.ContainsFunc(m.Entries, func(e *messages.Entry) bool {
-		return e.Kind == messages.EntryKind_COMMANDS && !messages.Block(e.Data).Whole()
+		return e.Kind == messages.EntryKind_COMMANDS && !messages.Block(e.Data).Complete()
 	})
 }
 
@@ -276,16 +276,16 @@ func (p *Peer) report() {
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
-		p.state.Leased == p.leased(s) && p.state.Stalled == p.stalled && p.state.Sure == s.ConfDurable &&
-		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.WaitingBytes == uint64(p.proposals.bytes) &&
-		p.state.WaitingReads == uint64(p.askedNow) && p.state.Snapshots == uint64(p.transfers.running()) {
+		p.state.LeaseValid == p.leased(s) && p.state.DiskStalled == p.stalled && p.state.ConfDurable == s.ConfDurable &&
+		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.PendingBytes == uint64(p.proposals.bytes) &&
+		p.state.PendingReads == uint64(p.askedNow) && p.state.SnapshotsSending == uint64(p.transfers.running()) {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
-		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, Leased: p.leased(s), Stalled: p.stalled, Sure: s.ConfDurable,
-		LogBytes: uint64(p.core.LogBytes()), WaitingBytes: uint64(p.proposals.bytes),
-		WaitingReads: uint64(p.askedNow), Snapshots: uint64(p.transfers.running()),
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, LeaseValid: p.leased(s), DiskStalled: p.stalled, ConfDurable: s.ConfDurable,
+		LogBytes: uint64(p.core.LogBytes()), PendingBytes: uint64(p.proposals.bytes),
+		PendingReads: uint64(p.askedNow), SnapshotsSending: uint64(p.transfers.running()),
 	}
 	p.o.OnState(p.state)
 }

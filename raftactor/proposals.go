@@ -88,7 +88,7 @@ func (q *proposals) names(gathered *proposal) map[commandName]bool {
 			continue
 		}
 		for _, command := range w.data.Commands() {
-			session, seq := messages.Ident(command)
+			session, seq := messages.RequestID(command)
 			names[commandName{session, seq}] = true
 		}
 	}

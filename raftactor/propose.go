@@ -11,7 +11,7 @@ import (
 
 func (p *Peer) onRequests(m *messages.Requests) {
 	status := p.core.Soft()
-	for _, asker := range m.Askers {
+	for _, asker := range m.Sessions {
 		p.onQueries(asker, asker.ReplicaQueries)
 		if status.Role != raft.Leader {
 			refuseAsker(p.answers, asker, p.notLeader(status.Leader))
@@ -19,7 +19,7 @@ func (p *Peer) onRequests(m *messages.Requests) {
 		}
 		p.onQueries(asker, asker.Queries)
 		to := askerOf(asker)
-		for _, command := range asker.Again {
+		for _, command := range asker.Retries {
 			if !p.underWay(command) {
 				p.onCommand(to, command)
 			}
@@ -36,7 +36,7 @@ func (p *Peer) underWay(command []byte) bool {
 	if p.names == nil {
 		p.names = p.proposals.names(p.entry)
 	}
-	session, seq := messages.Ident(command)
+	session, seq := messages.RequestID(command)
 	return session != 0 && p.names[commandName{session, seq}]
 }
 
@@ -142,7 +142,7 @@ func (p *Peer) waitFor(wait time.Duration) {
 }
 
 // onQueries gathers reads. Those that only a leader may answer are not given here on another replica.
-func (p *Peer) onQueries(from *messages.Asker, queries [][]byte) {
+func (p *Peer) onQueries(from *messages.SessionRequests, queries [][]byte) {
 	if len(queries) == 0 {
 		return
 	}
@@ -154,13 +154,13 @@ func (p *Peer) onQueries(from *messages.Asker, queries [][]byte) {
 		return
 	}
 	queries = p.answerable(askerOf(from), queries)
-	asker := &messages.Asker{Address: from.Address, Id: from.Id, Room: from.Room, Queries: queries}
+	asker := &messages.SessionRequests{Address: from.Address, Id: from.Id, ReplyBudget: from.ReplyBudget, Queries: queries}
 	p.reads = append(p.reads, asker)
 	p.askedNow, p.askedBytes = p.askedNow+len(queries), p.askedBytes+queryBytes(asker)
 }
 
 // noLonger waits for a quorum: these reads go on, or are refused.
-func (p *Peer) noLonger(asker *messages.Asker) {
+func (p *Peer) noLonger(asker *messages.SessionRequests) {
 	p.askedNow, p.askedBytes = p.askedNow-len(asker.Queries), p.askedBytes-queryBytes(asker)
 }
 
@@ -212,7 +212,7 @@ func (p *Peer) answerReads(results []raft.ReadResult) {
 	}
 }
 
-func (p *Peer) refuseReads(askers []*messages.Asker, why *messages.Error) {
+func (p *Peer) refuseReads(askers []*messages.SessionRequests, why *messages.Error) {
 	for _, asker := range askers {
 		p.noLonger(asker)
 		for _, query := range asker.Queries {

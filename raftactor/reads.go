@@ -21,7 +21,7 @@ type reads struct {
 // moreReads makes the next turn, behind all that came meanwhile.
 type moreReads struct{}
 
-// turnAnswers is what one turn looks at for all sessions, in units of Limits.AnswerBytes, which holds for each.
+// turnAnswers is what one turn looks at for all sessions, in units of Limits.ReplyBytes, which holds for each.
 const turnAnswers = 16
 
 // addReads takes queries, unless too many wait. What waits already is not taken again: who asked has waited long, and to read
@@ -49,7 +49,7 @@ func (a *Applier) addReads(q query) {
 }
 
 // fresh is an asker with those of its queries that do not wait here.
-func (r *reads) fresh(asker *messages.Asker) *messages.Asker {
+func (r *reads) fresh(asker *messages.SessionRequests) *messages.SessionRequests {
 	if len(r.waiting) == 0 {
 		return asker
 	}
@@ -67,7 +67,7 @@ func (r *reads) fresh(asker *messages.Asker) *messages.Asker {
 	if !slices.ContainsFunc(asker.Queries, func(encoded []byte) bool { return r.names[nameOf(asker, encoded)] }) {
 		return asker
 	}
-	kept := &messages.Asker{Address: asker.Address, Id: asker.Id, Room: asker.Room}
+	kept := &messages.SessionRequests{Address: asker.Address, Id: asker.Id, ReplyBudget: asker.ReplyBudget}
 	for _, encoded := range asker.Queries {
 		if !r.names[nameOf(asker, encoded)] {
 			kept.Queries = append(kept.Queries, encoded)
@@ -82,15 +82,15 @@ type nameAt struct {
 	to recipient
 }
 
-func nameOf(asker *messages.Asker, encoded []byte) nameAt {
-	session, seq := messages.Ident(encoded)
+func nameOf(asker *messages.SessionRequests, encoded []byte) nameAt {
+	session, seq := messages.RequestID(encoded)
 	if session == 0 || seq == 0 {
 		return nameAt{}
 	}
 	return nameAt{commandName{session, seq}, askerOf(asker)}
 }
 
-func queryBytes(asker *messages.Asker) (n int) {
+func queryBytes(asker *messages.SessionRequests) (n int) {
 	for _, encoded := range asker.Queries {
 		n += len(encoded)
 	}
@@ -123,7 +123,7 @@ func (a *Applier) query() {
 }
 
 // answerReads answers what may be answered in this turn, and gives the rest.
-func (a *Applier) answerReads(askers []*messages.Asker) (rest []*messages.Asker) {
+func (a *Applier) answerReads(askers []*messages.SessionRequests) (rest []*messages.SessionRequests) {
 	for _, asker := range askers {
 		to, n := askerOf(asker), 0
 		spent := a.reads.spent[to]
@@ -136,13 +136,13 @@ func (a *Applier) answerReads(askers []*messages.Asker) (rest []*messages.Asker)
 			if a.o.OnRead != nil {
 				a.o.OnRead(a.o.Node, a.o.Group, a.at.Index, asker.Queries[n], reply)
 			}
-			bytes := messages.AnswerBytes(reply)
+			bytes := messages.ReplyBytes(reply)
 			spent, a.reads.total = spent+bytes, a.reads.total+bytes
-			a.answers.add(to, fitting(reply, bytes, asker.Room))
+			a.answers.add(to, fitting(reply, bytes, asker.ReplyBudget))
 			a.reads.count, a.reads.bytes = a.reads.count-1, a.reads.bytes-len(asker.Queries[n])
 		}
 		if a.reads.spent[to] = spent; n < len(asker.Queries) {
-			rest = append(rest, &messages.Asker{Address: asker.Address, Id: asker.Id, Room: asker.Room, Queries: asker.Queries[n:]})
+			rest = append(rest, &messages.SessionRequests{Address: asker.Address, Id: asker.Id, ReplyBudget: asker.ReplyBudget, Queries: asker.Queries[n:]})
 		}
 	}
 	return rest
@@ -154,7 +154,7 @@ func fitting(reply *messages.Reply, bytes int, room uint64) *messages.Reply {
 		return reply
 	}
 	return &messages.Reply{
-		Session: reply.Session, Seq: reply.Seq, Code: messages.Code_OVERLOADED, Needs: uint64(bytes),
+		Session: reply.Session, Seq: reply.Seq, Code: messages.Code_OVERLOADED, NeededBytes: uint64(bytes),
 		Text: fmt.Sprintf("the answer takes %d bytes, and there is room for %d", bytes, room),
 	}
 }

@@ -68,8 +68,8 @@ func newReadWorld(t *testing.T, limits Limits) *readWorld {
 }
 
 // asks is queries of a session for values of these lengths.
-func asks(session string, room uint64, lengths ...int) *messages.Asker {
-	a := &messages.Asker{Address: "n1", Id: session, Room: room}
+func asks(session string, room uint64, lengths ...int) *messages.SessionRequests {
+	a := &messages.SessionRequests{Address: "n1", Id: session, ReplyBudget: room}
 	for i, n := range lengths {
 		encoded, err := proto.Marshal(&messages.Query{
 			Session: 1, Seq: uint64(i + 1), Op: &messages.Query_Get{Get: &messages.Get{Key: fmt.Append(nil, n)}},
@@ -103,10 +103,10 @@ func (w *readWorld) turn(want map[string]int) {
 // A session that asks for much gets so much in a turn, and nobody waits for it.
 func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
-	w.a.addReads(query{10, []*messages.Asker{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
+	w.a.addReads(query{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
 	later := asks("b", 0, 10, 10)
 	later.Queries = later.Queries[1:]
-	w.a.addReads(query{11, []*messages.Asker{later}})
+	w.a.addReads(query{11, []*messages.SessionRequests{later}})
 	w.turn(map[string]int{"a": 2, "b": 1})
 	require.True(t, w.a.reads.again, "the next turn comes by itself")
 	w.turn(map[string]int{"a": 4, "b": 1})
@@ -125,10 +125,10 @@ func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 // A read that is asked again while it waits is read once.
 func TestReadsThatWaitAreNotTakenTwice(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
-	w.a.addReads(query{10, []*messages.Asker{asks("a", 0, 600, 600, 600, 600)}})
+	w.a.addReads(query{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600)}})
 	w.turn(map[string]int{"a": 2})
 	again := asks("a", 0, 600, 600, 600, 600, 10)
-	w.a.addReads(query{10, []*messages.Asker{again}})
+	w.a.addReads(query{10, []*messages.SessionRequests{again}})
 	require.Len(t, again.Queries, 5, "a message is not changed")
 	require.Equal(t, 5, w.a.reads.count, "the first two were answered, and the last one is new")
 	w.turn(map[string]int{"a": 4})
@@ -136,16 +136,16 @@ func TestReadsThatWaitAreNotTakenTwice(t *testing.T) {
 	w.turn(map[string]int{"a": 7})
 	require.Zero(t, w.a.reads.count)
 	require.Zero(t, w.a.reads.bytes)
-	nameless := &messages.Asker{Address: "n1", Id: "b", Queries: [][]byte{{}, {}}}
+	nameless := &messages.SessionRequests{Address: "n1", Id: "b", Queries: [][]byte{{}, {}}}
 	require.Len(t, w.a.reads.fresh(nameless).Queries, 2)
 }
 
 // What all sessions together get in a turn is bounded as well, and one value may always be larger.
 func TestTurnIsBounded(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
-	var askers []*messages.Asker
+	var askers []*messages.SessionRequests
 	for i := range 2 * turnAnswers {
-		askers = append(askers, &messages.Asker{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
+		askers = append(askers, &messages.SessionRequests{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
 	}
 	w.a.addReads(query{10, append(askers, asks("b", 0, 10))})
 	for want := len(askers) + 1; want > 0; want -= 4 {
@@ -157,13 +157,13 @@ func TestTurnIsBounded(t *testing.T) {
 // Nothing is sent that there is no room for; who asked hears how much it takes.
 func TestAnswersAreNoLargerThanTheRoomForThem(t *testing.T) {
 	w := newReadWorld(t, Limits{})
-	w.a.addReads(query{10, []*messages.Asker{asks("a", 1000, 5000, 100), asks("b", 0, 5000)}})
+	w.a.addReads(query{10, []*messages.SessionRequests{asks("a", 1000, 5000, 100), asks("b", 0, 5000)}})
 	w.turn(map[string]int{"a": 2, "b": 1})
 	large, small := w.replies["a"][0], w.replies["a"][1]
 	require.Equal(t, messages.Code_OVERLOADED, large.Code)
 	require.Empty(t, large.Value)
-	require.InDelta(t, 5000, large.Needs, 200)
-	require.GreaterOrEqual(t, large.Needs, uint64(proto.Size(w.replies["b"][0])), "what it takes on the wire")
+	require.InDelta(t, 5000, large.NeededBytes, 200)
+	require.GreaterOrEqual(t, large.NeededBytes, uint64(proto.Size(w.replies["b"][0])), "what it takes on the wire")
 	require.Len(t, small.Value, 100)
 	require.Len(t, w.replies["b"][0].Value, 5000, "who does not say gets any")
 }
@@ -178,20 +178,20 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 		for i := range 10 {
 			one := asks("a", 0, slices.Repeat([]int{1}, i+1)...)
 			one.Queries = one.Queries[i:] // each has a name of its own
-			w.a.addReads(query{math.MaxUint64, []*messages.Asker{one}})
+			w.a.addReads(query{math.MaxUint64, []*messages.SessionRequests{one}})
 		}
 		require.Equal(t, c.taken, w.a.reads.count)
 		w.turn(map[string]int{"a": 10 - c.taken})
 		require.Equal(t, messages.Code_OVERLOADED, w.replies["a"][0].Code)
 
-		p := &Peer{o: w.a.o, answers: w.a.answers, asked: map[uint64][]*messages.Asker{}}
+		p := &Peer{o: w.a.o, answers: w.a.answers, asked: map[uint64][]*messages.SessionRequests{}}
 		for range 10 {
 			asker := asks("b", 7, 1)
 			p.onQueries(asker, asker.Queries)
 		}
 		require.GreaterOrEqual(t, p.askedNow, c.taken)
 		require.LessOrEqual(t, p.askedNow, c.taken+1)
-		require.EqualValues(t, 7, p.reads[0].Room)
+		require.EqualValues(t, 7, p.reads[0].ReplyBudget)
 		w.turn(map[string]int{"b": 10 - p.askedNow})
 		p.refuseReads(p.reads, messages.Errorf(messages.Code_UNAVAILABLE, "no leader"))
 		require.Zero(t, p.askedNow)

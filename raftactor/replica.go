@@ -245,8 +245,8 @@ func mailBytes(element any) (bytes int) {
 	message, _ := actors.Unwrap(element)
 	switch m := message.(type) {
 	case *messages.Requests:
-		for _, asker := range m.GetAskers() {
-			for _, all := range [][][]byte{asker.GetAgain(), asker.GetCommands(), asker.GetQueries(), asker.GetReplicaQueries()} {
+		for _, asker := range m.GetSessions() {
+			for _, all := range [][][]byte{asker.GetRetries(), asker.GetCommands(), asker.GetQueries(), asker.GetReplicaQueries()} {
 				for _, encoded := range all {
 					bytes += len(encoded)
 				}
@@ -263,7 +263,7 @@ func mailBytes(element any) (bytes int) {
 }
 
 func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {
-	for _, asker := range m.Askers {
+	for _, asker := range m.Sessions {
 		refuseAsker(answers, asker, why)
 		for _, encoded := range asker.ReplicaQueries {
 			answers.refuse(askerOf(asker), encoded, why)
@@ -272,8 +272,8 @@ func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {
 }
 
 // refuseAsker refuses what is meant for a leader.
-func refuseAsker(answers *outbox, asker *messages.Asker, why *messages.Error) {
-	for _, encoded := range slices.Concat(asker.Again, asker.Commands, asker.Queries) {
+func refuseAsker(answers *outbox, asker *messages.SessionRequests, why *messages.Error) {
+	for _, encoded := range slices.Concat(asker.Retries, asker.Commands, asker.Queries) {
 		answers.refuse(askerOf(asker), encoded, why)
 	}
 }

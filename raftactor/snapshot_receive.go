@@ -85,9 +85,9 @@ func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 	case r.busy || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:
 		ack.Refused = true // there is another one
 	case m.Transfer != r.transfer && m.Number != 0:
-		ack.Again = true // nothing of it got to the disk before this life
+		ack.Rewind = true // nothing of it got to the disk before this life
 	case m.Transfer == r.transfer && m.Number > r.next:
-		ack.Number, ack.Again = r.next, true // a chunk before it was lost
+		ack.Number, ack.Rewind = r.next, true // a chunk before it was lost
 	case m.Transfer == r.transfer && m.Number < r.next:
 		ack.Number = r.next // came twice
 	default:

@@ -121,7 +121,7 @@ func (s *sender) onAck(ctx actor.Context, m *messages.SnapshotAck) {
 		s.end(ctx, true)
 	case m.Refused:
 		s.end(ctx, false)
-	case m.Again && m.Number < uint64(len(s.starts)):
+	case m.Rewind && m.Number < uint64(len(s.starts)):
 		s.goBack(ctx, m.Number)
 	case m.Number > s.acked && m.Number < uint64(len(s.starts)): // also beyond s.number, if it went back for nothing
 		s.acked, s.number = m.Number, max(s.number, m.Number)

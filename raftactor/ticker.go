@@ -86,7 +86,7 @@ func (t *Ticker) Receive(ctx actor.Context) {
 		t.leave(m.Peer)
 	case Rest:
 		t.rest(m)
-	case *messages.Alive:
+	case *messages.NodeHeartbeat:
 		t.onAlive(m)
 	case beat:
 		if m.number == t.beats {
@@ -155,14 +155,14 @@ func (t *Ticker) tell() {
 		for _, n := range r.With {
 			if !slices.Contains(told, n.Address) {
 				told = append(told, n.Address)
-				t.system.Root.Send(actor.NewPID(n.Address, TickerPath), &messages.Alive{Node: uint64(id.Node), Epoch: uint64(id.Epoch)})
+				t.system.Root.Send(actor.NewPID(n.Address, TickerPath), &messages.NodeHeartbeat{Node: uint64(id.Node), Epoch: uint64(id.Epoch)})
 			}
 		}
 	}
 }
 
 // onAlive notes a sign of life. One of another boot says that the node was gone meanwhile, however short.
-func (t *Ticker) onAlive(m *messages.Alive) {
+func (t *Ticker) onAlive(m *messages.NodeHeartbeat) {
 	node := messages.NodeID(m.Node)
 	before, watched := t.heard[node]
 	if !watched {

@@ -78,7 +78,7 @@ func (w *tickerWorld) hear(who string) actor.ReceiveFunc {
 			w.heard <- who + " tick"
 		case Lost:
 			w.heard <- who + " lost " + m.Node.String()
-		case *messages.Alive:
+		case *messages.NodeHeartbeat:
 			require.EqualValues(w.t, 7, m.Epoch)
 			w.heard <- who + " alive " + messages.NodeID(m.Node).String()
 		}
@@ -123,11 +123,11 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	require.Equal(t, aliveEvery, w.beat(), "nobody counts ticks")
 	require.Equal(t, "other ticker alive 1", w.next())
 	for range 10 {
-		w.tell(&messages.Alive{Node: 2, Epoch: 3})
+		w.tell(&messages.NodeHeartbeat{Node: 2, Epoch: 3})
 		w.beat()
 		require.Equal(t, "other ticker alive 1", w.next(), "and nobody is woken while the others live")
 	}
-	w.tell(&messages.Alive{Node: 2, Epoch: 4})
+	w.tell(&messages.NodeHeartbeat{Node: 2, Epoch: 4})
 	require.Equal(t, "raft/1 lost 2", w.next(), "a new boot is a loss, however short")
 	require.Equal(t, TickInterval, w.beat())
 	require.Equal(t, "raft/1 tick", w.next())
@@ -136,7 +136,7 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	w.tell(Rest{Peer: w.peer("raft/2"), With: []Neighbour{{Node: 3, Address: "n1"}}})
 	silent := time.Duration(0)
 	for silent <= lostAfter {
-		w.tell(&messages.Alive{Node: 3, Epoch: 1})
+		w.tell(&messages.NodeHeartbeat{Node: 3, Epoch: 1})
 		silent += w.beat()
 	}
 	require.LessOrEqual(t, silent, lostAfter+aliveEvery)

@@ -17,7 +17,7 @@ type AddressBook struct {
 func (b *AddressBook) Update(config *messages.Config) {
 	b.config = config
 	for id, a := range b.heard {
-		if n := b.node(id); n == nil || n.Epoch >= a.Epoch || n.Token != a.Token {
+		if n := b.node(id); n == nil || n.Epoch >= a.Epoch || n.DirectoryToken != a.DirectoryToken {
 			delete(b.heard, id)
 		}
 	}
@@ -26,7 +26,7 @@ func (b *AddressBook) Update(config *messages.Config) {
 // Hear takes what a member has said of a node, and tells whether it is news.
 func (b *AddressBook) Hear(a *messages.NodeAddress) bool {
 	n := b.node(a.GetNode())
-	if n == nil || n.Token != a.Token || a.Epoch <= n.Epoch || a.Address == "" || len(a.Address) > maxAddress {
+	if n == nil || n.DirectoryToken != a.DirectoryToken || a.Epoch <= n.Epoch || a.Address == "" || len(a.Address) > maxAddress {
 		return false
 	}
 	if was := b.heard[a.Node]; was != nil && was.Epoch >= a.Epoch {

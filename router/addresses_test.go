@@ -10,14 +10,14 @@ import (
 )
 
 func nodeAt(node, token, epoch uint64, address string) *messages.NodeAddress {
-	return &messages.NodeAddress{Node: node, Token: token, Epoch: epoch, Address: address}
+	return &messages.NodeAddress{Node: node, DirectoryToken: token, Epoch: epoch, Address: address}
 }
 
 // Where a node is, it says itself: its newest boot counts, before the config has it, and not after the config knows better.
 func TestAddressBook(t *testing.T) {
 	config := func(version, epoch uint64, address string) *messages.Config {
 		return &messages.Config{Version: version, Nodes: []*messages.Node{
-			{Id: 1, Token: 11, Epoch: epoch, Address: address}, {Id: 2, Token: 22, Epoch: 1, Address: "b", Removed: true},
+			{Id: 1, DirectoryToken: 11, Epoch: epoch, Address: address}, {Id: 2, DirectoryToken: 22, Epoch: 1, Address: "b", Removed: true},
 		}}
 	}
 	var b AddressBook
@@ -47,7 +47,7 @@ func TestAddressBook(t *testing.T) {
 func TestRoutesFollowNodes(t *testing.T) {
 	table := NewTable()
 	require.True(t, table.Update(&messages.Config{
-		Version: 1, Owners: []uint64{1}, Groups: []*messages.Group{{Id: 1, Nodes: []uint64{1}}}, Nodes: []*messages.Node{{Id: 1, Token: 11, Epoch: 1, Address: "a"}},
+		Version: 1, Owners: []uint64{1}, Groups: []*messages.Group{{Id: 1, Nodes: []uint64{1}}}, Nodes: []*messages.Node{{Id: 1, DirectoryToken: 11, Epoch: 1, Address: "a"}},
 	}))
 	table.Found(nodeAt(1, 11, 2, "b"))
 	_, address := table.Leader(1)

@@ -45,15 +45,15 @@ func (a *answers) expect(op proto.Message) int {
 
 // scanned is what a page has at most, but for the pair that passes its limit.
 func scanned(q *messages.Scan) int {
-	if q.GetWant() == messages.Scan_COUNT {
+	if q.GetProjection() == messages.Scan_COUNT {
 		return smallAnswer
 	}
 	bytes := messages.MaxScanBytes / 4
-	if q.GetBytes() > 0 {
-		bytes = int(min(q.GetBytes(), messages.MaxScanBytes))
+	if q.GetMaxBytes() > 0 {
+		bytes = int(min(q.GetMaxBytes(), messages.MaxScanBytes))
 	}
-	if q.GetCount() > 0 && q.GetWant() == messages.Scan_KEYS {
-		bytes = int(min(uint64(bytes), uint64(q.GetCount())*(messages.MaxKeyBytes+32)))
+	if q.GetMaxKeys() > 0 && q.GetProjection() == messages.Scan_KEYS {
+		bytes = int(min(uint64(bytes), uint64(q.GetMaxKeys())*(messages.MaxKeyBytes+32)))
 	}
 	return bytes + smallAnswer
 }
@@ -63,11 +63,11 @@ func valuesOf(op proto.Message) int {
 	n := 0
 	switch w := op.(type) {
 	case *messages.Put:
-		if w.GetPrevious() {
+		if w.GetReturnPrevious() {
 			n++
 		}
 	case *messages.Delete:
-		if w.GetPrevious() {
+		if w.GetReturnPrevious() {
 			n++
 		}
 	case *messages.CompareAndSwap:

@@ -63,15 +63,15 @@ func TestExpectedAnswers(t *testing.T) {
 		want int
 	}{
 		{"put", &messages.Put{}, smallAnswer},
-		{"put that tells what was there", &messages.Put{Previous: true}, 1 << 20},
-		{"delete that tells what was there", &messages.Delete{Previous: true}, 1 << 20},
+		{"put that tells what was there", &messages.Put{ReturnPrevious: true}, 1 << 20},
+		{"delete that tells what was there", &messages.Delete{ReturnPrevious: true}, 1 << 20},
 		{"compare-and-swap", &messages.CompareAndSwap{}, 1 << 20},
 		{"append", &messages.Append{}, smallAnswer},
 		{"incr", &messages.Incr{}, smallAnswer},
 		{"batch", &messages.Batch{Writes: []*messages.Write{previous(&messages.Put{}), previous(&messages.Delete{})}}, smallAnswer},
-		{"batch that tells one value", &messages.Batch{Writes: []*messages.Write{previous(&messages.Put{Previous: true}), previous(&messages.Delete{})}}, 1 << 20},
+		{"batch that tells one value", &messages.Batch{Writes: []*messages.Write{previous(&messages.Put{ReturnPrevious: true}), previous(&messages.Delete{})}}, 1 << 20},
 		{"batch that tells many", &messages.Batch{Writes: []*messages.Write{
-			previous(&messages.Put{Previous: true}), previous(&messages.Put{Previous: true}), previous(&messages.Delete{Previous: true}), previous(&messages.Delete{Previous: true}),
+			previous(&messages.Put{ReturnPrevious: true}), previous(&messages.Put{ReturnPrevious: true}), previous(&messages.Delete{ReturnPrevious: true}), previous(&messages.Delete{ReturnPrevious: true}),
 		}}, messages.MaxReplyBytes},
 		{"batch with a condition", &messages.Batch{Conditions: []*messages.Condition{{}}}, 1 << 20},
 		{"change of the config", &messages.MetaCommand{}, smallAnswer},
@@ -79,9 +79,9 @@ func TestExpectedAnswers(t *testing.T) {
 		{"get", &messages.Get{}, firstGuess},
 		{"get of a length", &messages.Get{MetaOnly: true}, smallAnswer},
 		{"page", &messages.Scan{}, messages.MaxScanBytes/4 + smallAnswer},
-		{"page of so many bytes", &messages.Scan{Bytes: 1 << 30}, messages.MaxScanBytes + smallAnswer},
-		{"page of a few keys", &messages.Scan{Count: 10, Want: messages.Scan_KEYS}, 10*(messages.MaxKeyBytes+32) + smallAnswer},
-		{"page of numbers", &messages.Scan{Want: messages.Scan_COUNT}, smallAnswer},
+		{"page of so many bytes", &messages.Scan{MaxBytes: 1 << 30}, messages.MaxScanBytes + smallAnswer},
+		{"page of a few keys", &messages.Scan{MaxKeys: 10, Projection: messages.Scan_KEYS}, 10*(messages.MaxKeyBytes+32) + smallAnswer},
+		{"page of numbers", &messages.Scan{Projection: messages.Scan_COUNT}, smallAnswer},
 	} {
 		require.Equal(t, c.want, a.expect(c.op), c.name)
 	}
@@ -91,10 +91,10 @@ func TestExpectedAnswers(t *testing.T) {
 		a.saw(&messages.Get{MetaOnly: true}, 1<<20)
 		a.saw(&messages.Scan{}, 1<<20)
 	}
-	require.Equal(t, leastWritten, a.expect(&messages.Put{Previous: true}), "they were small lately")
+	require.Equal(t, leastWritten, a.expect(&messages.Put{ReturnPrevious: true}), "they were small lately")
 	require.Equal(t, firstGuess, a.expect(&messages.Get{}))
-	a.saw(&messages.Delete{Previous: true}, 1<<20)
-	require.Equal(t, 1<<20, a.expect(&messages.Put{Previous: true}), "one was not")
+	a.saw(&messages.Delete{ReturnPrevious: true}, 1<<20)
+	require.Equal(t, 1<<20, a.expect(&messages.Put{ReturnPrevious: true}), "one was not")
 }
 
 // frozen is a clock that stands still: nothing is late, and nothing is asked again.
@@ -128,7 +128,7 @@ func (h *shelf) Receive(ctx actor.Context) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, a := range m.Askers {
+	for _, a := range m.Sessions {
 		for _, encoded := range a.Queries {
 			q := new(messages.Query)
 			if err := proto.Unmarshal(encoded, q); err != nil {
@@ -136,7 +136,7 @@ func (h *shelf) Receive(ctx actor.Context) {
 			}
 			key := string(q.GetGet().GetKey())
 			h.first[key]++
-			h.asked = append(h.asked, asked{a.Address, key, actor.NewPID(a.Address, a.Id), int(a.Room), q.Session, q.Seq})
+			h.asked = append(h.asked, asked{a.Address, key, actor.NewPID(a.Address, a.Id), int(a.ReplyBudget), q.Session, q.Seq})
 		}
 	}
 	room := 0
@@ -158,8 +158,8 @@ func (h *shelf) answer() {
 	q := h.asked[0]
 	h.asked = h.asked[1:]
 	r := &messages.Reply{Session: q.session, Seq: q.seq, Found: true, Value: make([]byte, h.sizes[q.key])}
-	if bytes := messages.AnswerBytes(r); bytes > q.room {
-		r = &messages.Reply{Session: q.session, Seq: q.seq, Code: messages.Code_OVERLOADED, Needs: uint64(bytes)}
+	if bytes := messages.ReplyBytes(r); bytes > q.room {
+		r = &messages.Reply{Session: q.session, Seq: q.seq, Code: messages.Code_OVERLOADED, NeededBytes: uint64(bytes)}
 	}
 	h.sys.Root.Send(q.id, &messages.Replies{FromGroup: 1, FromNode: 1, Replies: []*messages.Reply{r}})
 }
@@ -236,8 +236,8 @@ func TestWhoHasNoRoomHearsHowMuchItTakes(t *testing.T) {
 	}
 	r := ask(1000)
 	require.Equal(t, messages.Code_OVERLOADED, r.Code)
-	require.InDelta(t, 5000, r.Needs, 200)
-	require.Len(t, ask(int(r.Needs)).Value, 5000)
+	require.InDelta(t, 5000, r.NeededBytes, 200)
+	require.Len(t, ask(int(r.NeededBytes)).Value, 5000)
 	require.Equal(t, 2, h.first["k"])
 }
 

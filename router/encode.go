@@ -21,9 +21,9 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 		p.meta = true
 		return p.query(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
 	case *messages.MetaCommand:
-		if p.meta = true; q.By != "" && s.level < messages.AuthorLevel { // it is for people only
+		if p.meta = true; q.RequestedBy != "" && s.level < messages.RequesterLevel { // it is for people only
 			q = proto.CloneOf(q)
-			q.By, op = "", q
+			q.RequestedBy, op = "", q
 		}
 	}
 	c := commandOf(op)
@@ -36,7 +36,7 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	if p.meta {
 		check = func(c *messages.Command) *messages.Error { return messages.CheckMeta(c.GetMeta()) }
 	} else {
-		c.Until = s.until(p)
+		c.DeadlineMs = s.until(p)
 	}
 	if why := check(c); why != nil {
 		return why
@@ -75,7 +75,7 @@ func commandOf(op proto.Message) *messages.Command {
 	case *messages.CompareAndSwap:
 		return &messages.Command{Op: &messages.Command_Cas{Cas: w}}
 	case *messages.Batch:
-		return &messages.Command{ReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: w}}
+		return &messages.Command{MaxReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: w}}
 	case *messages.MetaCommand:
 		return &messages.Command{Op: &messages.Command_Meta{Meta: w}}
 	}

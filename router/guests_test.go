@@ -17,7 +17,7 @@ func TestWhatClientsMaySay(t *testing.T) {
 		return encoded
 	}
 	meta := func(m *messages.MetaCommand) *messages.Command {
-		m.IfVersion, m.Why = 7, "why"
+		m.IfVersion, m.Reason = 7, "why"
 		return &messages.Command{Op: &messages.Command_Meta{Meta: m}}
 	}
 	shard := func(s *messages.ShardCommand) *messages.Command {
@@ -42,20 +42,20 @@ func TestWhatClientsMaySay(t *testing.T) {
 		{"drain", meta(&messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{}}}), true},
 		{"rebalance", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}), true},
 		{"pause", meta(&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{}}}), true},
-		{"birth", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Birth{Birth: &messages.Birth{}}}), false},
+		{"birth", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Bootstrap{Bootstrap: &messages.Bootstrap{}}}), false},
 		{"add a node", meta(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{}}}), false},
-		{"arrived", meta(&messages.MetaCommand{Op: &messages.MetaCommand_Arrived{Arrived: &messages.Arrived{}}}), false},
-		{"freeze", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{}}}), false},
-		{"drop", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{}}}), false},
-		{"give", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Give{Give: &messages.Give{}}}), false},
-		{"install", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{}}}), false},
-		{"adopt", shard(&messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{}}}), false},
+		{"arrived", meta(&messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: &messages.CompleteMoves{}}}), false},
+		{"freeze", shard(&messages.ShardCommand{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{}}}), false},
+		{"drop", shard(&messages.ShardCommand{Op: &messages.ShardCommand_DeleteMigrated{DeleteMigrated: &messages.DeleteMigrated{}}}), false},
+		{"give", shard(&messages.ShardCommand{Op: &messages.ShardCommand_StartMigration{StartMigration: &messages.StartMigration{}}}), false},
+		{"install", shard(&messages.ShardCommand{Op: &messages.ShardCommand_ImportChunk{ImportChunk: &messages.ImportChunk{}}}), false},
+		{"adopt", shard(&messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: &messages.CreateBuckets{}}}), false},
 		{"nothing", shard(nil), false},
 	} {
 		c.m.Session, c.m.Seq, c.m.Acked = 1, 2, 1
 		first := encode(commandOf(&messages.Put{}))
-		for _, asker := range []*messages.Asker{{Address: "a", Commands: [][]byte{first, encode(c.m)}}, {Address: "a", Again: [][]byte{encode(c.m)}}} {
-			requests := &messages.Requests{Group: 1, Askers: []*messages.Asker{{Address: "a", Id: "b", Commands: [][]byte{first}}, asker}}
+		for _, asker := range []*messages.SessionRequests{{Address: "a", Commands: [][]byte{first, encode(c.m)}}, {Address: "a", Retries: [][]byte{encode(c.m)}}} {
+			requests := &messages.Requests{Group: 1, Sessions: []*messages.SessionRequests{{Address: "a", Id: "b", Commands: [][]byte{first}}, asker}}
 			require.Equal(t, c.want, clientsSay(encode(requests), "a"), c.name)
 		}
 	}
@@ -70,14 +70,14 @@ func TestWhatClientsMaySay(t *testing.T) {
 		{"pull", &messages.Query{Op: &messages.Query_BucketPull{BucketPull: &messages.BucketPull{}}}, false},
 	} {
 		c.q.Session, c.q.Seq = 1, 2
-		for _, asker := range []*messages.Asker{{Address: "a", Queries: [][]byte{encode(c.q)}}, {Address: "a", ReplicaQueries: [][]byte{encode(c.q)}}} {
-			require.Equal(t, c.want, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{asker}}), "a"), c.name)
+		for _, asker := range []*messages.SessionRequests{{Address: "a", Queries: [][]byte{encode(c.q)}}, {Address: "a", ReplicaQueries: [][]byte{encode(c.q)}}} {
+			require.Equal(t, c.want, clientsSay(encode(&messages.Requests{Sessions: []*messages.SessionRequests{asker}}), "a"), c.name)
 		}
 	}
 	require.False(t, clientsSay([]byte{0xff}, "a"), "garbage")
-	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Address: "a", Commands: [][]byte{{0xff}}}}}), "a"), "garbage inside")
+	require.False(t, clientsSay(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{{0xff}}}}}), "a"), "garbage inside")
 	twice := append(encode(commandOf(&messages.Put{})), encode(shard(&messages.ShardCommand{}))...)
-	require.False(t, clientsSay(encode(&messages.Requests{Askers: []*messages.Asker{{Address: "a", Commands: [][]byte{twice}}}}), "a"), "hidden behind another one")
+	require.False(t, clientsSay(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{twice}}}}), "a"), "hidden behind another one")
 }
 
 // Whoever asks from outside is answered on its own connection, and there only: nobody can have others called.
@@ -95,12 +95,12 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 	}
 	for name, ask := range map[string]func(address string) proto.Message{
 		"eraft.Requests": func(a string) proto.Message {
-			return &messages.Requests{Askers: []*messages.Asker{{Address: "guest/1"}, {Address: a}}}
+			return &messages.Requests{Sessions: []*messages.SessionRequests{{Address: "guest/1"}, {Address: a}}}
 		},
-		"eraft.Hello":      func(a string) proto.Message { return &messages.Hello{Address: "n4:7400", ReplyAddress: a} },
-		"eraft.Join":       func(a string) proto.Message { return &messages.Join{ReplyAddress: a} },
-		"eraft.ConfigPull": func(a string) proto.Message { return &messages.ConfigPull{ReplyAddress: a} },
-		"eraft.StatusPull": func(a string) proto.Message { return &messages.StatusPull{ReplyAddress: a} },
+		"eraft.Hello":       func(a string) proto.Message { return &messages.Hello{Address: "n4:7400", ReplyAddress: a} },
+		"eraft.JoinRequest": func(a string) proto.Message { return &messages.JoinRequest{ReplyAddress: a} },
+		"eraft.ConfigPull":  func(a string) proto.Message { return &messages.ConfigPull{ReplyAddress: a} },
+		"eraft.StatusPull":  func(a string) proto.Message { return &messages.StatusPull{ReplyAddress: a} },
 	} {
 		require.True(t, says[name](encode(ask("guest/1")), "guest/1"), name)
 		for _, elsewhere := range []string{"guest/2", "10.0.0.1:7400", ""} {
@@ -110,7 +110,7 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 		require.False(t, says[name](append(encode(ask("guest/1")), encode(ask("10.0.0.1:7400"))...), "guest/1"), name)
 	}
 	require.False(t, says["eraft.StatusPull"](encode(&messages.StatusPull{ReplyAddress: "a", Sizes: true}), "a"))
-	require.False(t, says["eraft.Join"](encode(&messages.Join{ReplyAddress: "a", ReplyId: string(make([]byte, maxOutsideBytes))}), "a"))
+	require.False(t, says["eraft.JoinRequest"](encode(&messages.JoinRequest{ReplyAddress: "a", ReplyId: string(make([]byte, maxOutsideBytes))}), "a"))
 }
 
 // Each message that names its sender is held against who the connection says it is.
@@ -137,13 +137,13 @@ func TestSenders(t *testing.T) {
 		{raft(7, 7, 7), 7, 0},
 		{raft(7, 8, 7), nobody, 0},
 		{&messages.RaftMessages{Messages: []*messages.RaftMessage{nil}}, 0, 0},
-		{&messages.Alive{Node: 7, Epoch: 9}, 7, 9},
+		{&messages.NodeHeartbeat{Node: 7, Epoch: 9}, 7, 9},
 		{&messages.SnapshotChunk{From: 7}, 7, 0},
 		{&messages.SnapshotAck{From: 7}, 7, 0},
 		{&messages.Replies{FromNode: 7}, 7, 0},
 		{&messages.NodeStatus{Node: 7}, 7, 0},
-		{&messages.Addresses{}, 0, 0},
-		{&messages.Addresses{Nodes: []*messages.NodeAddress{{Node: 8, Epoch: 1}, {Node: 7, Epoch: 9}}}, 7, 9},
+		{&messages.NodeAddresses{}, 0, 0},
+		{&messages.NodeAddresses{Nodes: []*messages.NodeAddress{{Node: 8, Epoch: 1}, {Node: 7, Epoch: 9}}}, 7, 9},
 	} {
 		node, epoch := of[string(proto.MessageName(c.m))](c.m)
 		require.Equal(t, c.node, node, "%T", c.m)
@@ -157,7 +157,7 @@ func TestRaftTravelsApart(t *testing.T) {
 	for _, rule := range Rules() {
 		bulk[rule.Type] = rule.Bulk
 	}
-	for _, kind := range []string{"eraft.RaftMessages", "eraft.Alive", "eraft.SnapshotAck", "eraft.Hello", "eraft.ConfigPush", "eraft.NodeStatus"} {
+	for _, kind := range []string{"eraft.RaftMessages", "eraft.NodeHeartbeat", "eraft.SnapshotAck", "eraft.Hello", "eraft.ConfigPush", "eraft.NodeStatus"} {
 		require.False(t, bulk[kind], kind)
 	}
 	for _, kind := range []string{"eraft.Requests", "eraft.Replies", "eraft.SnapshotChunk"} {

@@ -133,7 +133,7 @@ func (r *Router) on(message any) {
 		if r.table.Update(m.Config) {
 			r.stale, r.asking = false, 0
 		}
-	case *messages.Addresses:
+	case *messages.NodeAddresses:
 		for _, a := range m.Nodes {
 			r.table.Found(a)
 		}
@@ -168,7 +168,7 @@ func (r *Router) ask() {
 }
 
 func (r *Router) onForward(f *forward) {
-	askers := map[receiver][]*messages.Asker{} // of one receiver, one for each room
+	askers := map[receiver][]*messages.SessionRequests{} // of one receiver, one for each room
 	var order []receiver
 	told := map[receiver]*sent{}
 	r.turn++
@@ -176,8 +176,8 @@ func (r *Router) onForward(f *forward) {
 		if r.nowhere(f.session, q) {
 			continue
 		}
-		if q.command && r.table.Level() < messages.UntilLevel {
-			q.encoded = messages.WithUntil(q.encoded, 0) // leaders of that level would not obey it
+		if q.command && r.table.Level() < messages.DeadlineLevel {
+			q.encoded = messages.WithDeadline(q.encoded, 0) // leaders of that level would not obey it
 		}
 		if r.tooNew(f.session, q) {
 			continue
@@ -191,15 +191,15 @@ func (r *Router) onForward(f *forward) {
 		if to.node == 0 {
 			continue
 		}
-		at := slices.IndexFunc(askers[to], func(a *messages.Asker) bool { return a.Room == uint64(q.room) })
+		at := slices.IndexFunc(askers[to], func(a *messages.SessionRequests) bool { return a.ReplyBudget == uint64(q.room) })
 		if at < 0 {
 			at = len(askers[to])
-			askers[to] = append(askers[to], &messages.Asker{Address: f.session.Address, Id: f.session.Id, Room: uint64(q.room)})
+			askers[to] = append(askers[to], &messages.SessionRequests{Address: f.session.Address, Id: f.session.Id, ReplyBudget: uint64(q.room)})
 		}
 		a := askers[to][at]
 		switch {
 		case q.command && q.again:
-			a.Again = append(a.Again, q.encoded)
+			a.Retries = append(a.Retries, q.encoded)
 		case q.command:
 			a.Commands = append(a.Commands, q.encoded)
 		case q.replica:
@@ -258,7 +258,7 @@ func (r *Router) nowhere(to *actor.PID, q routed) bool {
 	if !q.byBucket || buckets == 0 || uint64(q.bucket) < uint64(buckets) {
 		return false
 	}
-	session, seq := messages.Ident(q.encoded)
+	session, seq := messages.RequestID(q.encoded)
 	r.system.Root.Send(to, &messages.Replies{Replies: []*messages.Reply{{
 		Session: session, Seq: seq, Code: messages.Code_INVALID,
 		Text: fmt.Sprintf("there is no bucket %d: the cluster has %d", q.bucket, buckets),
@@ -277,18 +277,18 @@ func (r *Router) tooNew(to *actor.PID, q routed) bool {
 	if err != nil || needs <= level {
 		return false
 	}
-	session, seq := messages.Ident(q.encoded)
+	session, seq := messages.RequestID(q.encoded)
 	why := messages.LevelMissing(needs, level)
 	r.system.Root.Send(to, &messages.Replies{Replies: []*messages.Reply{{Session: session, Seq: seq, Code: why.Code, Text: why.Text}}})
 	return true
 }
 
-func (r *Router) gather(to receiver, a *messages.Asker) {
+func (r *Router) gather(to receiver, a *messages.SessionRequests) {
 	if r.out[to] == nil {
 		r.out[to] = &messages.Requests{Group: to.group}
 		r.order = append(r.order, to)
 	}
-	r.out[to].Askers = append(r.out[to].Askers, a)
+	r.out[to].Sessions = append(r.out[to].Sessions, a)
 }
 
 // send lets everything gathered leave, in messages of bounded size.
@@ -309,25 +309,25 @@ func split(m *messages.Requests) []*messages.Requests {
 		return []*messages.Requests{m}
 	}
 	parts, size := []*messages.Requests{{Group: m.Group}}, 0
-	for _, a := range m.Askers {
-		var b *messages.Asker // a's in the last part
-		fit := func(request []byte) *messages.Asker {
+	for _, a := range m.Sessions {
+		var b *messages.SessionRequests // a's in the last part
+		fit := func(request []byte) *messages.SessionRequests {
 			n := len(request) + requestFrame
 			if size > 0 && size+n > requestBytes {
 				parts, size, b = append(parts, &messages.Requests{Group: m.Group}), 0, nil
 			}
 			if b == nil {
-				b = &messages.Asker{Address: a.Address, Id: a.Id, Room: a.Room}
+				b = &messages.SessionRequests{Address: a.Address, Id: a.Id, ReplyBudget: a.ReplyBudget}
 				last := parts[len(parts)-1]
-				last.Askers = append(last.Askers, b)
+				last.Sessions = append(last.Sessions, b)
 				size += proto.Size(b) + requestFrame
 			}
 			size += n
 			return b
 		}
-		for _, again := range a.Again {
+		for _, again := range a.Retries {
 			b := fit(again)
-			b.Again = append(b.Again, again)
+			b.Retries = append(b.Retries, again)
 		}
 		for _, command := range a.Commands {
 			b := fit(command)
@@ -351,7 +351,7 @@ const requestFrame = 8
 func (r *Router) onHealed(h healed) {
 	switch {
 	case h.outdated:
-		if r.table.Level() < messages.UntilLevel {
+		if r.table.Level() < messages.DeadlineLevel {
 			r.inquire()
 		}
 	case h.wrong:
@@ -396,6 +396,6 @@ func (r *Router) pull() {
 	to := contacts[r.pulls%len(contacts)]
 	r.pulls++
 	r.system.Root.Send(actor.NewPID(to, MemberPath), &messages.ConfigPull{
-		Have: r.table.Version(), ReplyAddress: r.system.Address(), ReplyId: Path,
+		HaveVersion: r.table.Version(), ReplyAddress: r.system.Address(), ReplyId: Path,
 	})
 }

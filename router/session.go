@@ -58,7 +58,7 @@ type Ask struct {
 	Op      proto.Message
 	Timeout time.Duration // 0: DefaultTimeout; at most MaxTimeout
 	Done    func(*messages.Reply)
-	// Room is the bytes that there is room for in the answer of a read, as messages.AnswerBytes counts them. If it has more it
+	// Room is the bytes that there is room for in the answer of a read, as messages.ReplyBytes counts them. If it has more it
 	// is OVERLOADED, and the reply's Needs says how many. 0: the Session asks for as much as it has room for.
 	Room int
 	// Gone is closed when nobody waits for the answer any more: then a request that was not sent is not sent. Optional. Op
@@ -69,7 +69,7 @@ type Ask struct {
 const (
 	// DefaultTimeout is how long a request is tried when nobody says otherwise.
 	DefaultTimeout = 5 * time.Second
-	// MaxTimeout is how long a request may be tried: with untilSlack it is less than messages.MaxUntilMs.
+	// MaxTimeout is how long a request may be tried: with untilSlack it is less than messages.MaxDeadlineMs.
 	MaxTimeout    = 30 * time.Second
 	defaultFlight = 4096
 	defaultWindow = 16 << 20
@@ -352,20 +352,20 @@ func (s *Session) onReply(r *messages.Reply, from receiver) {
 		switch {
 		case p.maybe():
 			s.later(p)
-		case r.Needs > 0 && !p.command:
+		case r.NeededBytes > 0 && !p.command:
 			s.onLarger(p, r)
 		default:
 			s.finish(p, r)
 		}
 	default:
-		s.answers.saw(p.op, messages.AnswerBytes(r))
+		s.answers.saw(p.op, messages.ReplyBytes(r))
 		s.finish(p, r)
 	}
 }
 
 // onLarger is told that the answer of a read is larger than there was room for.
 func (s *Session) onLarger(p *pending, r *messages.Reply) {
-	needs := int(min(r.Needs, math.MaxInt32))
+	needs := int(min(r.NeededBytes, math.MaxInt32))
 	s.answers.saw(p.op, needs)
 	if p.most > 0 {
 		s.finish(p, r)

@@ -58,11 +58,11 @@ func (p *peer) Receive(ctx actor.Context) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, a := range m.Askers {
+	for _, a := range m.Sessions {
 		p.spread += len(a.ReplicaQueries)
-		for _, encoded := range slices.Concat(a.Again, a.Commands, a.Queries, a.ReplicaQueries) {
+		for _, encoded := range slices.Concat(a.Retries, a.Commands, a.Queries, a.ReplicaQueries) {
 			p.seen = append(p.seen, encoded)
-			session, seq := messages.Ident(encoded)
+			session, seq := messages.RequestID(encoded)
 			r := &messages.Reply{Session: session, Seq: seq}
 			if len(p.script) > 0 {
 				r.Code, p.script = p.script[0], p.script[1:]
@@ -199,11 +199,11 @@ type member struct{ p *peer }
 
 func (m member) Receive(ctx actor.Context) {
 	pull, ok := ctx.Message().(*messages.ConfigPull)
-	if !ok || pull.Have == 0 {
+	if !ok || pull.HaveVersion == 0 {
 		return
 	}
 	newer := config()
-	newer.Version, newer.Nodes = pull.Have+1, append(newer.Nodes, &messages.Node{Id: 3, Address: "here"})
+	newer.Version, newer.Nodes = pull.HaveVersion+1, append(newer.Nodes, &messages.Node{Id: 3, Address: "here"})
 	m.p.sys.Root.Send(actor.NewPID(pull.ReplyAddress, pull.ReplyId), &messages.ConfigPush{Config: newer})
 	m.p.mu.Lock()
 	defer m.p.mu.Unlock()
@@ -346,7 +346,7 @@ func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 	require.Equal(t, "patient OK", <-answers)
 	names := map[uint64]bool{}
 	for _, encoded := range p.seen {
-		_, seq := messages.Ident(encoded)
+		_, seq := messages.RequestID(encoded)
 		names[seq] = true
 	}
 	require.Len(t, names, 4, "two were never sent")
@@ -450,7 +450,7 @@ func TestReplicaReadsFallBackToTheLeader(t *testing.T) {
 func TestTableFollowsABucketOnItsWay(t *testing.T) {
 	on := func(version, owner, previous, moved uint64, returning ...uint32) *messages.Config {
 		return &messages.Config{
-			Version: version, Owners: []uint64{owner}, Previous: []uint64{previous}, Moved: []uint64{moved}, Arriving: []uint32{0}, Returning: returning,
+			Version: version, Owners: []uint64{owner}, PreviousOwners: []uint64{previous}, MovedVersions: []uint64{moved}, MovesPending: []uint32{0}, Reverting: returning,
 		}
 	}
 	for _, c := range []struct {
@@ -501,7 +501,7 @@ func TestSplitKeepsEverything(t *testing.T) {
 		}), 0, 6)
 		var want [4]int
 		for a := range rapid.IntRange(1, 4).Draw(t, "askers") {
-			asker := &messages.Asker{Address: "127.0.0.1:7400", Id: string(rune('a' + a))}
+			asker := &messages.SessionRequests{Address: "127.0.0.1:7400", Id: string(rune('a' + a))}
 			for i, list := range lists(asker) {
 				*list = few.Draw(t, "requests")
 				for range rapid.SampledFrom([]int{0, 1, 1200}).Draw(t, "small ones") {
@@ -509,13 +509,13 @@ func TestSplitKeepsEverything(t *testing.T) {
 				}
 				want[i] += len(*list)
 			}
-			m.Askers = append(m.Askers, asker)
+			m.Sessions = append(m.Sessions, asker)
 		}
 		var got [4]int
 		for _, part := range split(m) {
 			require.EqualValues(t, 3, part.Group)
 			count := 0
-			for _, a := range part.Askers {
+			for _, a := range part.Sessions {
 				for i, list := range lists(a) {
 					got[i] += len(*list)
 					count += len(*list)
@@ -530,8 +530,8 @@ func TestSplitKeepsEverything(t *testing.T) {
 	})
 }
 
-func lists(a *messages.Asker) [4]*[][]byte {
-	return [4]*[][]byte{&a.Again, &a.Commands, &a.Queries, &a.ReplicaQueries}
+func lists(a *messages.SessionRequests) [4]*[][]byte {
+	return [4]*[][]byte{&a.Retries, &a.Commands, &a.Queries, &a.ReplicaQueries}
 }
 
 // Who waits for something that is too large to be sent hears of it at once, however much there is of it.
@@ -545,11 +545,11 @@ func TestTooLargeIsAnswered(t *testing.T) {
 		}
 		switch rule.Type {
 		case "eraft.Requests":
-			a := &messages.Asker{Address: "a", Id: "session/1"}
+			a := &messages.SessionRequests{Address: "a", Id: "session/1"}
 			for i := range 5_000 {
 				a.Commands = append(a.Commands, encoded(t, &messages.Command{Session: 1, Seq: uint64(i)}))
 			}
-			rule.TooLarge(nil, &messages.Requests{Askers: []*messages.Asker{a}}, tell)
+			rule.TooLarge(nil, &messages.Requests{Sessions: []*messages.SessionRequests{a}}, tell)
 			require.Len(t, told, 5_000)
 			require.Equal(t, messages.Code_TOO_LARGE, told[0].Code)
 		case "eraft.Replies":

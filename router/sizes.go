@@ -15,10 +15,10 @@ func most(m proto.Message) int { return messages.MostBytes(m.ProtoReflect().Desc
 // requestsTooLarge refuses what never left.
 func requestsTooLarge(_ *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {
 	m := message.(*messages.Requests)
-	for _, a := range m.Askers {
+	for _, a := range m.Sessions {
 		var refused []*messages.Reply
-		for _, request := range slices.Concat(a.Again, a.Commands, a.Queries, a.ReplicaQueries) {
-			session, seq := messages.Ident(request)
+		for _, request := range slices.Concat(a.Retries, a.Commands, a.Queries, a.ReplicaQueries) {
+			session, seq := messages.RequestID(request)
 			refused = append(refused, &messages.Reply{
 				Session: session, Seq: seq, Code: messages.Code_TOO_LARGE, Text: "the request is too large to be sent",
 			})

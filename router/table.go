@@ -32,7 +32,7 @@ func (t *Table) Update(config *messages.Config) bool {
 		t.nodes[g.Id] = slices.DeleteFunc(slices.Clone(g.Nodes), func(id uint64) bool { return t.address(id) == "" })
 	}
 	for bucket, hint := range t.moved {
-		if !config.OnItsWay(bucket) || hint.ConfigVersion < config.Moved[bucket] {
+		if !config.HasPendingMove(bucket) || hint.ConfigVersion < config.MovedVersions[bucket] {
 			delete(t.moved, bucket)
 		}
 	}
@@ -53,7 +53,7 @@ func (t *Table) Group(bucket uint32) (uint64, bool) {
 	if hint := t.moved[bucket]; hint != nil {
 		return hint.Group, true
 	}
-	g := t.config.Server(bucket)
+	g := t.config.ServingGroup(bucket)
 	return g, g != 0
 }
 
@@ -136,7 +136,7 @@ func (t *Table) Move(bucket uint32, hint *messages.Hint) {
 	if group == 0 || t.moved[bucket] != nil && hint.ConfigVersion <= t.moved[bucket].ConfigVersion {
 		return
 	}
-	between := t.config.OnItsWay(bucket) && (group == t.config.Owners[bucket] || group == t.config.Previous[bucket])
+	between := t.config.HasPendingMove(bucket) && (group == t.config.Owners[bucket] || group == t.config.PreviousOwners[bucket])
 	if between || hint.ConfigVersion > t.Version() {
 		t.moved[bucket] = hint
 	}

@@ -14,7 +14,7 @@ type Walk struct {
 	Prefix []byte                   // only keys that start with it
 	Match  []byte                   // only keys that match the pattern, see messages.Glob
 	Count  int                      // keys to look at for one page; 0: what the cluster likes
-	Want   messages.Scan_Want       // what to learn of them
+	Want   messages.Scan_Projection // what to learn of them
 	Only   func(bucket uint32) bool // optional; other buckets are passed over
 
 	Bucket  uint32 // the position: where the walk goes on
@@ -48,7 +48,7 @@ func (w *Walk) Next() []*messages.Scan {
 	}
 	var asks []*messages.Scan
 	for b := w.Bucket; uint32(len(asks)) < width && b < w.end(); b = w.from(b + 1) {
-		asks = append(asks, &messages.Scan{Bucket: b, Prefix: w.prefix(), Match: w.Match, Count: uint32(max(w.Count, 0)), Want: w.Want})
+		asks = append(asks, &messages.Scan{Bucket: b, Prefix: w.prefix(), Match: w.Match, MaxKeys: uint32(max(w.Count, 0)), Projection: w.Want})
 	}
 	if !w.begun {
 		w.begun, w.seeking = true, w.Cursor != 0
@@ -79,7 +79,7 @@ func (w *Walk) Take(replies []*messages.Reply) ([]*messages.Item, error) {
 		}
 		w.Cursor, w.seeking = page.GetCursor(), false
 		items = append(items, page.GetItems()...)
-		looked, w.Found = looked+int(page.GetLooked()), w.Found+int(page.GetFound())
+		looked, w.Found = looked+int(page.GetScannedKeys()), w.Found+int(page.GetMatchedKeys())
 		if whole = page.GetLast(); !whole {
 			w.After = page.After
 			break // what was asked beyond is asked again

@@ -32,11 +32,11 @@ func (k keyspace) answer(s *messages.Scan) *messages.Reply {
 		if key <= string(s.After) {
 			continue
 		}
-		if int(page.Looked) >= max(int(s.Count), 1) {
+		if int(page.ScannedKeys) >= max(int(s.MaxKeys), 1) {
 			page.Last = false
 			break
 		}
-		page.Looked++
+		page.ScannedKeys++
 		page.After = []byte(key)
 		if len(s.Match) == 0 || messages.Glob(s.Match, []byte(key)) {
 			page.Items = append(page.Items, &messages.Item{Key: []byte(key)})

@@ -19,13 +19,13 @@ func TestAnswerOfABatchIsBounded(t *testing.T) {
 	for i := range keys {
 		key := fmt.Sprintf("{t}%d", i)
 		require.Equal(t, messages.Code_OK, r.apply(put(key, string(make([]byte, messages.MaxValueBytes)))).Code)
-		write := &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: []byte(key), Value: []byte("new"), Previous: true}}}
+		write := &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: []byte(key), Value: []byte("new"), ReturnPrevious: true}}}
 		if i%2 == 1 {
-			write = &messages.Write{Op: &messages.Write_Delete{Delete: &messages.Delete{Key: []byte(key), Previous: true}}}
+			write = &messages.Write{Op: &messages.Write_Delete{Delete: &messages.Delete{Key: []byte(key), ReturnPrevious: true}}}
 		}
 		b.Writes = append(b.Writes, write)
 	}
-	wanted := &messages.Command{Session: 5, Seq: 1, ReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: b}}
+	wanted := &messages.Command{Session: 5, Seq: 1, MaxReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: b}}
 	require.Nil(t, messages.CheckCommand(wanted))
 	for range 2 {
 		refused := r.apply(wanted)
@@ -37,18 +37,18 @@ func TestAnswerOfABatchIsBounded(t *testing.T) {
 		require.Len(t, got, messages.MaxValueBytes, "nothing was written")
 	}
 
-	wanted.ReplyBytes = 0
+	wanted.MaxReplyBytes = 0
 	why := messages.CheckCommand(wanted)
 	require.NotNil(t, why)
 	require.Equal(t, messages.Code_TOO_LARGE, why.Code, "it enters no log any more")
-	wanted.ReplyBytes = messages.MaxReplyBytes + 1
+	wanted.MaxReplyBytes = messages.MaxReplyBytes + 1
 	require.NotNil(t, messages.CheckCommand(wanted))
 
-	few := &messages.Command{Session: 5, Seq: 2, ReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: &messages.Batch{Writes: b.Writes[:2]}}}
+	few := &messages.Command{Session: 5, Seq: 2, MaxReplyBytes: messages.MaxReplyBytes, Op: &messages.Command_Batch{Batch: &messages.Batch{Writes: b.Writes[:2]}}}
 	answer := r.apply(few)
 	require.Equal(t, messages.Code_OK, answer.Code, answer.Text)
 	require.LessOrEqual(t, proto.Size(answer), messages.MaxReplyBytes)
-	few.ReplyBytes = 0
+	few.MaxReplyBytes = 0
 	require.Nil(t, messages.CheckCommand(few), "two values are never too much")
 
 	old := &messages.Command{Session: 5, Seq: 3, Op: &messages.Command_Batch{Batch: &messages.Batch{Writes: b.Writes[2:]}}}
@@ -65,7 +65,7 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	r.apply(put("{t}z", string(make([]byte, messages.MaxValueBytes))))
 	bucket := uint32(messages.BucketOf([]byte("{t}"), buckets))
-	page := r.scan(&messages.Scan{Bucket: bucket, Count: messages.MaxScanKeys, Bytes: messages.MaxScanBytes, Want: messages.Scan_PAIRS})
+	page := r.scan(&messages.Scan{Bucket: bucket, MaxKeys: messages.MaxScanKeys, MaxBytes: messages.MaxScanBytes, Projection: messages.Scan_PAIRS})
 	require.Len(t, page.Page.Items, 4001)
 	require.Greater(t, proto.Size(page), 2_000_000)
 	require.LessOrEqual(t, proto.Size(page), messages.MaxReplyBytes)

@@ -168,7 +168,7 @@ func (m *Machine) absent(id uint32, configVersion uint64) bool {
 	return b == nil || b.state == None && b.configVersion < configVersion
 }
 
-func (m *Machine) adopt(tx persistence.Tx, a *messages.Adopt) {
+func (m *Machine) adopt(tx persistence.Tx, a *messages.CreateBuckets) {
 	for _, id := range a.Buckets {
 		if int(id) < m.count && m.absent(id, a.ConfigVersion) {
 			m.set(tx, id, &bucket{state: Serving, configVersion: a.ConfigVersion})

@@ -5,10 +5,10 @@ import (
 )
 
 // checkInstall refuses a chunk that this machine could not take, or could not read later.
-func checkInstall(i *messages.Install) *messages.Error {
+func checkInstall(i *messages.ImportChunk) *messages.Error {
 	c := i.GetChunk()
 	damaged := messages.Errorf(messages.Code_INVALID, "chunk %d of bucket %d is damaged", c.GetNumber(), c.GetBucket())
-	if c == nil || c.ConfigVersion == 0 || c.Gone || c.NotReady || Checksum(c) != c.Checksum {
+	if c == nil || c.ConfigVersion == 0 || c.Abandoned || c.NotReady || Checksum(c) != c.Checksum {
 		return damaged
 	}
 	for _, p := range c.Pairs {

@@ -25,16 +25,16 @@ const (
 func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messages.Reply, error) {
 	chunk := m.standing(p)
 	b := m.buckets[p.Bucket]
-	chunk.NotReady = chunk.NotReady || !chunk.Gone && b.base != p.Base
-	if chunk.Gone || chunk.NotReady {
+	chunk.NotReady = chunk.NotReady || !chunk.Abandoned && b.base != p.Base
+	if chunk.Abandoned || chunk.NotReady {
 		return &messages.Reply{Chunk: chunk}, nil
 	}
-	chunk.Counter = b.counter
+	chunk.VersionCounter = b.counter
 	if b.state == Frozen {
 		chunk.TimeMs = b.timeMs
 	}
 	fill := m.copyChunk
-	if p.Copied || p.Changes {
+	if p.Copied || p.ChangesOnly {
 		fill = m.tailChunk
 	}
 	if err := fill(store, b, p, chunk); err != nil {
@@ -81,8 +81,8 @@ func (m *Machine) copyChunk(store persistence.Reader, b *bucket, p *messages.Buc
 	if err != nil {
 		return err
 	}
-	chunk.Tail, chunk.Behind = p.Tail, b.changed-came
-	l := &load{chunk: chunk, most: limit(p.Bytes, chunkBytes, maxChunkBytes)}
+	chunk.ChangeLogPosition, chunk.BacklogBytes = p.ChangeLogPosition, b.changed-came
+	l := &load{chunk: chunk, most: limit(p.MaxBytes, chunkBytes, maxChunkBytes)}
 	if len(p.After) == 0 || p.After[0] == 's' {
 		err = m.copySessions(store, p, l)
 	}
@@ -146,7 +146,7 @@ func copyData(store persistence.Reader, p *messages.BucketPull, l *load) error {
 }
 
 // install takes the next chunk of a bucket that comes from another group.
-func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *messages.Install) (*messages.Reply, error) {
+func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *messages.ImportChunk) (*messages.Reply, error) {
 	if why := checkInstall(i); why != nil {
 		return refusal(why), nil
 	}
@@ -163,7 +163,7 @@ func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *message
 		if b != nil && b.state != None {
 			m.clear(tx, c.Bucket)
 		}
-		b = &bucket{state: Installing, configVersion: c.ConfigVersion, other: i.From, base: c.Base}
+		b = &bucket{state: Installing, configVersion: c.ConfigVersion, other: i.Source, base: c.Base}
 	case b == nil || b.state != Installing || b.configVersion != c.ConfigVersion || b.base != c.Base || b.nextChunk != c.Number:
 		return &messages.Reply{}, nil // came before, or belongs to a hand-over that is over
 	default:
@@ -176,10 +176,10 @@ func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *message
 		}
 		b.bytes += uint64(len(p.Key) + len(p.Value))
 	}
-	if b.copied && c.Behind >= b.behind {
+	if b.copied && c.BacklogBytes >= b.behind {
 		b.stalls++
 	}
-	b.counter, b.copied, b.cursor, b.tail, b.behind, b.nextChunk = c.Counter, c.Copied, c.Cursor, c.Tail, c.Behind, c.Number+1
+	b.counter, b.copied, b.cursor, b.tail, b.behind, b.nextChunk = c.VersionCounter, c.Copied, c.Cursor, c.ChangeLogPosition, c.BacklogBytes, c.Number+1
 	if c.Last {
 		b = &bucket{state: Serving, configVersion: b.configVersion, other: b.other, counter: b.counter, timeMs: c.TimeMs}
 	}
@@ -232,7 +232,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Checksum covers a chunk on its way between groups.
 func Checksum(c *messages.BucketChunk) uint32 {
 	head := []byte{flag(c.Copied) | flag(c.Last)<<1}
-	for _, n := range []uint64{uint64(c.Bucket), c.ConfigVersion, c.Base, c.Number, c.Tail, c.Behind, c.Counter} {
+	for _, n := range []uint64{uint64(c.Bucket), c.ConfigVersion, c.Base, c.Number, c.ChangeLogPosition, c.BacklogBytes, c.VersionCounter} {
 		head = binary.AppendUvarint(head, n)
 	}
 	if c.TimeMs != 0 { // versions that do not know it leave it out

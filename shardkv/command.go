@@ -75,20 +75,20 @@ func (m *Machine) execute(w *writing, c *messages.Command) (*messages.Reply, err
 	case *messages.Command_Cas:
 		return w.cas(op.Cas)
 	case *messages.Command_Batch:
-		return w.batch(op.Batch, int(c.ReplyBytes))
+		return w.batch(op.Batch, int(c.MaxReplyBytes))
 	}
 	return nil, fmt.Errorf("unknown command %T in the log: a newer eraft wrote it", c.Op)
 }
 
 func (w *writing) put(p *messages.Put) (*messages.Reply, error) {
 	r := &messages.Reply{}
-	if p.Mode != messages.Put_ALWAYS || p.Previous {
+	if p.Mode != messages.Put_ALWAYS || p.ReturnPrevious {
 		old, err := w.read(p.Key)
 		if err != nil {
 			return nil, err
 		}
 		r.Found, r.Version = old.found(), old.version
-		if p.Previous {
+		if p.ReturnPrevious {
 			r.Value = bytes.Clone(old.value)
 		}
 		if p.Mode == messages.Put_IF_ABSENT && old.found() || p.Mode == messages.Put_IF_PRESENT && !old.found() {
@@ -106,7 +106,7 @@ func (w *writing) delete(d *messages.Delete) (*messages.Reply, error) {
 		return &messages.Reply{}, err
 	}
 	r := &messages.Reply{Found: true}
-	if d.Previous {
+	if d.ReturnPrevious {
 		r.Value = bytes.Clone(old.value)
 	}
 	r.Version = w.remove(d.Key)

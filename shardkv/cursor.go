@@ -72,10 +72,10 @@ func (m *Machine) seek(store persistence.Reader, s *messages.Scan) ([]byte, *mes
 			found = bytes.Clone(key)
 			return false
 		}
-		page.Bytes += uint32(len(key) + len(value))
+		page.ScannedBytes += uint32(len(key) + len(value))
 		page.After = append(page.After[:0], key...)
 		looked++
-		page.Last = looked < messages.MaxScanKeys && page.Bytes < messages.MaxScanBytes
+		page.Last = looked < messages.MaxScanKeys && page.ScannedBytes < messages.MaxScanBytes
 		return page.Last
 	})
 	switch {

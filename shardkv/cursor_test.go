@@ -13,7 +13,7 @@ import (
 // walk scans a bucket by cursors alone, and does something between two pages.
 func (r *replica) walk(t *testing.T, bucket uint32, count uint32, between func(keys []string)) (all []string, asked int) {
 	for cursor := uint64(0); ; {
-		s := &messages.Scan{Bucket: bucket, Cursor: cursor, Count: count, Want: messages.Scan_KEYS}
+		s := &messages.Scan{Bucket: bucket, Cursor: cursor, MaxKeys: count, Projection: messages.Scan_KEYS}
 		reply := r.scan(s)
 		for asked++; reply.GetPage().GetSeeking(); asked++ {
 			require.Empty(t, reply.Page.Items)
@@ -75,10 +75,10 @@ func TestCursorsAreLookedForInSteps(t *testing.T) {
 	for i := range 5 {
 		r.apply(put(fmt.Sprintf("{x}%d", i), strings.Repeat("v", 600<<10)))
 	}
-	reply := r.scan(&messages.Scan{Bucket: bucket, After: []byte("{x}2"), Count: 1, Want: messages.Scan_KEYS})
+	reply := r.scan(&messages.Scan{Bucket: bucket, After: []byte("{x}2"), MaxKeys: 1, Projection: messages.Scan_KEYS})
 	require.Equal(t, "{x}3", string(reply.Page.Items[0].Key))
 	r.restart()
-	s := &messages.Scan{Bucket: bucket, Cursor: reply.Page.Cursor, Want: messages.Scan_KEYS}
+	s := &messages.Scan{Bucket: bucket, Cursor: reply.Page.Cursor, Projection: messages.Scan_KEYS}
 	for _, after := range []string{"{x}1", "{x}3"} {
 		step := r.scan(s)
 		require.True(t, step.Page.Seeking)
@@ -100,7 +100,7 @@ func TestUnknownCursorsAreRefused(t *testing.T) {
 		r.apply(put(fmt.Sprintf("{x}%02d", i), "v"))
 	}
 	ask := func(cursor uint64) *messages.Reply {
-		return r.scan(&messages.Scan{Bucket: bucket, Cursor: cursor, Count: 10, Want: messages.Scan_KEYS})
+		return r.scan(&messages.Scan{Bucket: bucket, Cursor: cursor, MaxKeys: 10, Projection: messages.Scan_KEYS})
 	}
 	require.Equal(t, messages.Code_INVALID, ask(12345).Code)
 	cursor := ask(0).Page.Cursor
@@ -108,5 +108,5 @@ func TestUnknownCursorsAreRefused(t *testing.T) {
 	require.Equal(t, "{x}11", string(ask(cursor).Page.Items[0].Key), "the place is remembered")
 	r.restart()
 	require.Equal(t, messages.Code_INVALID, ask(cursor).Code, "and lost with its key where it is not")
-	require.Zero(t, r.scan(&messages.Scan{Bucket: bucket, Count: 10}).Page.Cursor, "who carries keys needs none")
+	require.Zero(t, r.scan(&messages.Scan{Bucket: bucket, MaxKeys: 10}).Page.Cursor, "who carries keys needs none")
 }

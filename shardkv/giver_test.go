@@ -13,24 +13,24 @@ import (
 )
 
 func give(bucket uint32, version, to uint64) *messages.ShardCommand {
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Give{Give: &messages.Give{Bucket: bucket, ConfigVersion: version, To: to, TailBytes: 1 << 30}}}
+	return &messages.ShardCommand{Op: &messages.ShardCommand_StartMigration{StartMigration: &messages.StartMigration{Bucket: bucket, ConfigVersion: version, Destination: to, MaxChangeLogBytes: 1 << 30}}}
 }
 
 func freeze(pull *messages.BucketPull) *messages.ShardCommand {
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}}
+	return &messages.ShardCommand{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{Pull: pull}}}
 }
 
 func keep(bucket uint32, version uint64, givenUp bool) *messages.ShardCommand {
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Keep{Keep: &messages.Keep{Bucket: bucket, ConfigVersion: version, GivenUp: givenUp}}}
+	return &messages.ShardCommand{Op: &messages.ShardCommand_ResumeServing{ResumeServing: &messages.ResumeServing{Bucket: bucket, ConfigVersion: version, DestinationAbandoned: givenUp}}}
 }
 
 func drop(bucket uint32, version uint64) *messages.ShardCommand {
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{Bucket: bucket, ConfigVersion: version}}}
+	return &messages.ShardCommand{Op: &messages.ShardCommand_DeleteMigrated{DeleteMigrated: &messages.DeleteMigrated{Bucket: bucket, ConfigVersion: version}}}
 }
 
 func install(from uint64, c *messages.BucketChunk) *messages.ShardCommand {
 	c.Checksum = shardkv.Checksum(c)
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{From: from, Chunk: c}}}
+	return &messages.ShardCommand{Op: &messages.ShardCommand_ImportChunk{ImportChunk: &messages.ImportChunk{Source: from, Chunk: c}}}
 }
 
 func (r *replica) pull(p *messages.BucketPull) *messages.BucketChunk {
@@ -39,11 +39,11 @@ func (r *replica) pull(p *messages.BucketPull) *messages.BucketChunk {
 
 // moving is a config in which one bucket of group 1 is on its way to group 2.
 func moving(id uint32) *messages.Config {
-	c := &messages.Config{Version: 5, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets), Arriving: []uint32{id}}
+	c := &messages.Config{Version: 5, Owners: make([]uint64, buckets), PreviousOwners: make([]uint64, buckets), MovedVersions: make([]uint64, buckets), MovesPending: []uint32{id}}
 	for i := range c.Owners {
 		c.Owners[i] = 1
 	}
-	c.Owners[id], c.Previous[id], c.Moved[id] = 2, 1, 5
+	c.Owners[id], c.PreviousOwners[id], c.MovedVersions[id] = 2, 1, 5
 	return c
 }
 
@@ -99,8 +99,8 @@ func TestHandOver(t *testing.T) {
 
 	steps := shardkv.Follow(2, config, b.m.View().(*shardkv.View), nil, shardkv.Pace{})
 	require.Len(t, steps.Asks, 1)
-	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Gone)
-	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Gone)
+	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Abandoned)
+	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Abandoned)
 	word := map[uint32]shardkv.Word{id: {ConfigVersion: 5, Gone: true}}
 	require.Len(t, shardkv.Follow(2, config, b.m.View().(*shardkv.View), word, shardkv.Pace{}).Over, 1)
 	for _, line := range a.dump() {
@@ -128,7 +128,7 @@ func TestEveryCommandInEveryState(t *testing.T) {
 	pull := func(version uint64) *messages.BucketPull {
 		return &messages.BucketPull{Bucket: 3, ConfigVersion: version, Copied: true}
 	}
-	adopt := &messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{ConfigVersion: 4, Buckets: []uint32{3}}}}
+	adopt := &messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: &messages.CreateBuckets{ConfigVersion: 4, Buckets: []uint32{3}}}}
 	states := []struct {
 		name string
 		by   []*messages.ShardCommand
@@ -188,7 +188,7 @@ func TestEveryCommandInEveryState(t *testing.T) {
 
 func said(c *messages.BucketChunk) string {
 	switch {
-	case c.Gone:
+	case c.Abandoned:
 		return "g"
 	case c.NotReady:
 		return "n"
@@ -201,7 +201,7 @@ func TestTailIsBounded(t *testing.T) {
 	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
 	id := uint32(messages.BucketOf([]byte("k"), buckets))
 	begin := give(id, 5, 2)
-	begin.GetGive().TailBytes = 1000
+	begin.GetStartMigration().MaxChangeLogBytes = 1000
 	b.shard(install(1, a.shard(begin).Chunk))
 	for i := range 80 {
 		a.apply(put("k", fmt.Sprint(i)))
@@ -233,7 +233,7 @@ func TestFreezeComesNearer(t *testing.T) {
 			Transits: []shardkv.Transit{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1, Copied: true, Behind: c.behind, Stalls: c.stalls}},
 		}
 		ask := shardkv.Follow(2, moving(3), view, nil, shardkv.Pace{}).Asks[0]
-		require.Equal(t, c.freeze, ask.Command.GetFreeze() != nil, "%+v", c)
+		require.Equal(t, c.freeze, ask.Command.GetFreezeBucket() != nil, "%+v", c)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestChunksHaveFewRecords(t *testing.T) {
 	fill()
 	chunk := a.shard(give(id, 5, 2)).Chunk
 	var sizes []int
-	pull := &messages.BucketPull{Bucket: id, ConfigVersion: 5, Base: chunk.Base, Tail: chunk.Tail}
+	pull := &messages.BucketPull{Bucket: id, ConfigVersion: 5, Base: chunk.Base, ChangeLogPosition: chunk.ChangeLogPosition}
 	for !chunk.Copied {
 		pull.After = chunk.Cursor
 		chunk = a.pull(pull)
@@ -288,7 +288,7 @@ func TestDamagedChunksAreRefused(t *testing.T) {
 		"a number":         func(c *messages.BucketChunk) { c.Base++ },
 	} {
 		c := proto.CloneOf(good)
-		harm(c.GetInstall().Chunk)
+		harm(c.GetImportChunk().Chunk)
 		require.Equal(t, messages.Code_INVALID, newReplica(t, 1, false).shard(c).Code, name)
 	}
 }
@@ -298,7 +298,7 @@ func TestStallsAreChunksWithoutProgress(t *testing.T) {
 	r := newReplica(t, 2, false)
 	r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5}))
 	for i, c := range []struct{ behind, stalls uint64 }{{500, 0}, {400, 0}, {300, 0}, {300, 1}, {350, 2}, {200, 2}} {
-		r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: uint64(i + 1), Copied: true, Behind: c.behind}))
+		r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: uint64(i + 1), Copied: true, BacklogBytes: c.behind}))
 		require.Equal(t, c.stalls, r.m.View().(*shardkv.View).Transits[0].Stalls, "chunk %d", i+1)
 	}
 }

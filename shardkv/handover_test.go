@@ -45,10 +45,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 		key := fmt.Sprint("k", i)
 		w.key[uint32(messages.BucketOf([]byte(key), buckets))] = key
 	}
-	first := &messages.Config{Version: 1, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets)}
+	first := &messages.Config{Version: 1, Owners: make([]uint64, buckets), PreviousOwners: make([]uint64, buckets), MovedVersions: make([]uint64, buckets)}
 	for b := range first.Owners {
-		first.Owners[b], first.Moved[b] = 1, 1
-		first.Arriving = append(first.Arriving, uint32(b))
+		first.Owners[b], first.MovedVersions[b] = 1, 1
+		first.MovesPending = append(first.MovesPending, uint32(b))
 	}
 	w.chain = []*messages.Config{first}
 	return w
@@ -68,23 +68,23 @@ func (w *world) move() {
 	w.link(func(c *messages.Config) {
 		var still []uint32
 		moving := map[uint32]bool{}
-		for _, b := range c.Arriving {
+		for _, b := range c.MovesPending {
 			moving[b] = true
 		}
 		for b := range uint32(buckets) {
 			if to := w.rand.Uint64N(3) + 1; !moving[b] && w.rand.IntN(4) == 0 && to != c.Owners[b] {
-				c.Previous[b], c.Owners[b], c.Moved[b] = c.Owners[b], to, c.Version
+				c.PreviousOwners[b], c.Owners[b], c.MovedVersions[b] = c.Owners[b], to, c.Version
 				moving[b] = true
 			}
-			if i, back := slices.BinarySearch(c.Returning, b); moving[b] && !back && c.Previous[b] != 0 && c.Moved[b] < c.Version && w.rand.IntN(4) == 0 {
-				c.Previous[b], c.Owners[b], c.Moved[b] = c.Owners[b], c.Previous[b], c.Version // called back
-				c.Returning = slices.Insert(c.Returning, i, b)
+			if i, back := slices.BinarySearch(c.Reverting, b); moving[b] && !back && c.PreviousOwners[b] != 0 && c.MovedVersions[b] < c.Version && w.rand.IntN(4) == 0 {
+				c.PreviousOwners[b], c.Owners[b], c.MovedVersions[b] = c.Owners[b], c.PreviousOwners[b], c.Version // called back
+				c.Reverting = slices.Insert(c.Reverting, i, b)
 			}
 			if moving[b] {
 				still = append(still, b)
 			}
 		}
-		c.Arriving = still
+		c.MovesPending = still
 	})
 }
 
@@ -126,10 +126,10 @@ func (w *world) lead(g uint64, c *messages.Config, late bool) {
 }
 
 func (w *world) arrived(b uint32, version uint64) {
-	if w.newest().Moved[b] == version && w.newest().OnItsWay(b) {
+	if w.newest().MovedVersions[b] == version && w.newest().HasPendingMove(b) {
 		w.link(func(c *messages.Config) {
 			is := func(other uint32) bool { return other == b }
-			c.Arriving, c.Returning = slices.DeleteFunc(c.Arriving, is), slices.DeleteFunc(c.Returning, is)
+			c.MovesPending, c.Reverting = slices.DeleteFunc(c.MovesPending, is), slices.DeleteFunc(c.Reverting, is)
 		})
 	}
 }
@@ -178,8 +178,8 @@ func TestHandOverByLeadersThatLag(t *testing.T) {
 				}
 				w.check(false)
 			}
-			for rounds := 0; len(w.newest().Arriving) > 0; rounds++ {
-				require.Less(t, rounds, 1000, "stuck: %v", w.newest().Arriving)
+			for rounds := 0; len(w.newest().MovesPending) > 0; rounds++ {
+				require.Less(t, rounds, 1000, "stuck: %v", w.newest().MovesPending)
 				for g := uint64(1); g <= 3; g++ {
 					w.lead(g, w.newest(), false)
 				}

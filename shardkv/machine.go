@@ -60,16 +60,16 @@ func Checker(_ any, command []byte) *messages.Error {
 		return messages.Errorf(messages.Code_INVALID, "command cannot be read: %v", err)
 	}
 	if c.GetShard() != nil {
-		if why := messages.Within(c); why != nil {
+		if why := messages.CheckBounds(c); why != nil {
 			return why
 		}
 		switch op := c.GetShard().Op.(type) {
 		case nil:
 			return messages.Errorf(messages.Code_INVALID, "unknown shard command")
-		case *messages.ShardCommand_Install:
-			return checkInstall(op.Install)
-		case *messages.ShardCommand_Freeze:
-			if op.Freeze.GetPull() == nil {
+		case *messages.ShardCommand_ImportChunk:
+			return checkInstall(op.ImportChunk)
+		case *messages.ShardCommand_FreezeBucket:
+			if op.FreezeBucket.GetPull() == nil {
 				return messages.Errorf(messages.Code_INVALID, "a freeze that does not say of what")
 			}
 		}
@@ -91,7 +91,7 @@ func Grows(command []byte) bool {
 	case *messages.Command_Batch:
 		return slices.ContainsFunc(op.Batch.GetWrites(), func(w *messages.Write) bool { return w.GetDelete() == nil })
 	case *messages.Command_Shard:
-		_, installs := op.Shard.Op.(*messages.ShardCommand_Install)
+		_, installs := op.Shard.Op.(*messages.ShardCommand_ImportChunk)
 		return installs
 	}
 	return true
@@ -139,7 +139,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 		}
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
 	}
-	if why := messages.CheckUntil(c.Until, max(at.TimeMs, b.timeMs)); why != nil {
+	if why := messages.CheckDeadline(c.DeadlineMs, max(at.TimeMs, b.timeMs)); why != nil {
 		return refusal(why), nil
 	}
 	if c.Session != 0 {
@@ -153,7 +153,7 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	}
 	if c.Session != 0 {
 		reply.Session, reply.Seq = c.Session, c.Seq
-		s = m.sessions.use(c.Session, at.TimeMs, c.Until, m.order())
+		s = m.sessions.use(c.Session, at.TimeMs, c.DeadlineMs, m.order())
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
 		a := newAnswer(id, reply)
 		m.sessions.keep(s, a)

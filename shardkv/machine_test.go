@@ -35,7 +35,7 @@ func newReplica(t *testing.T, group messages.GroupID, adopt bool) *replica {
 		for b := range uint32(buckets) {
 			all = append(all, b)
 		}
-		r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{ConfigVersion: 1, Buckets: all}}})
+		r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: &messages.CreateBuckets{ConfigVersion: 1, Buckets: all}}})
 	}
 	return r
 }
@@ -131,7 +131,7 @@ func TestCommands(t *testing.T) {
 	xx := put("{a}b", "3")
 	xx.GetPut().Mode = messages.Put_IF_PRESENT
 	require.Equal(t, messages.Code_CONFLICT, r.apply(xx).Code)
-	del := &messages.Command{Op: &messages.Command_Delete{Delete: &messages.Delete{Key: []byte("{a}"), Previous: true}}}
+	del := &messages.Command{Op: &messages.Command_Delete{Delete: &messages.Delete{Key: []byte("{a}"), ReturnPrevious: true}}}
 	reply := r.apply(del)
 	require.True(t, reply.Found)
 	require.Equal(t, "2", string(reply.Value))
@@ -196,7 +196,7 @@ func TestSessionsApplyOnce(t *testing.T) {
 	c.Acked = 3
 	r.apply(c)
 	late := r.apply(appendTo(7, 1, "k", "a"))
-	require.Equal(t, messages.Code_ANSWER_GONE, late.Code)
+	require.Equal(t, messages.Code_REPLY_DISCARDED, late.Code)
 	require.EqualValues(t, 4, r.apply(appendTo(7, 3, "k", "c")).Number, "out of order is fine above the low-water mark")
 }
 
@@ -208,7 +208,7 @@ func TestSessionTableIsBounded(t *testing.T) {
 		for s := range uint64(5000) {
 			c := appendTo(s+1, 1, "k", "")
 			if r.now += 100; dated {
-				c.Until = r.now + 60_000
+				c.DeadlineMs = r.now + 60_000
 			} else {
 				r.index += 1 << 18 / 600
 			}
@@ -228,7 +228,7 @@ func TestLogTimeJumpsForgetNoUndatedCommand(t *testing.T) {
 	first := r.apply(undated)
 	for s := range uint64(20) {
 		dated := appendTo(s+2, 1, "k", "")
-		dated.Until = r.now + 10_000
+		dated.DeadlineMs = r.now + 10_000
 		r.apply(dated)
 	}
 	for range 3 {

@@ -43,8 +43,8 @@ func TestChangesAreTakenMeanwhile(t *testing.T) {
 		if asks[0].Command != nil {
 			c = a.shard(asks[0].Command).Chunk
 		} else if c = a.pull(asks[0].Pull); asks[0].Pull.Copied {
-			require.Less(t, c.Behind, uint64(2*chunk), "little is missing")
-		} else if write(4); asks[0].Pull.Changes {
+			require.Less(t, c.BacklogBytes, uint64(2*chunk), "little is missing")
+		} else if write(4); asks[0].Pull.ChangesOnly {
 			taken++
 			require.False(t, c.Copied)
 			for _, p := range c.Pairs {

@@ -31,7 +31,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	if b := m.buckets[s.GetBucket()]; !b.serves() {
 		return m.wrongGroup(b), nil
 	}
-	keys, size := limit(s.Count, scanKeys, messages.MaxScanKeys), limit(s.Bytes, scanBytes, messages.MaxScanBytes)
+	keys, size := limit(s.MaxKeys, scanKeys, messages.MaxScanKeys), limit(s.MaxBytes, scanBytes, messages.MaxScanBytes)
 	low := dataKey(s.Bucket, s.Prefix)
 	high := persistence.PrefixEnd(low)
 	strip := len(low) - len(s.Prefix)
@@ -55,21 +55,21 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	}
 	var bad error
 	err := store.Scan(low, high, func(stored, value []byte) bool {
-		if int(page.Looked) >= keys || int(page.Bytes) >= size {
-			if page.Last = false; s.Want == messages.Scan_KEYS {
+		if int(page.ScannedKeys) >= keys || int(page.ScannedBytes) >= size {
+			if page.Last = false; s.Projection == messages.Scan_KEYS {
 				page.Cursor = m.cursors.remember(s.Bucket, stored[strip:])
 			}
 			return false
 		}
 		key := stored[strip:]
-		page.Looked++
-		page.Bytes += uint32(len(key) + len(value))
+		page.ScannedKeys++
+		page.ScannedBytes += uint32(len(key) + len(value))
 		page.After = append(page.After[:0], key...)
 		if len(s.Match) > 0 && !messages.Glob(s.Match, key) {
 			return true
 		}
-		page.Found++
-		if s.Want == messages.Scan_COUNT {
+		page.MatchedKeys++
+		if s.Projection == messages.Scan_COUNT {
 			return true
 		}
 		var version uint64
@@ -78,7 +78,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 			return false
 		}
 		item := &messages.Item{Key: bytes.Clone(key), Version: version}
-		if s.Want == messages.Scan_PAIRS {
+		if s.Projection == messages.Scan_PAIRS {
 			item.Value = bytes.Clone(value)
 		}
 		page.Items = append(page.Items, item)

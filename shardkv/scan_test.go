@@ -25,7 +25,7 @@ func (r *replica) pages(s *messages.Scan) (keys []string, pages int) {
 		for _, item := range reply.Page.Items {
 			keys = append(keys, string(item.Key))
 			require.NotZero(r.t, item.Version)
-			if s.Want == messages.Scan_PAIRS {
+			if s.Projection == messages.Scan_PAIRS {
 				require.Equal(r.t, "v"+string(item.Key), string(item.Value))
 			}
 		}
@@ -56,15 +56,15 @@ func TestScanPages(t *testing.T) {
 		pages int
 	}{
 		{"one page", &messages.Scan{Prefix: []byte("{x}")}, want, 1},
-		{"by count", &messages.Scan{Prefix: []byte("{x}"), Count: 10}, want, 10},
-		{"by bytes: one key each", &messages.Scan{Prefix: []byte("{x}"), Bytes: 1, Want: messages.Scan_KEYS}, want, 100},
+		{"by count", &messages.Scan{Prefix: []byte("{x}"), MaxKeys: 10}, want, 10},
+		{"by bytes: one key each", &messages.Scan{Prefix: []byte("{x}"), MaxBytes: 1, Projection: messages.Scan_KEYS}, want, 100},
 		{"after a key", &messages.Scan{Prefix: []byte("{x}"), After: []byte("{x}089")}, want[90:], 1},
 		{"after a key that is gone", &messages.Scan{Prefix: []byte("{x}"), After: []byte("{x}089zz")}, want[90:], 1},
 		{"after all", &messages.Scan{Prefix: []byte("{x}"), After: []byte("{y}")}, nil, 1},
 		{"prefix", &messages.Scan{Prefix: []byte("{x}04")}, want[40:50], 1},
 		{"prefix of nothing", &messages.Scan{Prefix: []byte("{x}zz")}, nil, 1},
 		{"prefix of 0xff", &messages.Scan{Prefix: []byte("\xff\xff")}, nil, 1},
-		{"pattern, pages by what is looked at", &messages.Scan{Match: []byte("{x}??[13579]"), Prefix: []byte("{x}"), Count: 10}, odd, 10},
+		{"pattern, pages by what is looked at", &messages.Scan{Match: []byte("{x}??[13579]"), Prefix: []byte("{x}"), MaxKeys: 10}, odd, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.scan.Bucket = b
@@ -75,10 +75,10 @@ func TestScanPages(t *testing.T) {
 	}
 	total := uint32(0)
 	for b := range uint32(buckets) {
-		page := r.scan(&messages.Scan{Bucket: b, Want: messages.Scan_COUNT}).Page
+		page := r.scan(&messages.Scan{Bucket: b, Projection: messages.Scan_COUNT}).Page
 		require.Empty(t, page.Items)
-		total += page.Found
-		keys, _ := r.pages(&messages.Scan{Bucket: b, Want: messages.Scan_KEYS})
+		total += page.MatchedKeys
+		keys, _ := r.pages(&messages.Scan{Bucket: b, Projection: messages.Scan_KEYS})
 		require.True(t, slices.IsSorted(keys))
 	}
 	require.EqualValues(t, 200, total)

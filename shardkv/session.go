@@ -17,7 +17,7 @@ import (
 const (
 	MaxTableBytes   = 64 << 20 // of all sessions of a group; above: OVERLOADED before applying
 	MaxSessionBytes = 16 << 20 // of one session in a group; above: OVERLOADED before applying
-	MaxKeptReply    = 16 << 10 // a larger reply is not kept for a retry, which hears ANSWER_GONE
+	MaxKeptReply    = 16 << 10 // a larger reply is not kept for a retry, which hears REPLY_DISCARDED
 	sessionBytes    = 256      // what a session takes beside its answers
 	answerBytes     = 128      // what an answer takes beside its encoded reply
 	undatedEntries  = 1 << 18  // entries after which a session is forgotten that does not say until when its commands may be applied
@@ -109,7 +109,7 @@ func (s *session) answer(bucket uint32, seq uint64) (*messages.Reply, error) {
 		return nil, nil
 	}
 	if seq < s.acked {
-		return &messages.Reply{Code: messages.Code_ANSWER_GONE, Text: "this request was answered, and the answer acknowledged"}, nil
+		return &messages.Reply{Code: messages.Code_REPLY_DISCARDED, Text: "this request was answered, and the answer acknowledged"}, nil
 	}
 	i, found := s.find(bucket, seq)
 	if !found {
@@ -139,7 +139,7 @@ func keptReply(r *messages.Reply) (*messages.Reply, int) {
 		what = fmt.Sprintf("the command was answered with %v and changed nothing", r.Code)
 	}
 	kept := &messages.Reply{
-		Session: r.Session, Seq: r.Seq, Code: messages.Code_ANSWER_GONE, Found: r.Found, Version: r.Version, Number: r.Number,
+		Session: r.Session, Seq: r.Seq, Code: messages.Code_REPLY_DISCARDED, Found: r.Found, Version: r.Version, Number: r.Number,
 		Text: fmt.Sprintf("%s; its answer of %d bytes was not kept for a retry: read what is there", what, size),
 	}
 	return kept, proto.Size(kept)

@@ -19,18 +19,18 @@ func newReplicaOf(t *testing.T, count int) *replica {
 	r := newReplica(t, 1, false)
 	r.m = shardkv.New(1, count)
 	require.NoError(t, r.m.Open(r.engine))
-	adopt := &messages.Adopt{ConfigVersion: 1}
+	adopt := &messages.CreateBuckets{ConfigVersion: 1}
 	for b := range uint32(count) {
 		adopt.Buckets = append(adopt.Buckets, b)
 	}
-	r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: adopt}})
+	r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: adopt}})
 	return r
 }
 
 // setIfAbsent asks for the value that is there, as SET NX GET does.
 func setIfAbsent(session, seq uint64, key string) *messages.Command {
 	return &messages.Command{Session: session, Seq: seq, Acked: 1, Op: &messages.Command_Put{
-		Put: &messages.Put{Key: []byte(key), Value: []byte("x"), Mode: messages.Put_IF_ABSENT, Previous: true},
+		Put: &messages.Put{Key: []byte(key), Value: []byte("x"), Mode: messages.Put_IF_ABSENT, ReturnPrevious: true},
 	}}
 }
 
@@ -59,17 +59,17 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 	require.Less(t, bytes, 128<<10)
 	require.Less(t, largest, shardkv.MaxKeptReply)
 	again := r.apply(setIfAbsent(7, 9, "big"))
-	require.Equal(t, messages.Code_ANSWER_GONE, again.Code)
+	require.Equal(t, messages.Code_REPLY_DISCARDED, again.Code)
 	require.Contains(t, again.Text, "changed nothing")
 
 	take := func(seq uint64, key string) *messages.Command {
-		return &messages.Command{Session: 7, Seq: seq, Acked: 1, Op: &messages.Command_Delete{Delete: &messages.Delete{Key: []byte(key), Previous: true}}}
+		return &messages.Command{Session: 7, Seq: seq, Acked: 1, Op: &messages.Command_Delete{Delete: &messages.Delete{Key: []byte(key), ReturnPrevious: true}}}
 	}
 	require.Len(t, r.apply(take(300, "big")).Value, messages.MaxValueBytes)
 	r.apply(put("big", "back"))
 	for range 2 {
 		again = r.apply(take(300, "big"))
-		require.Equal(t, messages.Code_ANSWER_GONE, again.Code)
+		require.Equal(t, messages.Code_REPLY_DISCARDED, again.Code)
 		require.Contains(t, again.Text, "carried out")
 		require.True(t, again.Found)
 		r.restart()
@@ -126,7 +126,7 @@ func TestBucketOfLargeAnswersMoves(t *testing.T) {
 	move(t, a, b, id, shardkv.Pace{}, ask)
 	require.EqualValues(t, 12, seq, "also while it moved")
 	for i := range seq {
-		require.Equal(t, messages.Code_ANSWER_GONE, b.apply(setIfAbsent(9, i+1, key(i))).Code)
+		require.Equal(t, messages.Code_REPLY_DISCARDED, b.apply(setIfAbsent(9, i+1, key(i))).Code)
 	}
 }
 
@@ -164,8 +164,8 @@ func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 
 	a.restart()
 	check := func(r *replica) {
-		require.Equal(t, messages.Code_ANSWER_GONE, r.apply(appendTo(9, 2, "{x}", "twice")).Code, "acknowledged")
-		require.Equal(t, messages.Code_ANSWER_GONE, r.apply(appendTo(9, 3, "{x}", "twice")).Code)
+		require.Equal(t, messages.Code_REPLY_DISCARDED, r.apply(appendTo(9, 2, "{x}", "twice")).Code, "acknowledged")
+		require.Equal(t, messages.Code_REPLY_DISCARDED, r.apply(appendTo(9, 3, "{x}", "twice")).Code)
 		require.EqualValues(t, 77, r.apply(appendTo(10, 1, "{x}", "twice")).Number)
 	}
 	check(a)
@@ -300,7 +300,7 @@ func TestSessionsMoveWhole(t *testing.T) {
 		for _, c := range asked {
 			c.GetAppend().Value = []byte("twice")
 			switch reply := b.turn(c); reply.Code {
-			case messages.Code_ANSWER_GONE:
+			case messages.Code_REPLY_DISCARDED:
 				require.Less(t, c.Seq, acked[c.Session])
 				gone++
 			default:

@@ -7,7 +7,7 @@ import (
 // Steps are what a group's leader should do next to follow a config.
 type Steps struct {
 	Asks []Ask
-	Over []*messages.Arrival // moves that meta may call over
+	Over []*messages.CompletedMove // moves that meta may call over
 }
 
 // Ask is the next step of one bucket: a command for the log of a group, or a pull. What another group answers becomes an
@@ -76,25 +76,25 @@ func Follow(group messages.GroupID, config *messages.Config, view *View, words m
 			f.installing(t)
 		}
 	}
-	adopt := &messages.Adopt{ConfigVersion: config.Version}
-	for _, id := range config.Arriving {
+	adopt := &messages.CreateBuckets{ConfigVersion: config.Version}
+	for _, id := range config.MovesPending {
 		if b := view.Find(id); config.Owners[id] != f.group {
 			continue
-		} else if b.State == None && config.Previous[id] == 0 {
+		} else if b.State == None && config.PreviousOwners[id] == 0 {
 			adopt.Buckets = append(adopt.Buckets, id)
 		} else {
 			f.arriving(b)
 		}
 	}
 	if len(adopt.Buckets) > 0 {
-		f.command(adopt.Buckets[0], f.group, &messages.ShardCommand{Op: &messages.ShardCommand_Adopt{Adopt: adopt}})
+		f.command(adopt.Buckets[0], f.group, &messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: adopt}})
 	}
 	return f.steps
 }
 
 // arriving is the next step of a bucket that the config gives to this group, unless it is being installed for that.
 func (f *follower) arriving(b BucketView) {
-	id, move := b.Bucket, f.config.Moved[b.Bucket]
+	id, move := b.Bucket, f.config.MovedVersions[b.Bucket]
 	word := f.words[id]
 	if word.ConfigVersion != move {
 		word = Word{}
@@ -103,8 +103,8 @@ func (f *follower) arriving(b BucketView) {
 	case serves && b.ConfigVersion >= move:
 		f.arrived(b, word)
 	case serves, b.State == Frozen && b.ConfigVersion < move && word.Gone:
-		f.command(id, f.group, &messages.ShardCommand{Op: &messages.ShardCommand_Keep{
-			Keep: &messages.Keep{Bucket: id, ConfigVersion: move, GivenUp: b.State == Frozen},
+		f.command(id, f.group, &messages.ShardCommand{Op: &messages.ShardCommand_ResumeServing{
+			ResumeServing: &messages.ResumeServing{Bucket: id, ConfigVersion: move, DestinationAbandoned: b.State == Frozen},
 		}})
 	case b.ConfigVersion < move:
 		f.give(id, move)
@@ -114,14 +114,14 @@ func (f *follower) arriving(b BucketView) {
 // arrived ends a move: the giver deletes what it has, and then meta hears of it. What was kept, or never was elsewhere,
 // has nobody to tell.
 func (f *follower) arrived(b BucketView, word Word) {
-	move := f.config.Moved[b.Bucket]
+	move := f.config.MovedVersions[b.Bucket]
 	switch {
 	case b.Other == 0, word.Gone:
-		f.steps.Over = append(f.steps.Over, &messages.Arrival{Bucket: b.Bucket, ConfigVersion: move})
+		f.steps.Over = append(f.steps.Over, &messages.CompletedMove{Bucket: b.Bucket, ConfigVersion: move})
 	case b.ConfigVersion > move: // the config lags behind
 	default:
-		f.command(b.Bucket, b.Other, &messages.ShardCommand{Op: &messages.ShardCommand_Drop{
-			Drop: &messages.Drop{Bucket: b.Bucket, ConfigVersion: move},
+		f.command(b.Bucket, b.Other, &messages.ShardCommand{Op: &messages.ShardCommand_DeleteMigrated{
+			DeleteMigrated: &messages.DeleteMigrated{Bucket: b.Bucket, ConfigVersion: move},
 		}})
 	}
 }
@@ -129,7 +129,7 @@ func (f *follower) arrived(b BucketView, word Word) {
 // installing is the next step of a bucket that is on its way here.
 func (f *follower) installing(t Transit) {
 	id := t.Bucket
-	move, mine := f.config.Moved[id], f.config.Owners[id] == f.group
+	move, mine := f.config.MovedVersions[id], f.config.Owners[id] == f.group
 	switch word := f.words[id]; {
 	case t.ConfigVersion > move, mine && t.ConfigVersion < move:
 		return // the config lags behind; or it is taken anew, see arriving
@@ -141,13 +141,13 @@ func (f *follower) installing(t Transit) {
 		return
 	}
 	pull := &messages.BucketPull{
-		Bucket: id, ConfigVersion: move, Base: t.Base, Number: t.NextChunk, After: t.Cursor, Copied: t.Copied, Tail: t.Tail,
-		Bytes: uint32(f.pace.ChunkBytes), Changes: f.changes(t),
+		Bucket: id, ConfigVersion: move, Base: t.Base, Number: t.NextChunk, After: t.Cursor, Copied: t.Copied, ChangeLogPosition: t.Tail,
+		MaxBytes: uint32(f.pace.ChunkBytes), ChangesOnly: f.changes(t),
 	}
 	if t.Copied && t.Behind <= freezeBytes<<min(t.Stalls/freezeStalls, freezeMax) {
 		f.pulls[t.Other]++
-		pull.Bytes = maxChunkBytes // from now on the bucket waits
-		f.command(id, t.Other, &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}})
+		pull.MaxBytes = maxChunkBytes // from now on the bucket waits
+		f.command(id, t.Other, &messages.ShardCommand{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{Pull: pull}}})
 	} else if f.mayPull(t.Other) {
 		f.steps.Asks = append(f.steps.Asks, Ask{Bucket: id, Group: t.Other, Pull: pull, Rest: rest(t)})
 	}
@@ -170,14 +170,14 @@ func rest(t Transit) int {
 }
 
 func (f *follower) give(id uint32, move uint64) {
-	if giver := f.config.Previous[id]; giver != f.group && f.mayPull(giver) {
+	if giver := f.config.PreviousOwners[id]; giver != f.group && f.mayPull(giver) {
 		f.command(id, giver, f.giving(id, move, f.group))
 	}
 }
 
 func (f *follower) giving(id uint32, move, to uint64) *messages.ShardCommand {
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Give{
-		Give: &messages.Give{Bucket: id, ConfigVersion: move, To: to, TailBytes: uint64(f.pace.TailBytes)},
+	return &messages.ShardCommand{Op: &messages.ShardCommand_StartMigration{
+		StartMigration: &messages.StartMigration{Bucket: id, ConfigVersion: move, Destination: to, MaxChangeLogBytes: uint64(f.pace.TailBytes)},
 	}}
 }
 
@@ -195,12 +195,12 @@ func (f *follower) command(id uint32, group uint64, c *messages.ShardCommand) {
 func (a Ask) Answers(c *messages.BucketChunk) bool {
 	pull := a.Pull
 	switch op := a.Command.GetOp().(type) {
-	case *messages.ShardCommand_Freeze:
-		pull = op.Freeze.GetPull()
-	case *messages.ShardCommand_Give:
-		return c.GetBucket() == op.Give.Bucket && c.GetConfigVersion() == op.Give.ConfigVersion && c.GetNumber() == 0
-	case *messages.ShardCommand_Drop:
-		return c.GetBucket() == op.Drop.Bucket && c.GetConfigVersion() == op.Drop.ConfigVersion && c.GetNumber() == 0
+	case *messages.ShardCommand_FreezeBucket:
+		pull = op.FreezeBucket.GetPull()
+	case *messages.ShardCommand_StartMigration:
+		return c.GetBucket() == op.StartMigration.Bucket && c.GetConfigVersion() == op.StartMigration.ConfigVersion && c.GetNumber() == 0
+	case *messages.ShardCommand_DeleteMigrated:
+		return c.GetBucket() == op.DeleteMigrated.Bucket && c.GetConfigVersion() == op.DeleteMigrated.ConfigVersion && c.GetNumber() == 0
 	}
 	return pull != nil && c.GetBucket() == pull.Bucket && c.GetConfigVersion() == pull.ConfigVersion &&
 		c.GetBase() == pull.Base && c.GetNumber() == pull.Number
@@ -208,8 +208,8 @@ func (a Ask) Answers(c *messages.BucketChunk) bool {
 
 // Reply makes of what another group answered about a bucket the command that takes it into the own log, or a word.
 func Reply(from uint64, c *messages.BucketChunk) (*messages.ShardCommand, *Word) {
-	if c.Gone || c.NotReady {
-		return nil, &Word{ConfigVersion: c.ConfigVersion, Gone: c.Gone, NotReady: c.NotReady}
+	if c.Abandoned || c.NotReady {
+		return nil, &Word{ConfigVersion: c.ConfigVersion, Gone: c.Abandoned, NotReady: c.NotReady}
 	}
-	return &messages.ShardCommand{Op: &messages.ShardCommand_Install{Install: &messages.Install{From: from, Chunk: c}}}, nil
+	return &messages.ShardCommand{Op: &messages.ShardCommand_ImportChunk{ImportChunk: &messages.ImportChunk{Source: from, Chunk: c}}}, nil
 }

@@ -11,15 +11,15 @@ import (
 
 // A giver that never answers does not keep buckets of other givers away, and each gives only a few at once.
 func TestPullsAreBoundedPerGiver(t *testing.T) {
-	config := &messages.Config{Version: 2, Owners: make([]uint64, buckets), Previous: make([]uint64, buckets), Moved: make([]uint64, buckets)}
+	config := &messages.Config{Version: 2, Owners: make([]uint64, buckets), PreviousOwners: make([]uint64, buckets), MovedVersions: make([]uint64, buckets)}
 	for b := range config.Owners {
-		config.Owners[b], config.Previous[b], config.Moved[b] = 1, 2, 2
+		config.Owners[b], config.PreviousOwners[b], config.MovedVersions[b] = 1, 2, 2
 		if b >= buckets/2 {
-			config.Previous[b] = 3
+			config.PreviousOwners[b] = 3
 		}
 	}
 	for b := range uint32(buckets) {
-		config.Arriving = append(config.Arriving, b)
+		config.MovesPending = append(config.MovesPending, b)
 	}
 	from := map[uint64]int{}
 	for _, ask := range shardkv.Follow(1, config, &shardkv.View{}, nil, shardkv.Pace{}).Asks {
@@ -30,7 +30,7 @@ func TestPullsAreBoundedPerGiver(t *testing.T) {
 
 // Copying rests longest; changes rest less, and not at all when they bring the copy no nearer; the freeze waits for nothing.
 func TestRests(t *testing.T) {
-	config := &messages.Config{Version: 2, Owners: []uint64{1}, Previous: []uint64{2}, Moved: []uint64{2}, Arriving: []uint32{0}}
+	config := &messages.Config{Version: 2, Owners: []uint64{1}, PreviousOwners: []uint64{2}, MovedVersions: []uint64{2}, MovesPending: []uint32{0}}
 	for _, c := range []struct {
 		transit shardkv.Transit
 		rest    int
@@ -56,7 +56,7 @@ func TestRests(t *testing.T) {
 
 // Changes are taken while the copying goes on, when they fill a chunk, but the copying goes on.
 func TestChangesComeBetween(t *testing.T) {
-	config := &messages.Config{Version: 2, Owners: []uint64{1}, Previous: []uint64{2}, Moved: []uint64{2}, Arriving: []uint32{0}}
+	config := &messages.Config{Version: 2, Owners: []uint64{1}, PreviousOwners: []uint64{2}, MovedVersions: []uint64{2}, MovesPending: []uint32{0}}
 	for _, c := range []struct {
 		transit shardkv.Transit
 		changes bool
@@ -74,7 +74,7 @@ func TestChangesComeBetween(t *testing.T) {
 		}
 		asks := shardkv.Follow(1, config, view, nil, shardkv.Pace{ChunkBytes: 1000}).Asks
 		require.Len(t, asks, 1)
-		require.Equal(t, c.changes, asks[0].Pull.Changes, "%+v", c.transit)
+		require.Equal(t, c.changes, asks[0].Pull.ChangesOnly, "%+v", c.transit)
 	}
 }
 
@@ -84,9 +84,9 @@ func TestAnswersAreMatchedInFull(t *testing.T) {
 	pull := &messages.BucketPull{Bucket: 3, ConfigVersion: 7, Base: 40, Number: 5}
 	steps := map[string]shardkv.Ask{
 		"pull":   {Bucket: 3, Group: 2, Pull: pull},
-		"freeze": {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}}},
-		"give":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Give{Give: &messages.Give{Bucket: 3, ConfigVersion: 7}}}},
-		"drop":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{Bucket: 3, ConfigVersion: 7}}}},
+		"freeze": {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{Pull: pull}}}},
+		"give":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_StartMigration{StartMigration: &messages.StartMigration{Bucket: 3, ConfigVersion: 7}}}},
+		"drop":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_DeleteMigrated{DeleteMigrated: &messages.DeleteMigrated{Bucket: 3, ConfigVersion: 7}}}},
 	}
 	for name, step := range steps {
 		right := func() *messages.BucketChunk {
@@ -108,5 +108,5 @@ func TestAnswersAreMatchedInFull(t *testing.T) {
 	}
 	again := &messages.BucketChunk{Bucket: 3, ConfigVersion: 7, Base: 41, Number: 5}
 	require.False(t, steps["pull"].Answers(again), "of a copying that has begun again")
-	require.False(t, shardkv.Ask{Bucket: 3, Command: &messages.ShardCommand{Op: &messages.ShardCommand_Keep{}}}.Answers(again), "nothing was asked for that a chunk answers")
+	require.False(t, shardkv.Ask{Bucket: 3, Command: &messages.ShardCommand{Op: &messages.ShardCommand_ResumeServing{}}}.Answers(again), "nothing was asked for that a chunk answers")
 }

@@ -64,25 +64,25 @@ func (m *Machine) clearTail(tx persistence.Tx, id uint32, b *bucket) {
 // one that is copied later is not there.
 func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
 	var came, reached uint64 // bytes changed up to where the chunk begins, and ends
-	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.Bytes, chunkBytes, maxChunkBytes))
+	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.MaxBytes, chunkBytes, maxChunkBytes))
 	noted := notedSessions{machine: m, bucket: p.Bucket, parts: map[uint64]*session{}}
-	chunk.Copied, chunk.Tail = p.Copied, p.Tail
+	chunk.Copied, chunk.ChangeLogPosition = p.Copied, p.ChangeLogPosition
 	if !p.Copied {
 		chunk.Cursor = p.After
 	}
 	prefix := bucketKey('t', p.Bucket)
-	err := store.Scan(tailKey(p.Bucket, p.Tail), persistence.PrefixEnd(prefix), func(key, value []byte) bool {
+	err := store.Scan(tailKey(p.Bucket, p.ChangeLogPosition), persistence.PrefixEnd(prefix), func(key, value []byte) bool {
 		changed, pair, err := decodeEntry(value)
 		if bad = err; bad != nil {
 			return false
 		}
 		seq := binary.BigEndian.Uint64(key[len(prefix):])
-		if seq == p.Tail {
+		if seq == p.ChangeLogPosition {
 			came, reached = changed, changed
 			return true
 		}
 		many := len(chunk.Pairs)+len(noted.parts) >= chunkPairs && b.state != Frozen
-		if full = seq > p.Tail+1 && changed-came+noted.more > size || many; full {
+		if full = seq > p.ChangeLogPosition+1 && changed-came+noted.more > size || many; full {
 			return false
 		}
 		if before := known[string(pair.Key)]; before != nil {
@@ -95,10 +95,10 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 				chunk.Pairs = append(chunk.Pairs, pair)
 			}
 		}
-		chunk.Tail, reached = seq, changed
+		chunk.ChangeLogPosition, reached = seq, changed
 		return bad == nil
 	})
-	chunk.Behind, chunk.Last = b.changed-reached, p.Copied && b.state == Frozen && !full
+	chunk.BacklogBytes, chunk.Last = b.changed-reached, p.Copied && b.state == Frozen && !full
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("read the tail of bucket %d: %w", p.Bucket, err)
 	}
@@ -164,8 +164,8 @@ func (n *notedSessions) pairs() (all []*messages.Pair, err error) {
 
 // changedUpTo is how many bytes have changed up to where a pull stands in the tail.
 func changedUpTo(store persistence.Reader, b *bucket, p *messages.BucketPull) (uint64, error) {
-	entry, found, err := store.Get(tailKey(p.Bucket, p.Tail))
-	if err != nil || !found || p.Tail <= b.base {
+	entry, found, err := store.Get(tailKey(p.Bucket, p.ChangeLogPosition))
+	if err != nil || !found || p.ChangeLogPosition <= b.base {
 		return 0, err
 	}
 	changed, _, err := decodeEntry(entry)

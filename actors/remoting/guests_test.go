@@ -27,7 +27,7 @@ func answering(t *testing.T, sys *actors.System, size int) {
 	_, err := sys.Spawn("raft/1", func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
 			if m, ok := ctx.Message().(*messages.Requests); ok {
-				for _, asker := range m.Askers {
+				for _, asker := range m.Sessions {
 					sys.Root.Send(actor.NewPID(asker.Address, asker.Id), &messages.Replies{FromGroup: m.Group, Replies: []*messages.Reply{
 						{Text: string(make([]byte, size))},
 					}})
@@ -88,7 +88,7 @@ func (c *caller) answer() (*remote.MessageBatch, error) {
 func asking(group uint64, addresses ...string) *messages.Requests {
 	m := &messages.Requests{Group: group}
 	for _, a := range addresses {
-		m.Askers = append(m.Askers, &messages.Asker{Address: a, Id: "session/1"})
+		m.Sessions = append(m.Sessions, &messages.SessionRequests{Address: a, Id: "session/1"})
 	}
 	return m
 }

@@ -23,7 +23,7 @@ import (
 var rules = []actors.Rule{
 	{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true, Bulk: true, Says: func(encoded []byte, replyAddress string) bool {
 		var m messages.Requests
-		return proto.Unmarshal(encoded, &m) == nil && !slices.ContainsFunc(m.Askers, func(a *messages.Asker) bool { return a.Address != replyAddress })
+		return proto.Unmarshal(encoded, &m) == nil && !slices.ContainsFunc(m.Sessions, func(a *messages.SessionRequests) bool { return a.Address != replyAddress })
 	}},
 	{Type: "eraft.ConfigPull", Paths: []string{"raft/"}, Guest: true},
 	{Type: "eraft.Replies", Paths: []string{"session/"}, Bulk: true},

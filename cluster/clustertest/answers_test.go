@@ -42,7 +42,7 @@ func answered(t *testing.T, seed uint64, limits raftactor.Limits) (s *clustertes
 	open := 0
 	for i := range 12 {
 		open++
-		set := &messages.Put{Key: fmt.Append(nil, tag, i%6), Value: []byte("x"), Mode: messages.Put_IF_ABSENT, Previous: true}
+		set := &messages.Put{Key: fmt.Append(nil, tag, i%6), Value: []byte("x"), Mode: messages.Put_IF_ABSENT, ReturnPrevious: true}
 		c.Ask(set, 20*time.Second, func(r *messages.Reply) {
 			require.Equal(t, messages.Code_CONFLICT, r.Code)
 			require.Len(t, r.Value, messages.MaxValueBytes)

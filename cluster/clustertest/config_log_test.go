@@ -20,11 +20,11 @@ func TestConfigLogTellsWhenAndWho(t *testing.T) {
 			_, err := c.Do(&messages.MetaQuery{Op: &messages.MetaQuery_Show{}}) // a session must have heard of the level
 			require.NoError(t, err)
 			r, err := c.Do(&messages.MetaCommand{
-				By: what, Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: placement}},
+				RequestedBy: what, Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: placement}},
 			})
 			require.NoError(t, err)
 			config := r.Meta.Config
-			require.Equal(t, what, config.By)
+			require.Equal(t, what, config.RequestedBy)
 			require.InDelta(t, s.Members[0].Host().Clock().Wall().UnixMilli(), config.TimeMs, 2000, "%s, %d nodes", what, nodes)
 		}
 		change("at once", messages.Placement_PAUSED)
@@ -48,9 +48,9 @@ func TestConfigLogTellsWhenAndWho(t *testing.T) {
 func TestNoAuthorsBelowTheirLevel(t *testing.T) {
 	s := born(t, 32, clustertest.Options{Groups: 1, Level: func(int) messages.Level { return messages.FirstLevel }})
 	r, err := s.Client("c").Do(&messages.MetaCommand{
-		By: "somebody", Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED}},
+		RequestedBy: "somebody", Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED}},
 	})
 	require.NoError(t, err)
-	require.Empty(t, r.Meta.Config.By)
+	require.Empty(t, r.Meta.Config.RequestedBy)
 	require.Empty(t, s.Oracle.Violations)
 }

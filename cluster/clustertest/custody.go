@@ -51,9 +51,9 @@ func (c *custody) applied(o *Oracle, group messages.GroupID, index uint64, comma
 		c.ordered(o, m, reply)
 		return
 	}
-	if pull := m.GetShard().GetFreeze().GetPull(); pull != nil && !reply.GetChunk().GetNotReady() {
+	if pull := m.GetShard().GetFreezeBucket().GetPull(); pull != nil && !reply.GetChunk().GetNotReady() {
 		c.given(pull.Bucket, pull.ConfigVersion)
-		if g := (grant{group, pull.Bucket}); c.frozen[g].version < pull.ConfigVersion && !reply.GetChunk().GetGone() {
+		if g := (grant{group, pull.Bucket}); c.frozen[g].version < pull.ConfigVersion && !reply.GetChunk().GetAbandoned() {
 			c.frozen[g] = freeze{pull.ConfigVersion, index}
 		}
 	}

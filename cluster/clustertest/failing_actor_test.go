@@ -17,10 +17,10 @@ import (
 // only part of its work.
 func TestNodeWithAFailedActorStopsOrServes(t *testing.T) {
 	for path, poison := range map[string]any{
-		raftactor.TickerPath:              (*messages.Alive)(nil),
+		raftactor.TickerPath:              (*messages.NodeHeartbeat)(nil),
 		raftactor.PulsePath:               (*messages.RaftMessages)(nil),
 		"router":                          (*messages.ConfigPush)(nil),
-		"member":                          (*messages.Join)(nil),
+		"member":                          (*messages.JoinRequest)(nil),
 		raftactor.PeerPath(1):             (*messages.Requests)(nil),
 		"persistence/log":                 (*messages.Requests)(nil), // takes no harm
 		raftactor.SnapshotPath(1) + "/no": (*messages.Requests)(nil), // is not there

@@ -38,11 +38,11 @@ func (w *Swarm) callBack(within time.Duration) {
 	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
 	w.give(b, b, uint64(1+w.rng.IntN(w.s.groups())), func(r *messages.Reply) {
 		c := r.GetMeta().GetConfig()
-		if r.Code != messages.Code_OK || !c.OnItsWay(b) || c.Previous[b] == 0 {
+		if r.Code != messages.Code_OK || !c.HasPendingMove(b) || c.PreviousOwners[b] == 0 {
 			return
 		}
 		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(within))), func() {
-			w.give(b, b, c.Previous[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
+			w.give(b, b, c.PreviousOwners[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
 		})
 	})
 }

@@ -32,14 +32,14 @@ func (w *Swarm) stranger() {
 	case 2:
 		b := &messages.Batch{}
 		for range 6 {
-			b.Writes = append(b.Writes, &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: key, Previous: true}}})
+			b.Writes = append(b.Writes, &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: key, ReturnPrevious: true}}})
 		}
 		w.outside.Tell(to, group, put(2*w.told), w.encode(&messages.Command{Op: &messages.Command_Batch{Batch: b}}))
 	case 3:
 		p := &messages.Put{Key: make([]byte, messages.MaxKeyBytes+1), Value: make([]byte, messages.MaxValueBytes+1)}
 		w.outside.Tell(to, group, w.encode(&messages.Command{Op: &messages.Command_Put{Put: p}}))
 	case 4:
-		m := &messages.MetaCommand{Why: string(make([]byte, 1<<20)), Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}
+		m := &messages.MetaCommand{Reason: string(make([]byte, 1<<20)), Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}
 		w.outside.Tell(to, messages.Meta, w.encode(&messages.Command{Op: &messages.Command_Meta{Meta: m}}))
 	}
 }

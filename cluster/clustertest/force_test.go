@@ -59,8 +59,8 @@ func TestForcedQuorum(t *testing.T) {
 	_, err = d.Do(&messages.Put{Key: []byte("new"), Value: []byte("1")})
 	require.NoError(t, err)
 	s.Advance(10 * time.Second)
-	require.Len(t, newestConfig(t, d).Forced, 3)
-	require.Equal(t, []uint64{2, 3}, newestConfig(t, d).Forced[0].Lost)
+	require.Len(t, newestConfig(t, d).ForcedQuorums, 3)
+	require.Equal(t, []uint64{2, 3}, newestConfig(t, d).ForcedQuorums[0].Lost)
 	require.Empty(t, s.Oracle.Violations)
 
 	// After a restart it says so again, and nothing changes by that.
@@ -68,6 +68,6 @@ func TestForcedQuorum(t *testing.T) {
 	left.Kill()
 	left.Start()
 	s.Advance(10 * time.Second)
-	require.Len(t, newestConfig(t, s.Client("e")).Forced, 3)
+	require.Len(t, newestConfig(t, s.Client("e")).ForcedQuorums, 3)
 	require.Equal(t, version, newestConfig(t, s.Client("f")).Version)
 }

@@ -189,7 +189,7 @@ func TestChunksTravelOnce(t *testing.T) {
 	settled(t, s)
 	asked := map[string]int{}
 	for _, e := range s.Journal().Find(func(e actortest.Entry) bool { return e.Kind == actortest.Received && e.Type() == "Requests" }) {
-		for _, a := range e.Message.(*messages.Requests).Askers {
+		for _, a := range e.Message.(*messages.Requests).Sessions {
 			for _, encoded := range a.Queries {
 				q := new(messages.Query)
 				require.NoError(t, proto.Unmarshal(encoded, q))

@@ -127,7 +127,7 @@ func (h *History) Answer(id int, r *messages.Reply) error {
 				op.Output = outcome{known: true, done: true, value: op.Output.(outcome).value + cell{part.Found, string(part.Value)}.String()}
 			}
 		}
-	case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
+	case messages.Code_UNCERTAIN, messages.Code_REPLY_DISCARDED:
 		h.unknown++
 	case messages.Code_UNAVAILABLE, messages.Code_OVERLOADED:
 		h.refused++
@@ -189,7 +189,7 @@ func (h *History) draw() (step, proto.Message) {
 	case 8:
 		at.op, at.value = "scan", ""
 		return at, &messages.Scan{
-			Bucket: uint32(messages.BucketOf(key, h.buckets)), Prefix: key[:len(key)-1], Want: messages.Scan_PAIRS,
+			Bucket: uint32(messages.BucketOf(key, h.buckets)), Prefix: key[:len(key)-1], Projection: messages.Scan_PAIRS,
 		}
 	}
 	at.op, at.value = "get", ""

@@ -55,7 +55,7 @@ func (l *largeValues) answered(at step, op proto.Message) (step, proto.Message) 
 	switch op := op.(type) {
 	case *messages.Put:
 		if at.op == "put" {
-			at.op, op.Previous = "exchange", true
+			at.op, op.ReturnPrevious = "exchange", true
 		}
 	case *messages.Batch:
 		if at.op != "batch" || l.left <= 0 {
@@ -71,7 +71,7 @@ func (l *largeValues) answered(at step, op proto.Message) (step, proto.Message) 
 		again := &messages.Batch{}
 		for range writesOfEach {
 			for _, w := range op.Writes {
-				put := &messages.Put{Key: w.GetPut().Key, Value: []byte(at.value), Previous: true}
+				put := &messages.Put{Key: w.GetPut().Key, Value: []byte(at.value), ReturnPrevious: true}
 				again.Writes = append(again.Writes, &messages.Write{Op: &messages.Write_Put{Put: put}})
 			}
 		}

@@ -172,7 +172,7 @@ func TestWhatIsAboveTheLevelIsRefused(t *testing.T) {
 
 	// A client that knows more than the cluster: the leader refuses what it sends, and it is in no log.
 	x := s.Stranger("x")
-	dated, err := proto.Marshal(&messages.Command{Until: uint64(s.Members[0].Host().Clock().Wall().UnixMilli()) + 30_000, Op: &messages.Command_Put{Put: put("dated", "v")}})
+	dated, err := proto.Marshal(&messages.Command{DeadlineMs: uint64(s.Members[0].Host().Clock().Wall().UnixMilli()) + 30_000, Op: &messages.Command_Put{Put: put("dated", "v")}})
 	require.NoError(t, err)
 	needs, err := messages.CommandLevel(dated)
 	require.NoError(t, err)

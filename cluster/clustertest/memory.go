@@ -27,14 +27,14 @@ func (s *Simulation) weigh() {
 			continue
 		}
 		for _, r := range m.Node.Replicas() {
-			if most := uint64(limits.PendingBytes + limits.EntryBytes + largestCommand); r.WaitingBytes > most {
-				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of commands of group %d, %d are allowed", m.number, r.WaitingBytes, r.Group, most)
+			if most := uint64(limits.PendingBytes + limits.EntryBytes + largestCommand); r.PendingBytes > most {
+				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of commands of group %d, %d are allowed", m.number, r.PendingBytes, r.Group, most)
 			}
 			if most := uint64(limits.LogBytes() + 2*limits.PendingBytes + limits.AppendBytes + largestCommand); r.LogBytes > most {
 				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of the log of group %d, %d are allowed", m.number, r.LogBytes, r.Group, most)
 			}
-			if r.WaitingReads > uint64(limits.PendingReads) {
-				s.Oracle.violated("Memory is bounded", "n%d holds %d reads of group %d, %d are allowed", m.number, r.WaitingReads, r.Group, limits.PendingReads)
+			if r.PendingReads > uint64(limits.PendingReads) {
+				s.Oracle.violated("Memory is bounded", "n%d holds %d reads of group %d, %d are allowed", m.number, r.PendingReads, r.Group, limits.PendingReads)
 			}
 		}
 	}
@@ -68,9 +68,9 @@ func (s *Simulation) held() string {
 			switch {
 			case log.Entry(log.Start().GetIndex()) != nil:
 				return fmt.Sprintf("n%d keeps what is before the log of group %d on disk", m.number, r.Group)
-			case r.WaitingBytes+r.WaitingReads+r.Snapshots > 0:
+			case r.PendingBytes+r.PendingReads+r.SnapshotsSending > 0:
 				return fmt.Sprintf("n%d holds %d bytes of commands, %d reads and %d snapshots of group %d",
-					m.number, r.WaitingBytes, r.WaitingReads, r.Snapshots, r.Group)
+					m.number, r.PendingBytes, r.PendingReads, r.SnapshotsSending, r.Group)
 			case r.LogBytes >= most && r.Last > r.First: // one entry alone may be larger
 				return fmt.Sprintf("n%d keeps %d bytes of the log of group %d, entries %d to %d, but should compact at %d",
 					m.number, r.LogBytes, r.Group, r.First, r.Last, most)

@@ -340,9 +340,9 @@ func (o *Oracle) elected(m *Member, group messages.GroupID, term uint64) {
 
 // asked notes what is committed when a read leaves its client for the first time.
 func (o *Oracle) asked(m *messages.Requests) {
-	for _, asker := range m.Askers {
+	for _, asker := range m.Sessions {
 		for _, query := range slices.Concat(asker.Queries, asker.ReplicaQueries) {
-			session, seq := messages.Ident(query)
+			session, seq := messages.RequestID(query)
 			q := question{m.Group, session, seq}
 			if _, again := o.promises.questions[q]; !again && session != 0 {
 				o.promises.questions[q] = o.promises.group(messages.GroupID(m.Group)).index
@@ -353,7 +353,7 @@ func (o *Oracle) asked(m *messages.Requests) {
 
 // read checks what makes reads linearizable: their data has all that was committed when they were asked (thesis 6.4).
 func (o *Oracle) read(m *Member, group messages.GroupID, index uint64, query []byte, reply *messages.Reply) {
-	session, seq := messages.Ident(query)
+	session, seq := messages.RequestID(query)
 	if floor := o.promises.questions[question{uint64(group), session, seq}]; index < floor {
 		o.violated("Reads see all that is committed", "n%d reads group %d at index %d, but %d was committed when it was asked", m.number, group, index, floor)
 	}

@@ -26,7 +26,7 @@ func hops(s *clustertest.Simulation, host string, since uint64) (all []hop) {
 	for _, e := range entries[len(entries)-int(s.Journal().Total()-since):] {
 		switch m := e.Message.(type) {
 		case *messages.Requests:
-			if e.Kind == actortest.Sent && e.From == host && strings.HasPrefix(m.Askers[0].Id, "session/") {
+			if e.Kind == actortest.Sent && e.From == host && strings.HasPrefix(m.Sessions[0].Id, "session/") {
 				all = append(all, hop{fmt.Sprintf("asks group %d", m.Group), e.At})
 			}
 		case *messages.Replies:

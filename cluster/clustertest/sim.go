@@ -483,7 +483,7 @@ func (s *Simulation) Stranger(name string) *Stranger {
 // Tell sends encoded commands to a node's replica of a group.
 func (x *Stranger) Tell(m *Member, group messages.GroupID, commands ...[]byte) {
 	x.system.Root.Send(x.system.PID(m.at.Address(), raftactor.PeerPath(group)), &messages.Requests{
-		Group: uint64(group), Askers: []*messages.Asker{{Address: x.at.Address(), Id: "session/none", Commands: commands}},
+		Group: uint64(group), Sessions: []*messages.SessionRequests{{Address: x.at.Address(), Id: "session/none", Commands: commands}},
 	})
 }
 

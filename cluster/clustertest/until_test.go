@@ -23,7 +23,7 @@ func timed(t *testing.T, s *clustertest.Simulation) *clustertest.Client {
 	_, err := c.Do(put("first", "")) // before there is that level
 	require.NoError(t, err)
 	require.True(t, s.RunUntil(func() bool {
-		return !slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return levelOf(t, m).Cluster < uint32(messages.UntilLevel) })
+		return !slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return levelOf(t, m).Cluster < uint32(messages.DeadlineLevel) })
 	}, time.Minute))
 	_, err = c.Do(put("first", ""))
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 		require.NoError(t, err)
 		var held *messages.Requests
 		s.Network().Watch(func(e actortest.Envelope) {
-			if m, ok := e.Message.(*messages.Requests); ok && held == nil && len(m.Askers) > 0 && len(m.Askers[0].Commands) > 0 {
+			if m, ok := e.Message.(*messages.Requests); ok && held == nil && len(m.Sessions) > 0 && len(m.Sessions[0].Commands) > 0 {
 				held = proto.CloneOf(m)
 			}
 		})
@@ -48,7 +48,7 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 1, r.Number)
 		require.NotNil(t, held)
-		require.NotZero(t, messages.UntilOf(held.Askers[0].Commands[0]))
+		require.NotZero(t, messages.DeadlineOf(held.Sessions[0].Commands[0]))
 		s.Network().Watch(nil)
 		if later > 20*time.Minute { // all clocks are set
 			for _, m := range s.Members {

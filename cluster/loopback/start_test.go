@@ -79,9 +79,9 @@ func TestHostileGuest(t *testing.T) {
 		})
 	})
 	require.NoError(t, err)
-	say := func(group messages.GroupID, asker *messages.Asker) {
+	say := func(group messages.GroupID, asker *messages.SessionRequests) {
 		asker.Address, asker.Id = guest.Address(), "session/1"
-		guest.Root.Send(actor.NewPID(c.Seeds[0], "raft/"+group.String()), &messages.Requests{Group: uint64(group), Askers: []*messages.Asker{asker}})
+		guest.Root.Send(actor.NewPID(c.Seeds[0], "raft/"+group.String()), &messages.Requests{Group: uint64(group), Sessions: []*messages.SessionRequests{asker}})
 	}
 	encode := func(m proto.Message) [][]byte {
 		encoded, err := proto.Marshal(m)
@@ -92,20 +92,20 @@ func TestHostileGuest(t *testing.T) {
 	version := config.Version + 1000
 	pull := &messages.BucketPull{Bucket: bucket, ConfigVersion: version}
 	for i, op := range []*messages.ShardCommand{
-		{Op: &messages.ShardCommand_Give{Give: &messages.Give{Bucket: bucket, ConfigVersion: version, To: 2}}},
-		{Op: &messages.ShardCommand_Freeze{Freeze: &messages.Freeze{Pull: pull}}},
-		{Op: &messages.ShardCommand_Drop{Drop: &messages.Drop{Bucket: bucket, ConfigVersion: version}}},
-		{Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{Buckets: []uint32{bucket}, ConfigVersion: version}}},
+		{Op: &messages.ShardCommand_StartMigration{StartMigration: &messages.StartMigration{Bucket: bucket, ConfigVersion: version, Destination: 2}}},
+		{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{Pull: pull}}},
+		{Op: &messages.ShardCommand_DeleteMigrated{DeleteMigrated: &messages.DeleteMigrated{Bucket: bucket, ConfigVersion: version}}},
+		{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: &messages.CreateBuckets{Buckets: []uint32{bucket}, ConfigVersion: version}}},
 	} {
 		command := encode(&messages.Command{Session: 1, Seq: uint64(i + 1), Op: &messages.Command_Shard{Shard: op}})
-		say(1, &messages.Asker{Commands: command})
-		say(1, &messages.Asker{Again: command})
+		say(1, &messages.SessionRequests{Commands: command})
+		say(1, &messages.SessionRequests{Retries: command})
 	}
-	say(1, &messages.Asker{Queries: encode(&messages.Query{Session: 1, Seq: 10, Op: &messages.Query_BucketPull{BucketPull: pull}})})
-	say(messages.Meta, &messages.Asker{Commands: encode(&messages.Command{Session: 1, Seq: 11, Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
-		Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{Name: "intruder", Address: "127.0.0.1:1", Token: 1}},
+	say(1, &messages.SessionRequests{Queries: encode(&messages.Query{Session: 1, Seq: 10, Op: &messages.Query_BucketPull{BucketPull: pull}})})
+	say(messages.Meta, &messages.SessionRequests{Commands: encode(&messages.Command{Session: 1, Seq: 11, Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
+		Op: &messages.MetaCommand_AddNode{AddNode: &messages.AddNode{Name: "intruder", Address: "127.0.0.1:1", DirectoryToken: 1}},
 	}}})})
-	say(1, &messages.Asker{Commands: encode(&messages.Command{Session: 1, Seq: 12, Op: &messages.Command_Put{Put: &messages.Put{Key: key, Value: []byte("w")}}})})
+	say(1, &messages.SessionRequests{Commands: encode(&messages.Command{Session: 1, Seq: 12, Op: &messages.Command_Put{Put: &messages.Put{Key: key, Value: []byte("w")}}})})
 	select {
 	case seq := <-answers:
 		require.EqualValues(t, 12, seq, "only what clients may say is answered")
@@ -122,9 +122,9 @@ func TestHostileGuest(t *testing.T) {
 	})
 	require.NoError(t, err)
 	victim := config.Nodes[0]
-	guest.Root.Send(actor.NewPID(c.Seeds[0], "member"), &messages.Join{
+	guest.Root.Send(actor.NewPID(c.Seeds[0], "member"), &messages.JoinRequest{
 		ClusterId: config.ClusterId, ReplyAddress: guest.Address(), ReplyId: "member",
-		Node: &messages.AddNode{Name: victim.Name, Token: victim.Token, Address: "127.0.0.1:1", Epoch: 1 << 40},
+		Node: &messages.AddNode{Name: victim.Name, DirectoryToken: victim.DirectoryToken, Address: "127.0.0.1:1", Epoch: 1 << 40},
 	})
 	select {
 	case text := <-refused:
@@ -158,7 +158,7 @@ func TestOperatorsRace(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		config, err := operators[0].Config(t.Context(), 0)
-		return err == nil && len(config.Arriving) == 0
+		return err == nil && len(config.MovesPending) == 0
 	}, time.Minute, 20*time.Millisecond)
 	start, err := operators[0].PausePlacement(t.Context())
 	require.NoError(t, err)

@@ -134,7 +134,7 @@ func configLog(c *cobra.Command, cl *client.Client, r *remote, _ []string) error
 			}
 			continue
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", config.Version, time.UnixMilli(int64(config.TimeMs)).UTC().Format(time.RFC3339), cmp.Or(config.By, "-"), config.Change)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", config.Version, time.UnixMilli(int64(config.TimeMs)).UTC().Format(time.RFC3339), cmp.Or(config.RequestedBy, "-"), config.Change)
 	}
 	return w.Flush()
 }

@@ -30,7 +30,7 @@ func viewOf(c *messages.Config) configView {
 		Nodes: []nodeView{},
 	}
 	for _, n := range c.GetNodes() {
-		v.Nodes = append(v.Nodes, nodeView{Node: n, State: strings.ToLower(n.GetState().String()), Token: fmt.Sprintf("%016x", n.GetToken())})
+		v.Nodes = append(v.Nodes, nodeView{Node: n, State: strings.ToLower(n.GetState().String()), Token: fmt.Sprintf("%016x", n.GetDirectoryToken())})
 	}
 	return v
 }

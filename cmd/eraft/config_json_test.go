@@ -12,7 +12,7 @@ import (
 func TestConfigAsJSON(t *testing.T) {
 	body, err := json.Marshal(viewOf(&messages.Config{
 		Version: 7, ClusterId: 1 << 63, Owners: []uint64{1, 2}, Placement: messages.Placement_PAUSED,
-		Nodes: []*messages.Node{{Id: 1, Name: "n1", Address: "h:1", Token: 1<<63 + 1}},
+		Nodes: []*messages.Node{{Id: 1, Name: "n1", Address: "h:1", DirectoryToken: 1<<63 + 1}},
 	}))
 	require.NoError(t, err)
 	var got map[string]any

@@ -187,7 +187,7 @@ func TestConfigLogSaysWho(t *testing.T) {
 	served(t)
 	require.Eventually(t, func() bool {
 		_, out, _ := printed(t, "status")
-		return strings.Contains(out, "feature level: "+strconv.Itoa(int(messages.AuthorLevel)))
+		return strings.Contains(out, "feature level: "+strconv.Itoa(int(messages.RequesterLevel)))
 	}, 20*time.Second, 50*time.Millisecond)
 	code, out, text := printed(t, "rebalance", "--pause")
 	require.Zero(t, code, text)

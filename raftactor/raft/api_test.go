@@ -167,7 +167,7 @@ func TestBrokenInvariants(t *testing.T) {
 			_ = c.Step(&messages.RaftMessage{Kind: messages.RaftKind_APPEND, From: 2, To: 1, Term: 2})
 		},
 		"node 2 has acknowledged entries up to 9 of this term to this replica, but its log ends at 1": func(c *Core) {
-			_ = c.Step(&messages.RaftMessage{Kind: messages.RaftKind_APPEND_REPLY, From: 2, To: 1, Term: 2, Index: 9, MemberAt: 1})
+			_ = c.Step(&messages.RaftMessage{Kind: messages.RaftKind_APPEND_REPLY, From: 2, To: 1, Term: 2, Index: 9, MemberSince: 1})
 		},
 		"term goes back from 2 to 1":              func(c *Core) { c.become(Follower, 1, 0) },
 		"applied 7, but only 1 was handed out":    func(c *Core) { c.Applied(7) },

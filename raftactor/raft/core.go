@@ -233,7 +233,7 @@ func (c *Core) Step(m *messages.RaftMessage) error {
 		}
 		c.electionElapsed = 0
 		c.blockVotes()
-		c.memberAt = max(c.memberAt, m.MemberAt)
+		c.memberAt = max(c.memberAt, m.MemberSince)
 		if m.Kind == messages.RaftKind_APPEND {
 			return c.onAppend(m)
 		}

@@ -25,7 +25,7 @@ func (c *Core) trackFollowers() {
 		}
 		p := c.follower(id)
 		if p == nil {
-			p = &progress.Progress{ID: id, MemberAt: c.confAt, Next: c.log.last() + 1}
+			p = &progress.Progress{ID: id, MemberSince: c.confAt, Next: c.log.last() + 1}
 		}
 		followers = append(followers, p)
 	}

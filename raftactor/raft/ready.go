@@ -224,7 +224,7 @@ func (c *Core) Restore(meta *messages.SnapshotMeta) error {
 	c.out.compact = nil // it was of the log that is replaced
 	if c.lead != 0 {
 		reply := c.message(messages.RaftKind_APPEND_REPLY, c.lead, nil)
-		reply.Index, reply.MemberAt, reply.Recovering = meta.Index, c.memberAt, c.recoveringIfCrashed()
+		reply.Index, reply.MemberSince, reply.Recovering = meta.Index, c.memberAt, c.recoveringIfCrashed()
 		c.out.sendWhenDurable(reply)
 	}
 	return nil

@@ -58,7 +58,7 @@ func (c *Core) sendAppend(p *progress.Progress) bool {
 	entries, size := bounded(entries, c.cfg.MaxAppendBytes)
 	m := c.message(messages.RaftKind_APPEND, p.ID, nil)
 	m.Index, m.LogTerm = p.Next-1, before
-	m.Commit, m.Entries, m.MemberAt = c.commit, entries, p.MemberAt
+	m.Commit, m.Entries, m.MemberSince = c.commit, entries, p.MemberSince
 	c.out.sendNow(m)
 	p.Sent(p.Next+uint64(len(entries))-1, size)
 	return true
@@ -68,7 +68,7 @@ func (c *Core) sendAppend(p *progress.Progress) bool {
 func (c *Core) heartbeat() {
 	for _, p := range c.followers {
 		m := c.message(messages.RaftKind_HEARTBEAT, p.ID, nil)
-		m.Commit, m.ReadSeq, m.Quiesce, m.MemberAt = min(p.Match, c.commit), c.reads.seq, c.quiesced, p.MemberAt
+		m.Commit, m.ReadSeq, m.Quiesce, m.MemberSince = min(p.Match, c.commit), c.reads.seq, c.quiesced, p.MemberSince
 		c.askLease(m)
 		c.out.sendNow(m)
 	}
@@ -77,7 +77,7 @@ func (c *Core) heartbeat() {
 // onAppend is the consistency check of thesis 3.5. Its answer is sent when the entries are durable here.
 func (c *Core) onAppend(m *messages.RaftMessage) error {
 	reply := c.message(messages.RaftKind_APPEND_REPLY, m.From, nil)
-	reply.Index, reply.MemberAt, reply.Recovering, reply.Stalled = m.Index, m.MemberAt, c.recoveringIfCrashed(), c.diskStalled
+	reply.Index, reply.MemberSince, reply.Recovering, reply.DiskStalled = m.Index, m.MemberSince, c.recoveringIfCrashed(), c.diskStalled
 	switch {
 	case m.Index < c.commit:
 		reply.Index = c.commit // committed entries are the same in every log
@@ -144,7 +144,7 @@ func (c *Core) onHeartbeat(m *messages.RaftMessage) {
 	c.commitTo(min(m.Commit, c.log.last()))
 	c.quiesceWithLeader(m)
 	reply := c.message(messages.RaftKind_HEARTBEAT_REPLY, m.From, nil)
-	reply.ReadSeq, reply.MemberAt, reply.Recovering, reply.Stalled = m.ReadSeq, m.MemberAt, c.recoveringIfCrashed(), c.diskStalled
+	reply.ReadSeq, reply.MemberSince, reply.Recovering, reply.DiskStalled = m.ReadSeq, m.MemberSince, c.recoveringIfCrashed(), c.diskStalled
 	c.grantLease(m, reply)
 	c.out.sendNow(reply)
 }
@@ -161,10 +161,10 @@ func (c *Core) onReply(m *messages.RaftMessage) error {
 		return ErrUnwanted
 	}
 	p.SilentTicks = 0
-	if m.MemberAt != p.MemberAt {
+	if m.MemberSince != p.MemberSince {
 		return ErrFormerMember
 	}
-	p.Recovering, p.DiskStalled = m.Recovering, m.Stalled
+	p.Recovering, p.DiskStalled = m.Recovering, m.DiskStalled
 	if m.Kind == messages.RaftKind_HEARTBEAT_REPLY {
 		c.onHeartbeatReply(p, m)
 		return nil

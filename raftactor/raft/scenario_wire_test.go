@@ -118,9 +118,9 @@ func (s *scene) inject(l line) {
 		LeaseAt: uint64(l.value("lease", 0)),
 	}
 	if to := s.member(m.To).core; l.has("member") {
-		m.MemberAt = uint64(l.value("member", 0))
+		m.MemberSince = uint64(l.value("member", 0))
 	} else if to != nil && to.follower(m.From) != nil {
-		m.MemberAt = to.follower(m.From).MemberAt
+		m.MemberSince = to.follower(m.From).MemberSince
 	}
 	m.Index, m.LogTerm = s.place(l.text("at"))
 	m.HintIndex, m.HintTerm = s.place(l.text("hint"))

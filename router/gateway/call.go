@@ -63,7 +63,7 @@ func reads(op proto.Message) bool {
 func (c *call) needs(i, guess int) int {
 	switch op := c.ops[i]; {
 	case c.answers != nil && c.answers[i] != nil:
-		return messages.AnswerBytes(c.answers[i])
+		return messages.ReplyBytes(c.answers[i])
 	case c.sizes != nil && c.sizes[i] > 0:
 		return c.sizes[i] + c.sizes[i]/16 // others may write it meanwhile
 	case reads(op):
@@ -116,7 +116,7 @@ func (c *call) run(g *Gateway, guess int) {
 // refusedSoFar tells whether an operation was refused, but for those that need more room.
 func (c *call) refusedSoFar() bool {
 	return slices.ContainsFunc(c.answers, func(r *messages.Reply) bool {
-		return r.GetCode() != messages.Code_OK && r.GetCode() != messages.Code_CONFLICT && r.Needs == 0
+		return r.GetCode() != messages.Code_OK && r.GetCode() != messages.Code_CONFLICT && r.NeededBytes == 0
 	})
 }
 
@@ -153,12 +153,12 @@ func (c *call) learn(guess *router.Guess) {
 	for i, r := range c.answers {
 		switch {
 		case r == nil || !reads(c.ops[i]):
-		case r.Code == messages.Code_OVERLOADED && r.Needs > 0:
-			guess.Saw(int(r.Needs))
-			c.lose(i, int(r.Needs))
-			total += int(r.Needs)
+		case r.Code == messages.Code_OVERLOADED && r.NeededBytes > 0:
+			guess.Saw(int(r.NeededBytes))
+			c.lose(i, int(r.NeededBytes))
+			total += int(r.NeededBytes)
 		case r.Code == messages.Code_OK:
-			bytes := messages.AnswerBytes(r)
+			bytes := messages.ReplyBytes(r)
 			if c.sizes == nil || c.sizes[i] == 0 {
 				guess.Saw(bytes)
 			}
@@ -184,7 +184,7 @@ func (c *call) whole() bool { return !slices.Contains(c.answers, nil) }
 func (c *call) drop() {
 	for i, r := range c.answers {
 		if r != nil && reads(c.ops[i]) && r.Code == messages.Code_OK {
-			c.lose(i, messages.AnswerBytes(r))
+			c.lose(i, messages.ReplyBytes(r))
 		}
 	}
 }
@@ -209,7 +209,7 @@ func (c *call) failure() string {
 			continue
 		case messages.Code_CONFLICT:
 			continue
-		case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
+		case messages.Code_UNCERTAIN, messages.Code_REPLY_DISCARDED:
 			unknown++
 		}
 		if failed == nil || failed.Code != messages.Code_UNCERTAIN && r.Code == messages.Code_UNCERTAIN {
@@ -247,7 +247,7 @@ func ErrorText(r *messages.Reply) string {
 }
 
 // word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be; the text of
-// ANSWER_GONE says whether it was. LOADING, which no code stands for, is not applied either: see call.refuse.
+// REPLY_DISCARDED says whether it was. LOADING, which no code stands for, is not applied either: see call.refuse.
 func word(code messages.Code) string {
 	switch code {
 	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP:
@@ -256,7 +256,7 @@ func word(code messages.Code) string {
 		return "OVERLOADED"
 	case messages.Code_UNAVAILABLE:
 		return "CLUSTERDOWN"
-	case messages.Code_UNCERTAIN, messages.Code_ANSWER_GONE:
+	case messages.Code_UNCERTAIN, messages.Code_REPLY_DISCARDED:
 		return "UNCERTAIN"
 	}
 	return "ERR"

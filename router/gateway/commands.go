@@ -124,7 +124,7 @@ func set(c *call, r *request) string {
 		case o == "XX" && p.Mode != messages.Put_IF_ABSENT:
 			p.Mode = messages.Put_IF_PRESENT
 		case o == "GET":
-			p.Previous = true
+			p.ReturnPrevious = true
 		case o == "KEEPTTL" && (expiry == "" || expiry == o):
 			expiry = o
 		case slices.Contains([]string{"EX", "PX", "EXAT", "PXAT"}, o) && (expiry == "" || expiry == o) && i+1 < len(r.args):
@@ -143,7 +143,7 @@ func set(c *call, r *request) string {
 	c.ask(p)
 	c.render = func(conn *writer, a []*messages.Reply) {
 		switch {
-		case p.Previous:
+		case p.ReturnPrevious:
 			writeValue(conn, a[0])
 		case a[0].Code == messages.Code_CONFLICT:
 			conn.WriteNull()
@@ -189,7 +189,7 @@ func setnx(c *call, r *request) string {
 }
 
 func getdel(c *call, r *request) string {
-	c.ask(&messages.Delete{Key: r.args[1], Previous: true})
+	c.ask(&messages.Delete{Key: r.args[1], ReturnPrevious: true})
 	c.render = value
 	return ""
 }

@@ -40,7 +40,7 @@ func newOneNode(t *testing.T) *oneNode {
 	n := &oneNode{m: shardkv.New(1, 1), engine: memory.New()}
 	require.NoError(t, n.m.Open(n.engine))
 	n.apply(&messages.Command{Op: &messages.Command_Shard{Shard: &messages.ShardCommand{
-		Op: &messages.ShardCommand_Adopt{Adopt: &messages.Adopt{ConfigVersion: 1, Buckets: []uint32{0}}},
+		Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: &messages.CreateBuckets{ConfigVersion: 1, Buckets: []uint32{0}}},
 	}}})
 	return n
 }
@@ -81,11 +81,11 @@ func (n *oneNode) Ask(op proto.Message, _ time.Duration, room int, answered func
 	defer n.mu.Unlock()
 	n.asked++
 	done := func(r *messages.Reply) {
-		if bytes := messages.AnswerBytes(r); room > 0 && r.Code == messages.Code_OK && bytes > room {
-			answered(&messages.Reply{Code: messages.Code_OVERLOADED, Text: "larger", Needs: uint64(bytes)})
+		if bytes := messages.ReplyBytes(r); room > 0 && r.Code == messages.Code_OK && bytes > room {
+			answered(&messages.Reply{Code: messages.Code_OVERLOADED, Text: "larger", NeededBytes: uint64(bytes)})
 			return
 		}
-		n.answered += messages.AnswerBytes(r)
+		n.answered += messages.ReplyBytes(r)
 		answered(r)
 	}
 	if n.fail != nil {

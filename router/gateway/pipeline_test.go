@@ -65,8 +65,8 @@ func (s *sized) Ask(op proto.Message, _ time.Duration, room int, done func(*mess
 		r.Found, r.Value = true, make([]byte, n)
 		s.asked[string(get.Key)]++
 	}
-	if bytes := messages.AnswerBytes(r); room > 0 && bytes > room {
-		r = &messages.Reply{Code: messages.Code_OVERLOADED, Needs: uint64(bytes)}
+	if bytes := messages.ReplyBytes(r); room > 0 && bytes > room {
+		r = &messages.Reply{Code: messages.Code_OVERLOADED, NeededBytes: uint64(bytes)}
 	}
 	if r.Found {
 		s.given[string(op.(*messages.Get).Key)]++

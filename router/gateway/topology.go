@@ -92,7 +92,7 @@ func (t Topology) slots() []slotRange {
 	groups := map[uint64][]member{}
 	var all []slotRange
 	for b := range buckets {
-		owner := t.Config.Server(uint32(b))
+		owner := t.Config.ServingGroup(uint32(b))
 		if owner == 0 {
 			continue
 		}
@@ -122,7 +122,7 @@ func (t Topology) led() []bool {
 	}
 	led := make([]bool, len(t.Config.GetOwners()))
 	for b := range led {
-		led[b] = here[t.Config.Server(uint32(b))]
+		led[b] = here[t.Config.ServingGroup(uint32(b))]
 	}
 	return led
 }

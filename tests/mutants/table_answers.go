@@ -11,8 +11,8 @@ var inAnswers = []mutant{
 	{
 		fault: "who hears that an answer is larger takes it for a refusal",
 		file:  "router/session.go",
-		old:   "case r.Needs > 0 && !p.command:",
-		new:   "case r.Needs > 0 && p.command:",
+		old:   "case r.NeededBytes > 0 && !p.command:",
+		new:   "case r.NeededBytes > 0 && p.command:",
 	},
 	{
 		fault:  "reads that are left to the next turn still count when they are answered",

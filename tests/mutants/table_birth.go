@@ -18,7 +18,7 @@ var inBirth = []mutant{
 	{
 		fault:  "a node that was removed long ago goes on",
 		file:   "meta/change.go",
-		old:    "return id < config.GetNextNode()",
+		old:    "return id < config.GetNextNodeId()",
 		new:    "return false",
 		unseen: "no run removes 64 nodes; TestRemovedNodesAreForgotten sees it",
 	},
@@ -52,7 +52,7 @@ var inBirth = []mutant{
 	{
 		fault:  "a node that may found a cluster is forgotten when it pauses",
 		file:   "cluster/rendezvous.go",
-		old:    "return !p.MayFound && now-p.seen >= answerAge",
+		old:    "return !p.BootstrapCandidate && now-p.seen >= answerAge",
 		new:    "return now-p.seen >= answerAge",
 		unseen: "runs begin with nodes that all name each other; TestOneClusterIsFounded sees it",
 	},
@@ -73,8 +73,8 @@ var inBirth = []mutant{
 	{
 		fault:  "any node founds a cluster, not the one with the lowest token",
 		file:   "cluster/rendezvous.go",
-		old:    "case p.MayFound && p.Token < r.self.Token:",
-		new:    "case p.MayFound && p.Token < r.self.Token && now < 0:",
+		old:    "case p.BootstrapCandidate && p.DirectoryToken < r.self.DirectoryToken:",
+		new:    "case p.BootstrapCandidate && p.DirectoryToken < r.self.DirectoryToken && now < 0:",
 		unseen: "TestOneClusterIsFounded sees it at once",
 	},
 	{

@@ -59,8 +59,8 @@ var inRaft = []mutant{
 	{
 		fault:  "an acknowledgement of a former membership counts",
 		file:   "raftactor/raft/replication.go",
-		old:    "if m.MemberAt != p.MemberAt {",
-		new:    "if m.MemberAt > p.MemberAt {",
+		old:    "if m.MemberSince != p.MemberSince {",
+		new:    "if m.MemberSince > p.MemberSince {",
 		unseen: "not seen under 200 seeds",
 	},
 	{

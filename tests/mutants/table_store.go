@@ -264,8 +264,8 @@ var inStore = []mutant{
 	{
 		fault:  "a command is applied after its time",
 		file:   "shardkv/machine.go",
-		old:    "messages.CheckUntil(c.Until, max(at.TimeMs, b.timeMs)); why != nil {",
-		new:    "messages.CheckUntil(c.Until, max(at.TimeMs, b.timeMs)); why != nil && c.Until == 0 {",
+		old:    "messages.CheckDeadline(c.DeadlineMs, max(at.TimeMs, b.timeMs)); why != nil {",
+		new:    "messages.CheckDeadline(c.DeadlineMs, max(at.TimeMs, b.timeMs)); why != nil && c.DeadlineMs == 0 {",
 		unseen: "not tried; TestForgettingIsSafe finds it",
 	},
 	{
@@ -291,7 +291,7 @@ var inStore = []mutant{
 	},
 	{
 		fault:  "a command that may have been applied gets another time",
-		file:   "router/until.go",
+		file:   "router/deadline.go",
 		old:    "if p.maybe() {",
 		new:    "if p.tries > 5 {",
 		unseen: "not tried; TestCommandsHaveATime finds it",

@@ -48,9 +48,9 @@ const LostAfterHeartbeats = 4
 
 // Progress of one follower. The leader's Core owns it. Invariant: Match < Next.
 type Progress struct {
-	// ID is the follower's node id, and MemberAt the log index as of which it is a member. A replica of the same id that was a
-	// member before was another one: its acknowledgements carry another MemberAt and do not count.
-	ID, MemberAt uint64
+	// ID is the follower's node id, and MemberSince the log index as of which it is a member. A replica of the same id that was a
+	// member before was another one: its acknowledgements carry another MemberSince and do not count.
+	ID, MemberSince uint64
 
 	// Match is the highest index up to which the follower's log is known to be durable and the same as the leader's. It only grows.
 	Match uint64

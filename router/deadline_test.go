@@ -17,7 +17,7 @@ func TestCommandsHaveATime(t *testing.T) {
 	hour := int64(time.Hour / time.Millisecond)
 	level := func(sys *actors.System) {
 		c := config()
-		c.Version, c.Level = 2, uint32(messages.UntilLevel)
+		c.Version, c.Level = 2, uint32(messages.DeadlineLevel)
 		sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: c})
 	}
 	for _, c := range []struct {
@@ -37,12 +37,12 @@ func TestCommandsHaveATime(t *testing.T) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			require.Len(t, p.seen, len(c.fresh)+1)
-			require.InDelta(t, time.Now().UnixMilli()+20_000, messages.UntilOf(p.seen[0]), 8000, "10 s and 10 s more")
+			require.InDelta(t, time.Now().UnixMilli()+20_000, messages.DeadlineOf(p.seen[0]), 8000, "10 s and 10 s more")
 			for i, fresh := range c.fresh {
-				require.Equal(t, fresh, messages.UntilOf(p.seen[i]) != messages.UntilOf(p.seen[i+1]))
+				require.Equal(t, fresh, messages.DeadlineOf(p.seen[i]) != messages.DeadlineOf(p.seen[i+1]))
 			}
 			if c.fresh[0] {
-				require.InDelta(t, time.Now().UnixMilli()+20_000-hour, messages.UntilOf(p.seen[1]), 8000)
+				require.InDelta(t, time.Now().UnixMilli()+20_000-hour, messages.DeadlineOf(p.seen[1]), 8000)
 			}
 		})
 	}
@@ -50,5 +50,5 @@ func TestCommandsHaveATime(t *testing.T) {
 	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), time.Second).Code)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	require.Zero(t, messages.UntilOf(p.seen[0]), "nodes of the first level would not obey it")
+	require.Zero(t, messages.DeadlineOf(p.seen[0]), "nodes of the first level would not obey it")
 }

@@ -13,7 +13,7 @@ import (
 
 func until(c *messages.Command, ms uint64) *messages.Command {
 	c = proto.CloneOf(c)
-	c.Until = ms
+	c.DeadlineMs = ms
 	return c
 }
 
@@ -23,7 +23,7 @@ func TestCommandsHaveATime(t *testing.T) {
 	r.now = 1_000_000
 	c := until(appendTo(7, 1, "k", "a"), 1_030_000)
 	require.Equal(t, messages.Code_EXPIRED, r.apply(until(appendTo(7, 2, "k", "late"), 999_999)).Code)
-	require.Equal(t, messages.Code_EXPIRED, r.apply(until(appendTo(7, 2, "k", "early"), 1_000_001+messages.MaxUntilMs)).Code)
+	require.Equal(t, messages.Code_EXPIRED, r.apply(until(appendTo(7, 2, "k", "early"), 1_000_001+messages.MaxDeadlineMs)).Code)
 	require.Equal(t, messages.Code_EXPIRED, r.apply(until(put("k", "late"), 1)).Code, "also without a session")
 	require.Equal(t, messages.Code_OK, r.apply(c).Code)
 	r.now = 1_030_001

@@ -29,7 +29,7 @@ func (t *clusterTime) now(now time.Duration, wall time.Time) uint64 {
 // onTime learns log time. Who says it has a feature level that the Router's config may not have yet.
 func (s *Session) onTime(ms uint64) {
 	s.time.hear(ms, s.system.Clock.Now())
-	if ms != 0 && s.level < messages.UntilLevel {
+	if ms != 0 && s.level < messages.DeadlineLevel {
 		s.tell(healed{outdated: true})
 	}
 }
@@ -52,6 +52,6 @@ func (s *Session) expired(p *pending, from receiver) {
 		s.later(p)
 		return
 	}
-	p.encoded = messages.WithUntil(p.encoded, s.until(p))
+	p.encoded = messages.WithDeadline(p.encoded, s.until(p))
 	s.try(p)
 }
