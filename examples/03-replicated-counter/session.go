@@ -72,8 +72,8 @@ func (s *session) onAddition(ctx actor.Context, m addition) {
 func (s *session) ask(ctx actor.Context) {
 	s.attempt++
 	ctx.Send(s.system.PID(s.addresses[s.leader], raftactor.PeerPath(group)), &messages.Requests{
-		Group:  uint64(group),
-		Askers: []*messages.Asker{{Address: s.system.Address(), Id: ctx.Self().Id, Commands: [][]byte{s.command}}},
+		Group:    uint64(group),
+		Sessions: []*messages.SessionRequests{{Address: s.system.Address(), Id: ctx.Self().Id, Commands: [][]byte{s.command}}},
 	})
 	timer, self := attemptOver{s.seq, s.attempt}, ctx.Self()
 	s.system.Clock.After(attemptTime, func() { s.system.Root.Send(self, timer) })

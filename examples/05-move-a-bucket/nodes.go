@@ -53,7 +53,7 @@ func watch(ctx context.Context, nodes []*cluster.Node, bucket uint32) error {
 		}
 		config, err := nodes[0].Client().Config(ctx, 0)
 		problem = err
-		return err != nil || !slices.Contains(config.Arriving, bucket)
+		return err != nil || !slices.Contains(config.MovesPending, bucket)
 	})
 	return errors.Join(err, problem)
 }
