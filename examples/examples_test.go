@@ -64,7 +64,7 @@ var printed = map[string][]string{
 		`seed \d+: .* trace [0-9a-f]{16}`,
 		`broken at [^:]+: What is committed is durable on a quorum`,
 		`3\. The same seed with the same bug is the same run`,
-		`of virtual time, and of \d+ kinds of faults \d+`,
+		`of virtual time; of the \d+ kinds of faults: \w+`,
 		`5\. The same seed without the bug`,
 		`no rule was broken; \d+ operations of clients are linearizable`,
 	},

@@ -87,7 +87,10 @@ func story() (err error) {
 		return err
 	}
 	needed := slices.DeleteFunc(clustertest.Kinds(), func(kind string) bool { return slices.Contains(small.Without, kind) })
-	fmt.Printf("   %v of virtual time, and of %d kinds of faults %d: %s\n", small.Faulty, len(clustertest.Kinds()), len(needed), strings.Join(needed, ", "))
+	if len(needed) == 0 {
+		needed = []string{"none"}
+	}
+	fmt.Printf("   %v of virtual time; of the %d kinds of faults: %s\n", small.Faulty, len(clustertest.Kinds()), strings.Join(needed, ", "))
 
 	fmt.Println("5. The same seed without the bug:")
 	sound := search(found.Seed, 1)
