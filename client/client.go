@@ -1,5 +1,16 @@
-// Package client is the Go client of an eRaft cluster: a Session and a Router of its own, and a blocking face over
-// them. It is pure Go and imports no server package.
+// Package client is the Go client of an eRaft cluster. It is pure Go and imports no server package.
+//
+//	c, err := client.Connect(ctx, client.Config{Seeds: []string{"10.0.0.1:7400", "10.0.0.2:7400"}})
+//	version, err := c.Put(ctx, []byte("k"), []byte("v"))
+//	value, found, err := c.Get(ctx, []byte("k"))
+//	done, err := c.Txn().If(client.VersionIs(key, value.Version)).Put(key, next).Incr(count, 1).Commit(ctx)
+//	for item, err := range c.Scan(ctx, client.ScanOptions{Prefix: []byte("user/")}) { … }
+//
+// A Client has a session of its own with the cluster: it finds the node that leads a key's group, asks again under the same identity as
+// long as the call may take, at most 30 s, and what is asked again is applied once. Calls are linearizable. Keys have 1 to 1024 bytes,
+// values at most 1 MiB, a transaction at most 128 writes and 2 MiB. Keys of one transaction share a slot: those with the same {tag} do.
+//
+// An error says what the caller may do next, see ErrConflict and those below it.
 package client
 
 import (
@@ -145,7 +156,8 @@ func (c *Client) attach(system *actor.ActorSystem) error {
 // sender with a *messages.Reply. It is in Config.System, if one was given.
 func (c *Client) PID() *actor.PID { return c.pid }
 
-// Close ends the client. Calls that wait get an answer: ErrUncertain for writes that were sent.
+// Close ends the client. Calls that wait get an answer: ErrUncertain for writes that were sent. Calls that begin afterwards wait for the
+// end of their context or timeout.
 func (c *Client) Close() error {
 	var err error
 	if c.foreign != nil {

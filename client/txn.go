@@ -7,9 +7,9 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Transaction collects conditions and writes of keys that share a slot, which a {tag} in them makes sure of: when all conditions hold
-// at that instant all is written, in order, else nothing. Its methods change it and give it back. Keys and values must not be
-// changed before it is committed.
+// Transaction collects conditions and writes of keys that share a slot, which a {tag} in them makes sure of; others are ErrInvalid. When
+// all conditions hold at that instant all is written, in order, else nothing. Its methods change it and give it back. Keys and values
+// must not be changed before it is committed.
 type Transaction struct {
 	c     *Client
 	batch *messages.Batch

@@ -16,6 +16,11 @@ import (
 //
 // All methods are called by one actor, one at a time, in this order: Open; then any mix of Apply, Query and
 // View; Open again whenever a snapshot from the leader has replaced the store.
+//
+// A command is an encoded messages.Command, a query an encoded messages.Query; a Machine outside of this module has its own bytes in
+// their custom field. A client that heard no answer sends a command again, and then the log has it twice: a Machine for which that
+// matters keeps in its store what each session's newest commands were answered, and answers them again, as in
+// examples/03-replicated-counter.
 type Machine interface {
 	// Open reads the store. Memory left from before must be forgotten.
 	Open(store persistence.Reader) error
@@ -27,7 +32,8 @@ type Machine interface {
 	// state or the log makes no sense (an unknown command, a failed read): the node stops and says why.
 	Apply(tx Tx, at Position, command []byte) (*messages.Reply, error)
 
-	// Query answers a read at the current state. It does not change anything. An error stops the node. Get does
+	// Query answers a read at the current state. It does not change anything. The reply must carry the query's
+	// session and seq. An error stops the node, so a query that makes no sense is refused by the reply's code. Get does
 	// not see what the Machine has not flushed (see Flusher), Scan does.
 	Query(store persistence.Reader, query []byte) (*messages.Reply, error)
 }

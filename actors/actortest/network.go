@@ -31,7 +31,8 @@ type wireState struct {
 	last   time.Duration
 }
 
-// Faults are how a link behaves. Probabilities are from 0 to 1.
+// Faults are how a link behaves. Probabilities are from 0 to 1. Without any, a message takes 0.1 to 1 ms; the zero value is a link
+// that takes no time.
 type Faults struct {
 	Drop      float64
 	Duplicate float64
