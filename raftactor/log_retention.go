@@ -96,14 +96,23 @@ func (p *Peer) compact() {
 	p.o.System.Root.Send(p.apply, flush{})
 }
 
-// onFlushed compacts what is durable, if it is worth a write. It comes to all groups of a node together, so they share
-// their syncs.
+// onFlushed compacts what is durable. A replica that quiesced while the flush was under way asks again for what it has applied
+// since: no tick will.
 func (p *Peer) onFlushed(m flushed) {
 	p.flushing = false
+	p.compactTo(m.index)
+	if p.core.Quiesced() && m.index < p.core.Status().Applied {
+		p.compact()
+	}
+}
+
+// compactTo drops the log up to a durable index, if it is worth a write. All groups of a node do so together, so that they
+// share their syncs.
+func (p *Peer) compactTo(durable uint64) {
 	if 2*p.core.LogBytes() < 3*p.o.Limits.RetainBytes {
 		return
 	}
-	cut, bytes := min(m.index, p.core.TailStart(p.o.Limits.RetainBytes)), p.core.LogBytes()
+	cut, bytes := min(durable, p.core.TailStart(p.o.Limits.RetainBytes)), p.core.LogBytes()
 	followers, first := p.core.Status().Followers, p.core.Soft().First
 	if bytes < 8*p.o.Limits.RetainBytes {
 		cut = min(cut, served(followers, first))
