@@ -30,8 +30,9 @@ func (w *Swarm) readdress() {
 	w.passing(time.Second, m.Start)
 }
 
-// unmount lets two nodes start while their volumes are not mounted, that are most of a group together, but not of meta. They
-// must not take the places of the nodes that they were, and are those again when the volumes are back.
+// unmount lets two nodes start while their volumes are not mounted, that are most of a group together, but not of meta. Not both
+// may take the places of the nodes that they were: one does if the other was heard a moment ago. A node whose place was not
+// taken is the same again when its volume is back; the operator empties the directory of the other one.
 func (w *Swarm) unmount() {
 	if !w.mayWipe() || !w.s.Oracle.whole() {
 		return
@@ -56,6 +57,10 @@ func (w *Swarm) unmount() {
 		w.passing(15*time.Second, func() {
 			for i, m := range []*Member{first, second} {
 				mounts[i]()
+				if slices.ContainsFunc(w.s.Oracle.config.Nodes, func(n *messages.Node) bool { return n.Removed && n.Id == uint64(m.id()) }) {
+					w.Counts["place taken"]++
+					m.Wipe()
+				}
 				m.Start()
 			}
 		})

@@ -21,6 +21,7 @@ import (
 type promises struct {
 	nodes     map[uint64]*Member          // who has a node id now
 	gone      map[uint64]bool             // ids whose disk was wiped
+	interim   map[uint64]*Member          // nodes that were admitted while the volumes of a node were not mounted
 	roles     map[replicaOf]roleIn        // as the replicas themselves last said
 	groups    map[messages.GroupID]*proof // of each group's log
 	lines     map[lineAt]line             // of all logs: what an entry is, and what is before it
@@ -56,7 +57,7 @@ const birth = 1
 
 func newPromises() promises {
 	return promises{
-		nodes: map[uint64]*Member{}, gone: map[uint64]bool{}, roles: map[replicaOf]roleIn{}, groups: map[messages.GroupID]*proof{},
+		nodes: map[uint64]*Member{}, gone: map[uint64]bool{}, interim: map[uint64]*Member{}, roles: map[replicaOf]roleIn{}, groups: map[messages.GroupID]*proof{},
 		lines: map[lineAt]line{}, questions: map[question]uint64{},
 	}
 }
@@ -316,13 +317,22 @@ func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, 
 	has := func(voters []uint64) bool {
 		n := 0
 		for _, id := range voters {
-			if m := o.promises.nodes[id]; o.promises.gone[id] || m != nil && holds(persistence.Glance{From: m.log(), Group: group}, index, term) {
+			if o.promises.gone[id] || o.holdsOn(id, group, index, term) {
 				n++
 			}
 		}
 		return n > len(voters)/2
 	}
 	return has(conf.GetVoters()) && (len(conf.GetOutgoing()) == 0 || has(conf.GetOutgoing()))
+}
+
+// holdsOn tells whether a node has an entry on its disk.
+func (o *Oracle) holdsOn(id uint64, group messages.GroupID, index, term uint64) bool {
+	if m := o.promises.interim[id]; m != nil {
+		return holds(persistence.Glance{From: m.disks[0].Synced(), Group: group}, index, term)
+	}
+	m := o.promises.nodes[id]
+	return m != nil && holds(persistence.Glance{From: m.log(), Group: group}, index, term)
 }
 
 // elected checks Leader Completeness (thesis 3.4): who leads has everything that is known to be committed in an older
@@ -372,6 +382,7 @@ func (o *Oracle) read(m *Member, group messages.GroupID, index uint64, query []b
 // forgets hears that a node has lost its disks. Whoever it was is never heard of again, and what it had acknowledged
 // cannot be held against it.
 func (o *Oracle) forgets(m *Member) {
+	o.forgetsInterim(m)
 	for id, who := range o.promises.nodes {
 		if who == m {
 			o.promises.gone[id] = true
@@ -379,7 +390,17 @@ func (o *Oracle) forgets(m *Member) {
 	}
 }
 
-// know says who has a node id: the one whose disk says so.
+// forgetsInterim hears that a node loses the disks that it had while its volumes were not mounted.
+func (o *Oracle) forgetsInterim(m *Member) {
+	for id, who := range o.promises.interim {
+		if who == m {
+			delete(o.promises.interim, id)
+			o.promises.gone[id] = true
+		}
+	}
+}
+
+// know says who has a node id: the one whose disk says so. A node that is admitted while its volumes are not mounted is a new one.
 func (o *Oracle) know(m *Member) {
 	for id, who := range o.promises.nodes {
 		if who == m {
@@ -388,6 +409,11 @@ func (o *Oracle) know(m *Member) {
 	}
 	for group := range o.promises.groups {
 		delete(o.promises.roles, replicaOf{m.number, group})
+	}
+	if m.away != nil {
+		if id, found, err := persistence.LoadIdentity(m.disks[0].Synced()); err == nil && found && id.Node != 0 {
+			o.promises.interim[uint64(id.Node)] = m
+		}
 	}
 	if id, found, err := persistence.LoadIdentity(m.log()); err == nil && found && id.Node != 0 {
 		o.promises.nodes[uint64(id.Node)] = m

@@ -165,6 +165,7 @@ func (m *Member) Unmount() (mount func()) {
 	return func() {
 		m.Kill()
 		m.disks, m.away = disks, nil
+		m.s.Oracle.forgetsInterim(m)
 		m.s.Oracle.know(m)
 	}
 }
