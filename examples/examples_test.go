@@ -85,13 +85,13 @@ func TestExamples(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, directories, len(printed))
 	bin := t.TempDir()
+	out, err := exec.Command("go", "build", "-o", bin, "./...").CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	for _, name := range directories {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			require.Contains(t, printed, name)
-			program := filepath.Join(bin, name)
-			out, err := exec.Command("go", "build", "-o", program, "./"+name).CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			text := run(t, program)
+			text := run(t, filepath.Join(bin, name))
 			rest := text
 			for _, want := range printed[name] {
 				found := regexp.MustCompile(want).FindStringIndex(rest)

@@ -159,7 +159,8 @@ func TestNoSleeping(t *testing.T) {
 }
 
 func TestClientNeedsNoCgo(t *testing.T) {
-	cmd := exec.Command("go", "build", module+"/client", module+"/messages", module+"/actors/...", module+"/cluster/clustertest")
+	cmd := exec.Command("go", "build", module+"/client", module+"/messages", module+"/actors/...", module+"/cluster/clustertest",
+		module+"/examples/01-actor", module+"/examples/02-raft-core", module+"/examples/06-break-it")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
