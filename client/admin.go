@@ -124,14 +124,14 @@ func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 		return messages.Errorf(messages.Code_UNAVAILABLE, "node at %s does not answer: %v", address, why)
 	}
 	for c.waiter != nil {
-		if c.waiter.Wait(ctx, statusEvery, func(done func()) { arrived = done; ask() }) {
+		if c.waiter.Wait(ctx, statusRetryInterval, func(done func()) { arrived = done; ask() }) {
 			return (<-answer).Json, nil
 		}
-		if left, ok := c.waiter.Left(ctx); ok && left <= 0 {
+		if left, ok := c.waiter.Remaining(ctx); ok && left <= 0 {
 			return nil, silent(context.DeadlineExceeded)
 		}
 	}
-	again := time.NewTicker(statusEvery)
+	again := time.NewTicker(statusRetryInterval)
 	defer again.Stop()
 	for ask(); ; ask() {
 		select {
@@ -147,5 +147,5 @@ func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 	}
 }
 
-// statusEvery is how often a node is asked for its status until it answers.
-const statusEvery = 500 * time.Millisecond
+// statusRetryInterval is how often a node is asked for its status until it answers.
+const statusRetryInterval = 500 * time.Millisecond

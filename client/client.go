@@ -32,13 +32,13 @@ import (
 // What an error asks of the caller; use errors.Is. Every error of this package carries one of them or is the
 // context's.
 var (
-	ErrConflict    error = &messages.Error{Code: messages.Code_CONFLICT}        // a condition did not hold; nothing was written
-	ErrUncertain   error = &messages.Error{Code: messages.Code_UNCERTAIN}       // it may have been applied: look before doing it again
-	ErrAnswerGone  error = &messages.Error{Code: messages.Code_REPLY_DISCARDED} // carried out once, but the answer is gone: look, do not do it again
-	ErrOverloaded  error = &messages.Error{Code: messages.Code_OVERLOADED}      // not applied: later, slower
-	ErrUnavailable error = &messages.Error{Code: messages.Code_UNAVAILABLE}     // not applied: no leader or no quorum now
-	ErrInvalid     error = &messages.Error{Code: messages.Code_INVALID}         // not applied: the request is wrong
-	ErrTooLarge    error = &messages.Error{Code: messages.Code_TOO_LARGE}       // not applied: above a limit
+	ErrConflict       error = &messages.Error{Code: messages.Code_CONFLICT}        // a condition did not hold; nothing was written
+	ErrUncertain      error = &messages.Error{Code: messages.Code_UNCERTAIN}       // it may have been applied: look before doing it again
+	ErrReplyDiscarded error = &messages.Error{Code: messages.Code_REPLY_DISCARDED} // carried out once, but the answer is gone: look, do not do it again
+	ErrOverloaded     error = &messages.Error{Code: messages.Code_OVERLOADED}      // not applied: later, slower
+	ErrUnavailable    error = &messages.Error{Code: messages.Code_UNAVAILABLE}     // not applied: no leader or no quorum now
+	ErrInvalid        error = &messages.Error{Code: messages.Code_INVALID}         // not applied: the request is wrong
+	ErrTooLarge       error = &messages.Error{Code: messages.Code_TOO_LARGE}       // not applied: above a limit
 )
 
 // Config of a Client.
@@ -50,10 +50,10 @@ type Config struct {
 	// Window bounds the bytes of calls that are on their way. Others wait for it, at most a second: then ErrOverloaded.
 	// Calls with one cancelable context are one caller's: who was refused and calls again goes before those who came since.
 	// Calls of up to 4 KiB do not wait. Default 16 MiB.
-	Window int
+	RequestWindow int
 	// Answers bounds the bytes of answers above 4 KiB that are on their way; reads wait for it as calls do for Window. A value
 	// crosses the network when there is room for it: a Get may ask twice, first for how large it is. Default 16 MiB.
-	Answers int
+	ReplyWindow int
 	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
 	// as linearizable, take a hop more, and spread the work over all nodes.
 	ReplicaReads bool
@@ -66,15 +66,15 @@ type Config struct {
 // Client talks to one cluster. It is safe for concurrent use, and cheap to share: calls of many goroutines travel
 // together.
 type Client struct {
-	system  *actors.System
-	session *actor.PID
-	pid     *actor.PID
-	foreign *actor.ActorSystem // where pid is, if not in system
-	timeout time.Duration
-	from    messages.ReadFrom
-	author  string
-	network *remoting.Network // nil: the system belongs to somebody else
-	waiter  Waiter            // nil: calls wait by the machine's clock
+	system   *actors.System
+	session  *actor.PID
+	pid      *actor.PID
+	foreign  *actor.ActorSystem // where pid is, if not in system
+	timeout  time.Duration
+	readFrom messages.ReadFrom
+	author   string
+	network  *remoting.Network // nil: the system belongs to somebody else
+	waiter   Waiter            // nil: calls wait by the machine's clock
 }
 
 // Connect finds a cluster through its seeds. It returns when a node has answered with the config, or says which
@@ -107,15 +107,15 @@ func Dial(c Config) (*Client, error) {
 		return nil, err
 	}
 	session, err := router.Start(system, router.Options{
-		Contacts: c.Seeds, Trouble: network.Trouble, InFlight: c.InFlight, Window: c.Window, Answers: c.Answers,
+		Contacts: c.Seeds, DialError: network.Trouble, InFlight: c.InFlight, RequestWindow: c.RequestWindow, ReplyWindow: c.ReplyWindow,
 	})
 	if err != nil {
 		return nil, errors.Join(err, network.Detach())
 	}
-	cl := Over(system, session)
+	cl := FromSession(system, session)
 	cl.network, cl.author = network, c.Author
 	if c.ReplicaReads {
-		cl.from = messages.ReadFrom_REPLICA
+		cl.readFrom = messages.ReadFrom_REPLICA
 	}
 	if c.Timeout > 0 {
 		cl.timeout = min(c.Timeout, router.MaxTimeout)
@@ -129,7 +129,7 @@ func Dial(c Config) (*Client, error) {
 }
 
 // Over makes a Client from a Session that runs already, as a node does for its own.
-func Over(system *actors.System, session *actor.PID) *Client {
+func FromSession(system *actors.System, session *actor.PID) *Client {
 	return &Client{system: system, session: session, pid: session, timeout: router.DefaultTimeout}
 }
 
@@ -183,7 +183,7 @@ func (c *Client) ask(a *router.Ask) { c.system.Root.Send(c.session, a) }
 // may still be applied.
 func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, error) {
 	if c.waiter != nil {
-		replies, problems := c.doInTurns(ctx, []proto.Message{op})
+		replies, problems := c.doSimulated(ctx, []proto.Message{op})
 		return replies[0], problems[0]
 	}
 	timeout := c.timeout
@@ -193,7 +193,7 @@ func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, err
 		}
 	}
 	answer := make(chan *messages.Reply, 1)
-	c.ask(&router.Ask{Op: op, Timeout: timeout, Gone: ctx.Done(), Done: func(r *messages.Reply) { answer <- r }})
+	c.ask(&router.Ask{Op: op, Timeout: timeout, Cancel: ctx.Done(), Done: func(r *messages.Reply) { answer <- r }})
 	select {
 	case r := <-answer:
 		return r, r.Err()
@@ -201,7 +201,7 @@ func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, err
 		select {
 		case r := <-answer:
 			return r, r.Err()
-		case <-time.After(grace):
+		case <-time.After(sessionGrace):
 			return nil, errors.Join(messages.Errorf(messages.Code_UNCERTAIN, "no answer before the context ended"), ctx.Err())
 		}
 	}
@@ -209,4 +209,4 @@ func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, err
 
 // grace is how long a call waits beyond its context for the session's own word on the same deadline, which knows
 // whether the request was ever sent.
-const grace = 50 * time.Millisecond
+const sessionGrace = 50 * time.Millisecond

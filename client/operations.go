@@ -17,7 +17,7 @@ type Value struct {
 
 // Get reads a key, linearizably. found is false, without error, when the key is absent.
 func (c *Client) Get(ctx context.Context, key []byte) (value Value, found bool, err error) {
-	r, err := c.Do(ctx, &messages.Get{Key: key, From: c.from})
+	r, err := c.Do(ctx, &messages.Get{Key: key, From: c.readFrom})
 	if err != nil {
 		return Value{}, false, err
 	}
@@ -29,7 +29,7 @@ func (c *Client) Get(ctx context.Context, key []byte) (value Value, found bool, 
 func (c *Client) GetMany(ctx context.Context, keys ...[]byte) ([]Value, error) {
 	ops := make([]proto.Message, len(keys))
 	for i, key := range keys {
-		ops[i] = &messages.Get{Key: key, From: c.from}
+		ops[i] = &messages.Get{Key: key, From: c.readFrom}
 	}
 	replies, problems := c.doAll(ctx, ops)
 	values := make([]Value, len(keys))
@@ -43,17 +43,17 @@ func (c *Client) GetMany(ctx context.Context, keys ...[]byte) ([]Value, error) {
 
 // Put sets a key and gives its new version.
 func (c *Client) Put(ctx context.Context, key, value []byte) (version uint64, err error) {
-	return version1(c.Do(ctx, &messages.Put{Key: key, Value: value}))
+	return versionOf(c.Do(ctx, &messages.Put{Key: key, Value: value}))
 }
 
 // PutIfAbsent sets a key that is absent; else ErrConflict.
 func (c *Client) PutIfAbsent(ctx context.Context, key, value []byte) (version uint64, err error) {
-	return version1(c.Do(ctx, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_ABSENT}))
+	return versionOf(c.Do(ctx, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_ABSENT}))
 }
 
 // PutIfPresent sets a key that is there; else ErrConflict.
 func (c *Client) PutIfPresent(ctx context.Context, key, value []byte) (version uint64, err error) {
-	return version1(c.Do(ctx, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_PRESENT}))
+	return versionOf(c.Do(ctx, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_PRESENT}))
 }
 
 // Delete removes a key and tells whether it was there.
@@ -98,4 +98,4 @@ func (c *Client) Batch(ctx context.Context, batch *messages.Batch) (*messages.Re
 	return c.Do(ctx, batch)
 }
 
-func version1(r *messages.Reply, err error) (uint64, error) { return r.GetVersion(), err }
+func versionOf(r *messages.Reply, err error) (uint64, error) { return r.GetVersion(), err }

@@ -39,12 +39,12 @@ func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Item, error]
 			yield(Item{}, messages.Errorf(messages.Code_INVALID, "a page of %d keys", o.PageSize))
 			return
 		}
-		w := &router.Walk{Prefix: o.Prefix, Match: o.Match, Count: min(o.PageSize, messages.MaxScanKeys)}
+		it := &router.KeyspaceIterator{Prefix: o.Prefix, Match: o.Match, PageSize: min(o.PageSize, messages.MaxScanKeys)}
 		if o.KeysOnly {
-			w.Want = messages.Scan_KEYS
+			it.Projection = messages.Scan_KEYS
 		}
-		for asks := w.Next(); asks != nil; asks = w.Next() {
-			items, err := c.pages(ctx, w, asks)
+		for asks := it.Next(); asks != nil; asks = it.Next() {
+			items, err := c.pages(ctx, it, asks)
 			for _, item := range items {
 				if !yield(Item{item.Key, item.Value, item.Version}, nil) {
 					return
@@ -59,10 +59,10 @@ func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Item, error]
 }
 
 // pages asks for several pages at once.
-func (c *Client) pages(ctx context.Context, w *router.Walk, asks []*messages.Scan) ([]*messages.Item, error) {
+func (c *Client) pages(ctx context.Context, it *router.KeyspaceIterator, asks []*messages.Scan) ([]*messages.Item, error) {
 	ops := make([]proto.Message, len(asks))
 	for i, ask := range asks {
-		ask.From = c.from
+		ask.From = c.readFrom
 		ops[i] = ask
 	}
 	replies, problems := c.doAll(ctx, ops)
@@ -71,7 +71,7 @@ func (c *Client) pages(ctx context.Context, w *router.Walk, asks []*messages.Sca
 			replies[i] = &messages.Reply{Code: messages.Code_UNAVAILABLE, Text: "no answer before the context ended"}
 		}
 	}
-	items, err := w.Take(replies)
+	items, err := it.Advance(replies)
 	if err != nil {
 		err = problems[0]
 	}

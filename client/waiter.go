@@ -17,14 +17,14 @@ import (
 // Waiter is how the calls of a Client wait where time is not the machine's: in a simulation.
 type Waiter interface {
 	// Left is how long a context gives a call from now on; ok is false if it has no deadline.
-	Left(ctx context.Context) (left time.Duration, ok bool)
+	Remaining(ctx context.Context) (left time.Duration, ok bool)
 	// Wait begins something and returns true when that has called done, or false when limit is over, or the time of the context.
 	Wait(ctx context.Context, limit time.Duration, begin func(done func())) bool
 }
 
 // Simulated is Over with another way to wait.
 func Simulated(system *actors.System, session *actor.PID, w Waiter) *Client {
-	c := Over(system, session)
+	c := FromSession(system, session)
 	c.waiter = w
 	return c
 }
@@ -32,7 +32,7 @@ func Simulated(system *actors.System, session *actor.PID, w Waiter) *Client {
 // doAll does several operations at once. A reply is nil if there is none.
 func (c *Client) doAll(ctx context.Context, ops []proto.Message) ([]*messages.Reply, []error) {
 	if c.waiter != nil {
-		return c.doInTurns(ctx, ops)
+		return c.doSimulated(ctx, ops)
 	}
 	replies, problems := make([]*messages.Reply, len(ops)), make([]error, len(ops))
 	var wg sync.WaitGroup
@@ -43,9 +43,9 @@ func (c *Client) doAll(ctx context.Context, ops []proto.Message) ([]*messages.Re
 	return replies, problems
 }
 
-func (c *Client) doInTurns(ctx context.Context, ops []proto.Message) ([]*messages.Reply, []error) {
+func (c *Client) doSimulated(ctx context.Context, ops []proto.Message) ([]*messages.Reply, []error) {
 	timeout, err := c.timeout, error(nil)
-	if left, ok := c.waiter.Left(ctx); ok {
+	if left, ok := c.waiter.Remaining(ctx); ok {
 		timeout = left
 	}
 	switch {
@@ -65,7 +65,7 @@ func (c *Client) doInTurns(ctx context.Context, ops []proto.Message) ([]*message
 			}})
 		}
 	}
-	if err == nil && !c.waiter.Wait(ctx, timeout+grace, begin) {
+	if err == nil && !c.waiter.Wait(ctx, timeout+sessionGrace, begin) {
 		err = errors.Join(messages.Errorf(messages.Code_UNCERTAIN, "no answer before the context ended"), context.DeadlineExceeded)
 	}
 	replies, problems := make([]*messages.Reply, len(ops)), make([]error, len(ops))

@@ -24,7 +24,7 @@ func (m *Member) announceAddress() {
 			continue
 		}
 		if missing = missing || !alive(id); !alive(id) || m.told[id] == 0 || m.told[id] < m.boots[id] {
-			to = append(to, m.n.book.At(node.Id))
+			to = append(to, m.n.book.Address(node.Id))
 		}
 	}
 	if missing || m.config == nil {
@@ -46,16 +46,16 @@ func (n *node) whereabouts() *messages.NodeAddress {
 
 // publishAddresses tells all of this node where the nodes of the config are, itself among them.
 func (m *Member) publishAddresses() {
-	m.n.book.Hear(m.n.whereabouts())
+	m.n.book.Learn(m.n.whereabouts())
 	m.n.board.setAddresses(m.config, &m.n.book)
-	if heard := m.n.book.Heard(); len(heard) > 0 {
+	if heard := m.n.book.Newer(); len(heard) > 0 {
 		m.n.send(m.n.pids.router, &messages.NodeAddresses{Nodes: heard})
 	}
 }
 
 // sayAddresses tells what this node knows of where nodes are beside the config, itself last.
 func (m *Member) sayAddresses(to string, a *messages.NodeAddresses) {
-	a.Nodes = append(m.n.book.Heard(), m.n.whereabouts())
+	a.Nodes = append(m.n.book.Newer(), m.n.whereabouts())
 	m.n.send(actor.NewPID(to, memberPath), a)
 }
 
@@ -74,7 +74,7 @@ func (m *Member) onAddresses(a *messages.NodeAddresses) {
 	news, self, sender := false, uint64(m.n.identity().Node), a.Nodes[len(a.Nodes)-1]
 	for _, n := range a.Nodes {
 		if n.Node != self {
-			news = m.n.book.Hear(n) || news
+			news = m.n.book.Learn(n) || news
 		} else if m.outlived(n.DirectoryToken, n.Epoch) {
 			m.n.fail(ErrOlderCopy)
 			return

@@ -69,7 +69,7 @@ func (b *board) setAddresses(config *messages.Config, book *router.AddressBook) 
 	addresses := make(map[messages.NodeID]string, len(config.GetNodes()))
 	for _, node := range config.GetNodes() {
 		if !node.Removed {
-			addresses[messages.NodeID(node.Id)] = book.At(node.Id)
+			addresses[messages.NodeID(node.Id)] = book.Address(node.Id)
 		}
 	}
 	b.addresses.Store(&addresses)

@@ -57,7 +57,7 @@ type asking struct {
 
 func (a asking) Ask(op proto.Message, timeout time.Duration, room int, done func(*messages.Reply)) {
 	began := a.n.system.Clock.Now()
-	a.n.send(a.session, &router.Ask{Op: op, Timeout: timeout, Room: room, Done: func(r *messages.Reply) {
+	a.n.send(a.session, &router.Ask{Op: op, Timeout: timeout, ReplyBudget: room, Done: func(r *messages.Reply) {
 		a.n.metrics.Request(op, r.Code, a.n.system.Clock.Now()-began)
 		done(r)
 	}})
@@ -71,10 +71,10 @@ func (n *node) listen() (err error) {
 			return err
 		}
 		n.edge.resp, err = gateway.Start(gateway.Options{
-			Listen: n.c.RESP, Asker: asking{n, session}, Info: n.info, Loading: n.loading, Topology: n.topology, OwnKeys: n.c.OwnKeys,
-			MaxConnections: n.files.resp, Refused: func() { n.metrics.Refused("resp") },
-			Event:   n.metrics.Command,
-			Stalled: func(client string) { n.system.Events(ClientStalled{Client: client}) },
+			Listen: n.c.RESP, Backend: asking{n, session}, Info: n.info, Loading: n.loading, Topology: n.topology, OwnKeys: n.c.OwnKeys,
+			MaxConnections: n.files.resp, ConnectionRefused: func() { n.metrics.Refused("resp") },
+			CommandDone:   n.metrics.Command,
+			ClientStalled: func(client string) { n.system.Events(ClientStalled{Client: client}) },
 		})
 		if err != nil {
 			return err

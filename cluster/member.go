@@ -222,7 +222,7 @@ func (m *Member) others() []string {
 	var all []string
 	for _, node := range m.config.GetNodes() {
 		if !node.Removed && node.Id != uint64(m.n.identity().Node) {
-			all = append(all, m.n.book.At(node.Id))
+			all = append(all, m.n.book.Address(node.Id))
 		}
 	}
 	return all

@@ -188,7 +188,7 @@ func (n *node) spawn() error {
 		return err
 	}
 	n.pids.session = session
-	n.client = client.Over(n.system, session)
+	n.client = client.FromSession(n.system, session)
 	if err := n.listen(); err != nil {
 		return err
 	}

@@ -9,17 +9,17 @@ import (
 )
 
 // encode checks an operation and turns it into the bytes that are sent, in the first attempt and in every other.
-func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
+func (p *request) encode(s *Session, op proto.Message) *messages.Error {
 	switch q := op.(type) {
 	case *messages.Get:
-		p.key, p.replica = bytes.Clone(q.GetKey()), q.GetFrom() == messages.ReadFrom_REPLICA
-		return p.query(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
+		p.key, p.anyReplica = bytes.Clone(q.GetKey()), q.GetFrom() == messages.ReadFrom_REPLICA
+		return p.encodeQuery(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
 	case *messages.Scan:
-		p.byBucket, p.bucket, p.replica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
-		return p.query(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
+		p.byBucket, p.bucket, p.anyReplica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
+		return p.encodeQuery(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
 	case *messages.MetaQuery:
 		p.meta = true
-		return p.query(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
+		return p.encodeQuery(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
 	case *messages.MetaCommand:
 		if p.meta = true; q.RequestedBy != "" && s.level < messages.RequesterLevel { // it is for people only
 			q = proto.CloneOf(q)
@@ -31,12 +31,12 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 		return messages.Errorf(messages.Code_INVALID, "%T is not a request", op)
 	}
 	p.key, p.command = bytes.Clone(c.Key()), true
-	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.acked()
+	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.lowestPending()
 	check := messages.CheckCommand
 	if p.meta {
 		check = func(c *messages.Command) *messages.Error { return messages.CheckMeta(c.GetMeta()) }
 	} else {
-		c.DeadlineMs = s.until(p)
+		c.DeadlineMs = s.applyDeadline(p)
 	}
 	if why := check(c); why != nil {
 		return why
@@ -44,7 +44,7 @@ func (p *pending) encode(s *Session, op proto.Message) *messages.Error {
 	return p.marshal(c, messages.CheckSize)
 }
 
-func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
+func (p *request) encodeQuery(s *Session, q *messages.Query) *messages.Error {
 	if why := messages.CheckQuery(q); why != nil {
 		return why
 	}
@@ -52,7 +52,7 @@ func (p *pending) query(s *Session, q *messages.Query) *messages.Error {
 	return p.marshal(q, messages.CheckQuerySize)
 }
 
-func (p *pending) marshal(m proto.Message, check func([]byte) *messages.Error) *messages.Error {
+func (p *request) marshal(m proto.Message, check func([]byte) *messages.Error) *messages.Error {
 	encoded, err := proto.Marshal(m)
 	if err != nil {
 		return messages.Errorf(messages.Code_INVALID, "request cannot be encoded: %v", err)

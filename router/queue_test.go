@@ -10,9 +10,9 @@ import (
 // Callers that come again at once, refused or served, are all served in turn.
 func TestEveryCallerHasItsTurn(t *testing.T) {
 	const callers, room, rounds = 20, 2, 100
-	q, now := queue{turns: map[<-chan struct{}]time.Duration{}, most: callers}, time.Duration(0)
+	q, now := admissionQueue{since: map[<-chan struct{}]time.Duration{}, maxSince: callers}, time.Duration(0)
 	ask := func(gone <-chan struct{}) {
-		p := &pending{gone: gone}
+		p := &request{cancel: gone}
 		q.arrive(p, now)
 		q.push(p)
 	}
@@ -23,12 +23,12 @@ func TestEveryCallerHasItsTurn(t *testing.T) {
 		ask(gone)
 	}
 	for round := 1; round <= rounds; round++ {
-		var done []*pending
+		var done []*request
 		for range room {
 			now++
 			p := q.pop()
-			require.LessOrEqual(t, round-served[p.gone], callers/room)
-			served[p.gone] = round
+			require.LessOrEqual(t, round-served[p.cancel], callers/room)
+			served[p.cancel] = round
 			done = append(done, p)
 		}
 		late := q.waiting
@@ -37,7 +37,7 @@ func TestEveryCallerHasItsTurn(t *testing.T) {
 			q.refused(p)
 		}
 		for _, p := range append(done, late...) {
-			ask(p.gone)
+			ask(p.cancel)
 		}
 	}
 	for _, round := range served {
@@ -46,11 +46,11 @@ func TestEveryCallerHasItsTurn(t *testing.T) {
 }
 
 func TestTurnsAreBounded(t *testing.T) {
-	q := queue{turns: map[<-chan struct{}]time.Duration{}, most: 2}
+	q := admissionQueue{since: map[<-chan struct{}]time.Duration{}, maxSince: 2}
 	for range 10 {
-		q.refused(&pending{gone: make(chan struct{})})
-		q.refused(&pending{})
-		require.LessOrEqual(t, len(q.turns), 2)
+		q.refused(&request{cancel: make(chan struct{})})
+		q.refused(&request{})
+		require.LessOrEqual(t, len(q.since), 2)
 	}
-	require.NotContains(t, q.turns, (<-chan struct{})(nil), "nobody's")
+	require.NotContains(t, q.since, (<-chan struct{})(nil), "nobody's")
 }

@@ -32,37 +32,37 @@ const MemberPath = "member"
 //
 // It keeps no requests: what it cannot route it gives back to the Session.
 type Router struct {
-	system   *actors.System
-	contacts []string
-	table    *Table
-	out      map[receiver]*messages.Requests
-	order    []receiver
-	turn     int // which replica answers the next reads that any may answer
-	pulls    int
-	stale    bool // a newer config is wanted, until there is one
-	asking   int  // contacts that are still to be asked whether there is one
-	pulling  bool // one was asked a moment ago
-	self     *actor.PID
+	system        *actors.System
+	contacts      []string
+	table         *Table
+	outgoing      map[replica]*messages.Requests
+	order         []replica
+	replicaCursor int // which replica answers the next reads that any may answer
+	pullCount     int
+	newerWanted   bool // a newer config is wanted, until there is one
+	contactsLeft  int  // contacts that are still to be asked whether there is one
+	pullPending   bool // one was asked a moment ago
+	self          *actor.PID
 }
 
 type (
 	// forward is what one Session has for the Router in one turn.
 	forward struct {
 		session  *actor.PID
-		requests []routed
+		requests []outgoing
 	}
 	// routed is one request on its way: encoded, and where it wants to go.
-	routed struct {
+	outgoing struct {
 		target
-		seq     uint64
-		command bool
-		again   bool // a command that was sent before
-		replica bool // a read that any replica may answer
-		room    int  // bytes that its answer may have, if it is a read; 0: any number
-		encoded []byte
+		seq         uint64
+		command     bool
+		retry       bool // a command that was sent before
+		anyReplica  bool // a read that any replica may answer
+		replyBudget int  // bytes that its answer may have, if it is a read; 0: any number
+		encoded     []byte
 	}
 	// receiver is the replica that gets a request. Node 0: there is none.
-	receiver struct{ group, node uint64 }
+	replica struct{ group, node uint64 }
 	// target is where a request wants to go: to group 0, to a bucket, or to the bucket of a key.
 	target struct {
 		meta     bool
@@ -72,9 +72,9 @@ type (
 	}
 	// sent tells a Session where its requests went; node 0: nowhere, there is no route. level is the cluster's feature level.
 	sent struct {
-		seqs  []uint64
-		to    receiver
-		level messages.Level
+		seqs    []uint64
+		replica replica
+		level   messages.Level
 	}
 	// healed tells what a Session learned about a group or bucket.
 	healed struct {
@@ -89,8 +89,8 @@ type (
 )
 
 const (
-	refreshEvery = 100 * time.Millisecond
-	requestBytes = 1 << 20 // of one Requests message; one larger request still travels
+	pullInterval  = 100 * time.Millisecond
+	maxBatchBytes = 1 << 20 // of one Requests message; one larger request still travels
 )
 
 // Options of a Router and its Sessions.
@@ -100,26 +100,26 @@ type Options struct {
 	// Contacts are addresses of nodes that know the config, beside those that the config names.
 	Contacts []string
 	// Trouble says why an address cannot be reached, for people; optional. It is called on any goroutine.
-	Trouble func(address string) error
+	DialError func(address string) error
 	// InFlight bounds a Session's unanswered requests; above: OVERLOADED. Default 4096.
 	InFlight int
 	// Window bounds the bytes of a Session's large requests that are on their way. Default 16 MiB.
-	Window int
+	RequestWindow int
 	// Answers bounds the bytes of the larger answers that are on their way to a Session. Default 16 MiB.
-	Answers int
+	ReplyWindow int
 }
 
 func (r *Router) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		r.self = ctx.Self()
-		r.outdated()
+		r.wantNewer()
 	case []any:
 		for _, element := range m {
 			message, _ := actors.Unwrap(element)
 			r.on(message)
 		}
-		r.send()
+		r.flush()
 	}
 }
 
@@ -128,81 +128,81 @@ func (r *Router) on(message any) {
 	case *forward:
 		r.onForward(m)
 	case healed:
-		r.onHealed(m)
+		r.onFeedback(m)
 	case *messages.ConfigPush:
 		if r.table.Update(m.Config) {
-			r.stale, r.asking = false, 0
+			r.newerWanted, r.contactsLeft = false, 0
 		}
 	case *messages.NodeAddresses:
 		for _, a := range m.Nodes {
-			r.table.Found(a)
+			r.table.SetAddress(a)
 		}
 	case refresh:
-		if r.pulling = false; r.stale || r.asking > 0 {
-			r.ask()
+		if r.pullPending = false; r.newerWanted || r.contactsLeft > 0 {
+			r.pullNext()
 		}
 	}
 }
 
 // outdated asks for a newer config, and again until there is one.
-func (r *Router) outdated() {
-	r.stale = true
-	r.ask()
+func (r *Router) wantNewer() {
+	r.newerWanted = true
+	r.pullNext()
 }
 
 // inquire asks all contacts whether there is a newer config, one after the other: those that it knows may be gone, and who has
 // no newer one does not answer.
-func (r *Router) inquire() {
-	r.asking = len(r.askable())
-	r.ask()
+func (r *Router) pullFromAll() {
+	r.contactsLeft = len(r.configSources())
+	r.pullNext()
 }
 
 // ask asks the next contact, unless one was asked a moment ago.
-func (r *Router) ask() {
-	if r.pulling {
+func (r *Router) pullNext() {
+	if r.pullPending {
 		return
 	}
-	r.pulling, r.asking = true, max(0, r.asking-1)
+	r.pullPending, r.contactsLeft = true, max(0, r.contactsLeft-1)
 	r.pull()
-	r.system.Clock.After(refreshEvery, func() { r.system.Root.Send(r.self, refresh{}) })
+	r.system.Clock.After(pullInterval, func() { r.system.Root.Send(r.self, refresh{}) })
 }
 
 func (r *Router) onForward(f *forward) {
-	askers := map[receiver][]*messages.SessionRequests{} // of one receiver, one for each room
-	var order []receiver
-	told := map[receiver]*sent{}
-	r.turn++
+	askers := map[replica][]*messages.SessionRequests{} // of one receiver, one for each room
+	var order []replica
+	told := map[replica]*sent{}
+	r.replicaCursor++
 	for _, q := range f.requests {
-		if r.nowhere(f.session, q) {
+		if r.refuseUnroutable(f.session, q) {
 			continue
 		}
 		if q.command && r.table.Level() < messages.DeadlineLevel {
 			q.encoded = messages.WithDeadline(q.encoded, 0) // leaders of that level would not obey it
 		}
-		if r.tooNew(f.session, q) {
+		if r.refuseUnsupported(f.session, q) {
 			continue
 		}
-		to := r.receiver(q)
+		to := r.route(q)
 		if told[to] == nil {
-			told[to] = &sent{to: to, level: r.table.Level()}
+			told[to] = &sent{replica: to, level: r.table.Level()}
 			order = append(order, to)
 		}
 		told[to].seqs = append(told[to].seqs, q.seq)
 		if to.node == 0 {
 			continue
 		}
-		at := slices.IndexFunc(askers[to], func(a *messages.SessionRequests) bool { return a.ReplyBudget == uint64(q.room) })
+		at := slices.IndexFunc(askers[to], func(a *messages.SessionRequests) bool { return a.ReplyBudget == uint64(q.replyBudget) })
 		if at < 0 {
 			at = len(askers[to])
-			askers[to] = append(askers[to], &messages.SessionRequests{Address: f.session.Address, Id: f.session.Id, ReplyBudget: uint64(q.room)})
+			askers[to] = append(askers[to], &messages.SessionRequests{Address: f.session.Address, Id: f.session.Id, ReplyBudget: uint64(q.replyBudget)})
 		}
 		a := askers[to][at]
 		switch {
-		case q.command && q.again:
+		case q.command && q.retry:
 			a.Retries = append(a.Retries, q.encoded)
 		case q.command:
 			a.Commands = append(a.Commands, q.encoded)
-		case q.replica:
+		case q.anyReplica:
 			a.ReplicaQueries = append(a.ReplicaQueries, q.encoded)
 		default:
 			a.Queries = append(a.Queries, q.encoded)
@@ -217,35 +217,35 @@ func (r *Router) onForward(f *forward) {
 }
 
 // receiver is where a request goes now. Without one a newer config is asked for.
-func (r *Router) receiver(q routed) receiver {
+func (r *Router) route(q outgoing) replica {
 	group, ok := r.groupOf(q)
 	if !ok {
-		r.outdated()
-		return receiver{}
+		r.wantNewer()
+		return replica{}
 	}
 	node, address := r.table.Leader(group)
-	if q.replica {
-		node, address = r.table.Replica(group, r.system.Address(), r.turn)
+	if q.anyReplica {
+		node, address = r.table.Replica(group, r.system.Address(), r.replicaCursor)
 	}
 	if address == "" {
-		r.outdated()
-		return receiver{}
+		r.wantNewer()
+		return replica{}
 	}
-	return receiver{group, node}
+	return replica{group, node}
 }
 
-func (r *Router) groupOf(q routed) (uint64, bool) {
+func (r *Router) groupOf(q outgoing) (uint64, bool) {
 	if q.meta {
 		return uint64(messages.Meta), true
 	}
 	if r.table.Buckets() == 0 {
 		return 0, false
 	}
-	return r.table.Group(q.in(r.table.Buckets()))
+	return r.table.Group(q.bucketIn(r.table.Buckets()))
 }
 
 // in gives the bucket in a cluster of that many.
-func (t target) in(buckets int) uint32 {
+func (t target) bucketIn(buckets int) uint32 {
 	if t.byBucket {
 		return t.bucket
 	}
@@ -253,7 +253,7 @@ func (t target) in(buckets int) uint32 {
 }
 
 // nowhere tells that a request can never be routed, and says so to its Session.
-func (r *Router) nowhere(to *actor.PID, q routed) bool {
+func (r *Router) refuseUnroutable(to *actor.PID, q outgoing) bool {
 	buckets := r.table.Buckets()
 	if !q.byBucket || buckets == 0 || uint64(q.bucket) < uint64(buckets) {
 		return false
@@ -266,9 +266,9 @@ func (r *Router) nowhere(to *actor.PID, q routed) bool {
 	return true
 }
 
-// tooNew tells that a command cannot be sent to a cluster that does not understand it yet, and says so to its Session. Leaders
+// refuseUnsupported tells that a command cannot be sent to a cluster that does not understand it yet, and says so to its Session. Leaders
 // refuse it too, but those of the first level would ignore what they do not know.
-func (r *Router) tooNew(to *actor.PID, q routed) bool {
+func (r *Router) refuseUnsupported(to *actor.PID, q outgoing) bool {
 	level := r.table.Level()
 	if !q.command || r.table.Version() == 0 || level >= messages.NewestLevel {
 		return false
@@ -283,44 +283,44 @@ func (r *Router) tooNew(to *actor.PID, q routed) bool {
 	return true
 }
 
-func (r *Router) gather(to receiver, a *messages.SessionRequests) {
-	if r.out[to] == nil {
-		r.out[to] = &messages.Requests{Group: to.group}
+func (r *Router) gather(to replica, a *messages.SessionRequests) {
+	if r.outgoing[to] == nil {
+		r.outgoing[to] = &messages.Requests{Group: to.group}
 		r.order = append(r.order, to)
 	}
-	r.out[to].Sessions = append(r.out[to].Sessions, a)
+	r.outgoing[to].Sessions = append(r.outgoing[to].Sessions, a)
 }
 
 // send lets everything gathered leave, in messages of bounded size.
-func (r *Router) send() {
+func (r *Router) flush() {
 	for _, to := range r.order {
 		pid := actor.NewPID(r.table.address(to.node), "raft/"+messages.GroupID(to.group).String())
-		for _, part := range split(r.out[to]) {
+		for _, part := range splitRequests(r.outgoing[to]) {
 			r.system.Root.Send(pid, part)
 		}
-		delete(r.out, to)
+		delete(r.outgoing, to)
 	}
 	r.order = r.order[:0]
 }
 
 // split cuts a message that is too big into several.
-func split(m *messages.Requests) []*messages.Requests {
-	if proto.Size(m) <= requestBytes {
+func splitRequests(m *messages.Requests) []*messages.Requests {
+	if proto.Size(m) <= maxBatchBytes {
 		return []*messages.Requests{m}
 	}
 	parts, size := []*messages.Requests{{Group: m.Group}}, 0
 	for _, a := range m.Sessions {
 		var b *messages.SessionRequests // a's in the last part
 		fit := func(request []byte) *messages.SessionRequests {
-			n := len(request) + requestFrame
-			if size > 0 && size+n > requestBytes {
+			n := len(request) + frameBytes
+			if size > 0 && size+n > maxBatchBytes {
 				parts, size, b = append(parts, &messages.Requests{Group: m.Group}), 0, nil
 			}
 			if b == nil {
 				b = &messages.SessionRequests{Address: a.Address, Id: a.Id, ReplyBudget: a.ReplyBudget}
 				last := parts[len(parts)-1]
 				last.Sessions = append(last.Sessions, b)
-				size += proto.Size(b) + requestFrame
+				size += proto.Size(b) + frameBytes
 			}
 			size += n
 			return b
@@ -345,39 +345,39 @@ func split(m *messages.Requests) []*messages.Requests {
 	return parts
 }
 
-// requestFrame is more than what is around a request, or an asker, in a message.
-const requestFrame = 8
+// frameBytes is more than what is around a request, or an asker, in a message.
+const frameBytes = 8
 
-func (r *Router) onHealed(h healed) {
+func (r *Router) onFeedback(h healed) {
 	switch {
 	case h.outdated:
 		if r.table.Level() < messages.DeadlineLevel {
-			r.inquire()
+			r.pullFromAll()
 		}
 	case h.wrong:
 		if n := r.table.Buckets(); n > 0 {
-			r.table.Move(h.target.in(n), h.hint)
+			r.table.RecordMove(h.target.bucketIn(n), h.hint)
 		}
 		if h.hint.GetGroup() == 0 || h.hint.ConfigVersion > r.table.Version() {
-			r.outdated()
+			r.wantNewer()
 		}
 	case h.heard:
-		r.table.Silent(h.node, false)
+		r.table.SetSuspected(h.node, false)
 	case h.leader != 0:
-		if !r.table.Lead(h.group, h.leader) {
-			r.inquire() // it has joined since
+		if !r.table.SetLeader(h.group, h.leader) {
+			r.pullFromAll() // it has joined since
 		}
 	default:
 		if h.silent {
-			r.table.Silent(h.node, true)
-			r.inquire() // the group may be over, and then nobody there is left to say so
+			r.table.SetSuspected(h.node, true)
+			r.pullFromAll() // the group may be over, and then nobody there is left to say so
 		}
-		r.table.Failed(h.group, h.node)
+		r.table.LeaderFailed(h.group, h.node)
 	}
 }
 
 // askable are the addresses of nodes that may have a newer config.
-func (r *Router) askable() []string {
+func (r *Router) configSources() []string {
 	all := slices.Clone(r.contacts)
 	for _, address := range r.table.Addresses() {
 		if !slices.Contains(all, address) {
@@ -389,12 +389,12 @@ func (r *Router) askable() []string {
 
 // pull asks the next contact for a newer config.
 func (r *Router) pull() {
-	contacts := r.askable()
+	contacts := r.configSources()
 	if len(contacts) == 0 {
 		return
 	}
-	to := contacts[r.pulls%len(contacts)]
-	r.pulls++
+	to := contacts[r.pullCount%len(contacts)]
+	r.pullCount++
 	r.system.Root.Send(actor.NewPID(to, MemberPath), &messages.ConfigPull{
 		HaveVersion: r.table.Version(), ReplyAddress: r.system.Address(), ReplyId: Path,
 	})

@@ -27,29 +27,29 @@ import (
 //
 // It is bounded: above Options.InFlight unanswered requests a further one is OVERLOADED at once. Of large ones only a
 // window of Options.Window bytes is on the way, and of large answers Options.Answers; the others wait in a queue, without a
-// copy, and are OVERLOADED after longestWait.
+// copy, and are OVERLOADED after maxAdmissionWait.
 type Session struct {
-	system   *actors.System
-	router   *actor.PID
-	self     *actor.PID
-	id       messages.SessionID
-	limit    int
-	contacts []string // who is asked for the config
-	trouble  func(address string) error
-	rng      *rand.Rand
-	level    messages.Level // feature level of the cluster; 0: not known yet, which is the first one
-	seq      uint64
-	lowest   uint64              // lowest seq that may be unanswered
-	pending  map[uint64]*pending // sent, by seq
-	window   window
-	queue    queue // of requests that wait for the window
-	answers  answers
-	out      []routed
-	ticking  bool
-	refused  []uint64 // seqs that wait for again
-	time     clusterTime
-	silent   map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
-	patience patience
+	system           *actors.System
+	router           *actor.PID
+	self             *actor.PID
+	id               messages.SessionID
+	maxUnanswered    int
+	contacts         []string // who is asked for the config
+	dialError        func(address string) error
+	rng              *rand.Rand
+	level            messages.Level // feature level of the cluster; 0: not known yet, which is the first one
+	lastSeq          uint64
+	lowestUnanswered uint64              // lowest seq that may be unanswered
+	pending          map[uint64]*request // sent, by seq
+	window           congestionWindow
+	queue            admissionQueue // of requests that wait for the window
+	replies          replyWindow
+	outgoing         []outgoing
+	ticking          bool
+	moving           []uint64 // seqs that wait for again
+	logClock         logClock
+	suspected        map[uint64]time.Duration // node -> until when it is not asked on hearsay: it let an attempt go unanswered
+	rtt              rttEstimator
 }
 
 // Ask is a request from Go code that is no actor. Op is a message that an actor could send to a Session, or a
@@ -60,27 +60,27 @@ type Ask struct {
 	Done    func(*messages.Reply)
 	// Room is the bytes that there is room for in the answer of a read, as messages.ReplyBytes counts them. If it has more it
 	// is OVERLOADED, and the reply's Needs says how many. 0: the Session asks for as much as it has room for.
-	Room int
+	ReplyBudget int
 	// Gone is closed when nobody waits for the answer any more: then a request that was not sent is not sent. Optional. Op
 	// must not be changed before that. Asks with the same Gone are one caller's: refused as OVERLOADED, it keeps its turn.
-	Gone <-chan struct{}
+	Cancel <-chan struct{}
 }
 
 const (
 	// DefaultTimeout is how long a request is tried when nobody says otherwise.
 	DefaultTimeout = 5 * time.Second
-	// MaxTimeout is how long a request may be tried: with untilSlack it is less than messages.MaxDeadlineMs.
-	MaxTimeout    = 30 * time.Second
-	defaultFlight = 4096
-	defaultWindow = 16 << 20
-	longestWait   = time.Second // of a request for the window; half of its timeout, if that is less
-	pulseEvery    = 25 * time.Millisecond
-	backoffLow    = 10 * time.Millisecond
-	backoffHigh   = 100 * time.Millisecond
-	againLow      = 3 * time.Millisecond // a bucket that changes hands is served by nobody for milliseconds
-	againHigh     = 5 * time.Millisecond
-	againTries    = 100         // of one request; from then on its buckets' new group is taken for dead
-	distrust      = time.Second // of a node that was silent; others believe in a dead leader until they elect another
+	// MaxTimeout is how long a request may be tried: with applySlack it is less than messages.MaxDeadlineMs.
+	MaxTimeout       = 30 * time.Second
+	defaultInFlight  = 4096
+	defaultWindow    = 16 << 20
+	maxAdmissionWait = time.Second // of a request for the window; half of its timeout, if that is less
+	tickInterval     = 25 * time.Millisecond
+	minBackoff       = 10 * time.Millisecond
+	maxBackoff       = 100 * time.Millisecond
+	minMoveRetry     = 3 * time.Millisecond // a bucket that changes hands is served by nobody for milliseconds
+	maxMoveRetry     = 5 * time.Millisecond
+	maxMoveRetries   = 100         // of one request; from then on its buckets' new group is taken for dead
+	suspicionTime    = time.Second // of a node that was silent; others believe in a dead leader until they elect another
 )
 
 type (
@@ -90,7 +90,7 @@ type (
 
 // Start spawns a Router and a Session on a system, and gives the Session.
 func Start(system *actors.System, o Options) (*actor.PID, error) {
-	r := &Router{system: system, contacts: o.Contacts, table: NewTable(), out: map[receiver]*messages.Requests{}}
+	r := &Router{system: system, contacts: o.Contacts, table: NewTable(), outgoing: map[replica]*messages.Requests{}}
 	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil)); err != nil {
 		return nil, err
 	}
@@ -99,23 +99,23 @@ func Start(system *actors.System, o Options) (*actor.PID, error) {
 
 // StartSession spawns a further Session on a system that has a Router.
 func StartSession(system *actors.System, o Options) (*actor.PID, error) {
-	limit, most, answered := o.InFlight, o.Window, o.Answers
+	limit, most, answered := o.InFlight, o.RequestWindow, o.ReplyWindow
 	if limit <= 0 {
-		limit = defaultFlight
+		limit = defaultInFlight
 	}
 	if most <= 0 {
 		most = defaultWindow
 	}
 	if answered <= 0 {
-		answered = defaultAnswer
+		answered = defaultReplyWindow
 	}
 	rng := system.Rand("session/" + o.Name)
 	id := messages.SessionID(rng.Uint64() | 1)
 	s := &Session{
-		system: system, id: id, limit: limit, contacts: o.Contacts, trouble: o.Trouble, rng: rng, lowest: 1, pending: map[uint64]*pending{}, silent: map[uint64]time.Duration{},
-		patience: patience{map[uint64]*pulseOf{}}, window: window{most: most, now: most},
-		queue:   queue{turns: map[<-chan struct{}]time.Duration{}, most: limit},
-		answers: answers{most: answered, written: messages.MaxValueBytes},
+		system: system, id: id, maxUnanswered: limit, contacts: o.Contacts, dialError: o.DialError, rng: rng, lowestUnanswered: 1, pending: map[uint64]*request{}, suspected: map[uint64]time.Duration{},
+		rtt: rttEstimator{map[uint64]*nodeRTT{}}, window: congestionWindow{max: most, size: most},
+		queue:   admissionQueue{since: map[<-chan struct{}]time.Duration{}, maxSince: limit},
+		replies: replyWindow{capacity: answered, writeReplySize: messages.MaxValueBytes},
 		router:  actor.NewPID(system.Address(), Path),
 	}
 	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(actors.Bound{}, nil))
@@ -127,10 +127,10 @@ func (s *Session) Receive(ctx actor.Context) {
 		s.self = ctx.Self()
 	case *actor.Stopping:
 		for _, p := range s.pending {
-			s.finish(p, s.lost(p, "the session was closed"))
+			s.finish(p, s.unansweredReply(p, "the session was closed"))
 		}
-		for _, p := range slices.Concat(s.queue.waiting, s.answers.waiting) {
-			s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "the session was closed before it was sent")))
+		for _, p := range slices.Concat(s.queue.waiting, s.replies.waiting) {
+			s.finish(p, refusal(messages.Errorf(messages.Code_UNAVAILABLE, "the session was closed before it was sent")))
 		}
 	case []any:
 		for _, element := range m {
@@ -144,348 +144,350 @@ func (s *Session) Receive(ctx actor.Context) {
 func (s *Session) on(message any, sender *actor.PID) {
 	switch m := message.(type) {
 	case *Ask:
-		s.take(&pending{op: m.Op, done: m.Done, gone: m.Gone, most: m.Room}, m.Timeout)
+		s.accept(&request{op: m.Op, done: m.Done, cancel: m.Cancel, callerBudget: m.ReplyBudget}, m.Timeout)
 	case *messages.Replies:
-		s.onTime(m.TimeMs)
+		s.observeLogTime(m.TimeMs)
 		for _, r := range m.Replies {
-			s.onReply(r, receiver{m.FromGroup, m.FromNode})
+			s.onReply(r, replica{m.FromGroup, m.FromNode})
 		}
 	case *sent:
-		s.onSent(m)
+		s.onDispatched(m)
 	case pulse:
-		s.onPulse()
+		s.onRetryTick()
 	case again:
-		s.onAgain()
+		s.onMoveRetry()
 	case proto.Message:
-		s.take(&pending{op: m, sender: sender}, 0)
+		s.accept(&request{op: m, sender: sender}, 0)
 	}
 }
 
 // take sends a request, lets it wait for the window, or refuses it.
-func (s *Session) take(p *pending, timeout time.Duration) {
+func (s *Session) accept(p *request, timeout time.Duration) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
 	timeout = min(timeout, MaxTimeout)
 	now := s.system.Clock.Now()
 	s.queue.arrive(p, now)
-	if unanswered := s.unanswered(); unanswered >= s.limit {
-		s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", unanswered)))
+	if unanswered := s.unanswered(); unanswered >= s.maxUnanswered {
+		s.finish(p, refusal(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", unanswered)))
 		return
 	}
-	p.deadline, p.wait, p.bytes = now+timeout, min(timeout/2, longestWait), proto.Size(p.op)
-	if p.room = p.most; p.most == 0 {
-		p.room = s.answers.expect(p.op)
+	p.deadline, p.maxWait, p.size = now+timeout, min(timeout/2, maxAdmissionWait), proto.Size(p.op)
+	if p.replyBudget = p.callerBudget; p.callerBudget == 0 {
+		p.replyBudget = s.replies.replyBudget(p.op)
 	}
-	s.enter(p)
+	s.admit(p)
 	if !s.ticking {
 		s.ticking = true
-		s.tick()
+		s.scheduleTick()
 	}
 }
 
 func (s *Session) unanswered() int {
-	return len(s.pending) + len(s.queue.waiting) + len(s.answers.waiting)
+	return len(s.pending) + len(s.queue.waiting) + len(s.replies.waiting)
 }
 
 // enter sends a request, or lets it wait for a window.
-func (s *Session) enter(p *pending) {
-	small, wait := p.bytes <= smallRequest && p.room <= smallAnswer, &s.queue
-	if p.room > smallAnswer {
-		wait = &s.answers.queue
+func (s *Session) admit(p *request) {
+	small, wait := p.size <= smallRequest && p.replyBudget <= smallReply, &s.queue
+	if p.replyBudget > smallReply {
+		wait = &s.replies.admissionQueue
 	}
-	if small || len(wait.waiting) == 0 && s.takes(p) {
-		s.begin(p)
+	if small || len(wait.waiting) == 0 && s.fits(p) {
+		s.start(p)
 		return
 	}
-	p.until = min(s.system.Clock.Now()+p.wait, p.deadline)
+	p.waitDeadline = min(s.system.Clock.Now()+p.maxWait, p.deadline)
 	wait.push(p)
 }
 
-func (s *Session) takes(p *pending) bool { return s.window.takes(p.bytes) && s.answers.takes(p.room) }
+func (s *Session) fits(p *request) bool {
+	return s.window.admits(p.size) && s.replies.admits(p.replyBudget)
+}
 
 // begin gives a request its identity, and sends it for the first time.
-func (s *Session) begin(p *pending) {
-	s.seq++
-	p.seq = s.seq
+func (s *Session) start(p *request) {
+	s.lastSeq++
+	p.seq = s.lastSeq
 	if why := p.encode(s, p.op); why != nil {
-		s.finish(p, refuse(why))
+		s.finish(p, refusal(why))
 		return
 	}
 	s.pending[p.seq] = p
-	s.window.sent(p.bytes)
-	s.answers.sent(p.room)
-	s.try(p)
+	s.window.add(p.size)
+	s.replies.add(p.replyBudget)
+	s.attempt(p)
 }
 
 // enlarge lets a read that has a larger answer than there was room for wait for as much as it needs. It is asked under
 // another name: whatever else comes for this one is late.
-func (s *Session) enlarge(p *pending, needs int) {
+func (s *Session) askForLargerReply(p *request, needs int) {
 	s.forget(p, false)
-	s.enter(&pending{
-		op: p.op, sender: p.sender, done: p.done, gone: p.gone, bytes: p.bytes, wait: p.wait, wanted: p.wanted, deadline: p.deadline,
-		routed: routed{room: needs + needs/16}, // others may write it meanwhile
+	s.admit(&request{
+		op: p.op, sender: p.sender, done: p.done, cancel: p.cancel, size: p.size, maxWait: p.maxWait, waitingSince: p.waitingSince, deadline: p.deadline,
+		outgoing: outgoing{replyBudget: needs + needs/16}, // others may write it meanwhile
 	})
 }
 
 // admit sends what has waited for a window as long as there is room.
-func (s *Session) admit() {
-	for _, wait := range []*queue{&s.queue, &s.answers.queue} {
-		for len(wait.waiting) > 0 && s.takes(wait.waiting[0]) {
-			if p := wait.pop(); !s.leave(p) {
-				s.begin(p)
+func (s *Session) admitWaiting() {
+	for _, wait := range []*admissionQueue{&s.queue, &s.replies.admissionQueue} {
+		for len(wait.waiting) > 0 && s.fits(wait.waiting[0]) {
+			if p := wait.pop(); !s.dropOverdue(p) {
+				s.start(p)
 			}
 		}
 	}
 }
 
 // leave ends the wait of a request that has waited too long, or that nobody wants any more.
-func (s *Session) leave(p *pending) bool {
+func (s *Session) dropOverdue(p *request) bool {
 	select {
-	case <-p.gone:
-		s.finish(p, refuse(messages.Errorf(messages.Code_UNAVAILABLE, "given up by the caller before it was sent")))
+	case <-p.cancel:
+		s.finish(p, refusal(messages.Errorf(messages.Code_UNAVAILABLE, "given up by the caller before it was sent")))
 		return true
 	default:
 	}
-	if s.system.Clock.Now() < p.until {
+	if s.system.Clock.Now() < p.waitDeadline {
 		return false
 	}
-	s.finish(p, refuse(messages.Errorf(messages.Code_OVERLOADED,
+	s.finish(p, refusal(messages.Errorf(messages.Code_OVERLOADED,
 		"not carried out: requests of %d bytes and answers of %d are on their way, and no room was left for %d and %d more in time",
-		s.window.used, s.answers.used, p.bytes, p.room)))
+		s.window.inFlight, s.replies.inFlight, p.size, p.replyBudget)))
 	return true
 }
 
-func (s *Session) tick() {
-	s.system.Clock.After(pulseEvery, func() { s.system.Root.Send(s.self, pulse{}) })
+func (s *Session) scheduleTick() {
+	s.system.Clock.After(tickInterval, func() { s.system.Root.Send(s.self, pulse{}) })
 }
 
 // acked is the lowest seq that is not answered: servers may forget what is below.
-func (s *Session) acked() uint64 {
-	for s.lowest < s.seq && s.pending[s.lowest] == nil {
-		s.lowest++
+func (s *Session) lowestPending() uint64 {
+	for s.lowestUnanswered < s.lastSeq && s.pending[s.lowestUnanswered] == nil {
+		s.lowestUnanswered++
 	}
-	return s.lowest
+	return s.lowestUnanswered
 }
 
-func (s *Session) try(p *pending) {
+func (s *Session) attempt(p *request) {
 	now := s.system.Clock.Now()
-	p.next = now + s.patience.attempt(p.last.node, p.vain())
-	if p.heard || p.tries == 0 {
-		p.since = now
+	p.retryAt = now + s.rtt.timeout(p.lastReplica.node, p.backoffAttempts())
+	if p.answered || p.attempts == 0 {
+		p.unansweredSince = now
 	}
-	p.again = p.tries > 0
-	p.replica = p.replica && p.tries == 0 // a replica that could not answer has sent it back: the leader can
-	p.tries++
-	p.routing++
-	p.heard, p.sent = false, now
-	s.out = append(s.out, p.routed)
+	p.retry = p.attempts > 0
+	p.anyReplica = p.anyReplica && p.attempts == 0 // a replica that could not answer has sent it back: the leader can
+	p.attempts++
+	p.undispatched++
+	p.answered, p.sentAt = false, now
+	s.outgoing = append(s.outgoing, p.outgoing)
 }
 
 func (s *Session) flush() {
-	s.admit()
-	if len(s.out) > 0 {
-		s.system.Root.Send(s.router, &forward{session: s.self, requests: s.out})
-		s.out = nil
+	s.admitWaiting()
+	if len(s.outgoing) > 0 {
+		s.system.Root.Send(s.router, &forward{session: s.self, requests: s.outgoing})
+		s.outgoing = nil
 	}
 }
 
-func (s *Session) onSent(m *sent) {
+func (s *Session) onDispatched(m *sent) {
 	s.level = max(s.level, m.level)
 	for _, seq := range m.seqs {
 		if p := s.pending[seq]; p != nil {
-			p.routing--
-			if p.last = m.to; m.to.node == 0 {
-				s.later(p)
+			p.undispatched--
+			if p.lastReplica = m.replica; m.replica.node == 0 {
+				s.backoff(p)
 			} else {
-				p.at(m.to)
+				p.noteDispatched(m.replica)
 			}
 		}
 	}
 }
 
 // later tries again after a pause that grows with the attempts.
-func (s *Session) later(p *pending) {
-	pause := min(backoffLow<<min(p.vain(), 8), backoffHigh)
-	p.next = s.system.Clock.Now() + pause/2 + time.Duration(s.rng.Int64N(int64(pause/2)))
+func (s *Session) backoff(p *request) {
+	pause := min(minBackoff<<min(p.backoffAttempts(), 8), maxBackoff)
+	p.retryAt = s.system.Clock.Now() + pause/2 + time.Duration(s.rng.Int64N(int64(pause/2)))
 }
 
-func (s *Session) onReply(r *messages.Reply, from receiver) {
+func (s *Session) onReply(r *messages.Reply, from replica) {
 	p := s.pending[r.Seq]
 	if p == nil || r.Session != uint64(s.id) {
 		return // late or twice
 	}
-	if from == (receiver{}) { // the Router's own: nobody else is to be asked
+	if from == (replica{}) { // the Router's own: nobody else is to be asked
 		s.finish(p, r)
 		return
 	}
-	s.patience.answered(p.last.node, p.since, s.system.Clock.Now())
-	p.answer, p.heard = r, true
-	if _, was := s.silent[p.last.node]; was {
-		delete(s.silent, p.last.node)
-		s.tell(healed{heard: true, node: p.last.node})
+	s.rtt.observe(p.lastReplica.node, p.unansweredSince, s.system.Clock.Now())
+	p.lastReply, p.answered = r, true
+	if _, was := s.suspected[p.lastReplica.node]; was {
+		delete(s.suspected, p.lastReplica.node)
+		s.feedback(healed{heard: true, node: p.lastReplica.node})
 	}
 	switch r.Code {
 	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP, messages.Code_UNAVAILABLE, messages.Code_OVERLOADED:
-		p.refused(from)
+		p.noteRefused(from)
 	}
 	switch r.Code {
 	case messages.Code_NOT_LEADER:
 		leader := r.GetHint().GetLeader()
-		if s.system.Clock.Now() < s.silent[leader] {
-			s.later(p) // whoever says so will soon know better
+		if s.system.Clock.Now() < s.suspected[leader] {
+			s.backoff(p) // whoever says so will soon know better
 			return
 		}
-		s.tell(healed{group: p.last.group, node: p.last.node, leader: leader})
-		s.follow(p, leader != 0)
+		s.feedback(healed{group: p.lastReplica.group, node: p.lastReplica.node, leader: leader})
+		s.followHint(p, leader != 0)
 	case messages.Code_WRONG_GROUP:
-		s.tell(healed{wrong: true, target: p.target, hint: r.Hint})
-		s.elsewhere(p, r.GetHint())
+		s.feedback(healed{wrong: true, target: p.target, hint: r.Hint})
+		s.followMove(p, r.GetHint())
 	case messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN:
-		if leader := r.GetHint().GetLeader(); leader != 0 && s.system.Clock.Now() >= s.silent[leader] {
-			s.tell(healed{group: p.last.group, leader: leader})
+		if leader := r.GetHint().GetLeader(); leader != 0 && s.system.Clock.Now() >= s.suspected[leader] {
+			s.feedback(healed{group: p.lastReplica.group, leader: leader})
 		}
-		s.later(p)
+		s.backoff(p)
 	case messages.Code_EXPIRED:
-		s.expired(p, from)
+		s.onExpired(p, from)
 	case messages.Code_OVERLOADED:
 		switch {
-		case p.maybe():
-			s.later(p)
+		case p.maybeApplied():
+			s.backoff(p)
 		case r.NeededBytes > 0 && !p.command:
-			s.onLarger(p, r)
+			s.onLargerReply(p, r)
 		default:
 			s.finish(p, r)
 		}
 	default:
-		s.answers.saw(p.op, messages.ReplyBytes(r))
+		s.replies.observe(p.op, messages.ReplyBytes(r))
 		s.finish(p, r)
 	}
 }
 
-// onLarger is told that the answer of a read is larger than there was room for.
-func (s *Session) onLarger(p *pending, r *messages.Reply) {
+// onLargerReply is told that the answer of a read is larger than there was room for.
+func (s *Session) onLargerReply(p *request, r *messages.Reply) {
 	needs := int(min(r.NeededBytes, math.MaxInt32))
-	s.answers.saw(p.op, needs)
-	if p.most > 0 {
+	s.replies.observe(p.op, needs)
+	if p.callerBudget > 0 {
 		s.finish(p, r)
 		return
 	}
-	s.enlarge(p, needs)
+	s.askForLargerReply(p, needs)
 }
 
-// aliveTries is how many attempts may get lost at a node that answers others, before it is taken for silent: its group
+// maxLostWhileAlive is how many attempts may get lost at a node that answers others, before it is taken for silent: its group
 // may be stuck there.
-const aliveTries = 2
+const maxLostWhileAlive = 2
 
-// quickTries is how many hints are followed at once before the session slows down.
-const quickTries = 3
+// maxHintsAtOnce is how many hints are followed at once before the session slows down.
+const maxHintsAtOnce = 3
 
-func (s *Session) follow(p *pending, hinted bool) {
-	if hinted && p.tries <= quickTries {
-		s.try(p)
+func (s *Session) followHint(p *request, hinted bool) {
+	if hinted && p.attempts <= maxHintsAtOnce {
+		s.attempt(p)
 		return
 	}
-	s.later(p)
+	s.backoff(p)
 }
 
 // elsewhere follows a hint that is newer than the one before at once. Without one the bucket is between two groups, and
 // whoever has it next is asked again in a few milliseconds.
-func (s *Session) elsewhere(p *pending, hint *messages.Hint) {
-	p.moved++
+func (s *Session) followMove(p *request, hint *messages.Hint) {
+	p.wrongGroupReplies++
 	switch {
-	case hint.GetGroup() != 0 && hint.ConfigVersion > p.hint:
-		p.hint = hint.ConfigVersion
-		s.try(p)
-	case p.moved > againTries:
-		s.later(p)
+	case hint.GetGroup() != 0 && hint.ConfigVersion > p.hintVersion:
+		p.hintVersion = hint.ConfigVersion
+		s.attempt(p)
+	case p.wrongGroupReplies > maxMoveRetries:
+		s.backoff(p)
 	default:
-		p.next = s.system.Clock.Now() + shortestAttempt
-		if s.refused = append(s.refused, p.seq); len(s.refused) == 1 {
-			pause := againLow + time.Duration(s.rng.Int64N(int64(againHigh-againLow)))
+		p.retryAt = s.system.Clock.Now() + minTimeout
+		if s.moving = append(s.moving, p.seq); len(s.moving) == 1 {
+			pause := minMoveRetry + time.Duration(s.rng.Int64N(int64(maxMoveRetry-minMoveRetry)))
 			s.system.Clock.After(pause, func() { s.system.Root.Send(s.self, again{}) })
 		}
 	}
 }
 
-func (s *Session) onAgain() {
-	refused := s.refused
-	s.refused = nil
+func (s *Session) onMoveRetry() {
+	refused := s.moving
+	s.moving = nil
 	for _, seq := range refused {
-		if p := s.pending[seq]; p != nil && p.heard && s.system.Clock.Now() < p.deadline {
-			s.try(p)
+		if p := s.pending[seq]; p != nil && p.answered && s.system.Clock.Now() < p.deadline {
+			s.attempt(p)
 		}
 	}
 }
 
-func (s *Session) tell(h healed) { s.system.Root.Send(s.router, h) }
+func (s *Session) feedback(h healed) { s.system.Root.Send(s.router, h) }
 
-func (s *Session) onPulse() {
+func (s *Session) onRetryTick() {
 	if s.ticking = s.unanswered() > 0; !s.ticking {
 		return
 	}
-	s.tick()
-	s.queue.waiting = slices.DeleteFunc(s.queue.waiting, s.leave)
-	s.answers.waiting = slices.DeleteFunc(s.answers.waiting, s.leave)
+	s.scheduleTick()
+	s.queue.waiting = slices.DeleteFunc(s.queue.waiting, s.dropOverdue)
+	s.replies.waiting = slices.DeleteFunc(s.replies.waiting, s.dropOverdue)
 	now := s.system.Clock.Now()
-	for seq := s.acked(); seq <= s.seq; seq++ {
+	for seq := s.lowestPending(); seq <= s.lastSeq; seq++ {
 		p := s.pending[seq]
 		switch {
 		case p == nil:
 		case now >= p.deadline:
-			s.finish(p, s.lost(p, "no answer in time"))
-		case now >= p.next:
-			if p.last.node != 0 && !p.heard && !(p.vain() <= aliveTries && s.patience.alive(p.last.node, p.sent)) {
-				s.silent[p.last.node] = now + distrust
-				s.tell(healed{group: p.last.group, node: p.last.node, silent: true})
+			s.finish(p, s.unansweredReply(p, "no answer in time"))
+		case now >= p.retryAt:
+			if p.lastReplica.node != 0 && !p.answered && !(p.backoffAttempts() <= maxLostWhileAlive && s.rtt.answeredSince(p.lastReplica.node, p.sentAt)) {
+				s.suspected[p.lastReplica.node] = now + suspicionTime
+				s.feedback(healed{group: p.lastReplica.group, node: p.lastReplica.node, silent: true})
 			}
-			s.try(p)
+			s.attempt(p)
 		}
 	}
 }
 
 // lost is the answer of a request that has none. Only what was never sent, or only reads, is known to be
 // without effect.
-func (s *Session) lost(p *pending, why string) *messages.Reply {
+func (s *Session) unansweredReply(p *request, why string) *messages.Reply {
 	code := messages.Code_UNAVAILABLE
-	if p.maybe() {
+	if p.maybeApplied() {
 		code = messages.Code_UNCERTAIN
 	}
-	text := fmt.Sprintf("%s, asked %d times", why, p.tries)
-	if p.last.node == 0 {
+	text := fmt.Sprintf("%s, asked %d times", why, p.attempts)
+	if p.lastReplica.node == 0 {
 		text += ": no node is known that could answer"
 		for i, address := range s.contacts {
 			text += []string{"; none was named by ", ", "}[min(i, 1)] + address
-			if s.trouble == nil {
+			if s.dialError == nil {
 				continue
 			}
-			if err := s.trouble(address); err != nil {
+			if err := s.dialError(address); err != nil {
 				text += fmt.Sprintf(" (%v)", err)
 			}
 		}
 	} else {
-		text += fmt.Sprintf(": group %d, last on node %d", p.last.group, p.last.node)
+		text += fmt.Sprintf(": group %d, last on node %d", p.lastReplica.group, p.lastReplica.node)
 	}
-	if p.answer.GetText() != "" {
-		text += ", which said: " + p.answer.Text
+	if p.lastReply.GetText() != "" {
+		text += ", which said: " + p.lastReply.Text
 	}
 	return &messages.Reply{Code: code, Text: text}
 }
 
-func refuse(why *messages.Error) *messages.Reply {
+func refusal(why *messages.Error) *messages.Reply {
 	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
 }
 
 // forget gives back what is kept for a request that was sent.
-func (s *Session) forget(p *pending, overloaded bool) {
+func (s *Session) forget(p *request, overloaded bool) {
 	if s.pending[p.seq] == p {
 		delete(s.pending, p.seq)
-		s.window.over(p.bytes, overloaded)
-		s.answers.over(p.room)
+		s.window.remove(p.size, overloaded)
+		s.replies.remove(p.replyBudget)
 	}
 }
 
-func (s *Session) finish(p *pending, r *messages.Reply) {
+func (s *Session) finish(p *request, r *messages.Reply) {
 	s.forget(p, r.Code == messages.Code_OVERLOADED)
 	if r.Code == messages.Code_OVERLOADED {
 		s.queue.refused(p)

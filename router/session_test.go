@@ -102,7 +102,7 @@ func (w *watch) short() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range w.pauses {
-		if againLow <= d && d < againHigh {
+		if minMoveRetry <= d && d < maxMoveRetry {
 			n++
 		}
 	}
@@ -258,36 +258,36 @@ func TestDeadlines(t *testing.T) {
 
 // What every replica that was asked has refused was not carried out. Who was asked twice may have refused once.
 func TestRefusedEverywhereIsRefused(t *testing.T) {
-	at, other := receiver{1, 1}, receiver{1, 2}
+	at, other := replica{1, 1}, replica{1, 2}
 	for _, c := range []struct {
 		name    string
-		asked   []receiver
-		refused []receiver
+		asked   []replica
+		refused []replica
 		routing int
 		maybe   bool
 	}{
 		{"nobody asked", nil, nil, 0, false},
 		{"on its way", nil, nil, 1, true},
-		{"no answer", []receiver{at}, nil, 0, true},
-		{"refused", []receiver{at}, []receiver{at}, 0, false},
-		{"refused, and asked elsewhere", []receiver{at, other}, []receiver{at}, 0, true},
-		{"refused, and on its way elsewhere", []receiver{at}, []receiver{at}, 1, true},
-		{"refused by both", []receiver{at, other}, []receiver{at, other}, 0, false},
-		{"refused twice by one of them", []receiver{at, other}, []receiver{at, at}, 0, true},
-		{"asked twice, and one answer came twice", []receiver{at, at}, []receiver{at, at}, 0, true},
-		{"refused by somebody who was not asked", []receiver{at}, []receiver{other}, 0, true},
+		{"no answer", []replica{at}, nil, 0, true},
+		{"refused", []replica{at}, []replica{at}, 0, false},
+		{"refused, and asked elsewhere", []replica{at, other}, []replica{at}, 0, true},
+		{"refused, and on its way elsewhere", []replica{at}, []replica{at}, 1, true},
+		{"refused by both", []replica{at, other}, []replica{at, other}, 0, false},
+		{"refused twice by one of them", []replica{at, other}, []replica{at, at}, 0, true},
+		{"asked twice, and one answer came twice", []replica{at, at}, []replica{at, at}, 0, true},
+		{"refused by somebody who was not asked", []replica{at}, []replica{other}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &pending{routed: routed{command: true}, routing: c.routing}
+			p := &request{outgoing: outgoing{command: true}, undispatched: c.routing}
 			for _, to := range c.asked {
-				p.at(to)
+				p.noteDispatched(to)
 			}
 			for _, by := range c.refused {
-				p.refused(by)
+				p.noteRefused(by)
 			}
-			require.Equal(t, c.maybe, p.maybe())
+			require.Equal(t, c.maybe, p.maybeApplied())
 			p.command = false
-			require.False(t, p.maybe(), "a read")
+			require.False(t, p.maybeApplied(), "a read")
 		})
 	}
 }
@@ -319,11 +319,11 @@ func TestRouterThatIsSlow(t *testing.T) {
 // Of large requests only as many are sent as the window takes. The others go when there is room, or were never sent;
 // small ones wait for nobody. Who was refused and comes again goes before those who came after it.
 func TestLargeRequestsWaitForTheWindow(t *testing.T) {
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{Window: 100 << 10}, silence)
+	sys, session, p := startAt(t, actors.NewWallClock(), Options{RequestWindow: 100 << 10}, silence)
 	answers := make(chan string, 10)
 	large := &messages.Put{Key: []byte("k"), Value: make([]byte, 64<<10)}
 	ask := func(op proto.Message, timeout time.Duration, gone chan struct{}, done func(*messages.Reply)) {
-		sys.Root.Send(session, &Ask{Op: op, Timeout: timeout, Gone: gone, Done: done})
+		sys.Root.Send(session, &Ask{Op: op, Timeout: timeout, Cancel: gone, Done: done})
 	}
 	later := func(name string, op proto.Message, timeout time.Duration, gone chan struct{}) {
 		ask(op, timeout, gone, func(r *messages.Reply) { answers <- name + " " + r.Code.String() })
@@ -354,7 +354,7 @@ func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 
 // A request that waits for the window is not overtaken by later ones that need less of it: they would leave none.
 func TestLargestRequestsAreNotOvertaken(t *testing.T) {
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{Window: 100 << 10}, silence)
+	sys, session, p := startAt(t, actors.NewWallClock(), Options{RequestWindow: 100 << 10}, silence)
 	answers := make(chan string, 10)
 	for i, size := range []int{60 << 10, 90 << 10, 30 << 10} {
 		name := fmt.Sprint(i)
@@ -400,20 +400,20 @@ func TestTable(t *testing.T) {
 	require.EqualValues(t, 1, g)
 	leader := func() uint64 { node, _ := table.Leader(2); return node }
 	require.EqualValues(t, 2, leader(), "the preferred leader first")
-	table.Failed(2, 1)
+	table.LeaderFailed(2, 1)
 	require.EqualValues(t, 2, leader(), "nobody asked node 1")
-	table.Failed(2, 2)
+	table.LeaderFailed(2, 2)
 	require.EqualValues(t, 1, leader())
-	table.Failed(2, 1)
+	table.LeaderFailed(2, 1)
 	require.EqualValues(t, 2, leader(), "round and round")
-	table.Lead(2, 1)
+	table.SetLeader(2, 1)
 	require.EqualValues(t, 1, leader())
-	table.Lead(2, 99)
+	table.SetLeader(2, 99)
 	require.EqualValues(t, 1, leader(), "nobody knows node 99")
-	table.Move(0, &messages.Hint{Group: 2, ConfigVersion: 2})
+	table.RecordMove(0, &messages.Hint{Group: 2, ConfigVersion: 2})
 	g, _ = table.Group(0)
 	require.EqualValues(t, 2, g, "a hint from a newer config")
-	table.Move(0, &messages.Hint{Group: 1, ConfigVersion: 1})
+	table.RecordMove(0, &messages.Hint{Group: 1, ConfigVersion: 1})
 	g, _ = table.Group(0)
 	require.EqualValues(t, 2, g, "not from an older one")
 }
@@ -428,9 +428,9 @@ func TestReplicasTakeTurns(t *testing.T) {
 	replica := func(home string, turn int) uint64 { node, _ := table.Replica(2, home, turn); return node }
 	require.Equal(t, []uint64{1, 1, 1}, []uint64{replica("here", 0), replica("here", 1), replica("here", 2)})
 	require.Equal(t, []uint64{2, 1, 2}, []uint64{replica("else", 0), replica("else", 1), replica("else", 2)})
-	table.Silent(2, true)
+	table.SetSuspected(2, true)
 	require.Equal(t, []uint64{1, 1}, []uint64{replica("else", 0), replica("else", 1)})
-	table.Silent(1, true)
+	table.SetSuspected(1, true)
 	require.EqualValues(t, 2, replica("else", 1), "nobody was heard: then the leader")
 }
 
@@ -472,7 +472,7 @@ func TestTableFollowsABucketOnItsWay(t *testing.T) {
 			table := NewTable()
 			table.Update(c.config)
 			for _, h := range c.hints {
-				table.Move(0, &messages.Hint{Group: h[0], ConfigVersion: h[1]})
+				table.RecordMove(0, &messages.Hint{Group: h[0], ConfigVersion: h[1]})
 			}
 			g, ok := table.Group(0)
 			require.True(t, ok)
@@ -481,7 +481,7 @@ func TestTableFollowsABucketOnItsWay(t *testing.T) {
 	}
 	table := NewTable()
 	table.Update(on(5, 2, 1, 5))
-	table.Move(0, &messages.Hint{Group: 2, ConfigVersion: 5})
+	table.RecordMove(0, &messages.Hint{Group: 2, ConfigVersion: 5})
 	table.Update(on(6, 2, 1, 5))
 	g, _ := table.Group(0)
 	require.EqualValues(t, 2, g, "another bucket's move does not matter")
@@ -496,7 +496,7 @@ func TestSplitKeepsEverything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &messages.Requests{Group: 3}
 		few := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) []byte {
-			size := rapid.SampledFrom([]int{0, 1, 100, 1020, requestBytes / 3, requestBytes, messages.MaxCommandBytes}).Draw(t, "size")
+			size := rapid.SampledFrom([]int{0, 1, 100, 1020, maxBatchBytes / 3, maxBatchBytes, messages.MaxCommandBytes}).Draw(t, "size")
 			return make([]byte, size)
 		}), 0, 6)
 		var want [4]int
@@ -512,7 +512,7 @@ func TestSplitKeepsEverything(t *testing.T) {
 			m.Sessions = append(m.Sessions, asker)
 		}
 		var got [4]int
-		for _, part := range split(m) {
+		for _, part := range splitRequests(m) {
 			require.EqualValues(t, 3, part.Group)
 			count := 0
 			for _, a := range part.Sessions {
@@ -523,7 +523,7 @@ func TestSplitKeepsEverything(t *testing.T) {
 			}
 			require.LessOrEqual(t, proto.Size(part), messages.MaxMessageBytes)
 			if count > 1 {
-				require.LessOrEqual(t, proto.Size(part), requestBytes)
+				require.LessOrEqual(t, proto.Size(part), maxBatchBytes)
 			}
 		}
 		require.Equal(t, want, got)
@@ -579,6 +579,6 @@ func TestBucketsAreAddresses(t *testing.T) {
 	refused := ask(sys, session, &messages.Scan{Bucket: 7}, 5*time.Second)
 	require.Equal(t, messages.Code_INVALID, refused.Code)
 	require.Contains(t, refused.Text, "no bucket 7")
-	require.EqualValues(t, 3, target{byBucket: true, bucket: 3}.in(16))
-	require.EqualValues(t, messages.BucketOf([]byte("k"), 16), target{key: []byte("k")}.in(16))
+	require.EqualValues(t, 3, target{byBucket: true, bucket: 3}.bucketIn(16))
+	require.EqualValues(t, messages.BucketOf([]byte("k"), 16), target{key: []byte("k")}.bucketIn(16))
 }

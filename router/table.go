@@ -8,17 +8,17 @@ import (
 
 // Table knows the way from a key to the replica that most likely leads its group. It is pure; the Router owns it.
 type Table struct {
-	config  *messages.Config
-	book    AddressBook
-	nodes   map[uint64][]uint64       // group -> nodes of it that are in the cluster: a removed one may still be listed
-	leaders map[uint64]uint64         // group -> node believed to lead
-	silent  map[uint64]bool           // nodes that let an attempt go unanswered and have not been heard since
-	moved   map[uint32]*messages.Hint // bucket -> who has it, from hints that know more than the config
+	config    *messages.Config
+	book      AddressBook
+	nodes     map[uint64][]uint64       // group -> nodes of it that are in the cluster: a removed one may still be listed
+	leaders   map[uint64]uint64         // group -> node believed to lead
+	suspected map[uint64]bool           // nodes that let an attempt go unanswered and have not been heard since
+	moves     map[uint32]*messages.Hint // bucket -> who has it, from hints that know more than the config
 }
 
 // NewTable makes a table that knows nothing.
 func NewTable() *Table {
-	return &Table{leaders: map[uint64]uint64{}, silent: map[uint64]bool{}, moved: map[uint32]*messages.Hint{}}
+	return &Table{leaders: map[uint64]uint64{}, suspected: map[uint64]bool{}, moves: map[uint32]*messages.Hint{}}
 }
 
 // Update takes a config if it is newer.
@@ -31,9 +31,9 @@ func (t *Table) Update(config *messages.Config) bool {
 	for _, g := range config.Groups {
 		t.nodes[g.Id] = slices.DeleteFunc(slices.Clone(g.Nodes), func(id uint64) bool { return t.address(id) == "" })
 	}
-	for bucket, hint := range t.moved {
+	for bucket, hint := range t.moves {
 		if !config.HasPendingMove(bucket) || hint.ConfigVersion < config.MovedVersions[bucket] {
-			delete(t.moved, bucket)
+			delete(t.moves, bucket)
 		}
 	}
 	return true
@@ -50,7 +50,7 @@ func (t *Table) Buckets() int { return len(t.config.GetOwners()) }
 
 // Group that owns a bucket; false if none is known.
 func (t *Table) Group(bucket uint32) (uint64, bool) {
-	if hint := t.moved[bucket]; hint != nil {
+	if hint := t.moves[bucket]; hint != nil {
 		return hint.Group, true
 	}
 	g := t.config.ServingGroup(bucket)
@@ -78,7 +78,7 @@ func (t *Table) Replica(group uint64, home string, turn int) (node uint64, addre
 		next := nodes[(turn+i)%len(nodes)]
 		if at := t.address(next); at == home && at != "" {
 			return next, at
-		} else if address == "" && !t.silent[next] {
+		} else if address == "" && !t.suspected[next] {
 			node, address = next, at
 		}
 	}
@@ -89,7 +89,7 @@ func (t *Table) Replica(group uint64, home string, turn int) (node uint64, addre
 }
 
 // Lead records who leads a group, unless the config does not say where that node is.
-func (t *Table) Lead(group, node uint64) bool {
+func (t *Table) SetLeader(group, node uint64) bool {
 	if t.address(node) == "" {
 		return false
 	}
@@ -98,17 +98,17 @@ func (t *Table) Lead(group, node uint64) bool {
 }
 
 // Silent says that a node did not answer, or was heard again.
-func (t *Table) Silent(node uint64, silent bool) {
+func (t *Table) SetSuspected(node uint64, silent bool) {
 	if silent {
-		t.silent[node] = true
+		t.suspected[node] = true
 	} else {
-		delete(t.silent, node)
+		delete(t.suspected, node)
 	}
 }
 
 // Failed says that a node did not answer for a group, or does not know its leader: the next replica is asked,
 // silent ones last.
-func (t *Table) Failed(group, node uint64) {
+func (t *Table) LeaderFailed(group, node uint64) {
 	if now, _ := t.Leader(group); now != node {
 		return // somebody knew better meanwhile
 	}
@@ -119,10 +119,10 @@ func (t *Table) Failed(group, node uint64) {
 	at := slices.Index(nodes, node)
 	for i := range nodes {
 		next := nodes[(at+1+i)%len(nodes)]
-		if i == 0 || !t.silent[next] {
+		if i == 0 || !t.suspected[next] {
 			t.leaders[group] = next
 		}
-		if !t.silent[next] {
+		if !t.suspected[next] {
 			return
 		}
 	}
@@ -131,21 +131,21 @@ func (t *Table) Failed(group, node uint64) {
 // Move records a hint that a bucket is in another group since a config. It is believed if it is newer than the hint
 // before, and than the config. While the bucket is on its way the config does not say when it changes hands: then either
 // of the two groups may know better.
-func (t *Table) Move(bucket uint32, hint *messages.Hint) {
+func (t *Table) RecordMove(bucket uint32, hint *messages.Hint) {
 	group := hint.GetGroup()
-	if group == 0 || t.moved[bucket] != nil && hint.ConfigVersion <= t.moved[bucket].ConfigVersion {
+	if group == 0 || t.moves[bucket] != nil && hint.ConfigVersion <= t.moves[bucket].ConfigVersion {
 		return
 	}
 	between := t.config.HasPendingMove(bucket) && (group == t.config.Owners[bucket] || group == t.config.PreviousOwners[bucket])
 	if between || hint.ConfigVersion > t.Version() {
-		t.moved[bucket] = hint
+		t.moves[bucket] = hint
 	}
 }
 
-func (t *Table) address(node uint64) string { return t.book.At(node) }
+func (t *Table) address(node uint64) string { return t.book.Address(node) }
 
 // Found says that a node is not where the config says.
-func (t *Table) Found(a *messages.NodeAddress) { t.book.Hear(a) }
+func (t *Table) SetAddress(a *messages.NodeAddress) { t.book.Learn(a) }
 
 // Addresses of all nodes.
 func (t *Table) Addresses() []string {

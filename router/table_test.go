@@ -21,7 +21,7 @@ func TestRemovedNodesAreNoRoute(t *testing.T) {
 		for range 2 {
 			node, address := table.Leader(group)
 			asked = append(asked, address)
-			table.Failed(group, node)
+			table.LeaderFailed(group, node)
 		}
 		require.Equal(t, want, asked)
 		_, address := table.Replica(group, "elsewhere:1", 1)

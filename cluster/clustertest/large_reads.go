@@ -42,7 +42,7 @@ func (s *Simulation) readLarge(until time.Duration) *largeReader {
 		l.keys = 0
 		return l
 	}
-	l.c = s.client(router.Options{Name: "large", Answers: l.size + l.rng.IntN(4*l.size)})
+	l.c = s.client(router.Options{Name: "large", ReplyWindow: l.size + l.rng.IntN(4*l.size)})
 	for i := range l.keys {
 		l.fill(fmt.Sprintf("{large}-%d", i))
 	}
@@ -135,12 +135,12 @@ func (l *largeReader) readAll() {
 func (l *largeReader) scan() { l.page(l.from(0, 0), maps.Clone(l.filled), largePages) }
 
 // from is a walk that goes on at a cursor.
-func (l *largeReader) from(bucket uint32, cursor uint64) *router.Walk {
-	return &router.Walk{Bucket: bucket, Cursor: cursor, Count: 1 + l.rng.IntN(3), Want: messages.Scan_KEYS, Match: []byte("{large}-*")}
+func (l *largeReader) from(bucket uint32, cursor uint64) *router.KeyspaceIterator {
+	return &router.KeyspaceIterator{Bucket: bucket, Cursor: cursor, PageSize: 1 + l.rng.IntN(3), Projection: messages.Scan_KEYS, Match: []byte("{large}-*")}
 }
 
 // page takes the next page of a scan, which then goes on with its cursor alone.
-func (l *largeReader) page(w *router.Walk, missing map[string]bool, left int) {
+func (l *largeReader) page(w *router.KeyspaceIterator, missing map[string]bool, left int) {
 	if left == 0 {
 		l.s.Oracle.violated("Cursors", "a scan is not over after %d pages", largePages)
 		return
@@ -152,7 +152,7 @@ func (l *largeReader) page(w *router.Walk, missing map[string]bool, left int) {
 			l.s.Oracle.violated("Cursors", "bucket %d, cursor %d: %s", w.Bucket, w.Cursor, r.Text)
 			return
 		}
-		items, err := w.Take([]*messages.Reply{r})
+		items, err := w.Advance([]*messages.Reply{r})
 		for _, item := range items {
 			delete(missing, string(item.Key))
 		}

@@ -77,7 +77,7 @@ const deadlineStep = 100 * time.Millisecond
 const mostDeadlines = 1 << 16
 
 // Left implements client.Waiter.
-func (p *Program) Left(ctx context.Context) (time.Duration, bool) {
+func (p *Program) Remaining(ctx context.Context) (time.Duration, bool) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return 0, true
 	}
@@ -103,7 +103,7 @@ func (p *Program) Left(ctx context.Context) (time.Duration, bool) {
 
 // Wait implements client.Waiter.
 func (p *Program) Wait(ctx context.Context, limit time.Duration, begin func(done func())) bool {
-	if left, ok := p.Left(ctx); ok {
+	if left, ok := p.Remaining(ctx); ok {
 		limit = min(limit, left+deadlineGrace)
 	}
 	return p.Program.Wait(limit, begin)

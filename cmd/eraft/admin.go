@@ -33,7 +33,7 @@ func adminCommands() []*cobra.Command {
 // change makes a command that has one config command committed.
 func change(use, short string, args cobra.PositionalArgs, make func(*cobra.Command, *client.Client, []string) (*messages.MetaCommand, error)) *cobra.Command {
 	version := uint64(0)
-	c := data(use, short, args, func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
+	c := remoteCommand(use, short, args, func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 		command, err := make(c, cl, args)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func join(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaCom
 		return nil, err
 	}
 	g := &messages.NewGroup{Group: group}
-	nodes, err := trimmed("NODES", strings.Split(args[1], ","))
+	nodes, err := trimmedList("NODES", strings.Split(args[1], ","))
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -114,9 +114,9 @@ func configCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("needs log, show or diff")} },
 	}
 	c.AddCommand(
-		data("log", "List every version", exactly(0, 0, "no arguments"), configLog),
-		data("show [N]", "Print a version, or the newest", exactly(0, 1, "[VERSION]"), configShow),
-		data("diff A B", "Say what differs between two versions", exactly(2, 2, "two versions"), configDiff),
+		remoteCommand("log", "List every version", exactly(0, 0, "no arguments"), configLog),
+		remoteCommand("show [N]", "Print a version, or the newest", exactly(0, 1, "[VERSION]"), configShow),
+		remoteCommand("diff A B", "Say what differs between two versions", exactly(2, 2, "two versions"), configDiff),
 	)
 	return c
 }

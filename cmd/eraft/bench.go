@@ -22,20 +22,20 @@ import (
 // bench is a closed loop: every client asks, waits for the answer, and asks again. With a rate it is an open one: every
 // client asks when it is due, and its latency counts from then, so one long answer counts for all that had to wait for it.
 type bench struct {
-	Target    string        `json:"target"`
-	Op        string        `json:"op"`
-	Clients   int           `json:"clients"`
-	Rate      int           `json:"rate,omitempty"` // operations per second of all clients together; 0: a closed loop
-	ValueSize int           `json:"value_size"`
-	Keys      int           `json:"keys"`
-	Tag       string        `json:"tag,omitempty"` // of all keys, which are in one bucket then
-	Compress  bool          `json:"compressible,omitempty"`
-	Duration  time.Duration `json:"-"`
-	filled    bool          // write every key once before
-	loaded    bool          // the keys are there already
-	progress  bool          // a line a second on standard error
-	endpoints []string
-	output    string
+	Target      string        `json:"target"`
+	Op          string        `json:"op"`
+	Clients     int           `json:"clients"`
+	Rate        int           `json:"rate,omitempty"` // operations per second of all clients together; 0: a closed loop
+	ValueSize   int           `json:"value_size"`
+	Keys        int           `json:"keys"`
+	Tag         string        `json:"tag,omitempty"` // of all keys, which are in one bucket then
+	Compress    bool          `json:"compressible,omitempty"`
+	Duration    time.Duration `json:"-"`
+	fillFirst   bool          // write every key once before
+	keysPresent bool          // the keys are there already
+	progress    bool          // a line a second on standard error
+	endpoints   []string
+	output      string
 }
 
 // target is one connection to something that keeps keys.
@@ -57,8 +57,8 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&b.Rate, "rate", 0, "operations per second of all clients together (default: as many as are answered)")
 	f.IntVar(&b.Keys, "keys", 10000, "different keys")
 	f.StringVar(&b.Tag, "tag", "", "put all keys into the bucket of this {tag}")
-	f.BoolVar(&b.filled, "fill", false, "write every key once before (--op get always does)")
-	f.BoolVar(&b.loaded, "loaded", false, "the keys are there already: --op get does not write them")
+	f.BoolVar(&b.fillFirst, "fill", false, "write every key once before (--op get always does)")
+	f.BoolVar(&b.keysPresent, "loaded", false, "the keys are there already: --op get does not write them")
 	f.BoolVar(&b.Compress, "compressible", false, "values of zeros, which compress to nothing (default: random bytes)")
 	f.BoolVar(&b.progress, "progress", false, "print a line a second on standard error")
 	f.DurationVar(&b.Duration, "duration", 10*time.Second, "how long")
@@ -75,11 +75,11 @@ func benchCommand() *cobra.Command {
 			return usageError{errors.New("--clients, --keys and --duration must be above 0, --value-size 0 to 1 MiB")}
 		}
 		var err error
-		if b.endpoints, err = named("endpoints", b.endpoints); err != nil {
+		if b.endpoints, err = resolveSeeds("endpoints", b.endpoints); err != nil {
 			return err
 		}
-		collectSeldom()
-		_ = calmSysmon() // without, it is slower
+		tuneGC()
+		_ = setTimerSlack() // without, it is slower
 		return b.run(c.Context())
 	}
 	return c
@@ -137,7 +137,7 @@ func (b *bench) open(ctx context.Context, endpoint string) (target, error) {
 // probe asks once over a connection that its protocol only makes when it is used: whoever is not there, or speaks something else, is
 // an error now, and no measurement.
 func (b *bench) probe(ctx context.Context, t target, endpoint string) error {
-	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	err := t.get(ctx, b.key(0))
 	if err != nil && messages.CodeOf(err) == messages.Code_INTERNAL {
@@ -146,7 +146,7 @@ func (b *bench) probe(ctx context.Context, t target, endpoint string) error {
 	return err
 }
 
-const probePatience = 5 * time.Second
+const probeTimeout = 5 * time.Second
 
 // report is what a run prints.
 type report struct {
@@ -165,7 +165,7 @@ func (b *bench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.filled || b.Op == "get" && !b.loaded {
+	if b.fillFirst || b.Op == "get" && !b.keysPresent {
 		if err := b.fill(ctx, targets); err != nil {
 			return errors.Join(err, closeAll())
 		}
@@ -222,7 +222,7 @@ func (b *bench) key(k int) string {
 }
 
 // due waits until a client may ask for the nth time, and gives the time from which its answer counts.
-func (b *bench) due(began time.Time, client, nth int) time.Time {
+func (b *bench) waitUntilDue(began time.Time, client, nth int) time.Time {
 	if b.Rate == 0 {
 		return time.Now()
 	}
@@ -242,7 +242,7 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 			now, answered, longest := t.began, t.began, time.Duration(0)
 			rng, values := rand.New(rand.NewPCG(uint64(w), 1)), b.values(w)
 			for nth := 0; now.Sub(t.began) < b.Duration && ctx.Err() == nil; nth++ {
-				start, k := b.due(t.began, w, nth), b.key(rng.IntN(b.Keys))
+				start, k := b.waitUntilDue(t.began, w, nth), b.key(rng.IntN(b.Keys))
 				err := error(nil)
 				if b.Op == "put" {
 					err = to.put(ctx, k, values())

@@ -42,7 +42,7 @@ func input(arg string) ([]byte, error) {
 }
 
 // data makes a command that connects, does one thing, and prints its answer.
-func data(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, *client.Client, *remote, []string) error) *cobra.Command {
+func remoteCommand(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, *client.Client, *remote, []string) error) *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{Use: use, Short: short, Args: args}
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -57,11 +57,11 @@ func data(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, 
 
 func dataCommands() []*cobra.Command {
 	all := []*cobra.Command{
-		data("put KEY VALUE", "Set a key; VALUE - is standard input", exactly(2, 2, "KEY VALUE"), put),
+		remoteCommand("put KEY VALUE", "Set a key; VALUE - is standard input", exactly(2, 2, "KEY VALUE"), put),
 		getCommand(),
-		data("del KEY", "Delete a key", exactly(1, 1, "KEY"), del),
-		data("append KEY VALUE", "Add to the end of a value", exactly(2, 2, "KEY VALUE"), appendTo),
-		data("incr KEY [BY]", "Add to an integer", exactly(1, 2, "KEY [BY]"), incr),
+		remoteCommand("del KEY", "Delete a key", exactly(1, 1, "KEY"), del),
+		remoteCommand("append KEY VALUE", "Add to the end of a value", exactly(2, 2, "KEY VALUE"), appendTo),
+		remoteCommand("incr KEY [BY]", "Add to an integer", exactly(1, 2, "KEY [BY]"), incr),
 		casCommand(),
 	}
 	for _, c := range all {
@@ -84,7 +84,7 @@ func put(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 
 func getCommand() *cobra.Command {
 	raw := false
-	c := data("get KEY", "Print a key's value: its bytes, and on a terminal the end of the line", exactly(1, 1, "KEY"),
+	c := remoteCommand("get KEY", "Print a key's value: its bytes, and on a terminal the end of the line", exactly(1, 1, "KEY"),
 		func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 			value, found, err := cl.Get(c.Context(), []byte(args[0]))
 			switch {
@@ -152,7 +152,7 @@ func incr(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 
 func casCommand() *cobra.Command {
 	absent := false
-	c := data("cas KEY EXPECTED VALUE", "Set a key whose value is EXPECTED, or with --absent: cas KEY VALUE, one that is not there",
+	c := remoteCommand("cas KEY EXPECTED VALUE", "Set a key whose value is EXPECTED, or with --absent: cas KEY VALUE, one that is not there",
 		func(_ *cobra.Command, args []string) error {
 			if absent {
 				return exactly(2, 2, "KEY VALUE with --absent")(nil, args)

@@ -181,7 +181,7 @@ func (d *demo) tail(i int) string {
 	return string(body[max(0, len(body)-1000):])
 }
 
-func (d *demo) document(i int) (doc document, err error) {
+func (d *demo) document(i int) (doc statusDocument, err error) {
 	_, body, err := fetch("http://" + d.http[i] + "/api/v1/status")
 	if err == nil {
 		err = json.Unmarshal(body, &doc)

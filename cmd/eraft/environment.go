@@ -36,8 +36,8 @@ func variable(flag string) (name, value string) {
 	return "", ""
 }
 
-// ofServiceLinks are variables that Kubernetes sets for a service that is called eraft, or begins so.
-var ofServiceLinks = regexp.MustCompile(`^ERAFT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
+// serviceLink are variables that Kubernetes sets for a service that is called eraft, or begins so.
+var serviceLink = regexp.MustCompile(`^ERAFT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
 
 // unknownVariables are those of an environment that look like eraft's, and that nobody reads.
 func unknownVariables(environment []string) (unknown []string) {
@@ -45,7 +45,7 @@ func unknownVariables(environment []string) (unknown []string) {
 	serverCommand().Flags().VisitAll(func(f *pflag.Flag) { known = append(known, variables(f.Name)...) })
 	for _, line := range environment {
 		name, _, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, "ERAFT_") && !slices.Contains(known, name) && !ofServiceLinks.MatchString(name) {
+		if strings.HasPrefix(name, "ERAFT_") && !slices.Contains(known, name) && !serviceLink.MatchString(name) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -55,7 +55,7 @@ func unknownVariables(environment []string) (unknown []string) {
 
 // trimmed is a list as it was meant: "a, b" has two elements without blanks. An empty one is refused, for it is the sign of one that
 // is missing.
-func trimmed(what string, list []string) ([]string, error) {
+func trimmedList(what string, list []string) ([]string, error) {
 	var all []string
 	for _, element := range list {
 		element = strings.TrimSpace(element)
@@ -68,7 +68,7 @@ func trimmed(what string, list []string) ([]string, error) {
 }
 
 // named are the nodes of the cluster that a command talks to: those of a flag, else those of the environment.
-func named(flag string, seeds []string) ([]string, error) {
+func resolveSeeds(flag string, seeds []string) ([]string, error) {
 	what := "--" + flag
 	if len(seeds) == 0 && os.Getenv(clientSeeds) != "" {
 		what, seeds = clientSeeds, strings.Split(os.Getenv(clientSeeds), ",")
@@ -80,7 +80,7 @@ func named(flag string, seeds []string) ([]string, error) {
 		}
 		return nil, usageError{errors.New(why)}
 	}
-	seeds, err := trimmed(what, seeds)
+	seeds, err := trimmedList(what, seeds)
 	if err == nil {
 		if err = messages.CheckAddresses(seeds); err != nil {
 			err = fmt.Errorf("%s: %w", what, err)

@@ -16,12 +16,12 @@ type logs struct {
 	to      io.Writer
 	handler func(io.Writer) slog.Handler
 
-	mu      sync.Mutex
-	waiting []byte // whole lines, at most logBytes
-	writing bool   // a goroutine is writing
-	lost    int    // lines since the last that said how many
-	why     string
-	idle    chan struct{} // closed when nothing is being written; nil: nobody waits for that
+	mu         sync.Mutex
+	buffered   []byte // whole lines, at most logBytes
+	writing    bool   // a goroutine is writing
+	lost       int    // lines since the last that said how many
+	lostReason string
+	idle       chan struct{} // closed when nothing is being written; nil: nobody waits for that
 }
 
 const (
@@ -44,11 +44,11 @@ func (l *logs) logger() *slog.Logger { return slog.New(l.handler(l)) }
 func (l *logs) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting)+len(line) > logBytes {
-		l.lost, l.why = l.lost+1, "they are not read"
+	if len(l.buffered)+len(line) > logBytes {
+		l.lost, l.lostReason = l.lost+1, "they are not read"
 		return len(line), nil
 	}
-	l.waiting = append(l.waiting, line...)
+	l.buffered = append(l.buffered, line...)
 	if !l.writing {
 		l.writing = true
 		go l.write()
@@ -67,7 +67,7 @@ func (l *logs) write() {
 		}
 		if _, err := l.to.Write(text); err != nil {
 			l.mu.Lock()
-			l.lost, l.why = l.lost+lost+bytes.Count(lines, []byte("\n")), err.Error()
+			l.lost, l.lostReason = l.lost+lost+bytes.Count(lines, []byte("\n")), err.Error()
 			l.mu.Unlock()
 		}
 	}
@@ -77,9 +77,9 @@ func (l *logs) write() {
 func (l *logs) take() (lines []byte, lost int, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lines = l.waiting; len(lines) > 0 {
-		lost, why = l.lost, l.why
-		l.waiting, l.lost = nil, 0
+	if lines = l.buffered; len(lines) > 0 {
+		lost, why = l.lost, l.lostReason
+		l.buffered, l.lost = nil, 0
 		return lines, lost, why
 	}
 	l.writing = false
@@ -109,7 +109,7 @@ func (l *logs) flush(wait time.Duration) {
 }
 
 // complain writes a last word to standard error, and does not wait longer for its reader than a moment.
-func complain(text string) {
+func printError(text string) {
 	written := make(chan struct{})
 	go func() {
 		_, _ = io.WriteString(os.Stderr, text) // there is nobody else to tell

@@ -58,10 +58,10 @@ func run(args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	complain(fmt.Sprintf("eraft: %v\n", err))
+	printError(fmt.Sprintf("eraft: %v\n", err))
 	code := exitCode(err)
 	if code == exitUsage {
-		complain(fmt.Sprintf("try: %s --help\n", called.CommandPath()))
+		printError(fmt.Sprintf("try: %s --help\n", called.CommandPath()))
 	}
 	return code
 }
@@ -157,7 +157,7 @@ func (r *remote) dial() (*client.Client, error) {
 	if r.output != "text" && r.output != "json" {
 		return nil, usageError{fmt.Errorf("--output is text or json, not %q", r.output)}
 	}
-	seeds, err := named("seeds", r.seeds)
+	seeds, err := resolveSeeds("seeds", r.seeds)
 	if err != nil {
 		return nil, err
 	}

@@ -121,8 +121,8 @@ func TestLists(t *testing.T) {
 			"ERAFT_SERVER_SEEDS": func() ([]string, error) { got, err := parse(t); return got.Seeds, err },
 			"ERAFT_LABELS":       func() ([]string, error) { got, err := parse(t); return got.Labels, err },
 			"seeds: in a file":   func() ([]string, error) { got, err := parse(t, "--config", path); return got.Seeds, err },
-			"ERAFT_SEEDS":        func() ([]string, error) { return named("seeds", nil) },
-			"--endpoints":        func() ([]string, error) { return named("endpoints", strings.Split(c.value, ",")) },
+			"ERAFT_SEEDS":        func() ([]string, error) { return resolveSeeds("seeds", nil) },
+			"--endpoints":        func() ([]string, error) { return resolveSeeds("endpoints", strings.Split(c.value, ",")) },
 		} {
 			t.Run(place+" "+c.value, func(t *testing.T) {
 				if strings.HasPrefix(place, "ERAFT_") {

@@ -46,7 +46,7 @@ func remove(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaC
 
 func drainCommand() *cobra.Command {
 	version, wait := uint64(0), time.Duration(0)
-	c := data("drain NODE", "Take leaders, replicas and buckets off a node, so that it can be stopped for good", exactly(1, 1, "NODE"),
+	c := remoteCommand("drain NODE", "Take leaders, replicas and buckets off a node, so that it can be stopped for good", exactly(1, 1, "NODE"),
 		func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 			command, err := setNode(messages.NodeState_DRAINING)(c, cl, args)
 			if err != nil {
@@ -59,7 +59,7 @@ func drainCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), wait)
 			defer cancel()
-			return r.drained(ctx, c, cl, command.GetSetNode().Node, config.GetVersion())
+			return r.waitDrained(ctx, c, cl, command.GetSetNode().Node, config.GetVersion())
 		})
 	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: somebody else was quicker")
 	c.Flags().DurationVar(&wait, "wait", 0, "tell how far it is until it is over, at most so long")
@@ -67,14 +67,14 @@ func drainCommand() *cobra.Command {
 }
 
 // drained tells how far a drain, which a version of the config began, is until it is over.
-func (r *remote) drained(ctx context.Context, c *cobra.Command, cl *client.Client, id, version uint64) error {
+func (r *remote) waitDrained(ctx context.Context, c *cobra.Command, cl *client.Client, id, version uint64) error {
 	said := ""
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for {
-		d, err := r.look(c, cl)
+		d, err := r.readStatus(c, cl)
 		if err == nil {
-			text, over, gone := d.drain(id, version)
+			text, over, gone := d.drainProgress(id, version)
 			if text != "" && text != said {
 				said = text
 				fmt.Printf("node %d%s\n", id, text)
@@ -93,7 +93,7 @@ func (r *remote) drained(ctx context.Context, c *cobra.Command, cl *client.Clien
 
 // drain tells how far a drain is, and whether it is over or was taken back. Who has not heard of it yet says nothing: what it
 // tells may be of an earlier one.
-func (d *document) drain(id, version uint64) (text string, over bool, err error) {
+func (d *statusDocument) drainProgress(id, version uint64) (text string, over bool, err error) {
 	if d.ConfigVersion < version {
 		return "", false, nil
 	}
@@ -101,7 +101,7 @@ func (d *document) drain(id, version uint64) (text string, over bool, err error)
 		switch {
 		case n.ID != id:
 		case n.Drain != nil:
-			return fmt.Sprintf(" (%s):%s", n.Name, d.drained(i)), n.Drain.Percent == 100, nil
+			return fmt.Sprintf(" (%s):%s", n.Name, d.drainText(i)), n.Drain.Percent == 100, nil
 		default:
 			return "", false, fmt.Errorf("node %d (%s) does not drain any more, somebody else has changed that: eraft config log tells", id, n.Name)
 		}
@@ -111,7 +111,7 @@ func (d *document) drain(id, version uint64) (text string, over bool, err error)
 
 func rebalanceCommand() *cobra.Command {
 	dry, pause, resume := false, false, false
-	c := data("rebalance", "Move again what was moved by hand, and run placement once if it is paused", exactly(0, 0, "no arguments"),
+	c := remoteCommand("rebalance", "Move again what was moved by hand, and run placement once if it is paused", exactly(0, 0, "no arguments"),
 		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
 			switch {
 			case dry && pause || dry && resume || pause && resume:
@@ -133,7 +133,7 @@ func rebalanceCommand() *cobra.Command {
 
 // plan prints what a rebalance would do, as meta's leader tells.
 func (r *remote) plan(c *cobra.Command, cl *client.Client) error {
-	d, err := r.look(c, cl)
+	d, err := r.readStatus(c, cl)
 	if err != nil {
 		return err
 	}

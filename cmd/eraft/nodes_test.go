@@ -26,9 +26,9 @@ func TestDrainProgress(t *testing.T) {
 		{"not drained yet", `null`, 6, "", false, ""},
 		{"taken back", `null`, 8, "", false, "does not drain any more"},
 	} {
-		body, d := `{"config_version":%d,"nodes":[{"id":3,"name":"n3"},{"id":4,"name":"n4","drain":%s}]}`, new(document)
+		body, d := `{"config_version":%d,"nodes":[{"id":3,"name":"n3"},{"id":4,"name":"n4","drain":%s}]}`, new(statusDocument)
 		require.NoError(t, json.Unmarshal([]byte(fmt.Sprintf(body, c.version, c.drain)), d))
-		text, over, err := d.drain(4, 7)
+		text, over, err := d.drainProgress(4, 7)
 		require.Equal(t, c.text, text, c.name)
 		require.Equal(t, c.over, over, c.name)
 		if c.err == "" {

@@ -23,7 +23,7 @@ type found struct {
 
 func scanCommand() *cobra.Command {
 	prefix, match, limit := "", "", 0
-	c := data("scan", "Print keys and values: bucket after bucket, in key order within each", exactly(0, 0, "no arguments"),
+	c := remoteCommand("scan", "Print keys and values: bucket after bucket, in key order within each", exactly(0, 0, "no arguments"),
 		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
 			if limit < 0 {
 				return usageError{fmt.Errorf("--limit %d is negative", limit)}

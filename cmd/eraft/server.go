@@ -57,7 +57,7 @@ func serverCommand() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		collectSeldom()
+		tuneGC()
 		return serve(config, format)
 	}
 	return c
@@ -102,7 +102,7 @@ func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
 			return cluster.Config{}, "", fmt.Errorf("%s: %w", where, err)
 		}
 	}
-	if err := borrowSeeds(flags); err != nil {
+	if err := clientSeedsForServer(flags); err != nil {
 		return cluster.Config{}, "", err
 	}
 	return fromFlags(flags)
@@ -124,9 +124,9 @@ func configFile(path string, known []string) (*koanf.Koanf, error) {
 	return k, nil
 }
 
-// borrowSeeds decides what ERAFT_SEEDS is for a server that no seeds are named for. With --expect it waits for others, and they are
+// clientSeedsForServer decides what ERAFT_SEEDS is for a server that no seeds are named for. With --expect it waits for others, and they are
 // meant. Without, it could be a cluster of its own or a node of that one: whoever starts it must say.
-func borrowSeeds(flags *pflag.FlagSet) error {
+func clientSeedsForServer(flags *pflag.FlagSet) error {
 	seeds := os.Getenv(clientSeeds)
 	if flags.Changed("seeds") || seeds == "" {
 		return nil
@@ -150,7 +150,7 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 	}
 	list := func(name string) []string {
 		all, e := flags.GetStringSlice(name)
-		all, e2 := trimmed(name, all)
+		all, e2 := trimmedList(name, all)
 		err = errors.Join(err, e, e2)
 		return all
 	}
@@ -182,7 +182,7 @@ func serve(config cluster.Config, format string) error {
 	for _, name := range unknownVariables(os.Environ()) {
 		config.Logger.Warn("environment variable is not known", "name", name, "known", "ERAFT_SERVER_<FLAG>, see eraft server --help")
 	}
-	if err := calmSysmon(); err != nil {
+	if err := setTimerSlack(); err != nil {
 		config.Logger.Info("slower than it could be: give the node CAP_SYS_NICE, see docs/OPERATIONS.md", "because", err)
 	}
 	signals := make(chan os.Signal, 2)

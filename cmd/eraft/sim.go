@@ -19,21 +19,21 @@ import (
 
 // simulation runs seeds, several at once, until one breaks a rule or all are done.
 type simulation struct {
-	seeds    string
-	wall     time.Duration
-	parallel int
-	output   string
-	ledger   string
-	shrink   bool
-	twice    bool
-	plan     clustertest.Plan
+	seeds       string
+	maxRealTime time.Duration
+	parallel    int
+	output      string
+	ledger      string
+	shrink      bool
+	twice       bool
+	plan        clustertest.Plan
 
-	mu    sync.Mutex
-	next  uint64
-	last  uint64
-	until time.Time
-	sum   ledgerLine
-	bad   []clustertest.Result
+	mu     sync.Mutex
+	next   uint64
+	last   uint64
+	until  time.Time
+	sum    ledgerLine
+	failed []clustertest.Result
 }
 
 // ledgerLine is what a simulation showed.
@@ -65,7 +65,7 @@ func simCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&s.seeds, "seeds", "1..100", "A..B, or one seed")
-	f.DurationVar(&s.wall, "for", 0, "stop after this much real time (default: when all seeds are done)")
+	f.DurationVar(&s.maxRealTime, "for", 0, "stop after this much real time (default: when all seeds are done)")
 	f.DurationVar(&s.plan.Faulty, "faulty", 20*time.Second, "virtual time with faults, per seed")
 	f.IntVar(&s.plan.Nodes, "nodes", 3, "nodes of the cluster")
 	f.IntVar(&s.plan.Groups, "groups", 4, "its shard groups")
@@ -106,8 +106,8 @@ func (s *simulation) run() error {
 	}
 	debug.SetGCPercent(gcPercent)
 	began := time.Now()
-	if s.wall > 0 {
-		s.until = began.Add(s.wall)
+	if s.maxRealTime > 0 {
+		s.until = began.Add(s.maxRealTime)
 	}
 	s.sum = ledgerLine{Commit: commit(), First: s.next, Twice: s.twice, Faults: map[string]int{}}
 	var workers sync.WaitGroup
@@ -126,7 +126,7 @@ const gcPercent = 400
 func (s *simulation) take() (uint64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next > s.last || len(s.bad) > 0 || !s.until.IsZero() && time.Now().After(s.until) {
+	if s.next > s.last || len(s.failed) > 0 || !s.until.IsZero() && time.Now().After(s.until) {
 		return 0, false
 	}
 	s.next++
@@ -154,13 +154,13 @@ func (s *simulation) work(began time.Time) {
 }
 
 // patience is how much real time a seed may take. Most take less than a second.
-const patience = 2 * time.Minute
+const seedTimeout = 2 * time.Minute
 
 // watch gives a seed up that does not end. Seconds in which this process is stopped do not count.
 func watch(seed uint64, ended <-chan struct{}) {
 	second := time.NewTicker(time.Second) // a tick that nobody takes is not repeated
 	defer second.Stop()
-	for range int(patience / time.Second) {
+	for range int(seedTimeout / time.Second) {
 		select {
 		case <-ended:
 			return
@@ -172,7 +172,7 @@ func watch(seed uint64, ended <-chan struct{}) {
 
 // giveUp ends the program when a seed does not end: an actor that loops within one step cannot be stopped.
 func giveUp(seed uint64) {
-	fmt.Fprintf(os.Stderr, "seed %d broke a rule\n0s: Time passes: the seed has not ended within %v of real time\n", seed, patience)
+	fmt.Fprintf(os.Stderr, "seed %d broke a rule\n0s: Time passes: the seed has not ended within %v of real time\n", seed, seedTimeout)
 	os.Exit(1)
 }
 
@@ -195,7 +195,7 @@ func (s *simulation) add(r clustertest.Result, began time.Time) {
 	}
 	if len(r.Violations) > 0 {
 		s.sum.Violations += len(r.Violations)
-		s.bad = append(s.bad, r)
+		s.failed = append(s.failed, r)
 	}
 	if s.sum.Seeds%progressEvery == 0 && s.output == "text" {
 		fmt.Fprintf(os.Stderr, "%d seeds, %.2f hours simulated, %.0f times real time, %d operations judged\n",
@@ -221,11 +221,11 @@ func (s *simulation) report() error {
 			s.sum.Seeds, s.sum.First, s.sum.Last, s.sum.Hours, s.sum.Speedup, s.sum.Operations, s.sum.Unjudged, s.sum.Snapshots)
 		fmt.Printf("faults: %v\ntraces: %s\nviolations: %d\n", s.sum.Faults, s.sum.Traces, s.sum.Violations)
 	}
-	for _, bad := range s.bad {
+	for _, bad := range s.failed {
 		s.explain(bad)
 	}
-	if len(s.bad) > 0 {
-		return fmt.Errorf("%d seeds broke a rule", len(s.bad))
+	if len(s.failed) > 0 {
+		return fmt.Errorf("%d seeds broke a rule", len(s.failed))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // document is the part of /api/v1/status that is printed as tables.
-type document struct {
+type statusDocument struct {
 	Node          string   `json:"node"`
 	ConfigVersion uint64   `json:"config_version"`
 	Ready         bool     `json:"ready"`
@@ -56,7 +56,7 @@ type document struct {
 }
 
 func statusCommand() *cobra.Command {
-	return data("status", "Show how the cluster is", exactly(0, 0, "no arguments"),
+	return remoteCommand("status", "Show how the cluster is", exactly(0, 0, "no arguments"),
 		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
 			body, err := r.status(c, cl)
 			if err != nil {
@@ -71,7 +71,7 @@ func statusCommand() *cobra.Command {
 }
 
 func printStatus(body []byte) error {
-	var d document
+	var d statusDocument
 	if err := json.Unmarshal(body, &d); err != nil {
 		return fmt.Errorf("status cannot be read: %w", err)
 	}
@@ -83,7 +83,7 @@ func printStatus(body []byte) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tNAME\tADDRESS\tSTATE\tLABELS")
 	for i, n := range d.Nodes {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s%s\t%s\n", n.ID, n.Name, n.Addr, n.State, d.drained(i), strings.Join(n.Labels, ","))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s%s\t%s\n", n.ID, n.Name, n.Addr, n.State, d.drainText(i), strings.Join(n.Labels, ","))
 	}
 	owned := map[uint64]int{}
 	for _, owner := range d.Buckets.Owners {
@@ -112,7 +112,7 @@ func printStatus(body []byte) error {
 }
 
 // featureLevel says what every node understands, and what it waits for to become higher.
-func (d *document) featureLevel() string {
+func (d *statusDocument) featureLevel() string {
 	text := fmt.Sprint(d.Level.Cluster)
 	if d.Level.Node > d.Level.Cluster {
 		text += fmt.Sprintf(", %d when all nodes have it", d.Level.Node)
@@ -124,7 +124,7 @@ func (d *document) featureLevel() string {
 }
 
 // drained says how far a drain is.
-func (d *document) drained(i int) string {
+func (d *statusDocument) drainText(i int) string {
 	drain := d.Nodes[i].Drain
 	switch {
 	case drain == nil:
@@ -139,7 +139,7 @@ func (d *document) drained(i int) string {
 	return fmt.Sprintf(" %d %%, about %v to go", drain.Percent, time.Duration(drain.ETASeconds)*time.Second)
 }
 
-func (d *document) printPlacement() error {
+func (d *statusDocument) printPlacement() error {
 	text := d.Placement.Mode
 	if n := len(d.Placement.Pinned); n > 0 {
 		text += fmt.Sprintf(", %d buckets pinned by hand", n)
@@ -177,13 +177,13 @@ func printSteps(steps []step) error {
 }
 
 const (
-	statusPatience = 2 * time.Second        // for all seeds together
-	statusStagger  = 100 * time.Millisecond // after which the next one is asked as well
+	statusTimeout = 2 * time.Second        // for all seeds together
+	statusStagger = 100 * time.Millisecond // after which the next one is asked as well
 )
 
 // status asks one seed after the other, without waiting long for one that is silent, and gives the first answer.
 func (r *remote) status(c *cobra.Command, cl *client.Client) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(c.Context(), statusPatience)
+	ctx, cancel := context.WithTimeout(c.Context(), statusTimeout)
 	defer cancel()
 	return firstOf(ctx, r.seeds, statusStagger, cl.Status)
 }
@@ -222,12 +222,12 @@ func firstOf(ctx context.Context, seeds []string, stagger time.Duration, ask fun
 }
 
 // look reads the status.
-func (r *remote) look(c *cobra.Command, cl *client.Client) (*document, error) {
+func (r *remote) readStatus(c *cobra.Command, cl *client.Client) (*statusDocument, error) {
 	body, err := r.status(c, cl)
 	if err != nil {
 		return nil, err
 	}
-	d := new(document)
+	d := new(statusDocument)
 	if err := json.Unmarshal(body, d); err != nil {
 		return nil, fmt.Errorf("status cannot be read: %w", err)
 	}

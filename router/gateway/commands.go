@@ -18,18 +18,18 @@ type request struct {
 }
 
 // parse turns arguments into a call; mistakes become calls that only write an error.
-func (g *Gateway) parse(cl *client, w words) *call {
+func (g *Gateway) parse(cl *client, w rawCommand) *call {
 	args := w.args
 	c := &call{name: strings.ToLower(string(args[0]))}
-	if ofHTTP(c.name) {
-		c.quit, c.render = true, hangUp
+	if isHTTP(c.name) {
+		c.quit, c.render = true, writeNothing
 		return c
 	}
 	if cl.multi(c, args) {
 		return c
 	}
 	name, known, why := find(args)
-	if c.full = name; name == "" {
+	if c.fullName = name; name == "" {
 		c.name = "unknown"
 	}
 	if c.refused = w.refused; c.refused != "" {
@@ -37,7 +37,7 @@ func (g *Gateway) parse(cl *client, w words) *call {
 	}
 	if why == "" {
 		c.writes = known.writes()
-		why = c.take(known.keysOf(args))
+		why = c.noteKeys(known.keysOf(args))
 	}
 	if why == "" {
 		why = known.parse(c, &request{args, cl, g})
@@ -47,14 +47,14 @@ func (g *Gateway) parse(cl *client, w words) *call {
 	}
 	for _, op := range c.ops {
 		if get, ok := op.(*messages.Get); ok {
-			get.From = cl.from
+			get.From = cl.readFrom
 		}
 	}
 	return c
 }
 
 // take notes which keys the call touches.
-func (c *call) take(keys [][]byte) string {
+func (c *call) noteKeys(keys [][]byte) string {
 	for _, key := range keys {
 		if why := messages.CheckKey(key); why != nil {
 			return "ERR " + why.Text
@@ -69,7 +69,7 @@ const (
 	errInteger = "ERR value is not an integer or out of range"
 )
 
-func (c *call) ask(ops ...proto.Message) { c.ops = ops }
+func (c *call) setOps(ops ...proto.Message) { c.ops = ops }
 
 // --- how answers are written: what can be large is made when it is, not for a whole pipeline at once ---
 
@@ -109,7 +109,7 @@ func countFound(conn *writer, all []*messages.Reply) {
 // --- commands ---
 
 func get(c *call, r *request) string {
-	c.ask(&messages.Get{Key: r.args[1]})
+	c.setOps(&messages.Get{Key: r.args[1]})
 	c.render = value
 	return ""
 }
@@ -118,7 +118,7 @@ func set(c *call, r *request) string {
 	p := &messages.Put{Key: r.args[1], Value: r.args[2]}
 	var expiry, amount string
 	for i := 3; i < len(r.args); i++ {
-		switch o := option(r.args[i]); {
+		switch o := upperWord(r.args[i]); {
 		case o == "NX" && p.Mode != messages.Put_IF_PRESENT:
 			p.Mode = messages.Put_IF_ABSENT
 		case o == "XX" && p.Mode != messages.Put_IF_ABSENT:
@@ -140,7 +140,7 @@ func set(c *call, r *request) string {
 	if why := tooLarge(p.Value); why != "" {
 		return why
 	}
-	c.ask(p)
+	c.setOps(p)
 	c.render = func(conn *writer, a []*messages.Reply) {
 		switch {
 		case p.ReturnPrevious:
@@ -177,7 +177,7 @@ func tooLarge(value []byte) string {
 }
 
 func setnx(c *call, r *request) string {
-	c.ask(&messages.Put{Key: r.args[1], Value: r.args[2], Mode: messages.Put_IF_ABSENT})
+	c.setOps(&messages.Put{Key: r.args[1], Value: r.args[2], Mode: messages.Put_IF_ABSENT})
 	c.render = func(conn *writer, a []*messages.Reply) {
 		if a[0].Code == messages.Code_CONFLICT {
 			conn.WriteInt(0)
@@ -189,7 +189,7 @@ func setnx(c *call, r *request) string {
 }
 
 func getdel(c *call, r *request) string {
-	c.ask(&messages.Delete{Key: r.args[1], ReturnPrevious: true})
+	c.setOps(&messages.Delete{Key: r.args[1], ReturnPrevious: true})
 	c.render = value
 	return ""
 }
@@ -211,19 +211,19 @@ func exists(c *call, r *request) string {
 }
 
 func appendTo(c *call, r *request) string {
-	c.ask(&messages.Append{Key: r.args[1], Value: r.args[2]})
+	c.setOps(&messages.Append{Key: r.args[1], Value: r.args[2]})
 	c.render = number
 	return tooLarge(r.args[2])
 }
 
 func strlen(c *call, r *request) string {
-	c.ask(&messages.Get{Key: r.args[1], MetaOnly: true})
+	c.setOps(&messages.Get{Key: r.args[1], MetaOnly: true})
 	c.render = number
 	return ""
 }
 
 func incr(c *call, key []byte, by int64) string {
-	c.ask(&messages.Incr{Key: key, By: by})
+	c.setOps(&messages.Incr{Key: key, By: by})
 	c.render = number
 	return ""
 }
@@ -277,7 +277,7 @@ func mset(c *call, r *request) string {
 }
 
 func typeOf(c *call, r *request) string {
-	c.ask(&messages.Get{Key: r.args[1], MetaOnly: true})
+	c.setOps(&messages.Get{Key: r.args[1], MetaOnly: true})
 	c.render = func(conn *writer, a []*messages.Reply) {
 		if a[0].Found {
 			conn.WriteString("string")

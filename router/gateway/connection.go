@@ -16,14 +16,14 @@ import (
 type client struct {
 	id          uint64
 	addr, laddr string
-	born        time.Time
+	connectedAt time.Time
 	name        string
 	resp3       bool
-	from        messages.ReadFrom // READONLY
+	readFrom    messages.ReadFrom // READONLY
 	inMulti     bool
 
-	mu   sync.Mutex
-	seen activity
+	mu        sync.Mutex
+	published activity
 }
 
 // activity is what CLIENT LIST tells of a connection.
@@ -37,20 +37,20 @@ type activity struct {
 
 func newClient(id uint64, conn net.Conn) *client {
 	now := time.Now()
-	return &client{id: id, addr: conn.RemoteAddr().String(), laddr: conn.LocalAddr().String(), born: now, seen: activity{at: now}}
+	return &client{id: id, addr: conn.RemoteAddr().String(), laddr: conn.LocalAddr().String(), connectedAt: now, published: activity{at: now}}
 }
 
 // note makes known what the connection does.
-func (cl *client) note(at time.Time, command string) {
+func (cl *client) publish(at time.Time, command string) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	cl.seen = activity{at, command, cl.name, cl.resp3, cl.inMulti}
+	cl.published = activity{at, command, cl.name, cl.resp3, cl.inMulti}
 }
 
 // line is the connection as CLIENT LIST shows it.
-func (cl *client) line(now time.Time) string {
+func (cl *client) listLine(now time.Time) string {
 	cl.mu.Lock()
-	seen := cl.seen
+	seen := cl.published
 	cl.mu.Unlock()
 	resp, multi, flags := 2, -1, "N"
 	if seen.resp3 {
@@ -60,7 +60,7 @@ func (cl *client) line(now time.Time) string {
 		multi, flags = 0, "x"
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d cmd=%s user=default redir=-1 resp=%d\n",
-		cl.id, cl.addr, cl.laddr, seen.name, int(now.Sub(cl.born).Seconds()), int(now.Sub(seen.at).Seconds()), flags, multi, seen.command, resp)
+		cl.id, cl.addr, cl.laddr, seen.name, int(now.Sub(cl.connectedAt).Seconds()), int(now.Sub(seen.at).Seconds()), flags, multi, seen.command, resp)
 }
 
 const (
@@ -75,7 +75,7 @@ const (
 // readFrom is for the rest of the connection.
 func readFrom(from messages.ReadFrom) func(*call, *request) string {
 	return func(c *call, r *request) string {
-		r.client.from, c.render = from, simple("OK")
+		r.client.readFrom, c.render = from, simple("OK")
 		return ""
 	}
 }
@@ -124,13 +124,13 @@ func auth(c *call, r *request) string {
 		return errNoPwd
 	case 3:
 		c.render = simple("OK")
-		return known(r.args[1])
+		return checkUser(r.args[1])
 	}
 	return errSyntax
 }
 
 // known tells whether a user is: there is only one, who needs no password.
-func known(user []byte) string {
+func checkUser(user []byte) string {
 	if string(user) != "default" {
 		return errPass
 	}
@@ -153,20 +153,20 @@ func hello(c *call, r *request) string {
 	}
 	for i := 2; i < len(r.args); i++ {
 		switch more := len(r.args) - 1 - i; {
-		case option(r.args[i]) == "AUTH" && more >= 2:
+		case upperWord(r.args[i]) == "AUTH" && more >= 2:
 			user = r.args[i+1]
 			i += 2
-		case option(r.args[i]) == "SETNAME" && more >= 1:
+		case upperWord(r.args[i]) == "SETNAME" && more >= 1:
 			i++
-			if why := r.client.rename(r.args[i]); why != "" {
+			if why := r.client.setName(r.args[i]); why != "" {
 				return why
 			}
 		default:
-			return fmt.Sprintf("ERR Syntax error in HELLO option '%s'", cut(r.args[i], len(r.args[i])))
+			return fmt.Sprintf("ERR Syntax error in HELLO option '%s'", errorExcerpt(r.args[i], len(r.args[i])))
 		}
 	}
 	if user != nil {
-		if why := known(user); why != "" {
+		if why := checkUser(user); why != "" {
 			return why
 		}
 	}
@@ -188,7 +188,7 @@ func hello(c *call, r *request) string {
 const Version = "7.0.15"
 
 // rename refuses names that would break the lines of CLIENT LIST.
-func (cl *client) rename(name []byte) string {
+func (cl *client) setName(name []byte) string {
 	if slices.ContainsFunc(name, func(b byte) bool { return b < '!' || b > '~' }) {
 		return errName
 	}
@@ -198,7 +198,7 @@ func (cl *client) rename(name []byte) string {
 
 func setName(c *call, r *request) string {
 	c.render = simple("OK")
-	return r.client.rename(r.args[2])
+	return r.client.setName(r.args[2])
 }
 
 func getName(c *call, r *request) string {
@@ -226,7 +226,7 @@ func clientID(c *call, r *request) string {
 }
 
 func clientInfo(c *call, r *request) string {
-	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.client.line(time.Now())) }
+	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.client.listLine(time.Now())) }
 	return ""
 }
 
@@ -235,15 +235,15 @@ func clientList(c *call, r *request) string {
 	none := false
 	switch args := r.args[2:]; {
 	case len(args) == 0:
-	case len(args) == 2 && option(args[0]) == "TYPE":
-		switch option(args[1]) {
+	case len(args) == 2 && upperWord(args[0]) == "TYPE":
+		switch upperWord(args[1]) {
 		case "NORMAL":
 		case "MASTER", "REPLICA", "SLAVE", "PUBSUB":
 			none = true
 		default:
-			return fmt.Sprintf("ERR Unknown client type '%s'", cut(args[1], len(args[1])))
+			return fmt.Sprintf("ERR Unknown client type '%s'", errorExcerpt(args[1], len(args[1])))
 		}
-	case len(args) >= 2 && option(args[0]) == "ID":
+	case len(args) >= 2 && upperWord(args[0]) == "ID":
 		none = true
 		for _, arg := range args[1:] {
 			id, ok := integer(arg)
@@ -256,12 +256,12 @@ func clientList(c *call, r *request) string {
 		return errSyntax
 	}
 	shown := func(cl *client) bool { return !none || slices.Contains(ids, cl.id) }
-	c.bytes = mostLine * r.g.Stats().Clients
+	c.bytes = maxListLine * r.g.Stats().Clients
 	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.g.list(time.Now(), shown)) }
 	return ""
 }
 
-const mostLine = 512 // of CLIENT LIST, unless the connection has a very long name
+const maxListLine = 512 // of CLIENT LIST, unless the connection has a very long name
 
 // list is a line for each connection that is to be shown.
 func (g *Gateway) list(now time.Time, shown func(*client) bool) string {
@@ -270,7 +270,7 @@ func (g *Gateway) list(now time.Time, shown func(*client) bool) string {
 	var b strings.Builder
 	for _, cl := range all {
 		if shown(cl) {
-			b.WriteString(cl.line(now))
+			b.WriteString(cl.listLine(now))
 		}
 	}
 	return b.String()

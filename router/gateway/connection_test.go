@@ -27,7 +27,7 @@ func TestHelloSwitchesInAPipeline(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	n := newOneNode(t)
-	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: n, MaxConnections: 7, Info: func(g *gateway.Gateway) []gateway.Section {
+	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Backend: n, MaxConnections: 7, Info: func(g *gateway.Gateway) []gateway.Section {
 		require.Equal(t, 7, g.Stats().MaxClients)
 		return []gateway.Section{{Name: "Server", Text: "a:1\r\n"}, {Name: "CPU", Text: "b:2\r\n"}}
 	}})
@@ -94,7 +94,7 @@ func TestClientList(t *testing.T) {
 
 // Too many connections are told so, and counted.
 func TestConnectionsAreBounded(t *testing.T) {
-	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: newOneNode(t), MaxConnections: 1})
+	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Backend: newOneNode(t), MaxConnections: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, g.Close()) })
 	first, err := net.Dial("tcp", g.Address())

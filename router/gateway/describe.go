@@ -53,11 +53,11 @@ func commandList(c *call, r *request) string {
 	switch {
 	case len(r.args) == 2:
 		keep = func(string) bool { return true }
-	case len(r.args) != 5 || option(r.args[2]) != "FILTERBY":
+	case len(r.args) != 5 || upperWord(r.args[2]) != "FILTERBY":
 		return errSyntax
 	default:
 		by := strings.ToLower(string(r.args[4]))
-		switch option(r.args[3]) {
+		switch upperWord(r.args[3]) {
 		case "MODULE":
 			keep = func(string) bool { return false } // there are none
 		case "ACLCAT":
@@ -94,7 +94,7 @@ func commandKeys(c *call, r *request) string {
 	if name == "set" {
 		access = setAccess(args)
 	}
-	flags := option(r.args[1]) == "GETKEYSANDFLAGS"
+	flags := upperWord(r.args[1]) == "GETKEYSANDFLAGS"
 	c.render = func(conn *writer, _ []*messages.Reply) {
 		conn.WriteArray(len(keys))
 		for _, key := range keys {
@@ -112,14 +112,14 @@ func commandKeys(c *call, r *request) string {
 
 // setAccess is what SET does with its key: it reads it if it is asked for what was there.
 func setAccess(args [][]byte) []string {
-	if slices.ContainsFunc(args[3:], func(arg []byte) bool { return option(arg) == "GET" }) {
+	if slices.ContainsFunc(args[3:], func(arg []byte) bool { return upperWord(arg) == "GET" }) {
 		return []string{"RW", "access", "update"}
 	}
 	return []string{"OW", "update"}
 }
 
 // writeCommand describes a command as COMMAND does.
-func writeCommand(conn *writer, name string, k command) {
+func writeCommand(conn *writer, name string, k commandSpec) {
 	conn.WriteArray(10)
 	conn.WriteBulkString(name)
 	conn.WriteInt(k.arity)

@@ -8,7 +8,7 @@ import (
 )
 
 // since tells in which version of Redis a command came: redis-cli and other tools for people show it.
-var since = versions(map[string]string{
+var sinceVersion = versions(map[string]string{
 	"1.0.0":  "get set setnx incr decr incrby decrby mget del exists type keys dbsize ping echo select auth quit info",
 	"1.0.1":  "mset",
 	"2.0.0":  "append",
@@ -66,7 +66,7 @@ func writeDocs(conn *writer, asked []string) {
 	conn.WriteMap(len(asked))
 	for _, name := range asked {
 		conn.WriteBulkString(name)
-		pairs := []pair{{"summary", commands[name].help}, {"since", since[name]}, {"group", group(name)}}
+		pairs := []pair{{"summary", commands[name].help}, {"since", sinceVersion[name]}, {"group", group(name)}}
 		if !containers[name] {
 			conn.WritePairs(pairs...)
 			continue

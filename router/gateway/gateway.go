@@ -19,41 +19,41 @@ import (
 )
 
 // Asker is the way to the cluster. done is called once and must not block.
-type Asker interface {
-	// room is as in router.Ask.
-	Ask(op proto.Message, timeout time.Duration, room int, done func(*messages.Reply))
+type Backend interface {
+	// replyBudget is as in router.Ask.
+	Ask(op proto.Message, timeout time.Duration, replyBudget int, done func(*messages.Reply))
 }
 
 // Options of a Gateway.
 type Options struct {
-	Listen         string // host:port; port 0 takes a free one
-	Asker          Asker
-	Timeout        time.Duration                 // of one command; default 5 s
-	MaxConnections int                           // default 10000
-	Refused        func()                        // optional; a connection above that was refused
-	Info           func(*Gateway) []Section      // optional; what INFO tells beside the keyspace
-	Loading        func() string                 // optional; why this node can reach no data yet, "" when it can
-	Topology       func() Topology               // optional; what CLUSTER tells
-	OwnKeys        bool                          // SCAN, KEYS and DBSIZE tell only of keys that this node leads
-	Event          func(command string, ok bool) // optional; after each command
-	AnswerBytes    int                           // of answers that are kept for clients; default 64 MiB
-	DrainWait      time.Duration                 // for a client to take 256 KiB of its answers; default 10 s
-	Stalled        func(client string)           // optional; a client that did not read has been disconnected
+	Listen            string // host:port; port 0 takes a free one
+	Backend           Backend
+	Timeout           time.Duration                 // of one command; default 5 s
+	MaxConnections    int                           // default 10000
+	ConnectionRefused func()                        // optional; a connection above that was refused
+	Info              func(*Gateway) []Section      // optional; what INFO tells beside the keyspace
+	Loading           func() string                 // optional; why this node can reach no data yet, "" when it can
+	Topology          func() Topology               // optional; what CLUSTER tells
+	OwnKeys           bool                          // SCAN, KEYS and DBSIZE tell only of keys that this node leads
+	CommandDone       func(command string, ok bool) // optional; after each command
+	ReplyBytes        int                           // of answers that are kept for clients; default 64 MiB
+	WriteTimeout      time.Duration                 // for a client to take 256 KiB of its answers; default 10 s
+	ClientStalled     func(client string)           // optional; a client that did not read has been disconnected
 }
 
 // Gateway is a RESP listener.
 type Gateway struct {
-	o        Options
-	listener net.Listener
-	room     *room // for commands
-	answers  *room // for answers
-	ids      atomic.Uint64
-	stats    stats
-	size     keyspace
-	accepts  sync.WaitGroup
+	options       Options
+	listener      net.Listener
+	commandBudget *byteBudget // for commands
+	replyBudget   *byteBudget // for answers
+	ids           atomic.Uint64
+	stats         stats
+	keyCount      keyCounter
+	accepts       sync.WaitGroup
 
-	mu   sync.Mutex
-	open map[net.Conn]*client
+	mu          sync.Mutex
+	connections map[net.Conn]*client
 }
 
 // Start listens. It returns when connections are accepted.
@@ -64,17 +64,17 @@ func Start(o Options) (*Gateway, error) {
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = 10000
 	}
-	if o.AnswerBytes <= 0 {
-		o.AnswerBytes = answerBytes
+	if o.ReplyBytes <= 0 {
+		o.ReplyBytes = defaultReplyBytes
 	}
-	if o.DrainWait <= 0 {
-		o.DrainWait = drainWait
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = defaultWriteTimeout
 	}
 	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w: is another process on that port?", err)
 	}
-	g := &Gateway{o: o, listener: listener, room: &room{free: roomBytes}, answers: &room{free: o.AnswerBytes}, open: map[net.Conn]*client{}}
+	g := &Gateway{options: o, listener: listener, commandBudget: &byteBudget{free: commandBytes}, replyBudget: &byteBudget{free: o.ReplyBytes}, connections: map[net.Conn]*client{}}
 	g.stats.since = time.Now()
 	g.accepts.Go(g.accept)
 	return g, nil
@@ -87,7 +87,7 @@ func (g *Gateway) Address() string { return g.listener.Addr().String() }
 func (g *Gateway) clients() []*client {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Collect(maps.Values(g.open))
+	return slices.Collect(maps.Values(g.connections))
 }
 
 // Close ends all connections. Commands that wait for an answer get none.
@@ -96,10 +96,10 @@ func (g *Gateway) Close() error {
 	g.accepts.Wait()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for conn := range g.open {
+	for conn := range g.connections {
 		err = errors.Join(err, conn.Close())
 	}
-	clear(g.open)
+	clear(g.connections)
 	return err
 }
 
@@ -114,12 +114,12 @@ func (g *Gateway) accept() {
 			continue
 		}
 		cl := newClient(g.ids.Add(1), conn)
-		if !g.enter(conn, cl) {
+		if !g.register(conn, cl) {
 			g.stats.rejected.Add(1)
-			if g.o.Refused != nil {
-				g.o.Refused()
+			if g.options.ConnectionRefused != nil {
+				g.options.ConnectionRefused()
 			}
-			go farewell(conn, "ERR max number of clients reached")
+			go refuseConnection(conn, "ERR max number of clients reached")
 			continue
 		}
 		g.stats.connections.Add(1)
@@ -129,28 +129,28 @@ func (g *Gateway) accept() {
 
 const acceptPause = 10 * time.Millisecond
 
-func (g *Gateway) enter(conn net.Conn, cl *client) bool {
+func (g *Gateway) register(conn net.Conn, cl *client) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.open) >= g.o.MaxConnections {
+	if len(g.connections) >= g.options.MaxConnections {
 		return false
 	}
-	g.open[conn] = cl
+	g.connections[conn] = cl
 	return true
 }
 
 // leave ends a connection, unless Close has done so.
-func (g *Gateway) leave(conn net.Conn) {
+func (g *Gateway) unregister(conn net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open[conn] != nil {
-		delete(g.open, conn)
+	if g.connections[conn] != nil {
+		delete(g.connections, conn)
 		_ = conn.Close() // nothing is left to be lost
 	}
 }
 
 // farewell says why a connection is not served.
-func farewell(conn net.Conn, why string) {
+func refuseConnection(conn net.Conn, why string) {
 	w := redcon.NewWriter(conn)
 	w.WriteError(why)
 	_ = w.Flush()    // it may be gone already

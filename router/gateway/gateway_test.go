@@ -133,7 +133,7 @@ func (n *oneNode) Ask(op proto.Message, _ time.Duration, room int, answered func
 }
 
 func start(t *testing.T, n *oneNode) string {
-	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: n})
+	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Backend: n})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, g.Close()) })
 	return g.Address()
@@ -304,7 +304,7 @@ func TestClientsPipelinesAndErrors(t *testing.T) {
 func TestLoading(t *testing.T) {
 	loading := "cluster: this node belongs to none yet"
 	g, err := gateway.Start(gateway.Options{
-		Listen: "127.0.0.1:0", Asker: newOneNode(t), Loading: func() string { return loading },
+		Listen: "127.0.0.1:0", Backend: newOneNode(t), Loading: func() string { return loading },
 	})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, g.Close()) }()

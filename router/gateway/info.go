@@ -33,13 +33,13 @@ type stats struct {
 func (g *Gateway) Stats() Stats {
 	s := Stats{
 		Since:      g.stats.since,
-		MaxClients: g.o.MaxConnections, Connections: g.stats.connections.Load(), Rejected: g.stats.rejected.Load(),
+		MaxClients: g.options.MaxConnections, Connections: g.stats.connections.Load(), Rejected: g.stats.rejected.Load(),
 		Commands: g.stats.commands.Load(), Errors: g.stats.errors.Load(),
 		InputBytes: g.stats.input.Load(), OutputBytes: g.stats.output.Load(),
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s.Clients = len(g.open)
+	s.Clients = len(g.connections)
 	return s
 }
 
@@ -70,12 +70,12 @@ func info(c *call, r *request) string {
 
 func (g *Gateway) info(asked []string) string {
 	var all []Section
-	if g.o.Info != nil {
-		all = g.o.Info(g)
+	if g.options.Info != nil {
+		all = g.options.Info(g)
 	}
 	whole := len(asked) == 0 || slices.ContainsFunc(asked, func(s string) bool { return s == "all" || s == "default" || s == "everything" })
 	if whole || slices.Contains(asked, "keyspace") {
-		all = append(all, Section{"Keyspace", g.size.text(g)})
+		all = append(all, Section{"Keyspace", g.keyCount.text(g)})
 	}
 	var parts []string
 	for _, s := range all {
@@ -87,20 +87,20 @@ func (g *Gateway) info(asked []string) string {
 }
 
 // keyspace keeps how many keys there were, for INFO: that is asked for often, and answers also while no key can be reached.
-type keyspace struct {
+type keyCounter struct {
 	mu       sync.Mutex
 	keys     int64
 	at       time.Time // of the last count; zero: none yet
 	counting bool
 }
 
-const countPause = 10 * time.Second // between two counts for INFO
+const countInterval = 10 * time.Second // between two counts for INFO
 
 // text is what the last count found. If that is old another one begins.
-func (k *keyspace) text(g *Gateway) string {
+func (k *keyCounter) text(g *Gateway) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.counting && time.Since(k.at) > countPause {
+	if !k.counting && time.Since(k.at) > countInterval {
 		k.counting = true
 		go k.count(g)
 	}
@@ -110,7 +110,7 @@ func (k *keyspace) text(g *Gateway) string {
 	return fmt.Sprintf("db0:keys=%d,expires=0,avg_ttl=0\r\n", k.keys)
 }
 
-func (k *keyspace) count(g *Gateway) {
+func (k *keyCounter) count(g *Gateway) {
 	keys, refused := g.count()
 	k.mu.Lock()
 	defer k.mu.Unlock()

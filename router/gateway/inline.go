@@ -7,13 +7,13 @@ import (
 
 // split cuts a command that was typed by hand into its words, as Redis does; not ok: a quote is left open, or something stands
 // behind the quote that ends a word. It takes memory for the words only: a line may have many, and everybody may send one.
-func split(line []byte) (words [][]byte, ok bool) {
+func splitInline(line []byte) (words [][]byte, ok bool) {
 	for {
-		if line = bytes.TrimLeft(line, blanks); len(line) == 0 {
+		if line = bytes.TrimLeft(line, spaces); len(line) == 0 {
 			return words, true
 		}
 		var word []byte
-		if word, line, ok = cutWord(line); !ok {
+		if word, line, ok = nextWord(line); !ok {
 			return nil, false
 		}
 		words = append(words, word)
@@ -21,13 +21,13 @@ func split(line []byte) (words [][]byte, ok bool) {
 }
 
 const (
-	blanks = " \t\r\v\f" // before words, and behind quotes
-	ends   = " \t\r"     // of words
+	spaces   = " \t\r\v\f" // before words, and behind quotes
+	wordEnds = " \t\r"     // of words
 )
 
-// cutWord takes the word off a line that begins with it. It ends at a blank, or with the first part of it that is in quotes.
-func cutWord(line []byte) (word, rest []byte, ok bool) {
-	end := bytes.IndexAny(line, ends+`"'`)
+// nextWord takes the word off a line that begins with it. It ends at a blank, or with the first part of it that is in quotes.
+func nextWord(line []byte) (word, rest []byte, ok bool) {
+	end := bytes.IndexAny(line, wordEnds+`"'`)
 	if end < 0 {
 		return bytes.Clone(line), nil, true
 	}
@@ -37,7 +37,7 @@ func cutWord(line []byte) (word, rest []byte, ok bool) {
 			b, size := unquote(rest, quote)
 			word, rest = append(word, b), rest[size:]
 		}
-		if len(rest) == 0 || len(rest) > 1 && bytes.IndexByte([]byte(blanks), rest[1]) < 0 {
+		if len(rest) == 0 || len(rest) > 1 && bytes.IndexByte([]byte(spaces), rest[1]) < 0 {
 			return nil, nil, false
 		}
 		return word, rest[1:], true

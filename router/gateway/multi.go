@@ -44,8 +44,8 @@ func (cl *client) multi(c *call, args [][]byte) bool {
 	return true
 }
 
-// ofHTTP tells of the first word of a line that a browser sends. A web page can make one send commands to any port of the
+// isHTTP tells of the first word of a line that a browser sends. A web page can make one send commands to any port of the
 // machine that it runs on; as in Redis such a connection ends, before anything behind the line is carried out.
-func ofHTTP(name string) bool { return name == "post" || name == "host:" }
+func isHTTP(name string) bool { return name == "post" || name == "host:" }
 
-func hangUp(*writer, []*messages.Reply) {}
+func writeNothing(*writer, []*messages.Reply) {}

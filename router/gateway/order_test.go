@@ -20,7 +20,7 @@ import (
 func TestPipelinesAnswerInOrder(t *testing.T) {
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: newOneNode(t), AnswerBytes: 1 + rng.IntN(400<<10)})
+		g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Backend: newOneNode(t), ReplyBytes: 1 + rng.IntN(400<<10)})
 		require.NoError(t, err)
 		conn, err := net.Dial("tcp", g.Address())
 		require.NoError(t, err)

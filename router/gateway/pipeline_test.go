@@ -118,7 +118,7 @@ func TestAnswersOfAllClientsHaveRoom(t *testing.T) {
 	const clients, most = 12, 700 << 10
 	mixed := []int{100, 5000, 600 << 10, 12000, 20, 3000, 300 << 10, 300 << 10, 1, 50000}
 	s := newSized(t)
-	g := begun(t, Options{Asker: s, AnswerBytes: most})
+	g := begun(t, Options{Backend: s, ReplyBytes: most})
 	var done sync.WaitGroup
 	for i := range clients {
 		conn := dial(t, g)
@@ -143,15 +143,15 @@ func TestAnswersOfAllClientsHaveRoom(t *testing.T) {
 		})
 	}
 	done.Wait()
-	require.LessOrEqual(t, s.largest, most+clients*freeAnswers)
+	require.LessOrEqual(t, s.largest, most+clients*freeReplyBytes)
 	require.Greater(t, s.largest, most/2)
-	require.Eventually(t, func() bool { return g.answers.try(most) }, 30*time.Second, time.Millisecond, "all room is given back")
+	require.Eventually(t, func() bool { return g.replyBudget.tryReserve(most) }, 30*time.Second, time.Millisecond, "all room is given back")
 }
 
 // Values that are all alike are asked for once, but for the first.
 func TestLikeValuesAreAskedForOnce(t *testing.T) {
 	s := newSized(t)
-	conn := dial(t, begun(t, Options{Asker: s}))
+	conn := dial(t, begun(t, Options{Backend: s}))
 	_, err := io.WriteString(conn, strings.Repeat(resp("GET", "300000"), 50))
 	require.NoError(t, err)
 	lengths(t, bufio.NewReader(conn), 50)
@@ -167,7 +167,7 @@ func TestLikeValuesAreAskedForOnce(t *testing.T) {
 func TestClientsThatDoNotRead(t *testing.T) {
 	const clients, asked, size, most = 10, 300, 900_000, 4 << 20
 	s, stalled := newSized(t), make(chan string, clients)
-	g := begun(t, Options{Asker: s, AnswerBytes: most, DrainWait: 500 * time.Millisecond, Stalled: func(client string) { stalled <- client }})
+	g := begun(t, Options{Backend: s, ReplyBytes: most, WriteTimeout: 500 * time.Millisecond, ClientStalled: func(client string) { stalled <- client }})
 	addresses := map[string]bool{}
 	for range clients {
 		conn := dial(t, g)
@@ -195,19 +195,19 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	require.Empty(t, addresses, "who did not read is gone, and nobody else")
 	require.Less(t, s.given[fmt.Sprint(size)], clients*asked/10, "what is not read is not carried out")
 	require.Less(t, s.asked[fmt.Sprint(size)], clients*asked/10)
-	require.LessOrEqual(t, s.largest, most+2*clients*freeAnswers)
-	require.Eventually(t, func() bool { return g.answers.try(most) }, 30*time.Second, time.Millisecond, "all room is given back")
+	require.LessOrEqual(t, s.largest, most+2*clients*freeReplyBytes)
+	require.Eventually(t, func() bool { return g.replyBudget.tryReserve(most) }, 30*time.Second, time.Millisecond, "all room is given back")
 }
 
 // A slow client that reads is not taken for one that does not.
 func TestDrainWaitsForSlowClients(t *testing.T) {
 	server, cl := net.Pipe()
 	defer cl.Close()
-	d := &drain{conn: server, wait: 30 * time.Second}
+	d := &deadlineWriter{conn: server, wait: 30 * time.Second}
 	var done sync.WaitGroup
 	done.Go(func() {
-		n, err := d.Write(make([]byte, 2*drainBytes+5))
-		if n != 2*drainBytes+5 || err != nil {
+		n, err := d.Write(make([]byte, 2*writeChunk+5))
+		if n != 2*writeChunk+5 || err != nil {
 			t.Error(n, err)
 		}
 		_ = server.Close()
@@ -220,12 +220,12 @@ func TestDrainWaitsForSlowClients(t *testing.T) {
 		}
 	}
 	done.Wait()
-	require.Equal(t, 2*drainBytes+5, total)
+	require.Equal(t, 2*writeChunk+5, total)
 	require.False(t, d.stalled())
 
 	server, cl = net.Pipe()
 	defer cl.Close()
-	d = &drain{conn: server, wait: time.Millisecond}
+	d = &deadlineWriter{conn: server, wait: time.Millisecond}
 	n, err := d.Write(make([]byte, 5))
 	require.Error(t, err)
 	require.Zero(t, n)
@@ -237,7 +237,7 @@ func TestDrainWaitsForSlowClients(t *testing.T) {
 // One command answers no more than it may, and says so.
 func TestOneAnswerIsBounded(t *testing.T) {
 	s := newSized(t)
-	conn := dial(t, begun(t, Options{Asker: s, AnswerBytes: 1 << 20}))
+	conn := dial(t, begun(t, Options{Backend: s, ReplyBytes: 1 << 20}))
 	mget := func(count, size int) string {
 		args := []string{"MGET"}
 		for i := range count {

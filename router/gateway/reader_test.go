@@ -13,7 +13,7 @@ import (
 )
 
 // piped is a reader of what is written to it, in pieces of so many bytes.
-func piped(t *testing.T, room *room, text string, piece int) *reader {
+func piped(t *testing.T, room *byteBudget, text string, piece int) *reader {
 	server, cl := net.Pipe()
 	t.Cleanup(func() { server.Close() })
 	go func() {
@@ -31,7 +31,7 @@ func piped(t *testing.T, room *room, text string, piece int) *reader {
 
 func everything(r *reader) (all []string, err error) {
 	for {
-		batch, err := gather(r)
+		batch, err := readBatch(r)
 		for _, w := range batch {
 			all = append(all, fmt.Sprintf("%q%s", w.args, w.refused))
 		}
@@ -52,7 +52,7 @@ func resp(args ...string) string {
 
 // However a stream is cut into pieces, its commands are the same.
 func TestReaderTakesCommands(t *testing.T) {
-	long := strings.Repeat("x", highBuffer+5)
+	long := strings.Repeat("x", maxBuffer+5)
 	for _, c := range []struct {
 		name, text string
 		want       []string
@@ -90,7 +90,7 @@ func TestReaderTakesCommands(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprint(c.name, piece), func(t *testing.T) {
-				got, err := everything(piped(t, &room{free: roomBytes}, c.text, piece))
+				got, err := everything(piped(t, &byteBudget{free: commandBytes}, c.text, piece))
 				require.Equal(t, c.want, got)
 				require.ErrorContains(t, err, c.end)
 			})
@@ -101,18 +101,18 @@ func TestReaderTakesCommands(t *testing.T) {
 // What is large of a command is read only when there is room, and given up if there is none for a while; the commands behind
 // it are not lost.
 func TestReaderNeedsRoom(t *testing.T) {
-	space := &room{free: 90 << 10}
+	space := &byteBudget{free: 90 << 10}
 	value := strings.Repeat("x", 64<<10)
 	text := resp("PING") + resp("SET", "k", value) + resp("PING")
 	first := piped(t, space, text, 100000)
-	batch, err := gather(first)
+	batch, err := readBatch(first)
 	require.NoError(t, err)
 	require.Len(t, batch, 1, "what needs room does not go along with others")
-	batch, err = gather(first)
+	batch, err = readBatch(first)
 	require.NoError(t, err)
 	require.Len(t, batch, 2)
 	require.Len(t, batch[0].args[2], len(value))
-	require.Positive(t, first.held)
+	require.Positive(t, first.reserved)
 
 	second := piped(t, space, text, 100000)
 	began := time.Now()
@@ -120,18 +120,18 @@ func TestReaderNeedsRoom(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 	require.Len(t, got, 3)
 	require.Contains(t, got[1], `["SET"]OVERLOADED not applied`)
-	require.GreaterOrEqual(t, time.Since(began), roomWait)
-	require.Zero(t, second.held)
+	require.GreaterOrEqual(t, time.Since(began), reserveWait)
+	require.Zero(t, second.reserved)
 
 	first.release(true)
 	require.Equal(t, 90<<10, space.free, "everything is given back")
-	require.True(t, first.since.IsZero())
-	require.False(t, second.since.IsZero(), "who was refused keeps its turn")
+	require.True(t, first.waitingSince.IsZero())
+	require.False(t, second.waitingSince.IsZero(), "who was refused keeps its turn")
 	many := []string{"MSET"}
 	for i := range 40 {
 		many = append(many, fmt.Sprint("k", i), strings.Repeat("x", maxCommand/32))
 	}
-	got, err = everything(piped(t, &room{free: roomBytes}, resp(many...)+resp("PING"), 100000))
+	got, err = everything(piped(t, &byteBudget{free: commandBytes}, resp(many...)+resp("PING"), 100000))
 	require.ErrorIs(t, err, io.EOF)
 	require.Contains(t, got[0], "ERR command is longer than 16777216 bytes")
 	require.Equal(t, `["PING"]`, got[1])
@@ -139,15 +139,15 @@ func TestReaderNeedsRoom(t *testing.T) {
 
 // What goes along with a command that holds room has none itself, so large commands do not get in behind one.
 func TestReaderLendsNoRoom(t *testing.T) {
-	space := &room{free: roomBytes}
+	space := &byteBudget{free: commandBytes}
 	value := strings.Repeat("x", 64<<10)
 	r := piped(t, space, strings.Repeat(resp("SET", "k", value), 3), 1<<20)
 	for range 3 {
-		batch, err := gather(r)
+		batch, err := readBatch(r)
 		require.NoError(t, err)
 		require.Len(t, batch, 1)
 		require.Len(t, batch[0].args[2], len(value))
-		require.GreaterOrEqual(t, r.held, len(value)-freeBytes)
+		require.GreaterOrEqual(t, r.reserved, len(value)-freeCommandBytes)
 		r.release(true)
 	}
 }
@@ -155,14 +155,14 @@ func TestReaderLendsNoRoom(t *testing.T) {
 // Arguments cost memory even when they are empty.
 func TestReaderCountsArguments(t *testing.T) {
 	const words = 10000
-	r := piped(t, &room{free: roomBytes}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
-	batch, err := gather(r)
+	r := piped(t, &byteBudget{free: commandBytes}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
+	batch, err := readBatch(r)
 	require.NoError(t, err)
 	require.Len(t, batch[0].args, words)
-	require.GreaterOrEqual(t, r.held, 24*words-freeBytes)
+	require.GreaterOrEqual(t, r.reserved, 24*words-freeCommandBytes)
 
-	r = piped(t, &room{free: 1 << 10}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
-	batch, err = gather(r)
+	r = piped(t, &byteBudget{free: 1 << 10}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
+	batch, err = readBatch(r)
 	require.NoError(t, err)
 	require.Len(t, batch, 2, "what is behind a command that is refused is not lost")
 	require.Contains(t, batch[0].refused, "OVERLOADED not applied")
@@ -173,13 +173,13 @@ func TestReaderCountsArguments(t *testing.T) {
 // A line of many short words costs about what it is long.
 func TestReaderTakesManyWordsByHand(t *testing.T) {
 	var before, after runtime.MemStats
-	line := strings.Repeat("a ", highBuffer/2-2) + "\n"
-	r := piped(t, &room{free: roomBytes}, line, 1<<20)
+	line := strings.Repeat("a ", maxBuffer/2-2) + "\n"
+	r := piped(t, &byteBudget{free: commandBytes}, line, 1<<20)
 	runtime.ReadMemStats(&before)
-	batch, err := gather(r)
+	batch, err := readBatch(r)
 	runtime.ReadMemStats(&after)
 	require.NoError(t, err)
-	require.Len(t, batch[0].args, highBuffer/2-2)
+	require.Len(t, batch[0].args, maxBuffer/2-2)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
 }
 
@@ -198,10 +198,10 @@ func (h *halting) SetReadDeadline(at time.Time) error {
 
 // Who sends one argument now and then gets no more time for it than who sends all at once.
 func TestReaderWaitsOnceForAWholeCommand(t *testing.T) {
-	r := piped(t, &room{free: roomBytes}, resp("MSET", "a", strings.Repeat("x", freeBytes), "b", "2", "c", "3"), 1<<20)
+	r := piped(t, &byteBudget{free: commandBytes}, resp("MSET", "a", strings.Repeat("x", freeCommandBytes), "b", "2", "c", "3"), 1<<20)
 	conn := &halting{Conn: r.conn}
 	r.conn = conn
-	batch, err := gather(r)
+	batch, err := readBatch(r)
 	require.NoError(t, err)
 	require.Len(t, batch[0].args, 7)
 	require.Equal(t, 1, conn.deadlines)

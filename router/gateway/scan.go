@@ -20,25 +20,25 @@ const (
 
 // Bounds of what is done for one command.
 const (
-	keysBytes  = largestAnswer // of keys that KEYS answers
-	scanBytes  = 1 << 20       // of keys of one SCAN; a page more comes along
-	sizeTime   = time.Second   // that DBSIZE counts before it estimates
-	wholePages = messages.MaxScanKeys
+	maxKeysBytes  = maxReply    // of keys that KEYS answers
+	maxScanBytes  = 1 << 20     // of keys of one SCAN; a page more comes along
+	maxCountTime  = time.Second // that DBSIZE counts before it estimates
+	countPageSize = messages.MaxScanKeys
 )
 
 // turn does one step of a walk.
-func (g *Gateway) turn(w *router.Walk, asks []*messages.Scan) ([]*messages.Item, *messages.Reply) {
+func (g *Gateway) scanStep(it *router.KeyspaceIterator, asks []*messages.Scan) ([]*messages.Item, *messages.Reply) {
 	replies := make([]*messages.Reply, len(asks))
 	var open sync.WaitGroup
 	open.Add(len(asks))
 	for i, ask := range asks {
-		g.o.Asker.Ask(ask, g.o.Timeout, 0, func(r *messages.Reply) {
+		g.options.Backend.Ask(ask, g.options.Timeout, 0, func(r *messages.Reply) {
 			replies[i] = r
 			open.Done()
 		})
 	}
 	open.Wait()
-	items, err := w.Take(replies)
+	items, err := it.Advance(replies)
 	if err != nil {
 		return nil, replies[0]
 	}
@@ -46,23 +46,23 @@ func (g *Gateway) turn(w *router.Walk, asks []*messages.Scan) ([]*messages.Item,
 }
 
 func scan(c *call, r *request) string {
-	cursor, ok := cursorOf(r.args[1])
+	cursor, ok := parseCursor(r.args[1])
 	if !ok {
 		return errCursor
 	}
-	w, other, empty := &router.Walk{
-		Count: 10, Want: messages.Scan_KEYS, Only: r.g.own(), Bucket: uint32(cursor >> messages.CursorBits), Cursor: cursor & (1<<messages.CursorBits - 1),
+	it, other, empty := &router.KeyspaceIterator{
+		PageSize: 10, Projection: messages.Scan_KEYS, Filter: r.g.ownBuckets(), Bucket: uint32(cursor >> messages.CursorBits), Cursor: cursor & (1<<messages.CursorBits - 1),
 	}, false, false
 	for i := 2; i < len(r.args); i += 2 {
 		if i+1 == len(r.args) {
 			return errSyntax
 		}
 		arg := r.args[i+1]
-		switch option(r.args[i]) {
+		switch upperWord(r.args[i]) {
 		case "MATCH":
-			w.Match, empty = arg, len(arg) == 0
+			it.Match, empty = arg, len(arg) == 0
 		case "TYPE":
-			other = option(arg) != "STRING"
+			other = upperWord(arg) != "STRING"
 		case "COUNT":
 			n, ok := integer(arg)
 			if !ok {
@@ -71,22 +71,22 @@ func scan(c *call, r *request) string {
 			if n < 1 {
 				return errSyntax
 			}
-			w.Count = int(min(n, messages.MaxScanKeys))
+			it.PageSize = int(min(n, messages.MaxScanKeys))
 		default:
 			return errSyntax
 		}
 	}
-	if len(w.Match) == 1 && w.Match[0] == '*' {
-		w.Match = nil
+	if len(it.Match) == 1 && it.Match[0] == '*' {
+		it.Match = nil
 	}
-	c.bytes = min(w.Count*(messages.MaxKeyBytes+plainAnswer), scanBytes+scanBytes/4)
-	c.work = func() { c.scanned(r.g, w, other || empty) } // no key is empty
+	c.bytes = min(it.PageSize*(messages.MaxKeyBytes+plainReply), maxScanBytes+maxScanBytes/4)
+	c.steps = func() { c.runScan(r.g, it, other || empty) } // no key is empty
 	return ""
 }
 
-// cursorOf reads a cursor as C's strtoul does, which Redis asks: nothing, signs and zeros in front are all right.
-func cursorOf(arg []byte) (cursor uint64, ok bool) {
-	digits, sign := cut(arg, len(arg)), ""
+// parseCursor reads a cursor as C's strtoul does, which Redis asks: nothing, signs and zeros in front are all right.
+func parseCursor(arg []byte) (cursor uint64, ok bool) {
+	digits, sign := errorExcerpt(arg, len(arg)), ""
 	if digits == "" {
 		return 0, true
 	}
@@ -101,27 +101,27 @@ func cursorOf(arg []byte) (cursor uint64, ok bool) {
 }
 
 // scanned carries SCAN out: it goes on until it has looked at as many keys as asked for.
-func (c *call) scanned(g *Gateway, w *router.Walk, nothing bool) {
+func (c *call) runScan(g *Gateway, it *router.KeyspaceIterator, nothing bool) {
 	var keys [][]byte
 	next, size := uint64(0), 0
-	asks := w.Next()
-	for ; !nothing && asks != nil && w.Looked < w.Count && size < scanBytes; asks = w.Next() {
-		items, refused := g.turn(w, asks)
+	asks := it.Next()
+	for ; !nothing && asks != nil && it.Scanned < it.PageSize && size < maxScanBytes; asks = it.Next() {
+		items, refused := g.scanStep(it, asks)
 		if refused != nil {
 			if refused.Code == messages.Code_INVALID {
 				refused.Text = strings.TrimPrefix(errCursor, "ERR ") + ": " + refused.Text
 			}
-			c.answers = []*messages.Reply{refused}
+			c.replies = []*messages.Reply{refused}
 			return
 		}
 		for _, item := range items {
-			keys, size = append(keys, item.Key), size+len(item.Key)+plainAnswer
+			keys, size = append(keys, item.Key), size+len(item.Key)+plainReply
 		}
 	}
 	if !nothing && asks != nil {
-		next = uint64(w.Bucket)<<messages.CursorBits | w.Cursor
+		next = uint64(it.Bucket)<<messages.CursorBits | it.Cursor
 	}
-	if w.After != nil && w.Cursor == 0 {
+	if it.After != nil && it.Cursor == 0 {
 		c.reject("TRYAGAIN the bucket is led by a node of an older version, which knows no cursors")
 		return
 	}
@@ -140,27 +140,27 @@ func writeKeys(conn *writer, keys [][]byte) {
 }
 
 func keys(c *call, r *request) string {
-	w := &router.Walk{Match: r.args[1], Count: wholePages, Want: messages.Scan_KEYS, Only: r.g.own()}
-	c.bytes = largestAnswer
-	if len(w.Match) == 0 { // what no key matches; to a Walk it is every key
+	it := &router.KeyspaceIterator{Match: r.args[1], PageSize: countPageSize, Projection: messages.Scan_KEYS, Filter: r.g.ownBuckets()}
+	c.bytes = maxReply
+	if len(it.Match) == 0 { // what no key matches; to a Walk it is every key
 		c.render = func(conn *writer, _ []*messages.Reply) { writeKeys(conn, nil) }
 		return ""
 	}
-	c.work = func() {
+	c.steps = func() {
 		var all [][]byte
 		size := 0
-		for asks := w.Next(); asks != nil; asks = w.Next() {
-			items, refused := r.g.turn(w, asks)
+		for asks := it.Next(); asks != nil; asks = it.Next() {
+			items, refused := r.g.scanStep(it, asks)
 			if refused != nil {
-				c.answers = []*messages.Reply{refused}
+				c.replies = []*messages.Reply{refused}
 				return
 			}
 			for _, item := range items {
 				all = append(all, item.Key)
 				size += len(item.Key)
 			}
-			if size > keysBytes {
-				c.answers = []*messages.Reply{{Code: messages.Code_TOO_LARGE, Text: fmt.Sprintf("the keys are more than %d bytes: use SCAN", keysBytes)}}
+			if size > maxKeysBytes {
+				c.replies = []*messages.Reply{{Code: messages.Code_TOO_LARGE, Text: fmt.Sprintf("the keys are more than %d bytes: use SCAN", maxKeysBytes)}}
 				return
 			}
 		}
@@ -170,10 +170,10 @@ func keys(c *call, r *request) string {
 }
 
 func dbsize(c *call, r *request) string {
-	c.work = func() {
+	c.steps = func() {
 		total, refused := r.g.count()
 		if refused != nil {
-			c.answers = []*messages.Reply{refused}
+			c.replies = []*messages.Reply{refused}
 			return
 		}
 		c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteInt64(total) }
@@ -183,33 +183,33 @@ func dbsize(c *call, r *request) string {
 
 // count counts keys, for a second at most; the buckets that are left are taken to hold as many keys as those counted.
 func (g *Gateway) count() (int64, *messages.Reply) {
-	w := &router.Walk{Count: wholePages, Want: messages.Scan_COUNT, Only: g.own()}
+	it := &router.KeyspaceIterator{PageSize: countPageSize, Projection: messages.Scan_COUNT, Filter: g.ownBuckets()}
 	began, buckets := time.Now(), 0
-	for asks := w.Next(); asks != nil; asks = w.Next() {
-		if w.Bucket > 0 && time.Since(began) > sizeTime {
+	for asks := it.Next(); asks != nil; asks = it.Next() {
+		if it.Bucket > 0 && time.Since(began) > maxCountTime {
 			break
 		}
-		if _, refused := g.turn(w, asks); refused != nil {
+		if _, refused := g.scanStep(it, asks); refused != nil {
 			return 0, refused
 		}
-		buckets = w.Buckets()
+		buckets = it.Buckets()
 	}
 	seen, all := int64(0), int64(0)
 	for b := range uint32(buckets) {
-		if w.Only == nil || w.Only(b) {
-			if all++; b < w.Bucket {
+		if it.Filter == nil || it.Filter(b) {
+			if all++; b < it.Bucket {
 				seen++
 			}
 		}
 	}
-	return int64(w.Found) * max(all, 1) / max(seen, 1), nil
+	return int64(it.Matched) * max(all, 1) / max(seen, 1), nil
 }
 
 // own tells of which buckets SCAN, KEYS and DBSIZE tell; nil: of all.
-func (g *Gateway) own() func(bucket uint32) bool {
-	if !g.o.OwnKeys || g.o.Topology == nil {
+func (g *Gateway) ownBuckets() func(bucket uint32) bool {
+	if !g.options.OwnKeys || g.options.Topology == nil {
 		return nil
 	}
-	led := g.o.Topology().led()
+	led := g.options.Topology().ledBuckets()
 	return func(bucket uint32) bool { return int(bucket) < len(led) && led[bucket] }
 }

@@ -16,7 +16,7 @@ func TestScanGoesOnAnywhere(t *testing.T) {
 	n := newOneNode(t)
 	var clients []*redis.Client
 	for range 3 {
-		g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Asker: n})
+		g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Backend: n})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, g.Close()) })
 		clients = append(clients, redis.NewClient(&redis.Options{Addr: g.Address()}))

@@ -7,7 +7,7 @@ import (
 )
 
 // command is a Redis command that the gateway serves, with what COMMAND says of it. A name with a | is a subcommand's.
-type command struct {
+type commandSpec struct {
 	arity  int // arguments, the name among them; negative: at least that many
 	flags  string
 	acl    string // categories
@@ -18,10 +18,10 @@ type command struct {
 	parse  func(*call, *request) string // the error text, "" if it is fine; nil: only its subcommands are commands
 }
 
-func (k command) writes() bool { return strings.HasPrefix(k.flags, "write") }
+func (k commandSpec) writes() bool { return strings.HasPrefix(k.flags, "write") }
 
 // keysOf gives the keys among the arguments.
-func (k command) keysOf(args [][]byte) [][]byte {
+func (k commandSpec) keysOf(args [][]byte) [][]byte {
 	switch k.keys {
 	case "1":
 		return args[1:2]
@@ -37,24 +37,24 @@ func (k command) keysOf(args [][]byte) [][]byte {
 	return nil
 }
 
-func (k command) fits(args int) bool { return args == k.arity || k.arity < 0 && args >= -k.arity }
+func (k commandSpec) fits(args int) bool { return args == k.arity || k.arity < 0 && args >= -k.arity }
 
 var (
-	commands   map[string]command
+	commands   map[string]commandSpec
 	containers = map[string]bool{} // commands that have subcommands
 )
 
 // find gives the command that arguments name, by its whole name; what is wrong with it, if it is none.
-func find(args [][]byte) (name string, known command, why string) {
+func find(args [][]byte) (name string, known commandSpec, why string) {
 	name = strings.ToLower(string(args[0]))
 	known, ok := commands[name]
 	if !ok || strings.Contains(name, "|") {
-		return "", command{}, unknown(args)
+		return "", commandSpec{}, unknown(args)
 	}
 	if containers[name] && len(args) > 1 {
 		name += "|" + strings.ToLower(string(args[1]))
 		if known, ok = commands[name]; !ok {
-			return "", command{}, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", cut(args[1], 128), strings.ToUpper(cut(args[0], 128)))
+			return "", commandSpec{}, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", errorExcerpt(args[1], 128), strings.ToUpper(errorExcerpt(args[0], 128)))
 		}
 	}
 	if !known.fits(len(args)) {
@@ -73,19 +73,19 @@ func unknown(args [][]byte) string {
 		if b.Len() >= 128 {
 			break
 		}
-		fmt.Fprintf(&b, "'%s' ", cut(a, 128-b.Len()))
+		fmt.Fprintf(&b, "'%s' ", errorExcerpt(a, 128-b.Len()))
 	}
-	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", cut(args[0], 128), b.String())
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", errorExcerpt(args[0], 128), b.String())
 }
 
 // cut gives what an error repeats of an argument: Redis takes that for a C string, which ends at a zero byte.
-func cut(arg []byte, most int) string {
+func errorExcerpt(arg []byte, most int) string {
 	text, _, _ := strings.Cut(string(arg[:min(len(arg), most)]), "\x00")
 	return text
 }
 
 // option is an argument that is a word, in upper case.
-func option(arg []byte) string { return strings.ToUpper(cut(arg, len(arg))) }
+func upperWord(arg []byte) string { return strings.ToUpper(errorExcerpt(arg, len(arg))) }
 
 func init() {
 	commands = dataCommands()
@@ -105,9 +105,9 @@ const (
 )
 
 // dataCommands are about keys and values.
-func dataCommands() map[string]command {
+func dataCommands() map[string]commandSpec {
 	const reads, changes, adds, update = "@read @string @fast", "@write @string @fast", "write denyoom fast", "RW access update"
-	return map[string]command{
+	return map[string]commandSpec{
 		"get":    {2, "readonly fast", reads, "1", "RO access", "", "the value of a key", get},
 		"strlen": {2, "readonly fast", reads, "1", "RO", "", "the length of a value", strlen},
 		"mget":   {-2, "readonly fast", reads, "*", "RO access", shards, "the values of keys, each by itself", mget},
@@ -135,12 +135,12 @@ func dataCommands() map[string]command {
 }
 
 // serverCommands are about a connection, the node and the cluster.
-func serverCommands() map[string]command {
+func serverCommands() map[string]commandSpec {
 	const (
 		fast, early     = "loading stale fast", "noscript loading stale fast no_auth allow_busy"
 		slow, connected = "@slow @connection", "@fast @connection"
 	)
-	return map[string]command{
+	return map[string]commandSpec{
 		"ping":      {-1, "fast", connected, "", "", everywhere + whole, "answers PONG or the message", ping},
 		"echo":      {2, fast, connected, "", "", "", "answers the message", echo},
 		"select":    {2, fast, connected, "", "", "", "only database 0", selectDB},

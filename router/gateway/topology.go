@@ -114,7 +114,7 @@ func (t Topology) slots() []slotRange {
 }
 
 // led tells of each bucket whether CLUSTER SLOTS leads clients to this node for it.
-func (t Topology) led() []bool {
+func (t Topology) ledBuckets() []bool {
 	members, here := t.members(), map[uint64]bool{}
 	for _, g := range t.Config.GetGroups() {
 		nodes := t.serving(g.Id, members)
@@ -248,8 +248,8 @@ func topology(write func(*writer, Topology)) func(*call, *request) string {
 	return func(c *call, r *request) string {
 		c.render = func(conn *writer, _ []*messages.Reply) {
 			var t Topology
-			if r.g.o.Topology != nil {
-				t = r.g.o.Topology()
+			if r.g.options.Topology != nil {
+				t = r.g.options.Topology()
 			}
 			if t.Config == nil {
 				conn.WriteError("CLUSTERDOWN this node knows of no cluster yet")

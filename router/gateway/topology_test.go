@@ -73,9 +73,9 @@ func TestWhoServes(t *testing.T) {
 	top.Up = map[uint64]bool{}
 	require.Equal(t, top.Self, top.slots()[1].members[0].id, "whoever is down, this node answers")
 	top.Up = map[uint64]bool{1: true}
-	require.Equal(t, []bool{true, true, true}, top.led())
+	require.Equal(t, []bool{true, true, true}, top.ledBuckets())
 	top.Self = 2
-	require.Equal(t, []bool{false, false, true}, top.led(), "who stands alone for a group answers for it")
+	require.Equal(t, []bool{false, false, true}, top.ledBuckets(), "who stands alone for a group answers for it")
 	top.Self = 1
 	lines := strings.Split(strings.TrimSpace(top.nodesText()), "\n")
 	require.Equal(t, []string{

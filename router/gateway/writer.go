@@ -13,25 +13,25 @@ import (
 // writer writes answers to a client. Large values go to the socket as they are: to gather them would take a copy of each.
 type writer struct {
 	*redcon.Writer
-	out   *drain
+	out   *deadlineWriter
 	resp3 bool // of the answer under way
 }
 
 const (
-	directBytes = 16 << 10
-	flushBytes  = 64 << 10 // of gathered answers, which leave before the others are written
-	drainBytes  = 256 << 10
-	drainWait   = 10 * time.Second // for a client to take drainBytes
+	directWriteBytes    = 16 << 10
+	flushBytes          = 64 << 10 // of gathered answers, which leave before the others are written
+	writeChunk          = 256 << 10
+	defaultWriteTimeout = 10 * time.Second // for a client to take writeChunk
 )
 
 func newWriter(conn net.Conn, wait time.Duration) *writer {
-	out := &drain{conn: conn, wait: wait}
+	out := &deadlineWriter{conn: conn, wait: wait}
 	return &writer{Writer: redcon.NewWriter(out), out: out}
 }
 
 // WriteBulk writes a value.
 func (w *writer) WriteBulk(value []byte) {
-	if len(value) < directBytes {
+	if len(value) < directWriteBytes {
 		w.Writer.WriteBulk(value)
 		return
 	}
@@ -114,20 +114,20 @@ func (w *writer) WritePairs(pairs ...pair) {
 	}
 }
 
-// drain is a socket that a client reads. One that takes less than drainBytes in its time is not waited for any longer: what
+// drain is a socket that a client reads. One that takes less than writeChunk in its time is not waited for any longer: what
 // is kept for it is missing to others.
-type drain struct {
+type deadlineWriter struct {
 	conn net.Conn
 	wait time.Duration
 	err  error // nothing more is written
 }
 
 // Write implements io.Writer.
-func (d *drain) Write(p []byte) (n int, err error) {
+func (d *deadlineWriter) Write(p []byte) (n int, err error) {
 	for n < len(p) && d.err == nil {
 		wrote := 0
 		if d.err = d.conn.SetWriteDeadline(time.Now().Add(d.wait)); d.err == nil {
-			wrote, d.err = d.conn.Write(p[n:min(n+drainBytes, len(p))])
+			wrote, d.err = d.conn.Write(p[n:min(n+writeChunk, len(p))])
 		}
 		n += wrote
 	}
@@ -135,4 +135,4 @@ func (d *drain) Write(p []byte) (n int, err error) {
 }
 
 // stalled tells that the client did not read.
-func (d *drain) stalled() bool { return errors.Is(d.err, os.ErrDeadlineExceeded) }
+func (d *deadlineWriter) stalled() bool { return errors.Is(d.err, os.ErrDeadlineExceeded) }

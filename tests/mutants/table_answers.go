@@ -4,8 +4,8 @@ package main
 var inAnswers = []mutant{
 	{
 		fault: "the room of an answer is never given back",
-		file:  "router/answers.go",
-		old:   "\t\ta.used -= room\n",
+		file:  "router/reply_window.go",
+		old:   "\t\ta.inFlight -= budget\n",
 		new:   "",
 	},
 	{

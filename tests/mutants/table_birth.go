@@ -38,16 +38,16 @@ var inBirth = []mutant{
 	},
 	{
 		fault:  "an older boot's address counts",
-		file:   "router/addresses.go",
+		file:   "router/address_book.go",
 		old:    "was != nil && was.Epoch >= a.Epoch",
 		new:    "was != nil && was.Epoch == a.Epoch",
 		unseen: "TestAddressBook sees it",
 	},
 	{
 		fault: "only the config says where nodes are",
-		file:  "router/addresses.go",
-		old:   "if a := b.heard[node]; a != nil {",
-		new:   "if a := b.heard[node]; a != nil && node == 0 {",
+		file:  "router/address_book.go",
+		old:   "if a := b.newer[node]; a != nil {",
+		new:   "if a := b.newer[node]; a != nil && node == 0 {",
 	},
 	{
 		fault:  "a node that may found a cluster is forgotten when it pauses",

@@ -5,7 +5,7 @@ package main
 var inNetwork = []mutant{
 	{
 		fault:  "an outsider has others called",
-		file:   "router/guests.go",
+		file:   "router/access_rules.go",
 		old:    "answerable = replyAddress != \"\" && string(asked) == replyAddress",
 		new:    "answerable = true",
 		unseen: "TestOutsidersAreAnsweredWhereTheyAre sees it",

@@ -216,8 +216,8 @@ var inStore = []mutant{
 	{
 		fault: "a session says that it has answers that it waits for",
 		file:  "router/session.go",
-		old:   "for s.lowest < s.seq && s.pending[s.lowest] == nil {",
-		new:   "for s.lowest < s.seq+1 {",
+		old:   "for s.lowestUnanswered < s.lastSeq && s.pending[s.lowestUnanswered] == nil {",
+		new:   "for s.lowestUnanswered < s.lastSeq+1 {",
 	},
 	{
 		fault: "an older config is adopted",
@@ -291,9 +291,9 @@ var inStore = []mutant{
 	},
 	{
 		fault:  "a command that may have been applied gets another time",
-		file:   "router/deadline.go",
-		old:    "if p.maybe() {",
-		new:    "if p.tries > 5 {",
+		file:   "router/log_clock.go",
+		old:    "if p.maybeApplied() {",
+		new:    "if p.attempts > 5 {",
 		unseen: "not tried; TestCommandsHaveATime finds it",
 	},
 	{

@@ -49,7 +49,7 @@ func (k keyspace) answer(s *messages.Scan) *messages.Reply {
 func TestWalkSeesEverythingOnce(t *testing.T) {
 	for _, c := range []struct{ buckets, keys, count int }{{1, 100, 7}, {16, 1000, 10}, {256, 3, 10}, {256, 1000, 100}, {3, 0, 1}} {
 		for _, refuse := range []int{0, 3} {
-			space, w, asked := newKeyspace(c.buckets, c.keys), &Walk{Count: c.count}, 0
+			space, w, asked := newKeyspace(c.buckets, c.keys), &KeyspaceIterator{PageSize: c.count}, 0
 			seen := map[string]int{}
 			for asks := w.Next(); asks != nil; asks = w.Next() {
 				var replies []*messages.Reply
@@ -60,8 +60,8 @@ func TestWalkSeesEverythingOnce(t *testing.T) {
 						replies = append(replies, space.answer(s))
 					}
 				}
-				require.LessOrEqual(t, len(asks), maxWidth)
-				items, err := w.Take(replies)
+				require.LessOrEqual(t, len(asks), maxFanout)
+				items, err := w.Advance(replies)
 				require.Equal(t, replies[0].Code != messages.Code_OK, err != nil)
 				for _, item := range items {
 					seen[string(item.Key)]++
@@ -83,14 +83,14 @@ func TestWalksShareTheBuckets(t *testing.T) {
 	} {
 		seen := map[string]int{}
 		for walker := range 3 {
-			w := &Walk{Count: 7, Only: func(b uint32) bool { return b < 64 && owner(b) == walker }}
+			w := &KeyspaceIterator{PageSize: 7, Filter: func(b uint32) bool { return b < 64 && owner(b) == walker }}
 			for asks := w.Next(); asks != nil; asks = w.Next() {
 				var replies []*messages.Reply
 				for _, s := range asks {
 					require.Equal(t, walker, owner(s.Bucket))
 					replies = append(replies, space.answer(s))
 				}
-				items, err := w.Take(replies)
+				items, err := w.Advance(replies)
 				require.NoError(t, err)
 				for _, item := range items {
 					seen[string(item.Key)]++
@@ -102,7 +102,7 @@ func TestWalksShareTheBuckets(t *testing.T) {
 			require.Equal(t, 1, n, key)
 		}
 	}
-	w := &Walk{Bucket: 5, Cursor: 77, Only: func(b uint32) bool { return b == 9 }}
+	w := &KeyspaceIterator{Bucket: 5, Cursor: 77, Filter: func(b uint32) bool { return b == 9 }}
 	asks := w.Next()
 	require.EqualValues(t, 9, asks[0].Bucket)
 	require.Zero(t, asks[0].Cursor, "the position was in a bucket that is passed over")
@@ -110,12 +110,12 @@ func TestWalksShareTheBuckets(t *testing.T) {
 
 func TestWalkOfATagAsksOneBucket(t *testing.T) {
 	only := uint32(messages.BucketOf([]byte("{x}"), 256))
-	for _, w := range []*Walk{{Prefix: []byte("{x}a")}, {Match: []byte("{x}*")}} {
+	for _, w := range []*KeyspaceIterator{{Prefix: []byte("{x}a")}, {Match: []byte("{x}*")}} {
 		var asked []uint32
 		for asks := w.Next(); asks != nil; asks = w.Next() {
 			require.Len(t, asks, 1)
 			asked = append(asked, asks[0].Bucket)
-			_, err := w.Take([]*messages.Reply{newKeyspace(256, 0).answer(asks[0])})
+			_, err := w.Advance([]*messages.Reply{newKeyspace(256, 0).answer(asks[0])})
 			require.NoError(t, err)
 		}
 		require.Equal(t, []uint32{0, only}, asked, "the first answer tells how many buckets there are")

@@ -10,18 +10,18 @@ import (
 )
 
 func TestGarbageMayLieAbout(t *testing.T) {
-	require.Equal(t, 640, growth(10<<20, time.Second))
-	require.Equal(t, 160, growth(40<<20, time.Second))
-	require.Equal(t, 100, growth(64<<20, time.Second), "never less than Go allows")
-	require.Equal(t, 100, growth(8<<30, time.Second))
-	require.Positive(t, growth(0, 0))
-	require.Equal(t, 100, growth(10<<20, time.Minute), "nothing is done")
+	require.Equal(t, 640, gcPercentFor(10<<20, time.Second))
+	require.Equal(t, 160, gcPercentFor(40<<20, time.Second))
+	require.Equal(t, 100, gcPercentFor(64<<20, time.Second), "never less than Go allows")
+	require.Equal(t, 100, gcPercentFor(8<<30, time.Second))
+	require.Positive(t, gcPercentFor(0, 0))
+	require.Equal(t, 100, gcPercentFor(10<<20, time.Minute), "nothing is done")
 }
 
 // Each collection adapts what the next one waits for.
 func TestEachCollectionSetsTheNext(t *testing.T) {
 	t.Setenv("GOGC", "")
-	collectSeldom()
+	tuneGC()
 	for range 2 {
 		debug.SetGCPercent(99) // which growth never says
 		runtime.GC()

@@ -6,35 +6,35 @@ package router
 //
 // It shrinks to what is left on the way when the cluster refuses a request as too much, and grows by one request for
 // each window that is served, as TCP's does (RFC 5681).
-type window struct {
-	most int // bytes
-	now  int // of them, what the cluster seems to have room for
-	used int
+type congestionWindow struct {
+	max      int // bytes
+	size     int // of them, what the cluster seems to have room for
+	inFlight int
 }
 
 // smallRequest and below is not counted: such requests are bounded by their number, and wait for no large ones.
 const smallRequest = 4 << 10
 
 // takes tells whether a request may be sent now. One that is larger than the window goes alone.
-func (w *window) takes(bytes int) bool {
-	return bytes <= smallRequest || w.used == 0 || w.used+bytes <= w.now
+func (w *congestionWindow) admits(bytes int) bool {
+	return bytes <= smallRequest || w.inFlight == 0 || w.inFlight+bytes <= w.size
 }
 
-func (w *window) sent(bytes int) {
+func (w *congestionWindow) add(bytes int) {
 	if bytes > smallRequest {
-		w.used += bytes
+		w.inFlight += bytes
 	}
 }
 
 // over is the end of a request that was sent.
-func (w *window) over(bytes int, overloaded bool) {
+func (w *congestionWindow) remove(bytes int, overloaded bool) {
 	if bytes <= smallRequest {
 		return
 	}
-	w.used -= bytes
+	w.inFlight -= bytes
 	if overloaded {
-		w.now = max(min(w.now, w.used), smallRequest)
+		w.size = max(min(w.size, w.inFlight), smallRequest)
 		return
 	}
-	w.now = min(w.now+min(bytes, bytes*bytes/w.now), w.most)
+	w.size = min(w.size+min(bytes, bytes*bytes/w.size), w.max)
 }

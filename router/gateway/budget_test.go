@@ -9,12 +9,12 @@ import (
 
 // Who has waited longer is served first, and nobody overtakes it who needs less.
 func TestRoomIsGivenInTurn(t *testing.T) {
-	r, now := &room{free: 10}, time.Now()
-	require.True(t, r.take(8, now))
+	r, now := &byteBudget{free: 10}, time.Now()
+	require.True(t, r.reserve(8, now))
 	served := make(chan string, 3)
 	ask := func(name string, bytes int, since time.Time, waiting int) {
 		go func() {
-			for !r.take(bytes, since) { // refused, it asks again at once
+			for !r.reserve(bytes, since) { // refused, it asks again at once
 			}
 			served <- name
 		}()
@@ -28,11 +28,11 @@ func TestRoomIsGivenInTurn(t *testing.T) {
 	ask("early", 9, now.Add(-time.Second), 2)
 	ask("small", 1, now, 3)
 	require.Empty(t, served)
-	r.give(8)
+	r.release(8)
 	require.ElementsMatch(t, []string{"early", "small"}, []string{<-served, <-served})
 	require.Empty(t, served)
-	r.give(9)
+	r.release(9)
 	require.Equal(t, "late", <-served)
-	r.give(4)
+	r.release(4)
 	require.Equal(t, 10, r.free)
 }

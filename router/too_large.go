@@ -10,7 +10,7 @@ import (
 )
 
 // most is how many bytes a message may have.
-func most(m proto.Message) int { return messages.MostBytes(m.ProtoReflect().Descriptor()) }
+func maxEncodedBytes(m proto.Message) int { return messages.MostBytes(m.ProtoReflect().Descriptor()) }
 
 // requestsTooLarge refuses what never left.
 func requestsTooLarge(_ *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {

@@ -17,37 +17,37 @@ import (
 )
 
 func TestGuessFollowsWhatComes(t *testing.T) {
-	var g Guess
-	require.Equal(t, firstGuess, g.Bytes())
+	var g SizeEstimate
+	require.Equal(t, initialEstimate, g.Bytes())
 	require.False(t, g.Known())
 	first := g
-	first.Saw(1 << 20)
+	first.Observe(1 << 20)
 	require.Equal(t, 1<<20, first.Bytes(), "of the first answer there is nothing to compare with")
 	for range 20 {
-		g.Saw(100)
+		g.Observe(100)
 	}
-	require.Equal(t, leastGuess, g.Bytes())
+	require.Equal(t, minEstimate, g.Bytes())
 	for range 20 {
-		g.Saw(1 << 20)
+		g.Observe(1 << 20)
 	}
 	require.Equal(t, 1<<20, g.Bytes())
 	for range 3 {
-		g.Saw(1 << 20)
+		g.Observe(1 << 20)
 		require.Equal(t, 1<<20, g.Bytes(), "answers that are all alike")
 	}
 	for i := range 100 { // a few large ones among small ones
 		if i%10 == 0 {
-			g.Saw(1 << 20)
+			g.Observe(1 << 20)
 		} else {
-			g.Saw(300)
+			g.Observe(300)
 		}
 	}
-	require.LessOrEqual(t, g.Bytes(), 2*firstGuess)
+	require.LessOrEqual(t, g.Bytes(), 2*initialEstimate)
 }
 
 // What is kept for an answer is what it can have, if that is known.
 func TestExpectedAnswers(t *testing.T) {
-	a := answers{most: 16 << 20, written: messages.MaxValueBytes}
+	a := replyWindow{capacity: 16 << 20, writeReplySize: messages.MaxValueBytes}
 	previous := func(op proto.Message) *messages.Write {
 		switch w := op.(type) {
 		case *messages.Put:
@@ -62,39 +62,39 @@ func TestExpectedAnswers(t *testing.T) {
 		op   proto.Message
 		want int
 	}{
-		{"put", &messages.Put{}, smallAnswer},
+		{"put", &messages.Put{}, smallReply},
 		{"put that tells what was there", &messages.Put{ReturnPrevious: true}, 1 << 20},
 		{"delete that tells what was there", &messages.Delete{ReturnPrevious: true}, 1 << 20},
 		{"compare-and-swap", &messages.CompareAndSwap{}, 1 << 20},
-		{"append", &messages.Append{}, smallAnswer},
-		{"incr", &messages.Incr{}, smallAnswer},
-		{"batch", &messages.Batch{Writes: []*messages.Write{previous(&messages.Put{}), previous(&messages.Delete{})}}, smallAnswer},
+		{"append", &messages.Append{}, smallReply},
+		{"incr", &messages.Incr{}, smallReply},
+		{"batch", &messages.Batch{Writes: []*messages.Write{previous(&messages.Put{}), previous(&messages.Delete{})}}, smallReply},
 		{"batch that tells one value", &messages.Batch{Writes: []*messages.Write{previous(&messages.Put{ReturnPrevious: true}), previous(&messages.Delete{})}}, 1 << 20},
 		{"batch that tells many", &messages.Batch{Writes: []*messages.Write{
 			previous(&messages.Put{ReturnPrevious: true}), previous(&messages.Put{ReturnPrevious: true}), previous(&messages.Delete{ReturnPrevious: true}), previous(&messages.Delete{ReturnPrevious: true}),
 		}}, messages.MaxReplyBytes},
 		{"batch with a condition", &messages.Batch{Conditions: []*messages.Condition{{}}}, 1 << 20},
-		{"change of the config", &messages.MetaCommand{}, smallAnswer},
+		{"change of the config", &messages.MetaCommand{}, smallReply},
 		{"config", &messages.MetaQuery{}, 0},
-		{"get", &messages.Get{}, firstGuess},
-		{"get of a length", &messages.Get{MetaOnly: true}, smallAnswer},
-		{"page", &messages.Scan{}, messages.MaxScanBytes/4 + smallAnswer},
-		{"page of so many bytes", &messages.Scan{MaxBytes: 1 << 30}, messages.MaxScanBytes + smallAnswer},
-		{"page of a few keys", &messages.Scan{MaxKeys: 10, Projection: messages.Scan_KEYS}, 10*(messages.MaxKeyBytes+32) + smallAnswer},
-		{"page of numbers", &messages.Scan{Projection: messages.Scan_COUNT}, smallAnswer},
+		{"get", &messages.Get{}, initialEstimate},
+		{"get of a length", &messages.Get{MetaOnly: true}, smallReply},
+		{"page", &messages.Scan{}, messages.MaxScanBytes/4 + smallReply},
+		{"page of so many bytes", &messages.Scan{MaxBytes: 1 << 30}, messages.MaxScanBytes + smallReply},
+		{"page of a few keys", &messages.Scan{MaxKeys: 10, Projection: messages.Scan_KEYS}, 10*(messages.MaxKeyBytes+32) + smallReply},
+		{"page of numbers", &messages.Scan{Projection: messages.Scan_COUNT}, smallReply},
 	} {
-		require.Equal(t, c.want, a.expect(c.op), c.name)
+		require.Equal(t, c.want, a.replyBudget(c.op), c.name)
 	}
 	for range 100 {
-		a.saw(&messages.CompareAndSwap{}, 100)
-		a.saw(&messages.Put{}, 100)
-		a.saw(&messages.Get{MetaOnly: true}, 1<<20)
-		a.saw(&messages.Scan{}, 1<<20)
+		a.observe(&messages.CompareAndSwap{}, 100)
+		a.observe(&messages.Put{}, 100)
+		a.observe(&messages.Get{MetaOnly: true}, 1<<20)
+		a.observe(&messages.Scan{}, 1<<20)
 	}
-	require.Equal(t, leastWritten, a.expect(&messages.Put{ReturnPrevious: true}), "they were small lately")
-	require.Equal(t, firstGuess, a.expect(&messages.Get{}))
-	a.saw(&messages.Delete{ReturnPrevious: true}, 1<<20)
-	require.Equal(t, 1<<20, a.expect(&messages.Put{ReturnPrevious: true}), "one was not")
+	require.Equal(t, minWriteReplySize, a.replyBudget(&messages.Put{ReturnPrevious: true}), "they were small lately")
+	require.Equal(t, initialEstimate, a.replyBudget(&messages.Get{}))
+	a.observe(&messages.Delete{ReturnPrevious: true}, 1<<20)
+	require.Equal(t, 1<<20, a.replyBudget(&messages.Put{ReturnPrevious: true}), "one was not")
 }
 
 // frozen is a clock that stands still: nothing is late, and nothing is asked again.
@@ -141,7 +141,7 @@ func (h *shelf) Receive(ctx actor.Context) {
 	}
 	room := 0
 	for _, one := range h.asked {
-		if one.room > smallAnswer {
+		if one.room > smallReply {
 			room += one.room
 		}
 	}
@@ -188,7 +188,7 @@ func TestAnswersHaveAWindow(t *testing.T) {
 	for i := range large {
 		sizes[fmt.Sprint(i)] = size
 	}
-	h, session := library(t, Options{Answers: most}, sizes)
+	h, session := library(t, Options{ReplyWindow: most}, sizes)
 	answers := make(chan *messages.Reply, large+1)
 	get := func(key string) {
 		h.sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte(key)}, Done: func(r *messages.Reply) { answers <- r }})
@@ -224,7 +224,7 @@ func TestWhoHasNoRoomHearsHowMuchItTakes(t *testing.T) {
 	h, session := library(t, Options{}, map[string]int{"k": 5000})
 	answers := make(chan *messages.Reply, 1)
 	ask := func(room int) *messages.Reply {
-		h.sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte("k")}, Room: room, Done: func(r *messages.Reply) { answers <- r }})
+		h.sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte("k")}, ReplyBudget: room, Done: func(r *messages.Reply) { answers <- r }})
 		for {
 			select {
 			case r := <-answers:
@@ -243,10 +243,10 @@ func TestWhoHasNoRoomHearsHowMuchItTakes(t *testing.T) {
 
 // A read that waits for room is refused when it has waited long enough, as it is when the session is closed.
 func TestReadsDoNotWaitForRoomForEver(t *testing.T) {
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{Answers: 1}, slices.Repeat([]messages.Code{silence}, 1000)...)
+	sys, session, p := startAt(t, actors.NewWallClock(), Options{ReplyWindow: 1}, slices.Repeat([]messages.Code{silence}, 1000)...)
 	done := make(chan *messages.Reply, 4)
 	get := func(key string, room int, timeout time.Duration) {
-		sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte(key)}, Room: room, Timeout: timeout, Done: func(r *messages.Reply) { done <- r }})
+		sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte(key)}, ReplyBudget: room, Timeout: timeout, Done: func(r *messages.Reply) { done <- r }})
 	}
 	seen := func(key string) {
 		require.Eventually(t, func() bool {

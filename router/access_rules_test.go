@@ -56,7 +56,7 @@ func TestWhatClientsMaySay(t *testing.T) {
 		first := encode(commandOf(&messages.Put{}))
 		for _, asker := range []*messages.SessionRequests{{Address: "a", Commands: [][]byte{first, encode(c.m)}}, {Address: "a", Retries: [][]byte{encode(c.m)}}} {
 			requests := &messages.Requests{Group: 1, Sessions: []*messages.SessionRequests{{Address: "a", Id: "b", Commands: [][]byte{first}}, asker}}
-			require.Equal(t, c.want, clientsSay(encode(requests), "a"), c.name)
+			require.Equal(t, c.want, clientMaySend(encode(requests), "a"), c.name)
 		}
 	}
 	for _, c := range []struct {
@@ -71,13 +71,13 @@ func TestWhatClientsMaySay(t *testing.T) {
 	} {
 		c.q.Session, c.q.Seq = 1, 2
 		for _, asker := range []*messages.SessionRequests{{Address: "a", Queries: [][]byte{encode(c.q)}}, {Address: "a", ReplicaQueries: [][]byte{encode(c.q)}}} {
-			require.Equal(t, c.want, clientsSay(encode(&messages.Requests{Sessions: []*messages.SessionRequests{asker}}), "a"), c.name)
+			require.Equal(t, c.want, clientMaySend(encode(&messages.Requests{Sessions: []*messages.SessionRequests{asker}}), "a"), c.name)
 		}
 	}
-	require.False(t, clientsSay([]byte{0xff}, "a"), "garbage")
-	require.False(t, clientsSay(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{{0xff}}}}}), "a"), "garbage inside")
+	require.False(t, clientMaySend([]byte{0xff}, "a"), "garbage")
+	require.False(t, clientMaySend(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{{0xff}}}}}), "a"), "garbage inside")
 	twice := append(encode(commandOf(&messages.Put{})), encode(shard(&messages.ShardCommand{}))...)
-	require.False(t, clientsSay(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{twice}}}}), "a"), "hidden behind another one")
+	require.False(t, clientMaySend(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{twice}}}}), "a"), "hidden behind another one")
 }
 
 // Whoever asks from outside is answered on its own connection, and there only: nobody can have others called.
@@ -110,7 +110,7 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 		require.False(t, says[name](append(encode(ask("guest/1")), encode(ask("10.0.0.1:7400"))...), "guest/1"), name)
 	}
 	require.False(t, says["eraft.StatusPull"](encode(&messages.StatusPull{ReplyAddress: "a", Sizes: true}), "a"))
-	require.False(t, says["eraft.JoinRequest"](encode(&messages.JoinRequest{ReplyAddress: "a", ReplyId: string(make([]byte, maxOutsideBytes))}), "a"))
+	require.False(t, says["eraft.JoinRequest"](encode(&messages.JoinRequest{ReplyAddress: "a", ReplyId: string(make([]byte, maxUnauthenticatedBytes))}), "a"))
 }
 
 // Each message that names its sender is held against who the connection says it is.
@@ -135,7 +135,7 @@ func TestSenders(t *testing.T) {
 	}{
 		{raft(), 0, 0},
 		{raft(7, 7, 7), 7, 0},
-		{raft(7, 8, 7), nobody, 0},
+		{raft(7, 8, 7), ambiguousSender, 0},
 		{&messages.RaftMessages{Messages: []*messages.RaftMessage{nil}}, 0, 0},
 		{&messages.NodeHeartbeat{Node: 7, Epoch: 9}, 7, 9},
 		{&messages.SnapshotChunk{From: 7}, 7, 0},

@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// sysmonSlack is how much later than it asks the kernel may wake Go's monitor thread. While threads block in system calls
+// monitorSlack is how much later than it asks the kernel may wake Go's monitor thread. While threads block in system calls
 // or in RocksDB, and under load one of a node always syncs, the monitor asks for 20 µs: thousands of wake-ups a second,
 // each in the way of a thread that works. With the slack another thread takes over from a blocked one, and a goroutine
 // that does not yield is interrupted, that much later.
-const sysmonSlack = time.Millisecond
+const monitorSlack = time.Millisecond
 
-// calmSysmon gives the monitor thread its slack. Linux lets root do that, and who has CAP_SYS_NICE; without, all is well but
+// setTimerSlack gives the monitor thread its slack. Linux lets root do that, and who has CAP_SYS_NICE; without, all is well but
 // slower.
-func calmSysmon() error {
-	thread, err := sysmon()
+func setTimerSlack() error {
+	thread, err := monitorThread()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(slackFile(thread), []byte(strconv.FormatInt(int64(sysmonSlack), 10)), 0)
+	return os.WriteFile(slackFile(thread), []byte(strconv.FormatInt(int64(monitorSlack), 10)), 0)
 }
 
 func slackFile(thread string) string { return "/proc/" + thread + "/timerslack_ns" }
 
 // sysmon finds the monitor: Go starts it before any other thread, and the kernel lists threads in the order they began.
-func sysmon() (string, error) {
+func monitorThread() (string, error) {
 	dir, err := os.Open("/proc/self/task")
 	if err != nil {
 		return "", err

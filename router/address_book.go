@@ -10,51 +10,51 @@ import (
 // epoch: its newest word counts, whether or not the config has it yet. It is pure.
 type AddressBook struct {
 	config *messages.Config
-	heard  map[uint64]*messages.NodeAddress // by node: what is newer than the config
+	newer  map[uint64]*messages.NodeAddress // by node: what is newer than the config
 }
 
 // Update takes a newer config.
 func (b *AddressBook) Update(config *messages.Config) {
 	b.config = config
-	for id, a := range b.heard {
+	for id, a := range b.newer {
 		if n := b.node(id); n == nil || n.Epoch >= a.Epoch || n.DirectoryToken != a.DirectoryToken {
-			delete(b.heard, id)
+			delete(b.newer, id)
 		}
 	}
 }
 
 // Hear takes what a member has said of a node, and tells whether it is news.
-func (b *AddressBook) Hear(a *messages.NodeAddress) bool {
+func (b *AddressBook) Learn(a *messages.NodeAddress) bool {
 	n := b.node(a.GetNode())
-	if n == nil || n.DirectoryToken != a.DirectoryToken || a.Epoch <= n.Epoch || a.Address == "" || len(a.Address) > maxAddress {
+	if n == nil || n.DirectoryToken != a.DirectoryToken || a.Epoch <= n.Epoch || a.Address == "" || len(a.Address) > maxAddressBytes {
 		return false
 	}
-	if was := b.heard[a.Node]; was != nil && was.Epoch >= a.Epoch {
+	if was := b.newer[a.Node]; was != nil && was.Epoch >= a.Epoch {
 		return false
 	}
-	if b.heard == nil {
-		b.heard = map[uint64]*messages.NodeAddress{}
+	if b.newer == nil {
+		b.newer = map[uint64]*messages.NodeAddress{}
 	}
-	b.heard[a.Node] = a
+	b.newer[a.Node] = a
 	return true
 }
 
-// maxAddress is more bytes than an address has.
-const maxAddress = 300
+// maxAddressBytes is more bytes than an address has.
+const maxAddressBytes = 300
 
 // At is where a node is, "" if nobody knows or it is not in the cluster.
-func (b *AddressBook) At(node uint64) string {
-	if a := b.heard[node]; a != nil {
+func (b *AddressBook) Address(node uint64) string {
+	if a := b.newer[node]; a != nil {
 		return a.Address
 	}
 	return b.node(node).GetAddress()
 }
 
 // Heard is all that is newer than the config, by node.
-func (b *AddressBook) Heard() []*messages.NodeAddress {
+func (b *AddressBook) Newer() []*messages.NodeAddress {
 	var all []*messages.NodeAddress
 	for _, n := range b.config.GetNodes() {
-		if a := b.heard[n.Id]; a != nil {
+		if a := b.newer[n.Id]; a != nil {
 			all = append(all, a)
 		}
 	}

@@ -16,16 +16,16 @@ import (
 // The monitor gets the slack, and no other thread.
 func TestCalmSysmon(t *testing.T) {
 	before := slacks(t)
-	if err := calmSysmon(); errors.Is(err, fs.ErrPermission) {
+	if err := setTimerSlack(); errors.Is(err, fs.ErrPermission) {
 		return // as it should for who may not
 	} else {
 		require.NoError(t, err)
 	}
-	thread, err := sysmon()
+	thread, err := monitorThread()
 	require.NoError(t, err)
 	for id, slack := range slacks(t) {
 		if id == thread {
-			require.Equal(t, strconv.Itoa(int(sysmonSlack)), slack)
+			require.Equal(t, strconv.Itoa(int(monitorSlack)), slack)
 		} else if was, old := before[id]; old {
 			require.Equal(t, was, slack, "thread %s", id)
 		}
@@ -34,7 +34,7 @@ func TestCalmSysmon(t *testing.T) {
 
 // The monitor never runs a goroutine: with more of them than there are threads, each locked to one, it is not among theirs.
 func TestSysmonRunsNoGoroutine(t *testing.T) {
-	thread, err := sysmon()
+	thread, err := monitorThread()
 	require.NoError(t, err)
 	many := len(slacks(t)) + runtime.NumGoroutine()
 	locked, release := make(chan int), make(chan struct{})

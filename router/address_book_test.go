@@ -21,26 +21,26 @@ func TestAddressBook(t *testing.T) {
 		}}
 	}
 	var b AddressBook
-	require.Empty(t, b.At(1))
-	require.False(t, b.Hear(nodeAt(1, 11, 9, "x")), "nobody is known")
+	require.Empty(t, b.Address(1))
+	require.False(t, b.Learn(nodeAt(1, 11, 9, "x")), "nobody is known")
 	b.Update(config(1, 3, "a"))
-	require.Equal(t, "a", b.At(1))
-	require.Empty(t, b.At(2), "it was removed")
+	require.Equal(t, "a", b.Address(1))
+	require.Empty(t, b.Address(2), "it was removed")
 	for _, a := range []*messages.NodeAddress{
 		nodeAt(1, 11, 3, "x"), nodeAt(1, 11, 2, "x"), nodeAt(1, 12, 9, "x"), nodeAt(2, 22, 9, "x"), nodeAt(7, 7, 9, "x"),
 		nodeAt(1, 11, 9, ""), nodeAt(1, 11, 9, strings.Repeat("x", 301)),
 	} {
-		require.False(t, b.Hear(a), "%v", a)
+		require.False(t, b.Learn(a), "%v", a)
 	}
-	require.True(t, b.Hear(nodeAt(1, 11, 5, "e")))
-	require.False(t, b.Hear(nodeAt(1, 11, 5, "e")), "no news")
-	require.False(t, b.Hear(nodeAt(1, 11, 4, "d")), "a word of an older boot that comes late")
+	require.True(t, b.Learn(nodeAt(1, 11, 5, "e")))
+	require.False(t, b.Learn(nodeAt(1, 11, 5, "e")), "no news")
+	require.False(t, b.Learn(nodeAt(1, 11, 4, "d")), "a word of an older boot that comes late")
 	b.Update(config(2, 4, "d"))
-	require.Equal(t, "e", b.At(1), "the config is behind")
-	require.Len(t, b.Heard(), 1)
+	require.Equal(t, "e", b.Address(1), "the config is behind")
+	require.Len(t, b.Newer(), 1)
 	b.Update(config(3, 6, "f"))
-	require.Equal(t, "f", b.At(1))
-	require.Empty(t, b.Heard())
+	require.Equal(t, "f", b.Address(1))
+	require.Empty(t, b.Newer())
 }
 
 // Requests go where a node is, not where the config says.
@@ -49,7 +49,7 @@ func TestRoutesFollowNodes(t *testing.T) {
 	require.True(t, table.Update(&messages.Config{
 		Version: 1, Owners: []uint64{1}, Groups: []*messages.Group{{Id: 1, Nodes: []uint64{1}}}, Nodes: []*messages.Node{{Id: 1, DirectoryToken: 11, Epoch: 1, Address: "a"}},
 	}))
-	table.Found(nodeAt(1, 11, 2, "b"))
+	table.SetAddress(nodeAt(1, 11, 2, "b"))
 	_, address := table.Leader(1)
 	require.Equal(t, "b", address)
 	require.Equal(t, []string{"b"}, table.Addresses())

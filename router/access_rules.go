@@ -1,0 +1,101 @@
+package router
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/eraft-io/eraft/actors"
+)
+
+// What clients may ask for, by the field that has it (kv.proto, meta.proto). All else comes from members only: what groups
+// say to each other when a bucket changes hands, and who is in the cluster.
+var (
+	clientCommands     = []protowire.Number{10, 11, 12, 13, 14, 15, 21, 30} // not shard
+	clientQueries      = []protowire.Number{10, 11, 21, 30}                 // not bucket_pull
+	clientMetaCommands = []protowire.Number{3, 4, 5, 6, 7, 8, 10, 11, 12}   // not birth, add_node, arrived
+	identityFields     = []protowire.Number{1, 2, 3, 4, 5}                  // session, seq, acked, max_reply_bytes, deadline_ms
+	metaOptions        = []protowire.Number{30, 31, 32}                     // if_version, why, by
+)
+
+const (
+	sessionsField = 2  // of Requests
+	metaField     = 21 // of Command
+)
+
+// maxUnauthenticatedBytes is more than a message has in which an outsider asks for something else than data.
+const maxUnauthenticatedBytes = 64 << 10
+
+// clientMaySend tells whether encoded Requests ask only for what clients may ask for, and to be answered there. It does not decode
+// them.
+func clientMaySend(requests []byte, replyAddress string) bool {
+	return eachField(requests, func(number protowire.Number, asker []byte) bool {
+		if number != sessionsField {
+			return true
+		}
+		answerable := false
+		return eachField(asker, func(number protowire.Number, asked []byte) bool {
+			switch number {
+			case 1: // address
+				answerable = replyAddress != "" && string(asked) == replyAddress
+				return answerable
+			case 3, 6: // commands, again
+				return eachField(asked, clientMayPropose)
+			case 4, 5: // queries, replica_queries
+				return eachField(asked, func(number protowire.Number, _ []byte) bool {
+					return slices.Contains(clientQueries, number) || slices.Contains(identityFields, number)
+				})
+			}
+			return true
+		}) && answerable
+	})
+}
+
+// repliesToSender accepts a message that wants its answer at the reply address, which its field at has, and has no field that outsiders
+// may not use.
+func repliesToSender(at protowire.Number, not ...protowire.Number) actors.Content {
+	return func(encoded []byte, replyAddress string) bool {
+		answerable := false
+		return len(encoded) <= maxUnauthenticatedBytes && eachField(encoded, func(number protowire.Number, content []byte) bool {
+			if number == at {
+				answerable = replyAddress != "" && string(content) == replyAddress
+				return answerable
+			}
+			return !slices.Contains(not, number)
+		}) && answerable
+	}
+}
+
+func clientMayPropose(number protowire.Number, op []byte) bool {
+	if number == metaField {
+		return eachField(op, func(number protowire.Number, _ []byte) bool {
+			return slices.Contains(clientMetaCommands, number) || slices.Contains(metaOptions, number)
+		})
+	}
+	return slices.Contains(clientCommands, number) || slices.Contains(identityFields, number)
+}
+
+// fields shows each field of an encoded message to ok, with its content if that has a length. It tells whether the
+// message is well formed and all were ok.
+func eachField(encoded []byte, ok func(number protowire.Number, content []byte) bool) bool {
+	for len(encoded) > 0 {
+		number, kind, n := protowire.ConsumeTag(encoded)
+		if n < 0 {
+			return false
+		}
+		encoded = encoded[n:]
+		size := protowire.ConsumeFieldValue(number, kind, encoded)
+		if size < 0 {
+			return false
+		}
+		var content []byte
+		if kind == protowire.BytesType {
+			content, _ = protowire.ConsumeBytes(encoded)
+		}
+		if !ok(number, content) {
+			return false
+		}
+		encoded = encoded[size:]
+	}
+	return true
+}
