@@ -6,11 +6,12 @@
 //	done, err := c.Txn().If(client.VersionIs(key, value.Version)).Put(key, next).Incr(count, 1).Commit(ctx)
 //	for item, err := range c.Scan(ctx, client.ScanOptions{Prefix: []byte("user/")}) { … }
 //
-// A Client has a session of its own with the cluster: it finds the node that leads a key's group, asks again under the same identity as
-// long as the call may take, at most 30 s, and what is asked again is applied once. Calls are linearizable. Keys have 1 to 1024 bytes,
-// values at most 1 MiB, a transaction at most 128 writes and 2 MiB. Keys of one transaction share a slot: those with the same {tag} do.
+// A Client has a Session and a Router of its own: it finds the node that leads a key's group, and retries a call under the same
+// identity until its deadline, at most 30 s, so that a retried call is applied once. Calls are linearizable. Keys have 1 to 1024
+// bytes, values at most 1 MiB, a transaction at most 128 writes and 2 MiB. The keys of one transaction share a slot: keys with the
+// same {tag} do.
 //
-// An error says what the caller may do next, see ErrConflict and those below it.
+// An error says what the caller may do next: see ErrConflict and those below it.
 package client
 
 import (
@@ -33,52 +34,53 @@ import (
 // context's.
 var (
 	ErrConflict       error = &messages.Error{Code: messages.Code_CONFLICT}        // a condition did not hold; nothing was written
-	ErrUncertain      error = &messages.Error{Code: messages.Code_UNCERTAIN}       // it may have been applied: look before doing it again
-	ErrReplyDiscarded error = &messages.Error{Code: messages.Code_REPLY_DISCARDED} // carried out once, but the answer is gone: look, do not do it again
-	ErrOverloaded     error = &messages.Error{Code: messages.Code_OVERLOADED}      // not applied: later, slower
-	ErrUnavailable    error = &messages.Error{Code: messages.Code_UNAVAILABLE}     // not applied: no leader or no quorum now
+	ErrUncertain      error = &messages.Error{Code: messages.Code_UNCERTAIN}       // it may have been applied: read before repeating it
+	ErrReplyDiscarded error = &messages.Error{Code: messages.Code_REPLY_DISCARDED} // applied once, but its reply was not kept: read, do not repeat it
+	ErrOverloaded     error = &messages.Error{Code: messages.Code_OVERLOADED}      // not applied: try again later, with fewer requests
+	ErrUnavailable    error = &messages.Error{Code: messages.Code_UNAVAILABLE}     // not applied: there is no leader or no quorum now
 	ErrInvalid        error = &messages.Error{Code: messages.Code_INVALID}         // not applied: the request is wrong
 	ErrTooLarge       error = &messages.Error{Code: messages.Code_TOO_LARGE}       // not applied: above a limit
 )
 
 // Config of a Client.
 type Config struct {
-	Seeds   []string      // host:port of any nodes; one that answers is enough
+	Seeds   []string      // host:port of nodes of the cluster; one that answers is enough
 	Timeout time.Duration // of a call whose context has no deadline; default 5 s, at most 30 s
-	// InFlight bounds unanswered calls; above: ErrOverloaded. Default 4096.
+	// InFlight bounds unanswered calls; a further one is ErrOverloaded. Default 4096.
 	InFlight int
-	// Window bounds the bytes of calls that are on their way. Others wait for it, at most a second: then ErrOverloaded.
-	// Calls with one cancelable context are one caller's: who was refused and calls again goes before those who came since.
-	// Calls of up to 4 KiB do not wait. Default 16 MiB.
+	// RequestWindow bounds the bytes of calls above 4 KiB that are on their way. A further one waits, at most a second: then it is
+	// ErrOverloaded. Calls with the same cancelable context belong to one caller: a refused caller that calls again goes before
+	// callers that came later. Default 16 MiB.
 	RequestWindow int
-	// Answers bounds the bytes of answers above 4 KiB that are on their way; reads wait for it as calls do for Window. A value
-	// crosses the network when there is room for it: a Get may ask twice, first for how large it is. Default 16 MiB.
+	// ReplyWindow bounds the bytes of replies above 4 KiB that are on their way; reads wait for it as calls wait for RequestWindow.
+	// A value crosses the network when there is room for it: a Get may be sent twice, the first time to learn the size. Default
+	// 16 MiB.
 	ReplyWindow int
-	// ReplicaReads lets Get and Scan be answered by any replica instead of the leader: by the next one in turn. They are
-	// as linearizable, take a hop more, and spread the work over all nodes.
+	// ReplicaReads lets any replica answer Get and Scan instead of the leader, each replica in turn. Such reads are linearizable
+	// too. They take one hop more, and spread the work over all nodes.
 	ReplicaReads bool
-	// Author is who changes configs, as the config chain will say; optional. Nobody checks it.
+	// Author is the name that the config chain records for config changes; optional. It is not verified.
 	Author string
-	// System is a Proto.Actor system of the caller's: PID is then an actor in it, and its actors can send to it.
+	// System is a Proto.Actor system of the caller, optional: then PID is an actor in it, and its actors can send to PID.
 	System *actor.ActorSystem
 }
 
-// Client talks to one cluster. It is safe for concurrent use, and cheap to share: calls of many goroutines travel
-// together.
+// Client talks to one cluster. It is safe for concurrent use, and goroutines should share one: their calls travel in the same
+// messages.
 type Client struct {
 	system   *actors.System
 	session  *actor.PID
 	pid      *actor.PID
-	foreign  *actor.ActorSystem // where pid is, if not in system
+	foreign  *actor.ActorSystem // the system of pid, if that is not the client's own
 	timeout  time.Duration
 	readFrom messages.ReadFrom
 	author   string
-	network  *remoting.Network // nil: the system belongs to somebody else
+	network  *remoting.Network // nil: the client does not own the system
 	waiter   Waiter            // nil: calls wait by the machine's clock
 }
 
-// Connect finds a cluster through its seeds. It returns when a node has answered with the config, or says which
-// seeds did not answer.
+// Connect connects to a cluster through its seeds. It returns when a node has answered with the config. The error says which seeds
+// did not answer.
 func Connect(ctx context.Context, c Config) (*Client, error) {
 	cl, err := Dial(c)
 	if err != nil {
@@ -90,7 +92,7 @@ func Connect(ctx context.Context, c Config) (*Client, error) {
 	return cl, nil
 }
 
-// Dial is Connect without the wait: the calls find the cluster, or say that they did not. Status needs none.
+// Dial is Connect without the wait: calls find the cluster, or fail. Status needs no cluster.
 func Dial(c Config) (*Client, error) {
 	if len(c.Seeds) == 0 {
 		return nil, messages.Errorf(messages.Code_INVALID, "no seeds: name at least one node of the cluster")
@@ -98,7 +100,7 @@ func Dial(c Config) (*Client, error) {
 	if err := messages.CheckAddresses(c.Seeds); err != nil {
 		return nil, messages.Errorf(messages.Code_INVALID, "seeds: %v", err)
 	}
-	network := remoting.New(remoting.Options{Rules: router.Rules()}) // does not listen: answers come on the streams that it opens
+	network := remoting.New(remoting.Options{Rules: router.Rules()}) // does not listen: replies come on the streams that the client opens
 	system, err := actors.NewSystem(actors.Env{
 		Clock: actors.NewWallClock(), Rand: actors.SeededRand(rand.Uint64()),
 		Events: func(actors.Event) {}, Fatal: func(error) {},
@@ -128,12 +130,12 @@ func Dial(c Config) (*Client, error) {
 	return cl, nil
 }
 
-// Over makes a Client from a Session that runs already, as a node does for its own.
+// FromSession makes a Client that uses a running Session, as a node does for its own. The Client does not own the system.
 func FromSession(system *actors.System, session *actor.PID) *Client {
 	return &Client{system: system, session: session, pid: session, timeout: router.DefaultTimeout}
 }
 
-// attach spawns an actor in the caller's system that stands for the session there.
+// attach spawns an actor in the caller's system that forwards to the Session.
 func (c *Client) attach(system *actor.ActorSystem) error {
 	props := actor.PropsFromFunc(func(ctx actor.Context) {
 		op, ok := ctx.Message().(proto.Message)
@@ -152,12 +154,12 @@ func (c *Client) attach(system *actor.ActorSystem) error {
 	return nil
 }
 
-// PID is an actor that takes *messages.Get, Put, Delete, Append, Incr, CompareAndSwap, Batch and Scan, and answers each
-// sender with a *messages.Reply. It is in Config.System, if one was given.
+// PID is an actor that accepts *messages.Get, Put, Delete, Append, Incr, CompareAndSwap, Batch and Scan, and replies to each sender
+// with a *messages.Reply. It is in Config.System if one was given, and valid until Close.
 func (c *Client) PID() *actor.PID { return c.pid }
 
-// Close ends the client. Calls that wait get an answer: ErrUncertain for writes that were sent. Calls that begin afterwards wait for the
-// end of their context or timeout.
+// Close ends the client. Calls that wait are answered: with ErrUncertain if they are writes that were sent, else with
+// ErrUnavailable. Calls that begin afterwards wait until their context or timeout ends.
 func (c *Client) Close() error {
 	var err error
 	if c.foreign != nil {
@@ -171,16 +173,16 @@ func (c *Client) Close() error {
 	return errors.Join(err, c.network.Detach())
 }
 
-// Ask sends an operation and calls done once with its answer, on a goroutine that must not be blocked. Until then op must
-// not be changed. It is what the blocking calls are made of.
+// Ask sends an operation and calls done once with the reply, on a goroutine that must not be blocked. op must not be changed
+// before that. The blocking calls are made of it.
 func (c *Client) Ask(op proto.Message, timeout time.Duration, done func(*messages.Reply)) {
 	c.ask(&router.Ask{Op: op, Timeout: timeout, Done: done})
 }
 
 func (c *Client) ask(a *router.Ask) { c.system.Root.Send(c.session, a) }
 
-// Do sends an operation and waits for its answer. The error is the reply's, or the context's: then the operation
-// may still be applied.
+// Do sends an operation and waits for its reply. The error is the reply's, or the context's: then the operation may still be
+// applied.
 func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, error) {
 	if c.waiter != nil {
 		replies, problems := c.doSimulated(ctx, []proto.Message{op})
@@ -207,6 +209,6 @@ func (c *Client) Do(ctx context.Context, op proto.Message) (*messages.Reply, err
 	}
 }
 
-// grace is how long a call waits beyond its context for the session's own word on the same deadline, which knows
-// whether the request was ever sent.
+// sessionGrace is how long a call waits beyond its context's deadline for the Session's reply at the same deadline: the Session
+// knows whether the request was ever sent.
 const sessionGrace = 50 * time.Millisecond

@@ -10,12 +10,12 @@ import (
 	"github.com/eraft-io/eraft/router"
 )
 
-// ScanOptions say what a Scan gives. The zero value gives everything.
+// ScanOptions select what a Scan gives. The zero value selects everything.
 type ScanOptions struct {
-	Prefix   []byte // only keys that start with it; with a whole {tag} in it, one bucket is read instead of all
-	Match    []byte // only keys that this Redis pattern matches, at most 256 bytes
-	PageSize int    // keys to look at for one page; 0: 1000, at most 10000
-	KeysOnly bool   // leave values out
+	Prefix   []byte // only keys that begin with it; with a complete {tag}, only one bucket is read
+	Match    []byte // only keys that this Redis pattern matches; at most 256 bytes
+	PageSize int    // keys examined for one page; 0: 1000, at most 10000
+	KeysOnly bool   // no values
 }
 
 // Item is a key that a Scan found. Version is as in Value.
@@ -24,15 +24,15 @@ type Item struct {
 	Version    uint64
 }
 
-// Scan goes over the keyspace page by page: bucket after bucket, and within a bucket in the order of the keys. It
-// never holds more than a few pages.
+// Scan iterates over the keyspace page by page: bucket after bucket, and within a bucket in the order of the keys. It holds no
+// more than a few pages in memory.
 //
-// Each page is linearizable: what it shows was so at one instant after it was asked. The whole is no snapshot. A key
-// that exists from the beginning of the scan to its end comes exactly once, whatever moves or restarts meanwhile; one
-// that is written or deleted meanwhile comes at most once, with what it held when its page was read.
+// Each page is linearizable: it shows the state at one instant after it was requested. The whole scan is no snapshot. A key that
+// exists from the beginning of the scan to its end comes exactly once, over migrations and restarts too; a key that is written or
+// deleted meanwhile comes at most once, with its value when its page was read.
 //
-// The sequence ends after the first error, which is one of this package or the context's. Without a deadline in ctx
-// each page has Config.Timeout. It may be ranged over again, and is then a new scan.
+// The sequence ends after the first error, which is one of this package or the context's. If ctx has no deadline, each page has
+// Config.Timeout. Ranging over the sequence again is a new scan.
 func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if o.PageSize < 0 {
@@ -58,7 +58,7 @@ func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Item, error]
 	}
 }
 
-// pages asks for several pages at once.
+// pages sends several Scans at once, and advances the iteration.
 func (c *Client) pages(ctx context.Context, it *router.KeyspaceIterator, asks []*messages.Scan) ([]*messages.Item, error) {
 	ops := make([]proto.Message, len(asks))
 	for i, ask := range asks {

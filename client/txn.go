@@ -7,9 +7,9 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Transaction collects conditions and writes of keys that share a slot, which a {tag} in them makes sure of; others are ErrInvalid. When
-// all conditions hold at that instant all is written, in order, else nothing. Its methods change it and give it back. Keys and values
-// must not be changed before it is committed.
+// Transaction collects conditions and writes of keys of one slot, which a common {tag} ensures; others are ErrInvalid. If all
+// conditions hold at one instant, all writes are applied, in order; otherwise none. Its methods change it and return it. Keys and
+// values must not be changed before it is committed.
 type Transaction struct {
 	c     *Client
 	batch *messages.Batch
@@ -18,28 +18,28 @@ type Transaction struct {
 // Txn begins a Transaction of this client.
 func (c *Client) Txn() *Transaction { return &Transaction{c: c, batch: &messages.Batch{}} }
 
-// Txn begins a Transaction of no client, for who sends its Message to a PID, or gives it to Client.Batch.
+// Txn begins a Transaction without a client, for callers that send its Message to a PID or give it to Client.Batch.
 func Txn() *Transaction { return &Transaction{batch: &messages.Batch{}} }
 
-// Absent holds when a key is not there.
+// Absent holds if a key is absent.
 func Absent(key []byte) *messages.Condition { return VersionIs(key, 0) }
 
-// Present holds when a key is there, whatever it holds.
+// Present holds if a key is present, whatever its value.
 func Present(key []byte) *messages.Condition {
 	return &messages.Condition{Key: key, Expect: &messages.Condition_Exists{Exists: true}}
 }
 
-// VersionIs holds when a key has that version: nobody has written it since it was read.
+// VersionIs holds if a key has that version: it was not written since that version was read.
 func VersionIs(key []byte, version uint64) *messages.Condition {
 	return &messages.Condition{Key: key, Expect: &messages.Condition_Version{Version: version}}
 }
 
-// ValueIs holds when a key is there with that value.
+// ValueIs holds if a key is present with that value.
 func ValueIs(key, value []byte) *messages.Condition {
 	return &messages.Condition{Key: key, Expect: &messages.Condition_Value{Value: value}}
 }
 
-// If adds conditions, all of which must hold before anything is written.
+// If adds conditions. All must hold before anything is written.
 func (t *Transaction) If(conditions ...*messages.Condition) *Transaction {
 	t.batch.Conditions = append(t.batch.Conditions, conditions...)
 	return t
@@ -70,23 +70,23 @@ func (t *Transaction) write(w *messages.Write) *Transaction {
 	return t
 }
 
-// Message is the Transaction as what an actor sends.
+// Message is the Transaction as the message that an actor sends.
 func (t *Transaction) Message() *messages.Batch { return t.batch }
 
-// Committed is what a Transaction has done.
+// Committed is the result of a Transaction.
 type Committed struct {
 	Writes  []Written // in the order in which they were added
-	Current Value     // on ErrConflict: what the key of the first condition that did not hold has
+	Current Value     // on ErrConflict: the value of the key whose condition did not hold, the first such condition's
 }
 
-// Written is what one write of a Transaction has done.
+// Written is the result of one write of a Transaction.
 type Written struct {
-	Found   bool   // the key was there before
-	Version uint64 // of the key from then on
-	Number  int64  // an Incr's result, or the length after an Append
+	Found   bool   // the key was present before
+	Version uint64 // of the key, after the write
+	Number  int64  // the result of an Incr, or the length in bytes after an Append
 }
 
-// Commit carries it out. With ErrConflict a condition did not hold, and nothing was written.
+// Commit applies the Transaction. With ErrConflict a condition did not hold, and nothing was written.
 func (t *Transaction) Commit(ctx context.Context) (Committed, error) {
 	if t.c == nil {
 		return Committed{}, messages.Errorf(messages.Code_INVALID, "the transaction has no client: begin it with Client.Txn, or give its Message to Client.Batch")

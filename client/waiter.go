@@ -16,20 +16,20 @@ import (
 
 // Waiter is how the calls of a Client wait where time is not the machine's: in a simulation.
 type Waiter interface {
-	// Left is how long a context gives a call from now on; ok is false if it has no deadline.
+	// Remaining is the time until a context's deadline; ok is false if it has none.
 	Remaining(ctx context.Context) (left time.Duration, ok bool)
-	// Wait begins something and returns true when that has called done, or false when limit is over, or the time of the context.
+	// Wait calls begin, and returns true when done was called, or false when limit or the context's deadline has passed.
 	Wait(ctx context.Context, limit time.Duration, begin func(done func())) bool
 }
 
-// Simulated is Over with another way to wait.
+// Simulated is FromSession with a Waiter.
 func Simulated(system *actors.System, session *actor.PID, w Waiter) *Client {
 	c := FromSession(system, session)
 	c.waiter = w
 	return c
 }
 
-// doAll does several operations at once. A reply is nil if there is none.
+// doAll sends several operations at once. A reply is nil if there is none.
 func (c *Client) doAll(ctx context.Context, ops []proto.Message) ([]*messages.Reply, []error) {
 	if c.waiter != nil {
 		return c.doSimulated(ctx, ops)
@@ -69,7 +69,7 @@ func (c *Client) doSimulated(ctx context.Context, ops []proto.Message) ([]*messa
 		err = errors.Join(messages.Errorf(messages.Code_UNCERTAIN, "no answer before the context ended"), context.DeadlineExceeded)
 	}
 	replies, problems := make([]*messages.Reply, len(ops)), make([]error, len(ops))
-	for i, r := range answers { // those that come now come too late
+	for i, r := range answers { // a reply that comes from now on is late
 		if replies[i], problems[i] = r, err; r != nil {
 			problems[i] = r.Err()
 		}

@@ -8,8 +8,9 @@ import (
 	"github.com/eraft-io/eraft/actors"
 )
 
-// What clients may ask for, by the field that has it (kv.proto, meta.proto). All else comes from members only: what groups
-// say to each other when a bucket changes hands, and who is in the cluster.
+// What an unauthenticated client may ask for, by the numbers of the protobuf fields of Command, Query and MetaCommand (kv.proto,
+// meta.proto). Everything else comes from members only: the commands of bucket migrations, and those that change who is in the
+// cluster.
 var (
 	clientCommands     = []protowire.Number{10, 11, 12, 13, 14, 15, 21, 30} // not shard
 	clientQueries      = []protowire.Number{10, 11, 21, 30}                 // not bucket_pull
@@ -23,11 +24,11 @@ const (
 	metaField     = 21 // of Command
 )
 
-// maxUnauthenticatedBytes is more than a message has in which an outsider asks for something else than data.
+// maxUnauthenticatedBytes is more than any unauthenticated message other than Requests has.
 const maxUnauthenticatedBytes = 64 << 10
 
-// clientMaySend tells whether encoded Requests ask only for what clients may ask for, and to be answered there. It does not decode
-// them.
+// clientMaySend reports whether encoded Requests contain only what clients may ask for, with replies to the connection's own
+// address. It does not decode the requests.
 func clientMaySend(requests []byte, replyAddress string) bool {
 	return eachField(requests, func(number protowire.Number, asker []byte) bool {
 		if number != sessionsField {
@@ -51,8 +52,8 @@ func clientMaySend(requests []byte, replyAddress string) bool {
 	})
 }
 
-// repliesToSender accepts a message that wants its answer at the reply address, which its field at has, and has no field that outsiders
-// may not use.
+// repliesToSender accepts a message whose field number at is the reply address of its connection, and which has none of the fields
+// that unauthenticated senders may not use.
 func repliesToSender(at protowire.Number, not ...protowire.Number) actors.Content {
 	return func(encoded []byte, replyAddress string) bool {
 		answerable := false
@@ -75,8 +76,8 @@ func clientMayPropose(number protowire.Number, op []byte) bool {
 	return slices.Contains(clientCommands, number) || slices.Contains(identityFields, number)
 }
 
-// fields shows each field of an encoded message to ok, with its content if that has a length. It tells whether the
-// message is well formed and all were ok.
+// eachField calls ok for each field of an encoded message, with its content if it has a length. It reports whether the message is
+// well formed and every call returned true.
 func eachField(encoded []byte, ok func(number protowire.Number, content []byte) bool) bool {
 	for len(encoded) > 0 {
 		number, kind, n := protowire.ConsumeTag(encoded)

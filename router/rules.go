@@ -5,7 +5,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Rules are what may come over the network, and to whom. Everything else is dropped before any actor sees it.
+// Rules say which messages a system accepts from the network, from whom, and for which actors. The network layer drops all others
+// before an actor sees them.
 func Rules() []actors.Rule {
 	return []actors.Rule{
 		{Type: "eraft.Requests", Max: maxEncodedBytes(new(messages.Requests)), TooLarge: requestsTooLarge, Paths: []string{"raft/"}, Guest: true, Says: clientMaySend, Bulk: true},
@@ -16,19 +17,19 @@ func Rules() []actors.Rule {
 		{Type: "eraft.SnapshotAck", Max: maxEncodedBytes(new(messages.SnapshotAck)), Paths: []string{"snapshot/"}, Signs: claimedSender},
 		{Type: "eraft.Hello", Max: maxEncodedBytes(new(messages.Hello)), Paths: []string{MemberPath}, Guest: true, Alien: true, Says: repliesToSender(7)},
 		{Type: "eraft.HelloReply", Max: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath, "session/"}, Guest: true},
-		{Type: "eraft.HelloReply", Max: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath}, Alien: true}, // to who has seeds of another cluster
+		{Type: "eraft.HelloReply", Max: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath}, Alien: true}, // to a node whose seeds belong to another cluster
 		{Type: "eraft.JoinRequest", Max: maxEncodedBytes(new(messages.JoinRequest)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(3)},
 		{Type: "eraft.JoinReply", Max: maxEncodedBytes(new(messages.JoinReply)), Paths: []string{MemberPath}},
 		{Type: "eraft.ConfigPull", Max: maxEncodedBytes(new(messages.ConfigPull)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(2)},
 		{Type: "eraft.ConfigPush", Max: maxEncodedBytes(new(messages.ConfigPush)), Paths: []string{MemberPath, Path}},
 		{Type: "eraft.NodeAddresses", Max: maxEncodedBytes(new(messages.NodeAddresses)), Paths: []string{MemberPath}, Signs: claimedSender},
-		{Type: "eraft.StatusPull", Max: maxEncodedBytes(new(messages.StatusPull)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(2, 4)}, // sizes are for meta's leader: they cost a pass over the engine
+		{Type: "eraft.StatusPull", Max: maxEncodedBytes(new(messages.StatusPull)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(2, 4)}, // sizes are for meta's leader only: they cost a scan of the engine
 		{Type: "eraft.NodeStatus", Max: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{MemberPath}, Signs: claimedSender},
-		{Type: "eraft.NodeStatus", Max: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{"status/"}, Guest: true}, // of a node that waits for its birth
+		{Type: "eraft.NodeStatus", Max: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{"status/"}, Guest: true}, // from a node that is not in a cluster yet
 	}
 }
 
-// sender is the node that a message names as its sender.
+// claimedSender is the node that a message names as its sender; 0: the message names none.
 func claimedSender(message any) (node messages.NodeID, epoch messages.Epoch) {
 	switch m := message.(type) {
 	case *messages.RaftMessages:
@@ -50,7 +51,7 @@ func claimedSender(message any) (node messages.NodeID, epoch messages.Epoch) {
 		return messages.NodeID(m.FromNode), 0
 	case *messages.NodeStatus:
 		return messages.NodeID(m.Node), 0
-	case *messages.NodeAddresses: // its sender is the last
+	case *messages.NodeAddresses: // its sender is the last of them
 		if len(m.Nodes) > 0 {
 			last := m.Nodes[len(m.Nodes)-1]
 			return messages.NodeID(last.GetNode()), messages.Epoch(last.GetEpoch())
@@ -59,5 +60,5 @@ func claimedSender(message any) (node messages.NodeID, epoch messages.Epoch) {
 	return 0, 0
 }
 
-// nobody is a node number that no connection has: of a message that names several senders.
+// ambiguousSender is a node number that no connection has. It stands for a message that names several senders.
 const ambiguousSender = ^messages.NodeID(0)

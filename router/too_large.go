@@ -9,10 +9,10 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// most is how many bytes a message may have.
+// maxEncodedBytes is the most bytes that a message of that type may have.
 func maxEncodedBytes(m proto.Message) int { return messages.MostBytes(m.ProtoReflect().Descriptor()) }
 
-// requestsTooLarge refuses what never left.
+// requestsTooLarge answers the requests of a message that was too large to be sent.
 func requestsTooLarge(_ *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {
 	m := message.(*messages.Requests)
 	for _, a := range m.Sessions {
@@ -27,7 +27,7 @@ func requestsTooLarge(_ *actor.PID, message proto.Message, tell func(*actor.PID,
 	}
 }
 
-// repliesTooLarge tells who waits for answers that they cannot be sent. What was asked may have been carried out.
+// repliesTooLarge answers the sessions whose replies were too large to be sent. Their commands may have been applied.
 func repliesTooLarge(to *actor.PID, message proto.Message, tell func(*actor.PID, proto.Message)) {
 	m := message.(*messages.Replies)
 	var instead []*messages.Reply
@@ -39,7 +39,7 @@ func repliesTooLarge(to *actor.PID, message proto.Message, tell func(*actor.PID,
 	tellAll(to, m.FromGroup, m.FromNode, instead, tell)
 }
 
-// tellAll sends answers that are all small, in messages that are small as well.
+// tellAll sends small replies in messages that are small as well.
 func tellAll(to *actor.PID, group, node uint64, all []*messages.Reply, tell func(*actor.PID, proto.Message)) {
 	for some := range slices.Chunk(all, 1000) {
 		tell(to, &messages.Replies{FromGroup: group, FromNode: node, Replies: some})

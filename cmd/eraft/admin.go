@@ -20,17 +20,17 @@ import (
 
 func adminCommands() []*cobra.Command {
 	return []*cobra.Command{
-		change("move BUCKET[-BUCKET] GROUP", "Give buckets to a group, where they stay until a rebalance; what is on its way may so be called back", exactly(2, 2, "BUCKET[-BUCKET] GROUP"), move),
-		change("join GROUP NODE[,NODE…]", "Add a group and give it its share of buckets", exactly(2, 2, "GROUP NODES"), join),
-		change("leave GROUP", "Give a group's buckets to the others", exactly(1, 1, "GROUP"), leave),
+		change("move BUCKET[-BUCKET] GROUP", "Assign buckets to a group and pin them there until a rebalance; a migration in progress can be reverted so", exactly(2, 2, "BUCKET[-BUCKET] GROUP"), move),
+		change("join GROUP NODE[,NODE…]", "Add a group and assign it its share of buckets", exactly(2, 2, "GROUP NODES"), join),
+		change("leave GROUP", "Assign a group's buckets to the other groups", exactly(1, 1, "GROUP"), leave),
 		drainCommand(),
-		change("undrain NODE", "Take a drain back", exactly(1, 1, "NODE"), setNode(messages.NodeState_ACTIVE)),
-		change("remove NODE", "Forget a node that is dead; others get what it had", exactly(1, 1, "NODE"), remove),
+		change("undrain NODE", "Revoke a drain", exactly(1, 1, "NODE"), setNode(messages.NodeState_ACTIVE)),
+		change("remove NODE", "Remove a dead node; its replicas are created on other nodes", exactly(1, 1, "NODE"), remove),
 		rebalanceCommand(),
 	}
 }
 
-// change makes a command that has one config command committed.
+// change makes a command that commits one config command.
 func change(use, short string, args cobra.PositionalArgs, make func(*cobra.Command, *client.Client, []string) (*messages.MetaCommand, error)) *cobra.Command {
 	version := uint64(0)
 	c := remoteCommand(use, short, args, func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
@@ -41,7 +41,7 @@ func change(use, short string, args cobra.PositionalArgs, make func(*cobra.Comma
 		command.IfVersion = version
 		return r.changed(cl.Change(c.Context(), command))
 	})
-	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: somebody else was quicker")
+	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: another command was first")
 	return c
 }
 
@@ -116,7 +116,7 @@ func configCommand() *cobra.Command {
 	c.AddCommand(
 		remoteCommand("log", "List every version", exactly(0, 0, "no arguments"), configLog),
 		remoteCommand("show [N]", "Print a version, or the newest", exactly(0, 1, "[VERSION]"), configShow),
-		remoteCommand("diff A B", "Say what differs between two versions", exactly(2, 2, "two versions"), configDiff),
+		remoteCommand("diff A B", "Show the differences between two versions", exactly(2, 2, "two versions"), configDiff),
 	)
 	return c
 }

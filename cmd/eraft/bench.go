@@ -19,26 +19,27 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// bench is a closed loop: every client asks, waits for the answer, and asks again. With a rate it is an open one: every
-// client asks when it is due, and its latency counts from then, so one long answer counts for all that had to wait for it.
+// bench measures a cluster with a closed loop: every client sends a request, waits for the reply, and sends the next. With a rate it
+// is an open loop: every client sends when it is due, and the latency counts from then, so that one slow reply counts for all
+// requests that had to wait for it.
 type bench struct {
 	Target      string        `json:"target"`
 	Op          string        `json:"op"`
 	Clients     int           `json:"clients"`
-	Rate        int           `json:"rate,omitempty"` // operations per second of all clients together; 0: a closed loop
+	Rate        int           `json:"rate,omitempty"` // operations per second of all clients together; 0: closed loop
 	ValueSize   int           `json:"value_size"`
 	Keys        int           `json:"keys"`
-	Tag         string        `json:"tag,omitempty"` // of all keys, which are in one bucket then
+	Tag         string        `json:"tag,omitempty"` // {tag} of all keys, which puts them into one bucket
 	Compress    bool          `json:"compressible,omitempty"`
 	Duration    time.Duration `json:"-"`
-	fillFirst   bool          // write every key once before
-	keysPresent bool          // the keys are there already
-	progress    bool          // a line a second on standard error
+	fillFirst   bool          // every key is written once before the measurement
+	keysPresent bool          // the keys are present already: they are not written before gets
+	progress    bool          // print a line per second on standard error
 	endpoints   []string
 	output      string
 }
 
-// target is one connection to something that keeps keys.
+// target is one connection to a store.
 type target interface {
 	put(ctx context.Context, key string, value []byte) error
 	get(ctx context.Context, key string) error
@@ -79,16 +80,16 @@ func benchCommand() *cobra.Command {
 			return err
 		}
 		tuneGC()
-		_ = setTimerSlack() // without, it is slower
+		_ = setTimerSlack() // without it, it is slower
 		return b.run(c.Context())
 	}
 	return c
 }
 
-// connect gives one target per client; connections are shared as each protocol does it.
+// connect gives one target per client. Connections are shared as is usual for each protocol.
 func (b *bench) connect(ctx context.Context) ([]target, func() error, error) {
 	var shared []target
-	conns := max(1, b.Clients/16) // as etcd's own tool does: many clients per connection
+	conns := max(1, b.Clients/16) // as etcd's own tool does: many clients share a connection
 	switch b.Target {
 	case "eraft":
 		conns = 1
@@ -134,8 +135,8 @@ func (b *bench) open(ctx context.Context, endpoint string) (target, error) {
 	return eraftTarget{c}, err
 }
 
-// probe asks once over a connection that its protocol only makes when it is used: whoever is not there, or speaks something else, is
-// an error now, and no measurement.
+// probe sends one request on a connection that its protocol opens lazily: an endpoint that is missing, or speaks another protocol, is
+// an error now instead of a measurement.
 func (b *bench) probe(ctx context.Context, t target, endpoint string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -148,15 +149,15 @@ func (b *bench) probe(ctx context.Context, t target, endpoint string) error {
 
 const probeTimeout = 5 * time.Second
 
-// report is what a run prints.
+// report is the result of a run.
 type report struct {
 	bench
 	Ops     int64            `json:"ops"`
 	Seconds float64          `json:"seconds"`
 	PerSec  float64          `json:"ops_per_second"`
 	Millis  map[string]any   `json:"latency_ms"`
-	Longest float64          `json:"longest_gap_ms"`   // of one client, between two answers that were no error
-	Stall   float64          `json:"longest_stall_ms"` // of all clients at once
+	Longest float64          `json:"longest_gap_ms"`   // longest time in which one client got no successful reply
+	Stall   float64          `json:"longest_stall_ms"` // longest time in which no client got one
 	Errors  map[string]int64 `json:"errors"`
 }
 
@@ -178,7 +179,7 @@ func (b *bench) run(ctx context.Context) error {
 	return err
 }
 
-// fill writes every key once, so that gets find something.
+// fill writes every key once, so that gets find values.
 func (b *bench) fill(ctx context.Context, targets []target) error {
 	problems, t := make([]error, len(targets)), newTally("fill", b.progress)
 	defer t.close()
@@ -197,14 +198,15 @@ func (b *bench) fill(ctx context.Context, targets []target) error {
 	return errors.Join(problems...)
 }
 
-// values gives what one client writes: a piece of random bytes, another one each time, or zeros. It is valid until the next.
+// values gives the values that one client writes: a different slice of random bytes each time, or zeros. A value is valid until the
+// next one.
 func (b *bench) values(client int) func() []byte {
 	if b.Compress {
 		zeros := make([]byte, b.ValueSize)
 		return func() []byte { return zeros }
 	}
 	rng := rand.New(rand.NewPCG(uint64(client), 2))
-	noise := make([]byte, b.ValueSize+64<<10) // larger than the window in which LZ4 looks for what it has seen
+	noise := make([]byte, b.ValueSize+64<<10) // more than the 64 KiB in which LZ4 searches for repetitions
 	for i := range noise {
 		noise[i] = byte(rng.Uint32())
 	}
@@ -221,7 +223,7 @@ func (b *bench) key(k int) string {
 	return fmt.Sprintf("bench/%010d", k)
 }
 
-// due waits until a client may ask for the nth time, and gives the time from which its answer counts.
+// waitUntilDue waits until a client may send its nth request, and gives the time from which the latency counts.
 func (b *bench) waitUntilDue(began time.Time, client, nth int) time.Time {
 	if b.Rate == 0 {
 		return time.Now()
@@ -231,13 +233,13 @@ func (b *bench) waitUntilDue(began time.Time, client, nth int) time.Time {
 	return at
 }
 
-// measure lets all clients ask.
+// measure runs all clients.
 func (b *bench) measure(ctx context.Context, targets []target) report {
 	r, t := report{bench: *b, Millis: map[string]any{}}, newTally(b.Op, b.progress)
 	var wg sync.WaitGroup
 	for w, to := range targets {
 		wg.Go(func() {
-			ctx, cancel := context.WithCancel(ctx) // its own: it is a caller of its own
+			ctx, cancel := context.WithCancel(ctx) // its own context: a Session tells callers apart by it
 			defer cancel()
 			now, answered, longest := t.began, t.began, time.Duration(0)
 			rng, values := rand.New(rand.NewPCG(uint64(w), 1)), b.values(w)
@@ -255,7 +257,7 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 				}
 				t.answered(start, now, err)
 			}
-			t.gap(max(longest, time.Since(answered))) // also of one that nobody answers any more
+			t.gap(max(longest, time.Since(answered))) // the last gap may still be open
 		})
 	}
 	wg.Wait()
@@ -269,7 +271,7 @@ func (b *bench) measure(ctx context.Context, targets []target) report {
 	return r
 }
 
-// kindOf is what to count an error as: its code or, if it came over RESP, its first word.
+// kindOf is what an error counts as: its code, or its first word if it came over RESP.
 func kindOf(err error) string {
 	if said := redis.Error(nil); errors.As(err, &said) {
 		word, _, _ := strings.Cut(err.Error(), " ")

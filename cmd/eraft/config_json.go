@@ -9,8 +9,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// configView is a config as JSON: as in the status, ids and versions are numbers; what is a name is text, and so is what
-// does not fit into a JSON number.
+// configView is a config as JSON. As in the status, ids and versions are numbers; names are text, and so is a number that does not
+// fit into a JSON number.
 type configView struct {
 	*messages.Config
 	ClusterID string     `json:"cluster_id"`

@@ -14,13 +14,13 @@ import (
 	"github.com/eraft-io/eraft/client"
 )
 
-// errAbsent is the answer for a key that is not there.
+// errAbsent says that a key is absent.
 var errAbsent = errors.New("not found")
 
-// answer is what a data command prints.
+// answer is the output of a data command.
 type answer struct {
 	Value   *string `json:"value,omitempty"`
-	Base64  []byte  `json:"base64,omitempty"` // a value that is no text
+	Base64  []byte  `json:"base64,omitempty"` // a value that is not UTF-8
 	Version uint64  `json:"version,omitempty"`
 	Number  *int64  `json:"number,omitempty"`
 }
@@ -33,7 +33,7 @@ func (r *remote) print(a answer, text string) error {
 	return err
 }
 
-// input is an argument, or standard input for "-".
+// input is the bytes of an argument; "-" means standard input.
 func input(arg string) ([]byte, error) {
 	if arg != "-" {
 		return []byte(arg), nil
@@ -41,7 +41,7 @@ func input(arg string) ([]byte, error) {
 	return io.ReadAll(os.Stdin)
 }
 
-// data makes a command that connects, does one thing, and prints its answer.
+// remoteCommand makes a command that connects, calls do, and closes the connection.
 func remoteCommand(use, short string, args cobra.PositionalArgs, do func(*cobra.Command, *client.Client, *remote, []string) error) *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{Use: use, Short: short, Args: args}

@@ -49,7 +49,7 @@ func freeAddresses(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all are held until all are known, so that they differ
+		defer l.Close() // closed after all were chosen, so that they differ
 		all = append(all, l.Addr().String())
 	}
 	return all, nil
@@ -83,7 +83,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	return d.show(ctx)
 }
 
-// show is the story: write, read, kill, go on, come back, check all.
+// show writes, reads, kills a node, continues, restarts the node, and checks every key.
 func (d *demo) show(ctx context.Context) error {
 	if _, err := d.write(ctx, 0, 500); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (d *demo) show(ctx context.Context) error {
 	if err := d.procs[victim].Process.Kill(); err != nil {
 		return err
 	}
-	_ = d.procs[victim].Wait() // killed: the exit status says only that
+	_ = d.procs[victim].Wait() // killed: the exit status says nothing else
 	gap, err := d.write(ctx, 500, 1000)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func fetch(url string) (int, []byte, error) {
 	return r.StatusCode, body, err
 }
 
-// until asks again until it is true, or the context ends and what it said last is the error.
+// until calls ask until it is true. If the context ends before, the error is what ask said last.
 func until(ctx context.Context, ask func() (bool, string)) error {
 	for {
 		ok, last := ask()
@@ -172,7 +172,7 @@ func (d *demo) ready(ctx context.Context, i int) error {
 	})
 }
 
-// tail is the end of a node's log, for when it goes wrong.
+// tail is the end of a node's log, for error texts.
 func (d *demo) tail(i int) string {
 	body, err := os.ReadFile(filepath.Join(d.dir, fmt.Sprintf("n%d.log", i+1)))
 	if err != nil {
@@ -189,7 +189,7 @@ func (d *demo) document(i int) (doc statusDocument, err error) {
 	return doc, err
 }
 
-// busiest is the node that leads most groups.
+// busiest is the index of the node that leads most groups.
 func (d *demo) busiest() (int, error) {
 	doc, err := d.document(0)
 	if err != nil {
@@ -216,7 +216,7 @@ func (d *demo) busiest() (int, error) {
 	return 0, errors.New("no node leads anything")
 }
 
-// caughtUp waits until a node has applied all that was committed when it was asked.
+// caughtUp waits until a node has applied every entry that was committed when the method was called.
 func (d *demo) caughtUp(ctx context.Context, i int) error {
 	want, err := d.document((i + 1) % 3)
 	if err != nil {

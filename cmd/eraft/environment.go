@@ -13,11 +13,11 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// clientSeeds names the cluster that commands talk to. A server has seeds of its own: the variable is in shells and containers that
-// have nothing to do with where a node belongs.
+// clientSeeds names the cluster that commands talk to. A server has seeds of its own: the variable is set in shells and containers
+// that have nothing to do with the cluster that a node belongs to.
 const clientSeeds = "ERAFT_SEEDS"
 
-// variables are the names under which a flag of the server is looked up in the environment. The first that is set counts.
+// variables are the names of a server flag in the environment. The first one that is set counts.
 func variables(flag string) []string {
 	name := strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 	if all := []string{"ERAFT_SERVER_" + name, "ERAFT_" + name}; all[1] != clientSeeds {
@@ -26,7 +26,7 @@ func variables(flag string) []string {
 	return []string{"ERAFT_SERVER_" + name}
 }
 
-// variable gives what the environment says of a flag of the server, and under which name; "": nothing.
+// variable gives the value of a server flag in the environment, and the name of the variable; "": it is not set.
 func variable(flag string) (name, value string) {
 	for _, name := range variables(flag) {
 		if value := os.Getenv(name); value != "" {
@@ -36,10 +36,10 @@ func variable(flag string) (name, value string) {
 	return "", ""
 }
 
-// serviceLink are variables that Kubernetes sets for a service that is called eraft, or begins so.
+// serviceLink matches variables that Kubernetes sets for a service whose name is eraft or begins with it.
 var serviceLink = regexp.MustCompile(`^ERAFT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$`)
 
-// unknownVariables are those of an environment that look like eraft's, and that nobody reads.
+// unknownVariables are the variables that begin as eraft's do, and that eraft does not read.
 func unknownVariables(environment []string) (unknown []string) {
 	known := []string{clientSeeds}
 	serverCommand().Flags().VisitAll(func(f *pflag.Flag) { known = append(known, variables(f.Name)...) })
@@ -53,8 +53,8 @@ func unknownVariables(environment []string) (unknown []string) {
 	return unknown
 }
 
-// trimmed is a list as it was meant: "a, b" has two elements without blanks. An empty one is refused, for it is the sign of one that
-// is missing.
+// trimmedList removes the spaces around the elements of a list: "a, b" has two elements. An empty element is refused, since it is
+// likely that a value is missing.
 func trimmedList(what string, list []string) ([]string, error) {
 	var all []string
 	for _, element := range list {
@@ -67,7 +67,7 @@ func trimmedList(what string, list []string) ([]string, error) {
 	return all, nil
 }
 
-// named are the nodes of the cluster that a command talks to: those of a flag, else those of the environment.
+// resolveSeeds gives the seeds of the cluster that a command talks to: those of the flag, else those of the environment.
 func resolveSeeds(flag string, seeds []string) ([]string, error) {
 	what := "--" + flag
 	if len(seeds) == 0 && os.Getenv(clientSeeds) != "" {

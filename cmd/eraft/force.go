@@ -47,7 +47,7 @@ func forceCommand() *cobra.Command {
 	return c
 }
 
-// confirm shows what is about to happen and wants it typed.
+// confirm shows what is about to be done, and requires the sentence to be typed.
 func confirm(p cluster.ForcePlan, typed string, in io.Reader, out io.Writer) error {
 	text := fmt.Sprintf("node %d (%s), group %d: the log ends at index %d of term %d; up to %d it is known to be committed\n"+
 		"voters that will be lost for ever: %v\n", p.Node, p.Name, p.Group, p.LastIndex, p.LastTerm, p.Committed, p.Lost)

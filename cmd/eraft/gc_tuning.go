@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// minGarbageBytes is how much garbage may lie about at least, under load, before it is collected. Go's own rule, as much as
-// is in use, collects several times a second then, for a node has little in use.
+// minGarbageBytes is the garbage that a busy process lets accumulate before it is collected. Go's own rule, as much as is live,
+// would collect several times a second, for a node has little live memory.
 const minGarbageBytes = 64 << 20
 
-// busyInterval is how soon collections follow one another where much is done. Else Go's own rule holds, so that a node
-// that has become idle gives its memory back.
+// busyInterval is the time between two collections below which a process counts as busy. Otherwise Go's own rule holds, so that an
+// idle node returns its memory.
 const busyInterval = 10 * time.Second
 
-// tuneGC makes Go's collector wait for minGarbageBytes. Who sets GOGC decides for himself.
+// tuneGC makes Go's collector wait for minGarbageBytes. GOGC in the environment overrides it.
 func tuneGC() {
 	if os.Getenv("GOGC") == "" {
 		afterCollection(time.Now())
 	}
 }
 
-// collection is garbage from the start: that it is collected tells that a collection has ended.
+// collection is garbage from the start: that it is collected shows that a collection has ended.
 type collection struct{ _ *byte }
 
-// afterCollection adapts the growth that Go allows to what is in use, after each collection.
+// afterCollection adapts the growth that Go allows to the live memory, after each collection.
 func afterCollection(last time.Time) {
 	runtime.AddCleanup(new(collection), func(last time.Time) {
 		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -36,7 +36,7 @@ func afterCollection(last time.Time) {
 	}, last)
 }
 
-// growth is in per cent of what is in use: room for minGarbageBytes, or as much as Go would allow.
+// gcPercentFor is the growth to allow, in per cent of the live bytes: minGarbageBytes, or as much as Go would allow.
 func gcPercentFor(live uint64, sinceLast time.Duration) int {
 	if sinceLast > busyInterval {
 		return 100

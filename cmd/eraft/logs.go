@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// logs writes log lines to standard error on a goroutine of its own. Actors log, and must not wait for the reader of a
-// pipe that is slow, stopped or gone. What finds no room, or cannot be written, is lost and counted; the next line that can be
-// written says how many were.
+// logs writes log lines to standard error on a goroutine of its own. Actors log, and must not wait for the reader of a pipe that is
+// slow, stopped or gone. A line that finds no room, or cannot be written, is lost and counted; the next line that is written says
+// how many were lost.
 type logs struct {
 	to      io.Writer
 	handler func(io.Writer) slog.Handler
 
 	mu         sync.Mutex
-	buffered   []byte // whole lines, at most logBytes
-	writing    bool   // a goroutine is writing
-	lost       int    // lines since the last that said how many
+	buffered   []byte // complete lines, at most logBytes
+	writing    bool   // a goroutine runs write
+	lost       int    // lines lost and not reported yet
 	lostReason string
-	idle       chan struct{} // closed when nothing is being written; nil: nobody waits for that
+	idle       chan struct{} // closed when write ends; nil: flush does not wait
 }
 
 const (
-	logBytes  = 1 << 20     // of lines that wait for the reader
-	logsFlush = time.Second // that a process which ends waits for the reader
+	logBytes  = 1 << 20     // bytes of lines that wait for the reader
+	logsFlush = time.Second // for which a process that ends waits for the reader
 )
 
 func newLogs(to io.Writer, format string) *logs {
@@ -37,10 +37,10 @@ func newLogs(to io.Writer, format string) *logs {
 	return l
 }
 
-// logger is a logger whose lines go here.
+// logger is a logger that writes here.
 func (l *logs) logger() *slog.Logger { return slog.New(l.handler(l)) }
 
-// Write takes one line. It never waits and never fails.
+// Write takes one line. It never blocks and never fails.
 func (l *logs) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +56,7 @@ func (l *logs) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// write ends when nothing waits any more.
+// write writes lines until none are left.
 func (l *logs) write() {
 	for lines, lost, why := l.take(); lines != nil; lines, lost, why = l.take() {
 		text := lines
@@ -73,7 +73,7 @@ func (l *logs) write() {
 	}
 }
 
-// take gives what waits, and how many lines were lost before it; nil: nothing waits, and write ends.
+// take gives the buffered lines, and how many were lost before them; nil: there are none, and write ends.
 func (l *logs) take() (lines []byte, lost int, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *logs) take() (lines []byte, lost int, why string) {
 	return nil, 0, ""
 }
 
-// flush waits until all lines are written, for a while.
+// flush waits until all lines are written, for up to wait.
 func (l *logs) flush(wait time.Duration) {
 	l.mu.Lock()
 	if !l.writing {
@@ -108,11 +108,11 @@ func (l *logs) flush(wait time.Duration) {
 	}
 }
 
-// complain writes a last word to standard error, and does not wait longer for its reader than a moment.
+// printError writes a text to standard error, and waits for its reader no longer than logsFlush.
 func printError(text string) {
 	written := make(chan struct{})
 	go func() {
-		_, _ = io.WriteString(os.Stderr, text) // there is nobody else to tell
+		_, _ = io.WriteString(os.Stderr, text) // there is nowhere else to report it
 		close(written)
 	}()
 	select {

@@ -1,4 +1,4 @@
-// Command eraft is the whole of eRaft in one binary: server, client, administration, demo and bench.
+// Command eraft is all of eRaft in one binary: server, client, administration, demo and bench.
 package main
 
 import (
@@ -27,11 +27,11 @@ func main() { os.Exit(run(os.Args[1:])) }
 // The exit codes tell scripts what to do next without reading the text.
 const (
 	exitDone        = 0
-	exitFailed      = 1 // refused or failed: read the text
-	exitUsage       = 2 // the command was called wrongly, nobody was asked
-	exitAbsent      = 3 // the key is not there
-	exitConflict    = 4 // a condition did not hold, and nothing was changed: look again
-	exitUnavailable = 5 // try again later; what was to be written may have been, if the text says UNCERTAIN
+	exitFailed      = 1 // refused or failed: the text says why
+	exitUsage       = 2 // the command was called wrongly, and nothing was sent
+	exitAbsent      = 3 // the key is absent
+	exitConflict    = 4 // a condition did not hold, and nothing was changed
+	exitUnavailable = 5 // try again later; a write may have been applied if the text says UNCERTAIN
 )
 
 const exitHelp = `Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 key not found; 4 conflict, nothing was changed;
@@ -50,7 +50,7 @@ func commands() *cobra.Command {
 	return root
 }
 
-// run gives the exit code.
+// run executes a command line, and gives the exit code.
 func run(args []string) int {
 	root := commands()
 	root.SetArgs(numbersAreArguments(root, args))
@@ -85,8 +85,8 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// numbersAreArguments lets the negative numbers among the arguments of data commands be arguments, not flags: it puts flags in front of
-// them, and the sign that ends flags between.
+// numbersAreArguments makes negative numbers among the arguments of data commands arguments, not flags: it moves the flags to the
+// front, and puts "--", which ends flags, behind them.
 func numbersAreArguments(root *cobra.Command, args []string) []string {
 	c, rest, err := root.Find(args)
 	if err != nil || c.Annotations[takesNumbers] == "" || !slices.ContainsFunc(rest, negative) {
@@ -118,7 +118,7 @@ func negative(arg string) bool {
 	return err == nil && arg[0] == '-'
 }
 
-// takesValue tells whether the argument behind a flag is its value.
+// takesValue reports whether the argument behind a flag is its value.
 func takesValue(flags *pflag.FlagSet, arg string) bool {
 	name, isLong := strings.CutPrefix(arg, "--")
 	if !isLong {
@@ -128,7 +128,7 @@ func takesValue(flags *pflag.FlagSet, arg string) bool {
 	return f != nil && f.NoOptDefVal == ""
 }
 
-// exactly makes wrong numbers of arguments usage errors.
+// exactly makes a wrong number of arguments a usage error.
 func exactly(low, high int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < low || len(args) > high {
@@ -138,7 +138,7 @@ func exactly(low, high int, what string) cobra.PositionalArgs {
 	}
 }
 
-// remote is what every command needs that talks to a cluster.
+// remote is the flags of every command that talks to a cluster.
 type remote struct {
 	seeds   []string
 	timeout time.Duration
@@ -152,7 +152,7 @@ func (r *remote) flags(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// dial makes the client without waiting for the cluster: mistakes in arguments are told before anybody is asked.
+// dial makes the client without waiting for the cluster: mistakes in arguments are reported before anything is sent.
 func (r *remote) dial() (*client.Client, error) {
 	if r.output != "text" && r.output != "json" {
 		return nil, usageError{fmt.Errorf("--output is text or json, not %q", r.output)}
@@ -165,7 +165,7 @@ func (r *remote) dial() (*client.Client, error) {
 	return client.Dial(client.Config{Seeds: r.seeds, Timeout: r.timeout, Author: author()})
 }
 
-// author is who runs a command, for the config chain.
+// author is the user and host of a command, for the config chain.
 func author() string {
 	name, host := os.Getenv("USER"), ""
 	if u, err := user.Current(); err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/eraft-io/eraft/meta"
 )
 
-// node finds a node by its name or number.
+// node gives the id of a node by its name or number.
 func node(c *cobra.Command, cl *client.Client, text string) (uint64, error) {
 	id, err := strconv.ParseUint(text, 10, 64)
 	if err == nil {
@@ -61,12 +61,12 @@ func drainCommand() *cobra.Command {
 			defer cancel()
 			return r.waitDrained(ctx, c, cl, command.GetSetNode().Node, config.GetVersion())
 		})
-	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: somebody else was quicker")
-	c.Flags().DurationVar(&wait, "wait", 0, "tell how far it is until it is over, at most so long")
+	c.Flags().Uint64Var(&version, "if-version", 0, "refuse if the config is not at this version any more: another command was first")
+	c.Flags().DurationVar(&wait, "wait", 0, "print the progress until the drain is complete, at most so long")
 	return c
 }
 
-// drained tells how far a drain, which a version of the config began, is until it is over.
+// waitDrained prints the progress of a drain until it is complete. version is the config version that began the drain.
 func (r *remote) waitDrained(ctx context.Context, c *cobra.Command, cl *client.Client, id, version uint64) error {
 	said := ""
 	again := time.NewTicker(time.Second)
@@ -86,13 +86,13 @@ func (r *remote) waitDrained(ctx context.Context, c *cobra.Command, cl *client.C
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("node %d is not drained yet; that goes on: eraft status tells how far it is", id), err)
+			return errors.Join(fmt.Errorf("node %d is not drained yet; the drain continues: eraft status shows its progress", id), err)
 		}
 	}
 }
 
-// drain tells how far a drain is, and whether it is over or was taken back. Who has not heard of it yet says nothing: what it
-// tells may be of an earlier one.
+// drainProgress gives the progress of a drain as text, and whether it is complete; the error says that it was revoked. A node that
+// does not have that config version yet gives nothing: what it says may be about an earlier drain.
 func (d *statusDocument) drainProgress(id, version uint64) (text string, over bool, err error) {
 	if d.ConfigVersion < version {
 		return "", false, nil
@@ -103,7 +103,7 @@ func (d *statusDocument) drainProgress(id, version uint64) (text string, over bo
 		case n.Drain != nil:
 			return fmt.Sprintf(" (%s):%s", n.Name, d.drainText(i)), n.Drain.Percent == 100, nil
 		default:
-			return "", false, fmt.Errorf("node %d (%s) does not drain any more, somebody else has changed that: eraft config log tells", id, n.Name)
+			return "", false, fmt.Errorf("node %d (%s) does not drain any more, another command has changed that: see eraft config log", id, n.Name)
 		}
 	}
 	return "", false, nil
@@ -111,7 +111,7 @@ func (d *statusDocument) drainProgress(id, version uint64) (text string, over bo
 
 func rebalanceCommand() *cobra.Command {
 	dry, pause, resume := false, false, false
-	c := remoteCommand("rebalance", "Move again what was moved by hand, and run placement once if it is paused", exactly(0, 0, "no arguments"),
+	c := remoteCommand("rebalance", "Unpin buckets that were moved by hand, and run placement once if it is paused", exactly(0, 0, "no arguments"),
 		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
 			switch {
 			case dry && pause || dry && resume || pause && resume:
@@ -126,19 +126,19 @@ func rebalanceCommand() *cobra.Command {
 			return r.changed(cl.Rebalance(c.Context()))
 		})
 	c.Flags().BoolVar(&dry, "dry-run", false, "only print what it would do")
-	c.Flags().BoolVar(&pause, "pause", false, "pause automatic placement: nothing is moved, made anew or drained")
+	c.Flags().BoolVar(&pause, "pause", false, "pause automatic placement: nothing is moved, repaired or drained")
 	c.Flags().BoolVar(&resume, "resume", false, "end the pause")
 	return c
 }
 
-// plan prints what a rebalance would do, as meta's leader tells.
+// plan prints the steps that a rebalance would take, as meta's leader has computed them.
 func (r *remote) plan(c *cobra.Command, cl *client.Client) error {
 	d, err := r.readStatus(c, cl)
 	if err != nil {
 		return err
 	}
 	if !d.Placement.Known {
-		return fmt.Errorf("node %s has not heard meta's leader, who makes the plan: try again", d.Node)
+		return fmt.Errorf("node %s has no plan from meta's leader: try again", d.Node)
 	}
 	if r.output == "json" {
 		return json.NewEncoder(os.Stdout).Encode(append([]step{}, d.Placement.Steps...))

@@ -18,7 +18,7 @@ func TestDrainProgress(t *testing.T) {
 		over        bool
 		err         string
 	}{
-		{"not known", `{"percent":-1,"eta_seconds":-1}`, 7, " (n4): how far is not known: not all leaders are heard", false, ""},
+		{"not known", `{"percent":-1,"eta_seconds":-1}`, 7, " (n4): progress unknown: some leaders have not reported", false, ""},
 		{"nothing moved yet", `{"percent":0,"eta_seconds":-1}`, 7, " (n4): 0 %", false, ""},
 		{"on its way", `{"percent":50,"eta_seconds":90}`, 8, " (n4): 50 %, about 1m30s to go", false, ""},
 		{"over", `{"percent":100,"eta_seconds":0}`, 7, " (n4): 100 %, can be stopped", true, ""},

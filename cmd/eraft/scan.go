@@ -12,7 +12,7 @@ import (
 	"github.com/eraft-io/eraft/client"
 )
 
-// found is a line of scan's JSON. What is not UTF-8 is base64.
+// found is one line of scan's JSON output. Bytes that are not UTF-8 are base64.
 type found struct {
 	Key         string `json:"key,omitempty"`
 	KeyBase64   []byte `json:"key_base64,omitempty"`
@@ -67,7 +67,7 @@ func (r *remote) printItem(item client.Item) error {
 	return json.NewEncoder(os.Stdout).Encode(line)
 }
 
-// printable is the text itself, or quoted where it would disturb a terminal or the lines.
+// printable is the text itself, or quoted if it would disturb a terminal or the line structure.
 func printable(b []byte) string {
 	if quoted := strconv.Quote(string(b)); quoted != `"`+string(b)+`"` {
 		return quoted

@@ -34,7 +34,7 @@ func serverCommand() *cobra.Command {
 	f.String("listen", "127.0.0.1:7400", "host:port for nodes and Go clients")
 	f.String("advertise", "", "host:port at which others reach --listen (default: the same)")
 	f.StringSlice("seeds", nil, "host:port of nodes to ask for a cluster; the same list on every node")
-	f.Int("expect", 0, "nodes that must meet before a new cluster is born (default: number of seeds, or 1)")
+	f.Int("expect", 0, "nodes that must be present before a new cluster bootstraps (default: number of seeds, or 1)")
 	f.String("resp", "", "host:port for Redis clients")
 	f.Bool("own-keys", false, "SCAN, KEYS and DBSIZE of Redis clients tell only of keys that the node leads, as in Redis Cluster (default: of all)")
 	f.String("http", "", "host:port for health, metrics and status")
@@ -43,7 +43,7 @@ func serverCommand() *cobra.Command {
 	f.Int("replicas", 0, "replicas per group of a new cluster (default 3)")
 	f.StringSlice("labels", nil, "key=value,… of this node; replicas are spread over the values of zone")
 	f.Int("reserve", 0, "MiB of the disk to keep free: with less only deletes and reads are taken (default: a tenth of it, 256 to 1024)")
-	f.Duration("replace-after", 10*time.Minute, "replace a node that is silent for so long")
+	f.Duration("replace-after", 10*time.Minute, "replace the replicas of a node that is silent for so long")
 	f.Bool("lease-reads", false, "leaders answer reads without asking a quorum; needs clocks of bounded drift, see --clock-ratio")
 	f.Float64("clock-ratio", 0, "with --lease-reads: how many times faster one node's clock may run than another's (default 1.25)")
 	f.Int("cache", 0, "MiB of memory for data that is read often (default: an eighth of the memory, 64 to 4096)")
@@ -63,8 +63,8 @@ func serverCommand() *cobra.Command {
 	return c
 }
 
-// serverConfig lays file, environment and flags over each other. The flag itself reads what stands elsewhere, so what is no
-// number is refused wherever it stands.
+// serverConfig combines the config file, the environment and the flags. Every value goes through its flag, so that an invalid one is
+// refused wherever it is set.
 func serverConfig(flags *pflag.FlagSet) (cluster.Config, string, error) {
 	var known []string
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -124,8 +124,9 @@ func configFile(path string, known []string) (*koanf.Koanf, error) {
 	return k, nil
 }
 
-// clientSeedsForServer decides what ERAFT_SEEDS is for a server that no seeds are named for. With --expect it waits for others, and they are
-// meant. Without, it could be a cluster of its own or a node of that one: whoever starts it must say.
+// clientSeedsForServer decides what ERAFT_SEEDS means for a server without seeds of its own. With --expect above 1 the server waits
+// for others, and they are its seeds. Otherwise the node could form a cluster of its own or join that one: the operator must say
+// which.
 func clientSeedsForServer(flags *pflag.FlagSet) error {
 	seeds := os.Getenv(clientSeeds)
 	if flags.Changed("seeds") || seeds == "" {
@@ -174,8 +175,8 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 const closeTimeout = 15 * time.Second
 
 func serve(config cluster.Config, format string) error {
-	signal.Ignore(syscall.SIGPIPE) // else a log line that nobody reads ends the node
-	syscall.Umask(0o077)           // what the engines write is nobody else's
+	signal.Ignore(syscall.SIGPIPE) // otherwise writing a log line to a closed pipe ends the process
+	syscall.Umask(0o077)           // only the owner may read what the engines write
 	logs := newLogs(os.Stderr, format)
 	defer logs.flush(logsFlush)
 	config.Logger = logs.logger()
@@ -218,7 +219,7 @@ func serve(config cluster.Config, format string) error {
 }
 
 func stop(logger *slog.Logger, node *cluster.Node, again <-chan os.Signal) error {
-	logger.Info("stopping: handing leadership over")
+	logger.Info("stopping: transferring leadership")
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	go func() {

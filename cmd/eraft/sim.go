@@ -17,7 +17,7 @@ import (
 	"github.com/eraft-io/eraft/cluster/clustertest"
 )
 
-// simulation runs seeds, several at once, until one breaks a rule or all are done.
+// simulation runs seeds, several at once, until one violates an invariant or all are done.
 type simulation struct {
 	seeds       string
 	maxRealTime time.Duration
@@ -36,21 +36,21 @@ type simulation struct {
 	failed []clustertest.Result
 }
 
-// ledgerLine is what a simulation showed.
+// ledgerLine is the result of a simulation, as one line of the ledger.
 type ledgerLine struct {
 	Commit     string         `json:"commit"`
 	First      uint64         `json:"first_seed"`
 	Last       uint64         `json:"last_seed"`
 	Seeds      int            `json:"seeds"`
 	Hours      float64        `json:"simulated_hours"`
-	Speedup    float64        `json:"speedup"` // simulated against real time, all cores together
+	Speedup    float64        `json:"speedup"` // simulated time divided by real time, all cores together
 	Operations int            `json:"operations_judged"`
 	Snapshots  int            `json:"snapshots_installed"`
 	Unjudged   int            `json:"histories_unjudged"`
 	Faults     map[string]int `json:"faults"`
 	Violations int            `json:"violations"`
-	Traces     string         `json:"traces"` // one number for everything that happened under all seeds
-	Twice      bool           `json:"twice"`  // each seed was run twice, and did the same
+	Traces     string         `json:"traces"` // a checksum of all effects under all seeds
+	Twice      bool           `json:"twice"`  // each seed was run twice, with equal traces
 
 	traces uint64
 }
@@ -58,9 +58,9 @@ type ledgerLine struct {
 func simCommand() *cobra.Command {
 	s := &simulation{}
 	c := &cobra.Command{
-		Use: "sim", Short: "Run simulated clusters through swarms of faults, and judge everything they do",
-		Long: "Each seed is a whole cluster of production nodes on one thread, in virtual time: it is born, clients work on it\n" +
-			"while nodes crash, disks fail and the network breaks, and then everything must heal. The same seed is the same run.",
+		Use: "sim", Short: "Run simulated clusters through swarms of faults, and check everything they do",
+		Long: "Each seed is a whole cluster of production nodes on one thread, in virtual time: it bootstraps, clients work on it\n" +
+			"while nodes crash, disks fail and the network breaks, and then everything must recover. The same seed is the same run.",
 		Args: exactly(0, 0, "no arguments"),
 	}
 	f := c.Flags()
@@ -72,7 +72,7 @@ func simCommand() *cobra.Command {
 	f.StringSliceVar(&s.plan.Without, "without", nil, "kinds of faults to leave out: "+strings.Join(clustertest.Kinds(), ", "))
 	f.IntVar(&s.parallel, "parallel", runtime.NumCPU(), "seeds at once")
 	f.BoolVar(&s.shrink, "shrink", true, "look for the smallest plan under which a seed still breaks the rule")
-	f.BoolVar(&s.twice, "twice", false, "run each seed twice: both runs must do the same, to the last byte that travels")
+	f.BoolVar(&s.twice, "twice", false, "run each seed twice: both runs must do the same, to the last byte sent")
 	f.StringVar(&s.ledger, "ledger", "", "append a line of JSON to this file")
 	f.StringVarP(&s.output, "output", "o", "text", "text or json")
 	c.RunE = func(*cobra.Command, []string) error { return s.run() }
@@ -119,10 +119,10 @@ func (s *simulation) run() error {
 	return s.report()
 }
 
-// gcPercent lets memory be collected less often than usual: nodes live short and leave much behind.
+// gcPercent makes garbage collection less frequent: simulated nodes are short-lived and leave much garbage.
 const gcPercent = 400
 
-// take gives the next seed, if there is to be one.
+// take gives the next seed; false: no further one is to run.
 func (s *simulation) take() (uint64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,12 +153,12 @@ func (s *simulation) work(began time.Time) {
 	}
 }
 
-// patience is how much real time a seed may take. Most take less than a second.
+// seedTimeout is the real time that a seed may take. Most take less than a second.
 const seedTimeout = 2 * time.Minute
 
-// watch gives a seed up that does not end. Seconds in which this process is stopped do not count.
+// watch ends the program if a seed does not end. Seconds in which this process is stopped do not count.
 func watch(seed uint64, ended <-chan struct{}) {
-	second := time.NewTicker(time.Second) // a tick that nobody takes is not repeated
+	second := time.NewTicker(time.Second) // a tick that is not received is dropped
 	defer second.Stop()
 	for range int(seedTimeout / time.Second) {
 		select {
@@ -170,7 +170,7 @@ func watch(seed uint64, ended <-chan struct{}) {
 	giveUp(seed)
 }
 
-// giveUp ends the program when a seed does not end: an actor that loops within one step cannot be stopped.
+// giveUp ends the program: an actor that loops within one step cannot be stopped.
 func giveUp(seed uint64) {
 	fmt.Fprintf(os.Stderr, "seed %d broke a rule\n0s: Time passes: the seed has not ended within %v of real time\n", seed, seedTimeout)
 	os.Exit(1)
@@ -198,7 +198,7 @@ func (s *simulation) add(r clustertest.Result, began time.Time) {
 		s.failed = append(s.failed, r)
 	}
 	if s.sum.Seeds%progressEvery == 0 && s.output == "text" {
-		fmt.Fprintf(os.Stderr, "%d seeds, %.2f hours simulated, %.0f times real time, %d operations judged\n",
+		fmt.Fprintf(os.Stderr, "%d seeds, %.2f hours simulated, %.0f times real time, %d operations checked\n",
 			s.sum.Seeds, s.sum.Hours, s.sum.Hours*3600/time.Since(began).Seconds(), s.sum.Operations)
 	}
 }
@@ -217,7 +217,7 @@ func (s *simulation) report() error {
 	if s.output == "json" {
 		fmt.Println(string(line))
 	} else {
-		fmt.Printf("%d seeds (%d..%d), %.2f hours simulated at %.0f times real time, %d operations judged, %d histories too tangled to judge, %d snapshots\n",
+		fmt.Printf("%d seeds (%d..%d), %.2f hours simulated at %.0f times real time, %d operations checked, %d histories too complex to check, %d snapshots\n",
 			s.sum.Seeds, s.sum.First, s.sum.Last, s.sum.Hours, s.sum.Speedup, s.sum.Operations, s.sum.Unjudged, s.sum.Snapshots)
 		fmt.Printf("faults: %v\ntraces: %s\nviolations: %d\n", s.sum.Faults, s.sum.Traces, s.sum.Violations)
 	}
@@ -225,12 +225,12 @@ func (s *simulation) report() error {
 		s.explain(bad)
 	}
 	if len(s.failed) > 0 {
-		return fmt.Errorf("%d seeds broke a rule", len(s.failed))
+		return fmt.Errorf("%d seeds violated an invariant", len(s.failed))
 	}
 	return nil
 }
 
-// explain shows the smallest plan under which a seed still breaks the rule.
+// explain prints the smallest plan under which a seed still violates the invariant.
 func (s *simulation) explain(bad clustertest.Result) {
 	fmt.Fprintf(os.Stderr, "seed %d broke a rule\n", bad.Seed)
 	plan, found := s.plan, bad
@@ -239,7 +239,7 @@ func (s *simulation) explain(bad clustertest.Result) {
 		plan, found = clustertest.Shrink(bad.Seed, s.plan)
 	}
 	if len(found.Violations) == 0 {
-		found = bad // it did not happen again: what differs is not in the seed
+		found = bad // it did not happen again: something in the run does not depend on the seed alone
 		fmt.Fprintln(os.Stderr, "it did not happen again: something in the run does not come from the seed")
 	}
 	for _, v := range found.Violations {
@@ -258,7 +258,7 @@ func appendLine(path string, line []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// commit is what this binary was built from.
+// commit is the revision that this binary was built from.
 func commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

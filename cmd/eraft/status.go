@@ -16,7 +16,7 @@ import (
 	"github.com/eraft-io/eraft/cluster"
 )
 
-// document is the part of /api/v1/status that is printed as tables.
+// statusDocument is the part of /api/v1/status that is printed as tables.
 type statusDocument struct {
 	Node          string   `json:"node"`
 	ConfigVersion uint64   `json:"config_version"`
@@ -77,7 +77,7 @@ func printStatus(body []byte) error {
 	}
 	fmt.Printf("seen by %s: config %d, ready %v, %d buckets, %d moving\n", d.Node, d.ConfigVersion, d.Ready, d.Buckets.Count, len(d.Buckets.Moving))
 	if len(d.Waiting) > 0 {
-		fmt.Println("belongs to no cluster yet, no answer from", strings.Join(d.Waiting, ", "))
+		fmt.Println("belongs to no cluster yet, no reply from", strings.Join(d.Waiting, ", "))
 	}
 	fmt.Println("feature level:", d.featureLevel())
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
@@ -111,7 +111,7 @@ func printStatus(body []byte) error {
 	return d.printPlacement()
 }
 
-// featureLevel says what every node understands, and what it waits for to become higher.
+// featureLevel is the cluster's feature level, and which nodes hold a higher one back.
 func (d *statusDocument) featureLevel() string {
 	text := fmt.Sprint(d.Level.Cluster)
 	if d.Level.Node > d.Level.Cluster {
@@ -123,14 +123,14 @@ func (d *statusDocument) featureLevel() string {
 	return text
 }
 
-// drained says how far a drain is.
+// drainText is the progress of a node's drain; "": it does not drain.
 func (d *statusDocument) drainText(i int) string {
 	drain := d.Nodes[i].Drain
 	switch {
 	case drain == nil:
 		return ""
 	case drain.Percent < 0:
-		return " how far is not known: not all leaders are heard"
+		return " progress unknown: some leaders have not reported"
 	case drain.Percent == 100:
 		return " 100 %, can be stopped"
 	case drain.ETASeconds < 0:
@@ -146,17 +146,17 @@ func (d *statusDocument) printPlacement() error {
 	}
 	switch {
 	case !d.Placement.Known:
-		text += ", no word from meta's leader"
+		text += ", meta's leader has not reported"
 	case len(d.Placement.Steps) == 0:
-		text += ", all is where it should be"
+		text += ", complete"
 	case d.Placement.Idle:
-		text += ", at rest; a rebalance would do this:"
+		text += ", stable; a rebalance would do this:"
 	}
 	fmt.Println("placement:", text)
 	return printSteps(d.Placement.Steps)
 }
 
-// step is one of placement's.
+// step is a step of the placement plan.
 type step struct {
 	What string `json:"what"`
 	From string `json:"from"`
@@ -181,14 +181,15 @@ const (
 	statusStagger = 100 * time.Millisecond // after which the next one is asked as well
 )
 
-// status asks one seed after the other, without waiting long for one that is silent, and gives the first answer.
+// status asks the seeds one after the other, without waiting long for a silent one, and gives the first status document.
 func (r *remote) status(c *cobra.Command, cl *client.Client) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), statusTimeout)
 	defer cancel()
 	return firstOf(ctx, r.seeds, statusStagger, cl.Status)
 }
 
-// firstOf asks one after the other, the next one when the last has failed or a while is over, and gives the first answer, or all errors.
+// firstOf calls ask for one seed after the other, the next one when one has failed or stagger has passed. It gives the first result,
+// or all errors.
 func firstOf(ctx context.Context, seeds []string, stagger time.Duration, ask func(context.Context, string) ([]byte, error)) ([]byte, error) {
 	type answer struct {
 		body []byte
@@ -221,7 +222,7 @@ func firstOf(ctx context.Context, seeds []string, stagger time.Duration, ask fun
 	return nil, errors.Join(failed...)
 }
 
-// look reads the status.
+// readStatus gets and parses the status document.
 func (r *remote) readStatus(c *cobra.Command, cl *client.Client) (*statusDocument, error) {
 	body, err := r.status(c, cl)
 	if err != nil {

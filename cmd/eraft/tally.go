@@ -10,25 +10,25 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// tally counts the answers of all clients of a bench. They share one histogram: one of each would not fit into the
-// processor's cache. All times are the clients' own.
+// tally counts the replies of all clients of a bench. They share one histogram: one per client would not fit into the processor's
+// cache. Times are measured by the clients.
 type tally struct {
 	what  string
 	began time.Time
-	done  chan struct{} // closed: no more lines; nil: there are none
+	done  chan struct{} // closed to end the progress lines; nil: there are none
 	wg    sync.WaitGroup
 
 	mu      sync.Mutex
 	all     *hdrhistogram.Histogram // microseconds
-	second  *hdrhistogram.Histogram // since the last line
+	second  *hdrhistogram.Histogram // microseconds, since the last progress line
 	errors  map[string]int64
-	last    time.Time     // of the newest answer that was no error
-	stall   time.Duration // the longest time in which no client had one
-	recent  time.Duration // the same since the last line
-	longest time.Duration // of one client
+	last    time.Time     // time of the last successful reply
+	stall   time.Duration // longest time in which no client got a successful reply
+	recent  time.Duration // the same, since the last progress line
+	longest time.Duration // longest time in which one client got no successful reply
 }
 
-// newTally begins to count. With lines it prints one a second on standard error.
+// newTally begins to count. With lines it prints a progress line per second on standard error.
 func newTally(what string, lines bool) *tally {
 	t := &tally{
 		what: what, began: time.Now(), errors: map[string]int64{},
@@ -42,7 +42,7 @@ func newTally(what string, lines bool) *tally {
 	return t
 }
 
-// answered counts one answer, and how long after start it came.
+// answered counts the reply, received at now, to a request sent at start.
 func (t *tally) answered(start, now time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,14 +54,14 @@ func (t *tally) answered(start, now time.Time, err error) {
 	case t.all.RecordValue(took) != nil:
 		t.errors["SLOWER_THAN_60S"]++
 	case t.done != nil:
-		_ = t.second.RecordValue(took) // it is in range
+		_ = t.second.RecordValue(took) // the value is in range
 	}
 	t.recent = max(t.recent, now.Sub(t.last))
 	t.stall = max(t.stall, t.recent)
 	t.last = now
 }
 
-// gap counts the longest time that one client had to wait for an answer that was no error.
+// gap records the longest time in which one client got no successful reply.
 func (t *tally) gap(longest time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +79,7 @@ func (t *tally) print() {
 		}
 		t.mu.Lock()
 		stall := max(t.recent, time.Since(t.last))
-		fmt.Fprintf(os.Stderr, "%s %4.0f s: %7d ops/s, p50 %.2f ms, p99 %.2f ms, max %.2f ms; nobody answered for %.0f ms",
+		fmt.Fprintf(os.Stderr, "%s %4.0f s: %7d ops/s, p50 %.2f ms, p99 %.2f ms, max %.2f ms; no reply for %.0f ms",
 			t.what, time.Since(t.began).Seconds(), t.second.TotalCount(), float64(t.second.ValueAtQuantile(50))/1000,
 			float64(t.second.ValueAtQuantile(99))/1000, float64(t.second.Max())/1000, millis(stall))
 		if len(t.errors) > 0 {
@@ -92,7 +92,7 @@ func (t *tally) print() {
 	}
 }
 
-// close ends the count and its lines.
+// close ends the count and the progress lines.
 func (t *tally) close() {
 	if t.done != nil {
 		close(t.done)

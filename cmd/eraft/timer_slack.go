@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// monitorSlack is how much later than it asks the kernel may wake Go's monitor thread. While threads block in system calls
-// or in RocksDB, and under load one of a node always syncs, the monitor asks for 20 µs: thousands of wake-ups a second,
-// each in the way of a thread that works. With the slack another thread takes over from a blocked one, and a goroutine
-// that does not yield is interrupted, that much later.
+// monitorSlack is how much later than requested the kernel may wake Go's monitor thread (sysmon). While threads block in system calls
+// or in RocksDB, and in a busy node one always syncs, the monitor asks to be woken every 20 µs: thousands of wake-ups a second, each
+// of which takes a processor from a working thread. With the slack, another thread takes over from a blocked one, and a goroutine
+// that does not yield is preempted, that much later.
 const monitorSlack = time.Millisecond
 
-// setTimerSlack gives the monitor thread its slack. Linux lets root do that, and who has CAP_SYS_NICE; without, all is well but
-// slower.
+// setTimerSlack sets the timer slack of Go's monitor thread. Linux allows it to root, and to processes with CAP_SYS_NICE; without it
+// the process works as well, but slower.
 func setTimerSlack() error {
 	thread, err := monitorThread()
 	if err != nil {
@@ -26,14 +26,15 @@ func setTimerSlack() error {
 
 func slackFile(thread string) string { return "/proc/" + thread + "/timerslack_ns" }
 
-// sysmon finds the monitor: Go starts it before any other thread, and the kernel lists threads in the order they began.
+// monitorThread gives the thread id of Go's monitor: Go starts it before any other thread, and the kernel lists threads in the order
+// in which they were created.
 func monitorThread() (string, error) {
 	dir, err := os.Open("/proc/self/task")
 	if err != nil {
 		return "", err
 	}
 	defer dir.Close()
-	threads, err := dir.Readdirnames(2) // the first is the process itself
+	threads, err := dir.Readdirnames(2) // the first is the main thread
 	if err == nil && (len(threads) < 2 || threads[0] != strconv.Itoa(os.Getpid())) {
 		err = errors.New("threads are not listed in order")
 	}

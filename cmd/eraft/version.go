@@ -11,7 +11,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// versions are what this binary is made of.
+// versions are the versions of this binary and of what it is built with.
 type versions struct {
 	cluster.Build
 	RocksDB string         `json:"rocksdb"`
@@ -21,7 +21,7 @@ type versions struct {
 func versionCommand() *cobra.Command {
 	output := "text"
 	c := &cobra.Command{
-		Use: "version", Short: "Say of which version and commit this is, and with what it was built", Args: exactly(0, 0, "no arguments"),
+		Use: "version", Short: "Print the version and commit of this binary, and what it was built with", Args: exactly(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			if output != "text" && output != "json" {
 				return usageError{fmt.Errorf("--output is text or json, not %q", output)}

@@ -12,32 +12,32 @@ import (
 	"github.com/eraft-io/eraft/router"
 )
 
-// call is one command at work: the operations it asks for and how to write their answers.
+// call is one command in progress: the operations that it sends, and how it writes their replies.
 type call struct {
 	name        string
-	fullName    string // with that of a subcommand
+	fullName    string // with the subcommand: "client|list"
 	keys        []string
 	writes      bool
 	quit        bool
-	resp3       bool // how it is answered
+	resp3       bool // protocol of the reply
 	ops         []proto.Message
-	steps       func() // instead of ops: asks in several steps, alone
-	bytes       int    // of the answer of work, at most
-	refused     string // an error to answer at once instead
+	steps       func() // instead of ops: sends several rounds of operations; such a call runs alone
+	bytes       int    // upper bound of the reply's bytes, for steps
+	refused     string // error text to reply with, instead of anything else; "": none
 	replies     []*messages.Reply
-	replySizes  []int // of answers that were larger than the room for them, or that were given up; 0: not known
+	replySizes  []int // bytes of replies that exceeded their budget, or that were discarded; 0: not known
 	outstanding sync.WaitGroup
 	render      func(*writer, []*messages.Reply)
 }
 
 const (
-	plainReply = 192     // of an operation that answers with no value
-	smallReply = 4 << 10 // of a read, however small they were lately
-	maxReply   = 8 << 20 // of one command
+	plainReply = 192     // bytes of a reply without a value
+	smallReply = 4 << 10 // smallest budget of a read
+	maxReply   = 8 << 20 // bytes of the reply to one command
 	valueReply = messages.MaxValueBytes + plainReply
 )
 
-// refuse answers what needs data with LOADING as long as there is none to reach.
+// refuseWhileLoading refuses a command that needs data with LOADING, as long as no data can be reached.
 func (c *call) refuseWhileLoading(loading func() string) {
 	if loading == nil || len(c.ops) == 0 && c.steps == nil {
 		return
@@ -47,25 +47,25 @@ func (c *call) refuseWhileLoading(loading func() string) {
 	}
 }
 
-// reject answers an error instead of anything else.
+// reject makes an error text the reply.
 func (c *call) reject(why string) {
 	c.refused, c.keys, c.ops, c.steps, c.replies = why, nil, nil, nil, nil
 }
 
-// reads tells of an operation that answers with a value and may be asked again for it.
+// returnsReadValue reports whether an operation returns a value and may be sent again with a larger budget.
 func returnsReadValue(op proto.Message) bool {
 	get, ok := op.(*messages.Get)
 	return ok && !get.MetaOnly
 }
 
-// needs is the room for the answer of an operation: its size if that is known, else the guess for a read, and the most that
-// there can be for a write.
+// opReplyBytes is the budget for the reply to an operation: its size if that is known; else the estimate for a read, and the upper
+// bound for a write.
 func (c *call) opReplyBytes(i, guess int) int {
 	switch op := c.ops[i]; {
 	case c.replies != nil && c.replies[i] != nil:
 		return messages.ReplyBytes(c.replies[i])
 	case c.replySizes != nil && c.replySizes[i] > 0:
-		return c.replySizes[i] + c.replySizes[i]/16 // others may write it meanwhile
+		return c.replySizes[i] + c.replySizes[i]/16 // the value may grow meanwhile
 	case returnsReadValue(op):
 		return max(plainReply, min(max(guess, smallReply), maxReply/len(c.ops)))
 	case returnsPreviousValue(op):
@@ -74,13 +74,13 @@ func (c *call) opReplyBytes(i, guess int) int {
 	return plainReply
 }
 
-// returnsPreviousValue tells of a write that answers with what was there.
+// returnsPreviousValue reports whether a write returns the value that the key had.
 func returnsPreviousValue(op proto.Message) bool {
 	previous, ok := op.(interface{ GetPrevious() bool })
 	return ok && previous.GetPrevious()
 }
 
-// need is the room for all that the call answers.
+// replyBytes is the budget for all replies of the call.
 func (c *call) replyBytes(guess int) int {
 	n := c.bytes
 	for i := range c.ops {
@@ -89,14 +89,13 @@ func (c *call) replyBytes(guess int) int {
 	return n
 }
 
-// alone tells of a call that is carried out with no other at the same time: it asks in steps, or needs room for a value
-// whatever it will be.
+// exclusive reports whether the call must run alone: it sends several rounds, or needs budget for a value of any size.
 func (c *call) exclusive() bool {
 	return c.steps != nil || slices.ContainsFunc(c.ops, returnsPreviousValue)
 }
 
-// run asks for what is not answered yet, and returns before the answers are there unless they are too many to be asked for
-// at once. What is not known to be written when some of a command was refused is not tried any more.
+// start sends the operations that have no reply yet. It returns before the replies are there, unless there are more operations
+// than may be sent at once: then it waits for those before, and does not send the rest if one of them was refused.
 func (c *call) start(g *Gateway, guess int) {
 	if c.replies == nil {
 		c.replies = make([]*messages.Reply, len(c.ops))
@@ -115,14 +114,14 @@ func (c *call) start(g *Gateway, guess int) {
 	}
 }
 
-// anyRefused tells whether an operation was refused, but for those that need more room.
+// anyRefused reports whether an operation was refused for another reason than its reply budget.
 func (c *call) anyRefused() bool {
 	return slices.ContainsFunc(c.replies, func(r *messages.Reply) bool {
 		return r.GetCode() != messages.Code_OK && r.GetCode() != messages.Code_CONFLICT && r.NeededBytes == 0
 	})
 }
 
-// skipFrom answers what was not sent because some of the command before was refused.
+// skipFrom answers the operations that are not sent because an earlier one was refused.
 func (c *call) skipFrom(first int) {
 	for i := first; i < len(c.ops); i++ {
 		c.replies[i] = &messages.Reply{Code: messages.Code_OVERLOADED, Text: "not sent: another key of the command was refused"}
@@ -146,7 +145,7 @@ func (c *call) send(g *Gateway, i, guess int) {
 
 func (c *call) wait() { c.outstanding.Wait() }
 
-// learn notes the sizes of answers. Those that were larger than the room for them are to be asked for again.
+// observeSizes learns from the sizes of the replies. Reads whose results exceeded their budgets are discarded, to be sent again.
 func (c *call) observeSizes(guess *router.SizeEstimate) {
 	if c.steps != nil {
 		return
@@ -179,10 +178,10 @@ func (c *call) discardReply(i, size int) {
 	c.replySizes[i], c.replies[i] = size, nil
 }
 
-// whole tells whether all that was asked for is there.
+// complete reports whether every operation has its reply.
 func (c *call) complete() bool { return !slices.Contains(c.replies, nil) }
 
-// drop gives up what has been read: it is asked for again.
+// discardReads discards what was read: it is read again later.
 func (c *call) discardReads() {
 	for i, r := range c.replies {
 		if r != nil && returnsReadValue(c.ops[i]) && r.Code == messages.Code_OK {
@@ -193,8 +192,8 @@ func (c *call) discardReads() {
 
 func (c *call) failed() bool { return c.failure() != "" }
 
-// failure is the error to write; "" if all operations were carried out. A condition that did not hold is an answer, not a
-// failure. Of several writes, all may be refused; if only some are, or of one it is not known, the command is UNCERTAIN.
+// failure is the error text to reply with; "": all operations were carried out. A condition that did not hold is a result, not a
+// failure. Of several writes all may be refused; if only some are, or if it is not known of one, the command is UNCERTAIN.
 func (c *call) failure() string {
 	if c.refused != "" {
 		return c.refused
@@ -203,7 +202,7 @@ func (c *call) failure() string {
 	written, unknown := 0, 0
 	for _, r := range c.replies {
 		if r == nil {
-			continue // to be asked for again
+			continue // it will be sent again
 		}
 		switch r.Code {
 		case messages.Code_OK:
@@ -237,7 +236,7 @@ func (c *call) write(w *writer) {
 	c.render(w, c.replies)
 }
 
-// ErrorText is a refusal as RESP says it: the first word tells what to do next.
+// ErrorText is a refusal in RESP: its first word says what the client may do next.
 func ErrorText(r *messages.Reply) string {
 	text := strings.Map(func(c rune) rune {
 		if c == '\r' || c == '\n' {
@@ -248,8 +247,8 @@ func ErrorText(r *messages.Reply) string {
 	return errorWord(r.Code) + " " + text
 }
 
-// word: ERR is wrong and not applied, TRYAGAIN, CLUSTERDOWN and OVERLOADED are not applied, UNCERTAIN may be; the text of
-// REPLY_DISCARDED says whether it was. LOADING, which no code stands for, is not applied either: see call.refuse.
+// errorWord gives the first word of an error. ERR: invalid, not applied. TRYAGAIN, CLUSTERDOWN and OVERLOADED: not applied.
+// UNCERTAIN: may have been applied. LOADING, for which there is no code, is not applied either: see call.refuseWhileLoading.
 func errorWord(code messages.Code) string {
 	switch code {
 	case messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP:

@@ -17,7 +17,7 @@ type request struct {
 	g      *Gateway
 }
 
-// parse turns arguments into a call; mistakes become calls that only write an error.
+// parse turns arguments into a call. For invalid ones it is a call that only writes an error.
 func (g *Gateway) parse(cl *client, w rawCommand) *call {
 	args := w.args
 	c := &call{name: strings.ToLower(string(args[0]))}
@@ -53,7 +53,7 @@ func (g *Gateway) parse(cl *client, w rawCommand) *call {
 	return c
 }
 
-// take notes which keys the call touches.
+// noteKeys records the keys that the call touches, and gives the error text of an invalid one.
 func (c *call) noteKeys(keys [][]byte) string {
 	for _, key := range keys {
 		if why := messages.CheckKey(key); why != nil {
@@ -154,7 +154,7 @@ func set(c *call, r *request) string {
 	return ""
 }
 
-// expires tells why a key cannot get this time to live. There is none that could be kept (KEEPTTL).
+// expires gives the error text for a time to live. Keys do not expire, so KEEPTTL has nothing to keep.
 func expires(expiry, amount string) string {
 	if expiry == "" || expiry == "KEEPTTL" {
 		return ""
@@ -259,7 +259,7 @@ func mset(c *call, r *request) string {
 	if len(r.args)%2 == 0 {
 		return wrongNumber("mset")
 	}
-	last := map[string]int{} // of a key that is named twice the last value counts
+	last := map[string]int{} // if a key is named twice, its last value counts
 	for i := 1; i < len(r.args); i += 2 {
 		if why := tooLarge(r.args[i+1]); why != "" {
 			return why

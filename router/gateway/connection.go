@@ -12,24 +12,24 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// client is what is known of a connection. Its own commands read and write it without a lock; seen is for others.
+// client is the state of one connection. Only the connection's own goroutine uses it, without a lock, except published.
 type client struct {
 	id          uint64
 	addr, laddr string
 	connectedAt time.Time
 	name        string
 	resp3       bool
-	readFrom    messages.ReadFrom // READONLY
+	readFrom    messages.ReadFrom // set by READONLY and READWRITE
 	inMulti     bool
 
 	mu        sync.Mutex
 	published activity
 }
 
-// activity is what CLIENT LIST tells of a connection.
+// activity is what CLIENT LIST shows of a connection.
 type activity struct {
-	at      time.Time // of its last commands
-	command string    // the last of them
+	at      time.Time // time of its last batch of commands
+	command string    // the last command of that batch
 	name    string
 	resp3   bool
 	inMulti bool
@@ -40,14 +40,14 @@ func newClient(id uint64, conn net.Conn) *client {
 	return &client{id: id, addr: conn.RemoteAddr().String(), laddr: conn.LocalAddr().String(), connectedAt: now, published: activity{at: now}}
 }
 
-// note makes known what the connection does.
+// publish makes the connection's state visible to CLIENT LIST of other connections.
 func (cl *client) publish(at time.Time, command string) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.published = activity{at, command, cl.name, cl.resp3, cl.inMulti}
 }
 
-// line is the connection as CLIENT LIST shows it.
+// listLine is the connection's line in CLIENT LIST.
 func (cl *client) listLine(now time.Time) string {
 	cl.mu.Lock()
 	seen := cl.published
@@ -72,7 +72,7 @@ const (
 	errNoPwd = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
 )
 
-// readFrom is for the rest of the connection.
+// readFrom makes READONLY and READWRITE: they choose which replicas answer reads for the rest of the connection.
 func readFrom(from messages.ReadFrom) func(*call, *request) string {
 	return func(c *call, r *request) string {
 		r.client.readFrom, c.render = from, simple("OK")
@@ -117,7 +117,7 @@ func selectDB(c *call, r *request) string {
 	return ""
 }
 
-// auth takes what Redis takes as long as no password is set.
+// auth accepts what Redis accepts as long as no password is set.
 func auth(c *call, r *request) string {
 	switch len(r.args) {
 	case 2:
@@ -129,7 +129,7 @@ func auth(c *call, r *request) string {
 	return errSyntax
 }
 
-// known tells whether a user is: there is only one, who needs no password.
+// checkUser gives the error text for an unknown user. The only user is default, which needs no password.
 func checkUser(user []byte) string {
 	if string(user) != "default" {
 		return errPass
@@ -137,7 +137,7 @@ func checkUser(user []byte) string {
 	return ""
 }
 
-// hello changes the protocol if all of it is right; a name counts at once, as in Redis.
+// hello changes the protocol if all its arguments are valid; as in Redis, SETNAME takes effect even if a later one is not.
 func hello(c *call, r *request) string {
 	resp3 := r.client.resp3
 	var user []byte
@@ -184,10 +184,10 @@ func hello(c *call, r *request) string {
 	return ""
 }
 
-// Version is that of the Redis whose answers these are.
+// Version is the Redis version whose replies the Gateway gives.
 const Version = "7.0.15"
 
-// rename refuses names that would break the lines of CLIENT LIST.
+// setName refuses names that would break the lines of CLIENT LIST.
 func (cl *client) setName(name []byte) string {
 	if slices.ContainsFunc(name, func(b byte) bool { return b < '!' || b > '~' }) {
 		return errName
@@ -213,7 +213,7 @@ func getName(c *call, r *request) string {
 	return ""
 }
 
-// setInfo: clients of later versions say what they are, and take a refusal for a fault.
+// setInfo accepts CLIENT SETINFO of Redis 7.2, and ignores it: clients of later versions send it, and take a refusal for a failure.
 func setInfo(c *call, _ *request) string {
 	c.render = simple("OK")
 	return ""
@@ -261,9 +261,9 @@ func clientList(c *call, r *request) string {
 	return ""
 }
 
-const maxListLine = 512 // of CLIENT LIST, unless the connection has a very long name
+const maxListLine = 512 // bytes of a line of CLIENT LIST, unless the connection has a very long name
 
-// list is a line for each connection that is to be shown.
+// list is the lines of all connections for which shown is true.
 func (g *Gateway) list(now time.Time, shown func(*client) bool) string {
 	all := g.clients()
 	slices.SortFunc(all, func(a, b *client) int { return int(a.id) - int(b.id) })
@@ -276,7 +276,7 @@ func (g *Gateway) list(now time.Time, shown func(*client) bool) string {
 	return b.String()
 }
 
-// integer reads a number as Redis does: nothing around it, and only one way to write it.
+// integer parses a number as Redis does: without surrounding space, and in its canonical form only.
 func integer(arg []byte) (int64, bool) {
 	n, err := strconv.ParseInt(string(arg), 10, 64)
 	return n, err == nil && strconv.FormatInt(n, 10) == string(arg)

@@ -8,7 +8,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// names of all commands, sorted, so that subcommands follow theirs.
+// names of all commands, sorted: subcommands follow their command.
 func names(subcommands bool) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(commands)), func(name string) bool { return !subcommands && strings.Contains(name, "|") })
 }
@@ -59,7 +59,7 @@ func commandList(c *call, r *request) string {
 		by := strings.ToLower(string(r.args[4]))
 		switch upperWord(r.args[3]) {
 		case "MODULE":
-			keep = func(string) bool { return false } // there are none
+			keep = func(string) bool { return false } // there are no modules
 		case "ACLCAT":
 			keep = func(name string) bool { return slices.Contains(strings.Fields(commands[name].acl), "@"+by) }
 		case "PATTERN":
@@ -78,7 +78,7 @@ func commandList(c *call, r *request) string {
 	return ""
 }
 
-// commandKeys is COMMAND GETKEYS, and GETKEYSANDFLAGS.
+// commandKeys is COMMAND GETKEYS and GETKEYSANDFLAGS.
 func commandKeys(c *call, r *request) string {
 	args := r.args[2:]
 	name, k, why := find(args)
@@ -110,7 +110,7 @@ func commandKeys(c *call, r *request) string {
 	return ""
 }
 
-// setAccess is what SET does with its key: it reads it if it is asked for what was there.
+// setAccess is the key access of SET, which reads the key if it has GET.
 func setAccess(args [][]byte) []string {
 	if slices.ContainsFunc(args[3:], func(arg []byte) bool { return upperWord(arg) == "GET" }) {
 		return []string{"RW", "access", "update"}
@@ -118,7 +118,7 @@ func setAccess(args [][]byte) []string {
 	return []string{"OW", "update"}
 }
 
-// writeCommand describes a command as COMMAND does.
+// writeCommand describes a command in the format of COMMAND.
 func writeCommand(conn *writer, name string, k commandSpec) {
 	conn.WriteArray(10)
 	conn.WriteBulkString(name)
@@ -137,7 +137,7 @@ func writeCommand(conn *writer, name string, k commandSpec) {
 	conn.WriteInt(last)
 	conn.WriteInt(step)
 	if last > 0 {
-		last -= first // in what follows it counts from there
+		last -= first // the key specification below counts it from the first key
 	}
 	conn.WriteWords(strings.Fields(k.acl))
 	tips := strings.Fields(k.tips)
@@ -162,8 +162,8 @@ func writeCommand(conn *writer, name string, k commandSpec) {
 	}
 }
 
-// writeKeySpec describes where the keys of a command are: from the first argument on, as far as last says, which counts from
-// there or, if it is negative, from the end.
+// writeKeySpec describes the position of a command's keys: from the first argument to last, which counts from the first key or, if
+// negative, from the end.
 func writeKeySpec(conn *writer, access string, last, step int) {
 	conn.WriteMap(3)
 	conn.WriteBulkString("flags")

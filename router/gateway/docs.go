@@ -7,7 +7,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// since tells in which version of Redis a command came: redis-cli and other tools for people show it.
+// sinceVersion is the Redis version that introduced a command: redis-cli and other interactive tools show it.
 var sinceVersion = versions(map[string]string{
 	"1.0.0":  "get set setnx incr decr incrby decrby mget del exists type keys dbsize ping echo select auth quit info",
 	"1.0.1":  "mset",
@@ -35,7 +35,7 @@ func versions(names map[string]string) map[string]string {
 	return since
 }
 
-// group is the part of Redis that a command belongs to.
+// group is the functional group of a command in Redis' documentation.
 func group(name string) string {
 	container, _, _ := strings.Cut(name, "|")
 	switch {
@@ -61,7 +61,7 @@ func commandDocs(c *call, r *request) string {
 	return ""
 }
 
-// writeDocs writes a map of commands, and of their subcommands within it.
+// writeDocs writes a map of commands, with a nested map of their subcommands.
 func writeDocs(conn *writer, asked []string) {
 	conn.WriteMap(len(asked))
 	for _, name := range asked {

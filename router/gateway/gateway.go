@@ -1,4 +1,4 @@
-// Package gateway speaks RESP: it turns Redis commands into messages for a Session and answers back into bytes. Any
+// Package gateway serves RESP: it parses Redis commands, sends them to the cluster through a Backend, and writes the replies. Any
 // node answers for any key.
 package gateway
 
@@ -18,7 +18,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Asker is the way to the cluster. done is called once and must not block.
+// Backend is the way to the cluster. Ask sends an operation and calls done once with the reply; done must not block. replyBudget is
+// as in router.Ask.
 type Backend interface {
 	// replyBudget is as in router.Ask.
 	Ask(op proto.Message, timeout time.Duration, replyBudget int, done func(*messages.Reply))
@@ -26,27 +27,27 @@ type Backend interface {
 
 // Options of a Gateway.
 type Options struct {
-	Listen            string // host:port; port 0 takes a free one
+	Listen            string // host:port; port 0 chooses a free one
 	Backend           Backend
-	Timeout           time.Duration                 // of one command; default 5 s
+	Timeout           time.Duration                 // of one operation; default 5 s
 	MaxConnections    int                           // default 10000
-	ConnectionRefused func()                        // optional; a connection above that was refused
-	Info              func(*Gateway) []Section      // optional; what INFO tells beside the keyspace
-	Loading           func() string                 // optional; why this node can reach no data yet, "" when it can
-	Topology          func() Topology               // optional; what CLUSTER tells
-	OwnKeys           bool                          // SCAN, KEYS and DBSIZE tell only of keys that this node leads
-	CommandDone       func(command string, ok bool) // optional; after each command
-	ReplyBytes        int                           // of answers that are kept for clients; default 64 MiB
-	WriteTimeout      time.Duration                 // for a client to take 256 KiB of its answers; default 10 s
-	ClientStalled     func(client string)           // optional; a client that did not read has been disconnected
+	ConnectionRefused func()                        // optional; called for each connection refused above MaxConnections
+	Info              func(*Gateway) []Section      // optional; the sections of INFO beside the keyspace
+	Loading           func() string                 // optional; why this node cannot reach data yet; "": it can
+	Topology          func() Topology               // optional; for the CLUSTER commands
+	OwnKeys           bool                          // SCAN, KEYS and DBSIZE cover only keys that this node leads
+	CommandDone       func(command string, ok bool) // optional; called after each command
+	ReplyBytes        int                           // budget for replies that clients have not read; default 64 MiB
+	WriteTimeout      time.Duration                 // for a client to take 256 KiB of its replies; default 10 s
+	ClientStalled     func(client string)           // optional; called for a client that was disconnected because it did not read
 }
 
 // Gateway is a RESP listener.
 type Gateway struct {
 	options       Options
 	listener      net.Listener
-	commandBudget *byteBudget // for commands
-	replyBudget   *byteBudget // for answers
+	commandBudget *byteBudget // for commands that are being received or carried out
+	replyBudget   *byteBudget // for replies that clients have not read
 	ids           atomic.Uint64
 	stats         stats
 	keyCount      keyCounter
@@ -56,7 +57,7 @@ type Gateway struct {
 	connections map[net.Conn]*client
 }
 
-// Start listens. It returns when connections are accepted.
+// Start listens on Options.Listen, and returns when connections are accepted.
 func Start(o Options) (*Gateway, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
@@ -80,17 +81,17 @@ func Start(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// Address is where it listens.
+// Address is the address that the Gateway listens on, host:port.
 func (g *Gateway) Address() string { return g.listener.Addr().String() }
 
-// clients are those whose connections are open.
+// clients are the clients whose connections are open.
 func (g *Gateway) clients() []*client {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Collect(maps.Values(g.connections))
 }
 
-// Close ends all connections. Commands that wait for an answer get none.
+// Close stops listening and closes all connections. Commands in progress get no reply.
 func (g *Gateway) Close() error {
 	err := g.listener.Close()
 	g.accepts.Wait()
@@ -110,7 +111,7 @@ func (g *Gateway) accept() {
 			return
 		}
 		if err != nil {
-			<-time.After(acceptPause) // out of files, say
+			<-time.After(acceptPause) // for example: no file descriptor is free
 			continue
 		}
 		cl := newClient(g.ids.Add(1), conn)
@@ -139,20 +140,20 @@ func (g *Gateway) register(conn net.Conn, cl *client) bool {
 	return true
 }
 
-// leave ends a connection, unless Close has done so.
+// unregister closes a connection, unless Close has done so.
 func (g *Gateway) unregister(conn net.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.connections[conn] != nil {
 		delete(g.connections, conn)
-		_ = conn.Close() // nothing is left to be lost
+		_ = conn.Close() // every reply was flushed or failed
 	}
 }
 
-// farewell says why a connection is not served.
+// refuseConnection writes an error to a new connection, and closes it.
 func refuseConnection(conn net.Conn, why string) {
 	w := redcon.NewWriter(conn)
 	w.WriteError(why)
-	_ = w.Flush()    // it may be gone already
-	_ = conn.Close() // and nothing is left to be lost
+	_ = w.Flush()    // the client may have closed it
+	_ = conn.Close() // no reply is pending
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Section is a part of INFO: lines of name:value.
+// Section is a section of INFO: lines of name:value.
 type Section struct{ Name, Text string }
 
 // Stats is what a Gateway has counted since it was started.
 type Stats struct {
 	Since                   time.Time
-	Clients, MaxClients     int // connections: open, and the most
+	Clients, MaxClients     int // connections: open, and the limit
 	Connections, Rejected   uint64
 	Commands, Errors        uint64
 	InputBytes, OutputBytes uint64
@@ -29,7 +29,7 @@ type stats struct {
 	connections, rejected, commands, errors, input, output atomic.Uint64
 }
 
-// Stats tells what has been counted.
+// Stats gives the current counts.
 func (g *Gateway) Stats() Stats {
 	s := Stats{
 		Since:      g.stats.since,
@@ -61,7 +61,7 @@ func (c counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// info answers the sections asked for, each once, in the order in which they always are.
+// info is INFO with the sections asked for, each once, in a fixed order.
 func info(c *call, r *request) string {
 	asked := lower(r.args[1:])
 	c.render = func(conn *writer, _ []*messages.Reply) { conn.WriteText(r.g.info(asked)) }
@@ -86,17 +86,17 @@ func (g *Gateway) info(asked []string) string {
 	return strings.Join(parts, "\r\n")
 }
 
-// keyspace keeps how many keys there were, for INFO: that is asked for often, and answers also while no key can be reached.
+// keyCounter keeps the number of keys for INFO, which is asked for often and must answer also while no key can be reached.
 type keyCounter struct {
 	mu       sync.Mutex
 	keys     int64
-	at       time.Time // of the last count; zero: none yet
+	at       time.Time // time of the last count; zero: none yet
 	counting bool
 }
 
-const countInterval = 10 * time.Second // between two counts for INFO
+const countInterval = 10 * time.Second // between two counts
 
-// text is what the last count found. If that is old another one begins.
+// text is the result of the last count. If that is old, another count begins.
 func (k *keyCounter) text(g *Gateway) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -105,7 +105,7 @@ func (k *keyCounter) text(g *Gateway) string {
 		go k.count(g)
 	}
 	if k.keys == 0 {
-		return "" // as Redis leaves an empty database out
+		return "" // Redis omits an empty database
 	}
 	return fmt.Sprintf("db0:keys=%d,expires=0,avg_ttl=0\r\n", k.keys)
 }

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// split cuts a command that was typed by hand into its words, as Redis does; not ok: a quote is left open, or something stands
-// behind the quote that ends a word. It takes memory for the words only: a line may have many, and everybody may send one.
+// splitInline splits an inline command into its words, as Redis does. ok is false if a quote is not closed, or if other text follows
+// the quote that ends a word. It allocates only the words: a line may hold many, and anyone may send one.
 func splitInline(line []byte) (words [][]byte, ok bool) {
 	for {
 		if line = bytes.TrimLeft(line, spaces); len(line) == 0 {
@@ -21,11 +21,11 @@ func splitInline(line []byte) (words [][]byte, ok bool) {
 }
 
 const (
-	spaces   = " \t\r\v\f" // before words, and behind quotes
-	wordEnds = " \t\r"     // of words
+	spaces   = " \t\r\v\f" // characters before words and behind quotes
+	wordEnds = " \t\r"     // characters that end a word
 )
 
-// nextWord takes the word off a line that begins with it. It ends at a blank, or with the first part of it that is in quotes.
+// nextWord takes the word off a line that begins with it. A word ends at a space, or with its first quoted part.
 func nextWord(line []byte) (word, rest []byte, ok bool) {
 	end := bytes.IndexAny(line, wordEnds+`"'`)
 	if end < 0 {
@@ -45,7 +45,7 @@ func nextWord(line []byte) (word, rest []byte, ok bool) {
 	return word, line[end:], true
 }
 
-// unquote gives the byte with which quoted text begins, and the length of what stands for it.
+// unquote gives the byte that quoted text begins with, and the length of its representation.
 func unquote(text []byte, quote byte) (b byte, size int) {
 	switch {
 	case text[0] != '\\' || len(text) == 1:

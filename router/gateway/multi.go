@@ -14,7 +14,7 @@ const (
 	errExec    = "EXECABORT nothing was carried out: MULTI is not supported"
 )
 
-// multi answers a command that begins, ends or is inside of a transaction; false: it has nothing to do with one.
+// multi handles commands that begin, end or are inside a transaction, and reports whether this is one.
 func (cl *client) multi(c *call, args [][]byte) bool {
 	inside, ends := cl.inMulti, c.name == "exec" || c.name == "discard"
 	switch {
@@ -44,8 +44,8 @@ func (cl *client) multi(c *call, args [][]byte) bool {
 	return true
 }
 
-// isHTTP tells of the first word of a line that a browser sends. A web page can make one send commands to any port of the
-// machine that it runs on; as in Redis such a connection ends, before anything behind the line is carried out.
+// isHTTP reports whether a line's first word is one that a web browser sends. A web page can make a browser send commands to any
+// port of the machine that the browser runs on. As in Redis, such a connection ends before anything behind the line is carried out.
 func isHTTP(name string) bool { return name == "post" || name == "host:" }
 
 func writeNothing(*writer, []*messages.Reply) {}

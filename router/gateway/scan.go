@@ -20,13 +20,13 @@ const (
 
 // Bounds of what is done for one command.
 const (
-	maxKeysBytes  = maxReply    // of keys that KEYS answers
-	maxScanBytes  = 1 << 20     // of keys of one SCAN; a page more comes along
-	maxCountTime  = time.Second // that DBSIZE counts before it estimates
+	maxKeysBytes  = maxReply    // bytes of the keys in a reply to KEYS
+	maxScanBytes  = 1 << 20     // bytes of the keys of one SCAN, and one page more
+	maxCountTime  = time.Second // for which DBSIZE counts, before it estimates
 	countPageSize = messages.MaxScanKeys
 )
 
-// turn does one step of a walk.
+// scanStep sends the Scans of one iteration step, and waits for the replies.
 func (g *Gateway) scanStep(it *router.KeyspaceIterator, asks []*messages.Scan) ([]*messages.Item, *messages.Reply) {
 	replies := make([]*messages.Reply, len(asks))
 	var open sync.WaitGroup
@@ -80,11 +80,11 @@ func scan(c *call, r *request) string {
 		it.Match = nil
 	}
 	c.bytes = min(it.PageSize*(messages.MaxKeyBytes+plainReply), maxScanBytes+maxScanBytes/4)
-	c.steps = func() { c.runScan(r.g, it, other || empty) } // no key is empty
+	c.steps = func() { c.runScan(r.g, it, other || empty) } // no key matches an empty pattern
 	return ""
 }
 
-// parseCursor reads a cursor as C's strtoul does, which Redis asks: nothing, signs and zeros in front are all right.
+// parseCursor parses a cursor as C's strtoul does in Redis: nothing, a sign and leading zeros are allowed.
 func parseCursor(arg []byte) (cursor uint64, ok bool) {
 	digits, sign := errorExcerpt(arg, len(arg)), ""
 	if digits == "" {
@@ -100,7 +100,7 @@ func parseCursor(arg []byte) (cursor uint64, ok bool) {
 	return cursor, err == nil && cursor>>cursorBits == 0
 }
 
-// scanned carries SCAN out: it goes on until it has looked at as many keys as asked for.
+// runScan carries SCAN out: it continues until as many keys were examined as asked for.
 func (c *call) runScan(g *Gateway, it *router.KeyspaceIterator, nothing bool) {
 	var keys [][]byte
 	next, size := uint64(0), 0
@@ -142,7 +142,7 @@ func writeKeys(conn *writer, keys [][]byte) {
 func keys(c *call, r *request) string {
 	it := &router.KeyspaceIterator{Match: r.args[1], PageSize: countPageSize, Projection: messages.Scan_KEYS, Filter: r.g.ownBuckets()}
 	c.bytes = maxReply
-	if len(it.Match) == 0 { // what no key matches; to a Walk it is every key
+	if len(it.Match) == 0 { // no key matches an empty pattern; to the iterator it means every key
 		c.render = func(conn *writer, _ []*messages.Reply) { writeKeys(conn, nil) }
 		return ""
 	}
@@ -181,7 +181,7 @@ func dbsize(c *call, r *request) string {
 	return ""
 }
 
-// count counts keys, for a second at most; the buckets that are left are taken to hold as many keys as those counted.
+// count counts keys for up to maxCountTime. It assumes that the remaining buckets hold as many keys as those counted.
 func (g *Gateway) count() (int64, *messages.Reply) {
 	it := &router.KeyspaceIterator{PageSize: countPageSize, Projection: messages.Scan_COUNT, Filter: g.ownBuckets()}
 	began, buckets := time.Now(), 0
@@ -205,7 +205,7 @@ func (g *Gateway) count() (int64, *messages.Reply) {
 	return int64(it.Matched) * max(all, 1) / max(seen, 1), nil
 }
 
-// own tells of which buckets SCAN, KEYS and DBSIZE tell; nil: of all.
+// ownBuckets selects the buckets that SCAN, KEYS and DBSIZE cover; nil: all.
 func (g *Gateway) ownBuckets() func(bucket uint32) bool {
 	if !g.options.OwnKeys || g.options.Topology == nil {
 		return nil

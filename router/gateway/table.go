@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// command is a Redis command that the gateway serves, with what COMMAND says of it. A name with a | is a subcommand's.
+// commandSpec is a Redis command that the Gateway serves, with its description in COMMAND. A name with | is a subcommand.
 type commandSpec struct {
-	arity  int // arguments, the name among them; negative: at least that many
+	arity  int // number of arguments with the name; negative: at least that many
 	flags  string
-	acl    string // categories
+	acl    string // ACL categories
 	keys   string // which arguments are keys: "" none, "1" the first, "*" all, "2" every second
-	access string // what is done with the keys
+	access string // key access flags
 	tips   string
 	help   string
-	parse  func(*call, *request) string // the error text, "" if it is fine; nil: only its subcommands are commands
+	parse  func(*call, *request) string // gives the error text, "": none; nil: only its subcommands can be called
 }
 
 func (k commandSpec) writes() bool { return strings.HasPrefix(k.flags, "write") }
@@ -41,10 +41,10 @@ func (k commandSpec) fits(args int) bool { return args == k.arity || k.arity < 0
 
 var (
 	commands   map[string]commandSpec
-	containers = map[string]bool{} // commands that have subcommands
+	containers = map[string]bool{} // commands with subcommands
 )
 
-// find gives the command that arguments name, by its whole name; what is wrong with it, if it is none.
+// find gives the command of some arguments, by its full name, and the error text if there is none or its arguments do not fit.
 func find(args [][]byte) (name string, known commandSpec, why string) {
 	name = strings.ToLower(string(args[0]))
 	known, ok := commands[name]
@@ -78,13 +78,13 @@ func unknown(args [][]byte) string {
 	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", errorExcerpt(args[0], 128), b.String())
 }
 
-// cut gives what an error repeats of an argument: Redis takes that for a C string, which ends at a zero byte.
+// errorExcerpt is the part of an argument that an error repeats. Redis treats it as a C string, which ends at a zero byte.
 func errorExcerpt(arg []byte, most int) string {
 	text, _, _ := strings.Cut(string(arg[:min(len(arg), most)]), "\x00")
 	return text
 }
 
-// option is an argument that is a word, in upper case.
+// upperWord is an argument that is an option, in upper case.
 func upperWord(arg []byte) string { return strings.ToUpper(errorExcerpt(arg, len(arg))) }
 
 func init() {
@@ -104,7 +104,7 @@ const (
 	random, unordered  = "nondeterministic_output", "nondeterministic_output_order"
 )
 
-// dataCommands are about keys and values.
+// dataCommands are the commands on keys and values.
 func dataCommands() map[string]commandSpec {
 	const reads, changes, adds, update = "@read @string @fast", "@write @string @fast", "write denyoom fast", "RW access update"
 	return map[string]commandSpec{
@@ -134,7 +134,7 @@ func dataCommands() map[string]commandSpec {
 	}
 }
 
-// serverCommands are about a connection, the node and the cluster.
+// serverCommands are the commands on a connection, the node and the cluster.
 func serverCommands() map[string]commandSpec {
 	const (
 		fast, early     = "loading stale fast", "noscript loading stale fast no_auth allow_busy"

@@ -12,10 +12,10 @@ import (
 
 // Topology is what a node knows of its cluster, for the CLUSTER commands.
 type Topology struct {
-	Config  *messages.Config  // nil before one is known
-	Self    uint64            // this node's id
-	Leaders map[uint64]uint64 // group -> node that leads it, as far as known
-	Up      map[uint64]bool   // nodes heard of lately, this one among them
+	Config  *messages.Config  // nil: none is known yet
+	Self    uint64            // id of this node
+	Leaders map[uint64]uint64 // group -> node that leads it, as far as it is known
+	Up      map[uint64]bool   // nodes that were heard lately, with this one
 }
 
 // member is a node as Redis Cluster clients see it.
@@ -26,17 +26,17 @@ type member struct {
 	up         bool
 }
 
-// slotRange is slots that the same nodes serve, the leader first.
+// slotRange is a range of slots that the same nodes serve, the leader first.
 type slotRange struct {
 	first, last int
 	group       uint64
 	members     []member
 }
 
-// nodeName is 40 hex digits: the cluster, then the node.
+// nodeName is 40 hex digits: the cluster's id, then the node's.
 func nodeName(cluster, node uint64) string { return fmt.Sprintf("%016x%024x", cluster, node) }
 
-// members are the nodes that Redis clients can reach. A listener on all addresses is reached where the node's actors are.
+// members are the nodes that Redis clients can reach. For a listener on all addresses, the host is that of the node's actors.
 func (t Topology) members() map[uint64]member {
 	all := map[uint64]member{}
 	for _, n := range t.Config.GetNodes() {
@@ -55,8 +55,8 @@ func (t Topology) members() map[uint64]member {
 	return all
 }
 
-// serving are the members with a replica of a group. The first is the one to go to: the leader, or another that is up while
-// the leader is not known or is down; if none of them can be reached, this node, since any node answers for any key.
+// serving are the members with a replica of a group. The first one is where clients should go: the leader; another that is up while
+// the leader is unknown or down; or this node if none can be reached, since any node answers for any key.
 func (t Topology) serving(group uint64, members map[uint64]member) []member {
 	leader := t.Leaders[group]
 	var all []member
@@ -86,7 +86,7 @@ func (t Topology) serving(group uint64, members map[uint64]member) []member {
 	return all
 }
 
-// slots are all slots that have an owner, ascending; neighbours of one group are one range.
+// slots are all slots that have an owner, ascending; adjacent buckets of one group form one range.
 func (t Topology) slots() []slotRange {
 	members, buckets := t.members(), len(t.Config.GetOwners())
 	groups := map[uint64][]member{}
@@ -113,7 +113,7 @@ func (t Topology) slots() []slotRange {
 	return all
 }
 
-// led tells of each bucket whether CLUSTER SLOTS leads clients to this node for it.
+// ledBuckets says of each bucket whether CLUSTER SLOTS names this node for it.
 func (t Topology) ledBuckets() []bool {
 	members, here := t.members(), map[uint64]bool{}
 	for _, g := range t.Config.GetGroups() {
@@ -127,7 +127,7 @@ func (t Topology) ledBuckets() []bool {
 	return led
 }
 
-// nodesText is the answer of CLUSTER NODES. Every node is a master: it leads what it is listed with.
+// nodesText is the reply to CLUSTER NODES. Every node is a master: it leads the slots that it is listed with.
 func (t Topology) nodesText() string {
 	led := map[uint64][]string{}
 	for _, r := range t.slots() {
@@ -160,7 +160,7 @@ func (t Topology) nodesText() string {
 	return b.String()
 }
 
-// infoText is the answer of CLUSTER INFO.
+// infoText is the reply to CLUSTER INFO.
 func (t Topology) infoText() string {
 	assigned, masters, state := 0, map[uint64]bool{}, "ok"
 	for _, r := range t.slots() {
@@ -177,7 +177,7 @@ func (t Topology) infoText() string {
 	return b.String()
 }
 
-// writeSlots lists the nodes to which clients may go: the first, and others that are up.
+// writeSlots lists for each range the nodes that clients may use: the first, and others that are up.
 func writeSlots(conn *writer, t Topology) {
 	ranges := t.slots()
 	conn.WriteArray(len(ranges))
@@ -196,7 +196,7 @@ func writeSlots(conn *writer, t Topology) {
 	}
 }
 
-// writeShards writes one shard per group, with its nodes that are down.
+// writeShards writes one shard per group, with its nodes that are down too.
 func writeShards(conn *writer, t Topology) {
 	groups := map[uint64][]slotRange{}
 	var order []uint64
@@ -242,8 +242,7 @@ func writeNodes(conn *writer, t Topology)       { conn.WriteText(t.nodesText()) 
 func writeClusterInfo(conn *writer, t Topology) { conn.WriteText(t.infoText()) }
 func writeMyID(conn *writer, t Topology)        { conn.WriteBulkString(nodeName(t.Config.ClusterId, t.Self)) }
 
-// topology is a command that tells of the cluster. What it says is a hint for clients that route themselves: any node answers
-// for any key.
+// topology makes a CLUSTER command. Its reply is a hint for clients that route themselves: any node answers for any key.
 func topology(write func(*writer, Topology)) func(*call, *request) string {
 	return func(c *call, r *request) string {
 		c.render = func(conn *writer, _ []*messages.Reply) {

@@ -10,18 +10,18 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// writer writes answers to a client. Large values go to the socket as they are: to gather them would take a copy of each.
+// writer writes replies to a client. It writes large values directly to the socket: gathering them would copy each.
 type writer struct {
 	*redcon.Writer
 	out   *deadlineWriter
-	resp3 bool // of the answer under way
+	resp3 bool // protocol of the current reply
 }
 
 const (
 	directWriteBytes    = 16 << 10
-	flushBytes          = 64 << 10 // of gathered answers, which leave before the others are written
+	flushBytes          = 64 << 10 // bytes of gathered replies, which are flushed before others are written
 	writeChunk          = 256 << 10
-	defaultWriteTimeout = 10 * time.Second // for a client to take writeChunk
+	defaultWriteTimeout = 10 * time.Second // for a client to take writeChunk bytes
 )
 
 func newWriter(conn net.Conn, wait time.Duration) *writer {
@@ -37,7 +37,7 @@ func (w *writer) WriteBulk(value []byte) {
 	}
 	w.WriteRaw(append(strconv.AppendInt([]byte{'$'}, int64(len(value)), 10), '\r', '\n'))
 	if w.Flush() == nil {
-		_, _ = w.out.Write(value) // an error comes again with the next write
+		_, _ = w.out.Write(value) // the next write returns the same error
 	}
 	w.WriteRaw([]byte("\r\n"))
 }
@@ -51,7 +51,7 @@ func (w *writer) WriteNull() {
 	}
 }
 
-// WriteMap begins a map of so many keys with their values.
+// WriteMap begins a map of so many pairs.
 func (w *writer) WriteMap(pairs int) {
 	if w.resp3 {
 		w.header('%', pairs)
@@ -73,7 +73,7 @@ func (w *writer) header(kind byte, n int) {
 	w.WriteRaw(append(strconv.AppendInt([]byte{kind}, int64(n), 10), '\r', '\n'))
 }
 
-// WriteWords writes a set of words.
+// WriteWords writes a set of simple strings.
 func (w *writer) WriteWords(words []string) {
 	w.WriteSet(len(words))
 	for _, word := range words {
@@ -81,7 +81,7 @@ func (w *writer) WriteWords(words []string) {
 	}
 }
 
-// WriteText writes a text for people.
+// WriteText writes text for people.
 func (w *writer) WriteText(text string) {
 	if !w.resp3 {
 		w.WriteBulkString(text)
@@ -114,12 +114,12 @@ func (w *writer) WritePairs(pairs ...pair) {
 	}
 }
 
-// drain is a socket that a client reads. One that takes less than writeChunk in its time is not waited for any longer: what
-// is kept for it is missing to others.
+// deadlineWriter writes to a socket with a deadline: a client that takes less than writeChunk bytes in its time is given up, since the
+// memory kept for it is missing for others.
 type deadlineWriter struct {
 	conn net.Conn
 	wait time.Duration
-	err  error // nothing more is written
+	err  error // the first error; nothing more is written after it
 }
 
 // Write implements io.Writer.
@@ -134,5 +134,5 @@ func (d *deadlineWriter) Write(p []byte) (n int, err error) {
 	return n, d.err
 }
 
-// stalled tells that the client did not read.
+// stalled reports whether the client did not read in time.
 func (d *deadlineWriter) stalled() bool { return errors.Is(d.err, os.ErrDeadlineExceeded) }
