@@ -20,8 +20,8 @@ type configView struct {
 
 type nodeView struct {
 	*messages.Node
-	State string `json:"state"`
-	Token string `json:"token,omitempty"`
+	State          string `json:"state"`
+	DirectoryToken string `json:"directory_token,omitempty"`
 }
 
 func viewOf(c *messages.Config) configView {
@@ -30,7 +30,7 @@ func viewOf(c *messages.Config) configView {
 		Nodes: []nodeView{},
 	}
 	for _, n := range c.GetNodes() {
-		v.Nodes = append(v.Nodes, nodeView{Node: n, State: strings.ToLower(n.GetState().String()), Token: fmt.Sprintf("%016x", n.GetDirectoryToken())})
+		v.Nodes = append(v.Nodes, nodeView{Node: n, State: strings.ToLower(n.GetState().String()), DirectoryToken: fmt.Sprintf("%016x", n.GetDirectoryToken())})
 	}
 	return v
 }

@@ -19,6 +19,6 @@ func TestConfigAsJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal(body, &got))
 	require.Equal(t, map[string]any{
 		"version": 7.0, "cluster_id": "8000000000000000", "owners": []any{1.0, 2.0}, "placement": "paused",
-		"nodes": []any{map[string]any{"id": 1.0, "name": "n1", "address": "h:1", "state": "active", "token": "8000000000000001"}},
+		"nodes": []any{map[string]any{"id": 1.0, "name": "n1", "address": "h:1", "state": "active", "directory_token": "8000000000000001"}},
 	}, got)
 }

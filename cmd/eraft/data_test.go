@@ -198,5 +198,5 @@ func TestConfigLogSaysWho(t *testing.T) {
 	require.NotEmpty(t, author())
 	code, out, text = printed(t, "config", "show", "-o", "json")
 	require.Zero(t, code, text)
-	require.Contains(t, out, `"by":"`+author()+`"`)
+	require.Contains(t, out, `"requested_by":"`+author()+`"`)
 }
