@@ -62,7 +62,7 @@ func logEvents(logger *slog.Logger) func(actors.Event) {
 		case raftactor.MessageDropped, BucketArrived:
 			level = slog.LevelDebug
 		case ConfigAdopted:
-			if meta.Arrival(e.Change) {
+			if meta.IsMoveCompletion(e.Change) {
 				level = slog.LevelDebug
 			}
 		case actors.ActorFailed, Stopped:

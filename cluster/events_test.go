@@ -26,8 +26,8 @@ func TestLevelsOfEvents(t *testing.T) {
 			require.Contains(t, said.String(), "level="+want, "%#v", e)
 		}
 	}
-	require.False(t, meta.Arrival("birth with 16 buckets"))
-	require.False(t, meta.Arrival(""))
+	require.False(t, meta.IsMoveCompletion("birth with 16 buckets"))
+	require.False(t, meta.IsMoveCompletion(""))
 }
 
 // A cluster is called the same everywhere: in hexadecimal.

@@ -37,8 +37,8 @@ func (l *HandOverLimits) fill() error {
 	return nil
 }
 
-func (l *HandOverLimits) pace() shardkv.Pace {
-	return shardkv.Pace{ChunkBytes: l.ChunkBytes, TailBytes: l.TailBytes}
+func (l *HandOverLimits) pace() shardkv.MigrationLimits {
+	return shardkv.MigrationLimits{ChunkBytes: l.ChunkBytes, MaxChangeLogBytes: l.TailBytes}
 }
 
 // flow is a node's limit of bytes per second as a virtual clock: it stands at the time at which all that was spent would
@@ -90,10 +90,10 @@ type HandOver struct {
 func (s snapshot) handOvers() []HandOver {
 	var all []HandOver
 	for group, view := range s.views {
-		for _, t := range view.Transits {
+		for _, t := range view.Migrations {
 			all = append(all, HandOver{
-				Bucket: t.Bucket, Group: uint64(group), State: t.State.String(), Other: t.Other, ConfigVersion: t.ConfigVersion,
-				Chunks: t.NextChunk, Copied: t.Copied, Bytes: t.Bytes, Behind: t.Behind,
+				Bucket: t.Bucket, Group: uint64(group), State: t.State.String(), Other: t.Counterpart, ConfigVersion: t.ConfigVersion,
+				Chunks: t.NextChunk, Copied: t.Copied, Bytes: t.ReceivedBytes, Behind: t.BacklogBytes,
 			})
 		}
 	}

@@ -130,7 +130,7 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 		return // it was just founded and cannot admit anybody yet
 	}
 	card := m.n.card()
-	card.Replaces = meta.Named(h.Config, card.Name).GetId()
+	card.Replaces = meta.NodeByName(h.Config, card.Name).GetId()
 	m.n.send(actor.NewPID(cmp.Or(h.DialedAddress, h.Address), memberPath), &messages.JoinRequest{
 		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
 	})

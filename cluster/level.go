@@ -49,7 +49,7 @@ func (m *Member) pledge() {
 // known is the level that every node of the config is known to have.
 func (m *Member) known() messages.Level {
 	s := m.n.board.snapshot()
-	return meta.LevelOfAll(m.config, func(node uint64) messages.Level { return s.level(node, m.n.level()) })
+	return meta.CommonLevel(m.config, func(node uint64) messages.Level { return s.level(node, m.n.level()) })
 }
 
 // level is what a node's program has, as far as it is known: own is that of this node's.
@@ -83,7 +83,7 @@ func (n *node) pledged(node uint64) messages.Level {
 }
 
 // raise gives the command that raises the cluster's level; nil: there is none to raise it to.
-func (m *Member) raise() *messages.MetaCommand { return meta.Raise(m.config, m.n.pledged) }
+func (m *Member) raise() *messages.MetaCommand { return meta.RaiseLevel(m.config, m.n.pledged) }
 
 // checkRaise refuses, where meta is led, a level that a node has not pledged.
 func (n *node) checkRaise(config *messages.Config, level messages.Level) *messages.Error {

@@ -191,7 +191,7 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		return
 	}
 	m.config = config
-	if meta.Gone(config, uint64(m.n.identity().Node)) {
+	if meta.WasRemoved(config, uint64(m.n.identity().Node)) {
 		m.n.fail(ErrRemoved)
 		return
 	}
@@ -292,7 +292,7 @@ func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 		return
 	}
 	if len(s.Sizes) > 0 {
-		m.placement.sizes.Note(m.config, s.Sizes)
+		m.placement.sizes.Observe(m.config, s.Sizes)
 	}
 	if s.Node == uint64(m.n.identity().Node) || s.Epoch < m.boots[messages.NodeID(s.Node)] {
 		return // its own word, or one of an earlier life

@@ -33,7 +33,7 @@ type Mover struct {
 	leaders map[uint64]uint64 // group -> node that is said to lead it
 	guesses map[uint64]int    // group -> which replica to ask next
 	errands map[uint32]errand // bucket -> its step that is under way
-	words   map[uint32]shardkv.Word
+	words   map[uint32]shardkv.MoveStatus
 	telling bool
 	cancel  func()
 }
@@ -46,7 +46,7 @@ type (
 
 // errand is a step that was asked for. It is over when the view shows its effect: then the bucket's next step is another.
 type errand struct {
-	ask     shardkv.Ask
+	ask     shardkv.Step
 	seq     uint64
 	began   time.Duration
 	bytes   int           // that came and are not paid for
@@ -67,7 +67,7 @@ const (
 func newMover(n *node, group messages.GroupID) *Mover {
 	return &Mover{
 		n: n, group: group, leaders: map[uint64]uint64{}, guesses: map[uint64]int{}, errands: map[uint32]errand{},
-		words: map[uint32]shardkv.Word{}, cancel: func() {},
+		words: map[uint32]shardkv.MoveStatus{}, cancel: func() {},
 	}
 }
 
@@ -98,9 +98,9 @@ func (m *Mover) onView(next *shardkv.View) {
 	before := m.view
 	m.view = next
 	if before != nil && m.n.board.leads(m.group) {
-		for _, t := range before.Transits {
-			if now := next.Find(t.Bucket); t.State == shardkv.Installing && now.State == shardkv.Serving {
-				m.n.system.Events(BucketArrived{t.Bucket, m.group, messages.GroupID(t.Other), t.ConfigVersion, t.NextChunk, t.Bytes})
+		for _, t := range before.Migrations {
+			if now := next.Find(t.Bucket); t.State == shardkv.Importing && now.State == shardkv.Serving {
+				m.n.system.Events(BucketArrived{t.Bucket, m.group, messages.GroupID(t.Counterpart), t.ConfigVersion, t.NextChunk, t.ReceivedBytes})
 			}
 		}
 	}
@@ -113,10 +113,10 @@ func (m *Mover) walk() {
 		clear(m.errands)
 		return
 	}
-	steps := shardkv.Follow(m.group, m.config, m.view, m.words, m.n.c.HandOver.pace())
+	steps := shardkv.PlanMigrations(m.group, m.config, m.view, m.words, m.n.c.HandOver.pace())
 	m.forget(steps)
 	now, next := m.n.system.Clock.Now(), strollEvery
-	for _, ask := range steps.Asks {
+	for _, ask := range steps.Steps {
 		e := m.errands[ask.Bucket]
 		if same(e.ask, ask) {
 			if now < e.until {
@@ -126,36 +126,36 @@ func (m *Mover) walk() {
 				m.leaders[ask.Group] = m.guess(ask.Group) // who was asked may be gone for good
 			}
 		} else if e.bytes > 0 {
-			m.n.flow.spend(now, e.bytes, e.records, time.Duration(e.ask.Rest)*(now-e.began))
+			m.n.flow.spend(now, e.bytes, e.records, time.Duration(e.ask.PauseFactor)*(now-e.began))
 			e.bytes = 0
 			m.errands[ask.Bucket] = e
 		}
-		if wait := m.n.flow.wait(now); ask.Rest > 0 && wait > 0 {
+		if wait := m.n.flow.wait(now); ask.PauseFactor > 0 && wait > 0 {
 			next = min(next, wait)
 			continue
 		}
 		m.run(ask)
 	}
-	m.tell(steps.Over)
-	if m.cancel(); len(steps.Asks)+len(steps.Over) > 0 {
+	m.tell(steps.Completed)
+	if m.cancel(); len(steps.Steps)+len(steps.Completed) > 0 {
 		m.cancel = m.n.system.Clock.After(next, func() { m.n.send(m.self, stroll{}) })
 	}
 }
 
 // forget drops what is known of buckets that have no step any more.
-func (m *Mover) forget(steps shardkv.Steps) {
-	if len(steps.Asks)+len(steps.Over) == 0 {
+func (m *Mover) forget(steps shardkv.Plan) {
+	if len(steps.Steps)+len(steps.Completed) == 0 {
 		clear(m.errands)
 		clear(m.words)
 	}
 }
 
-func same(a, b shardkv.Ask) bool {
+func same(a, b shardkv.Step) bool {
 	return a.Group == b.Group && proto.Equal(a.Command, b.Command) && proto.Equal(a.Pull, b.Pull)
 }
 
 // run sends the step of a bucket to the leader that it is for.
-func (m *Mover) run(ask shardkv.Ask) {
+func (m *Mover) run(ask shardkv.Step) {
 	m.seq++
 	now := m.n.system.Clock.Now()
 	m.errands[ask.Bucket] = errand{ask: ask, seq: m.seq, began: now, until: now + errandTime, silent: true}
@@ -230,10 +230,10 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 		return
 	}
 	c := r.GetChunk()
-	if m.leaders[group] = node; c == nil || group == uint64(m.group) || !e.ask.Answers(c) {
+	if m.leaders[group] = node; c == nil || group == uint64(m.group) || !e.ask.Matches(c) {
 		return
 	}
-	command, word := shardkv.Reply(group, c)
+	command, word := shardkv.InterpretChunk(group, c)
 	if word != nil {
 		m.words[bucket] = *word
 		m.walk()
@@ -241,7 +241,7 @@ func (m *Mover) onReply(group, node uint64, r *messages.Reply) {
 	}
 	delete(m.words, bucket)
 	m.n.metrics.Copied(proto.Size(c))
-	if e.ask.Rest > 0 {
+	if e.ask.PauseFactor > 0 {
 		e.bytes, e.records = proto.Size(c), len(c.Pairs)
 	}
 	e.until = m.n.system.Clock.Now() + errandTime

@@ -59,16 +59,16 @@ func (m *Member) place() {
 }
 
 // seen is what this node can tell placement about the others.
-func (m *Member) seen() meta.Seen {
+func (m *Member) seen() meta.ClusterState {
 	s := m.n.board.snapshot()
-	return meta.Seen{
+	return meta.ClusterState{
 		Alive: func(id uint64) bool { return s.alive(messages.NodeID(id)) },
 		Full:  func(id uint64) bool { return s.lowSpace(messages.NodeID(id)) },
 		Lost: func(id uint64) bool {
 			return m.n.board.silent(messages.NodeID(id), m.placement.since) > m.n.c.ReplaceAfter
 		},
-		Settled: func(id uint64) bool { return s.settled(messages.GroupID(id)) },
-		Bytes:   m.placement.sizes.Bytes(), Uneven: m.n.c.UnevenBytes,
+		Settled:     func(id uint64) bool { return s.settled(messages.GroupID(id)) },
+		BucketBytes: m.placement.sizes.BucketBytes(), UnevenBytes: m.n.c.UnevenBytes,
 	}
 }
 
@@ -80,9 +80,9 @@ func (m *Member) foresee() {
 	}
 	seen := m.seen()
 	m.n.board.setPlan(&messages.PlacementStatus{
-		ConfigVersion: m.config.Version, Steps: meta.Whole(m.config, seen, maxForeseen),
+		ConfigVersion: m.config.Version, Steps: meta.Simulate(m.config, seen, maxForeseen),
 		Idle:  len(meta.Plan(m.config, seen)) == 0 && !m.n.board.snapshot().underWay(m.config) && m.known() == m.config.FeatureLevel(),
-		Sizes: m.placement.sizes.Groups(m.config),
+		Sizes: m.placement.sizes.GroupSizes(m.config),
 	})
 }
 
@@ -185,7 +185,7 @@ func (n *node) checkAddress(config *messages.Config, newcomer *messages.AddNode)
 // checkPlace refuses to let a newcomer take the place of the node that had its name when that node could not be removed: a
 // directory that is not there today, such as a volume that is not mounted, may be the one that a group needs.
 func (n *node) checkPlace(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
-	old := meta.Named(config, newcomer.Name)
+	old := meta.NodeByName(config, newcomer.Name)
 	if old == nil || old.DirectoryToken == newcomer.DirectoryToken {
 		return nil
 	}

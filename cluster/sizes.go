@@ -55,7 +55,7 @@ func (h *Host) onMeasure(m measure) error {
 			continue
 		}
 		for _, b := range views[group].Buckets {
-			if b.State != shardkv.Serving && b.State != shardkv.Giving {
+			if b.State != shardkv.Serving && b.State != shardkv.Migrating {
 				continue
 			}
 			low, high := shardkv.DataRange(b.Bucket)

@@ -12,29 +12,29 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// The chain of configs on disk. One version in fullEvery is whole, the others are what differs from the version before, so
+// The chain of configs on disk. One version in fullInterval is whole, the others are what differs from the version before, so
 // that what a version costs is what it changes, and any of them is read with few records:
 //
 //	c<version>  a Config; versions are 8 bytes big endian, from 1, without gaps
 //	d<version>  a ConfigDelta from the version before
 //
-// Versions from before the cluster had the level shortChain are all whole.
-const fullEvery = 64
+// Versions from before the cluster had the level deltaLevel are all whole.
+const fullInterval = 64
 
-// shortChain is the feature level from which on versions are kept as steps, removed nodes are forgotten, and an address that
+// deltaLevel is the feature level from which on versions are kept as steps, removed nodes are forgotten, and an address that
 // the config gives to another node is no reason to refuse a node that is there.
-const shortChain messages.Level = 2
+const deltaLevel messages.Level = 2
 
 func configKey(version uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'c'}, version) }
-func stepKey(version uint64) []byte   { return binary.BigEndian.AppendUint64([]byte{'d'}, version) }
+func deltaKey(version uint64) []byte  { return binary.BigEndian.AppendUint64([]byte{'d'}, version) }
 
 // appendConfig writes a version behind the one before.
 func appendConfig(tx persistence.Tx, before, next *messages.Config) error {
 	key, record := configKey(next.Version), proto.Message(next)
-	if before.FeatureLevel() >= shortChain && next.Version%fullEvery != 0 {
-		step := stepOf(before, next)
-		if again, err := take(before, step); err == nil && same(again, next) {
-			key, record = stepKey(next.Version), step
+	if before.FeatureLevel() >= deltaLevel && next.Version%fullInterval != 0 {
+		step := deltaOf(before, next)
+		if again, err := applyDelta(before, step); err == nil && equalConfigs(again, next) {
+			key, record = deltaKey(next.Version), step
 		}
 	}
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(record)
@@ -49,7 +49,7 @@ func appendConfig(tx persistence.Tx, before, next *messages.Config) error {
 func newestConfig(store persistence.Reader) (*messages.Config, error) {
 	var failed error
 	exists := func(version uint64) bool {
-		for _, key := range [][]byte{configKey(version), stepKey(version)} {
+		for _, key := range [][]byte{configKey(version), deltaKey(version)} {
 			_, found, err := store.Get(key)
 			if err != nil {
 				failed = err
@@ -92,14 +92,14 @@ func readConfig(store persistence.Reader, version uint64) (*messages.Config, err
 			}
 			break
 		}
-		step, err := readStep(store, at)
+		step, err := readDelta(store, at)
 		if err != nil {
 			return nil, err
 		}
 		steps = append(steps, step)
 	}
 	for _, step := range slices.Backward(steps) {
-		next, err := take(config, step)
+		next, err := applyDelta(config, step)
 		if err != nil {
 			return nil, err
 		}
@@ -108,8 +108,8 @@ func readConfig(store persistence.Reader, version uint64) (*messages.Config, err
 	return config, nil
 }
 
-func readStep(store persistence.Reader, version uint64) (*messages.ConfigDelta, error) {
-	value, found, err := store.Get(stepKey(version))
+func readDelta(store persistence.Reader, version uint64) (*messages.ConfigDelta, error) {
+	value, found, err := store.Get(deltaKey(version))
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func readHead(store persistence.Reader, version uint64) (*messages.Config, error
 		err = proto.Unmarshal(value, config)
 	} else {
 		var step *messages.ConfigDelta
-		step, err = readStep(store, version)
+		step, err = readDelta(store, version)
 		config = step.GetHead()
 	}
 	if err != nil {
@@ -144,7 +144,7 @@ func readHead(store persistence.Reader, version uint64) (*messages.Config, error
 }
 
 // without is a config but for some of its fields; what is left is shared.
-func without(config *messages.Config, left func(protoreflect.FieldDescriptor) bool) *messages.Config {
+func filterFields(config *messages.Config, left func(protoreflect.FieldDescriptor) bool) *messages.Config {
 	next, from := new(messages.Config), config.ProtoReflect()
 	from.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if left(f) {
@@ -156,14 +156,14 @@ func without(config *messages.Config, left func(protoreflect.FieldDescriptor) bo
 }
 
 // head is a config without what grows with nodes, groups and buckets.
-func head(config *messages.Config) *messages.Config {
-	return without(config, func(f protoreflect.FieldDescriptor) bool { return !f.IsList() })
+func withoutLists(config *messages.Config) *messages.Config {
+	return filterFields(config, func(f protoreflect.FieldDescriptor) bool { return !f.IsList() })
 }
 
 // same tells whether two configs are equal, fast for many buckets.
-func same(a, b *messages.Config) bool {
+func equalConfigs(a, b *messages.Config) bool {
 	rest := func(config *messages.Config) *messages.Config {
-		return without(config, func(f protoreflect.FieldDescriptor) bool {
+		return filterFields(config, func(f protoreflect.FieldDescriptor) bool {
 			return !slices.Contains([]protoreflect.Name{"owners", "previous", "moved", "arriving", "returning", "pinned"}, f.Name())
 		})
 	}
@@ -172,9 +172,9 @@ func same(a, b *messages.Config) bool {
 		proto.Equal(rest(a), rest(b))
 }
 
-// stepOf is what differs between two versions. take(before, stepOf(before, next)) is next, or there is no step between them.
-func stepOf(before, next *messages.Config) *messages.ConfigDelta {
-	step := &messages.ConfigDelta{Head: head(next)}
+// deltaOf is what differs between two versions. take(before, deltaOf(before, next)) is next, or there is no step between them.
+func deltaOf(before, next *messages.Config) *messages.ConfigDelta {
+	step := &messages.ConfigDelta{Head: withoutLists(next)}
 	for _, n := range next.Nodes {
 		if !proto.Equal(findNode(before, n.Id), n) {
 			step.Nodes = append(step.Nodes, n)
@@ -186,12 +186,12 @@ func stepOf(before, next *messages.Config) *messages.ConfigDelta {
 		}
 	}
 	for _, g := range next.Groups {
-		if !proto.Equal(find(before, g.Id), g) {
+		if !proto.Equal(findGroup(before, g.Id), g) {
 			step.Groups = append(step.Groups, g)
 		}
 	}
 	for _, g := range before.Groups {
-		if find(next, g.Id) == nil {
+		if findGroup(next, g.Id) == nil {
 			step.GroupsRemoved = append(step.GroupsRemoved, g.Id)
 		}
 	}
@@ -236,13 +236,13 @@ func bucketStates(config *messages.Config) []bucketState {
 }
 
 // take makes the next version.
-func take(before *messages.Config, step *messages.ConfigDelta) (*messages.Config, error) {
+func applyDelta(before *messages.Config, step *messages.ConfigDelta) (*messages.Config, error) {
 	if step.GetHead() == nil || step.Head.Version != before.Version+1 {
 		return nil, fmt.Errorf("the config chain has %d behind %d", step.GetHead().GetVersion(), before.Version)
 	}
-	next := head(step.Head)
-	next.Nodes = merge(before.Nodes, step.Nodes, step.NodesRemoved, (*messages.Node).GetId)
-	next.Groups = merge(before.Groups, step.Groups, step.GroupsRemoved, (*messages.Group).GetId)
+	next := withoutLists(step.Head)
+	next.Nodes = mergeByID(before.Nodes, step.Nodes, step.NodesRemoved, (*messages.Node).GetId)
+	next.Groups = mergeByID(before.Groups, step.Groups, step.GroupsRemoved, (*messages.Group).GetId)
 	next.ForcedQuorums = slices.Concat(before.ForcedQuorums, step.ForcedQuorums)
 	states := bucketStates(before)
 	for _, b := range step.Buckets {
@@ -266,7 +266,7 @@ func take(before *messages.Config, step *messages.ConfigDelta) (*messages.Config
 }
 
 // merge puts what has changed into a list that is sorted by id.
-func merge[T any](before, changed []T, gone []uint64, id func(T) uint64) []T {
+func mergeByID[T any](before, changed []T, gone []uint64, id func(T) uint64) []T {
 	next := slices.DeleteFunc(slices.Clone(before), func(x T) bool { return slices.Contains(gone, id(x)) })
 	for _, c := range changed {
 		i, found := slices.BinarySearchFunc(next, id(c), func(x T, want uint64) int {

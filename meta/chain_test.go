@@ -104,7 +104,7 @@ func TestChainKeepsEveryVersion(t *testing.T) {
 		old := rng.IntN(150)
 		chain := grow(rng, nil, old, 16, messages.FirstLevel)
 		written(t, e, chain, 0)
-		chain = grow(rng, chain, 1+rng.IntN(300), 16, shortChain)
+		chain = grow(rng, chain, 1+rng.IntN(300), 16, deltaLevel)
 		written(t, e, chain, old)
 		newest, err := newestConfig(e)
 		require.NoError(t, err)
@@ -127,48 +127,48 @@ func TestChainKeepsEveryVersion(t *testing.T) {
 func TestChainCostsWhatItChanges(t *testing.T) {
 	const buckets = 16384
 	rng, e := rand.New(rand.NewPCG(1, 1)), memory.New()
-	chain := grow(rng, nil, 3, buckets, shortChain)
+	chain := grow(rng, nil, 3, buckets, deltaLevel)
 	written(t, e, chain, 0)
 	whole := 0
 	for n := range 3 {
 		from := len(chain)
-		chain = grow(rng, chain, fullEvery, buckets, shortChain)
+		chain = grow(rng, chain, fullInterval, buckets, deltaLevel)
 		bytes := written(t, e, chain, from)
 		whole = max(whole, proto.Size(chain[len(chain)-1]))
-		require.Less(t, bytes, whole+fullEvery*1024, "%d versions: one whole, the others by what they change", fullEvery)
+		require.Less(t, bytes, whole+fullInterval*1024, "%d versions: one whole, the others by what they change", fullInterval)
 		r := &counted{Reader: e}
 		require.NoError(t, New().Open(r))
-		require.Less(t, r.bytes, whole+4*fullEvery*1024, "round %d", n)
-		require.Less(t, r.gets, 3*fullEvery)
+		require.Less(t, r.bytes, whole+4*fullInterval*1024, "round %d", n)
+		require.Less(t, r.gets, 3*fullInterval)
 	}
 }
 
 // A chain that is not whole is noticed when what is missing is needed.
 func TestChainIsChecked(t *testing.T) {
 	e := memory.New()
-	chain := grow(rand.New(rand.NewPCG(1, 2)), nil, 10, 16, shortChain)
+	chain := grow(rand.New(rand.NewPCG(1, 2)), nil, 10, 16, deltaLevel)
 	written(t, e, chain, 0)
 	b := new(persistence.Batch)
-	b.Put(stepKey(11), []byte("x"))
+	b.Put(deltaKey(11), []byte("x"))
 	require.NoError(t, e.Write(b, false))
 	require.ErrorContains(t, New().Open(e), "config 11 is damaged")
 	b = new(persistence.Batch)
-	b.Delete(stepKey(11))
-	b.Delete(stepKey(9))
+	b.Delete(deltaKey(11))
+	b.Delete(deltaKey(9))
 	require.NoError(t, e.Write(b, false))
 	_, err := readConfig(e, 10)
 	require.ErrorContains(t, err, "config 9 is missing")
-	step := stepOf(chain[4], chain[5])
-	_, err = take(chain[3], step)
+	step := deltaOf(chain[4], chain[5])
+	_, err = applyDelta(chain[3], step)
 	require.ErrorContains(t, err, "has 6 behind 4")
 	step.Buckets = append(step.Buckets, &messages.BucketDelta{Bucket: 99})
-	_, err = take(chain[4], step)
+	_, err = applyDelta(chain[4], step)
 	require.ErrorContains(t, err, "bucket 99 of 16")
 }
 
 // BenchmarkChain is what the record of a version costs.
 func BenchmarkChain(b *testing.B) {
-	chain := grow(rand.New(rand.NewPCG(1, 3)), nil, 10, 16384, shortChain)
+	chain := grow(rand.New(rand.NewPCG(1, 3)), nil, 10, 16384, deltaLevel)
 	for b.Loop() {
 		if err := appendConfig(batchTx{nil, new(persistence.Batch)}, chain[8], chain[9]); err != nil {
 			b.Fatal(err)

@@ -14,9 +14,9 @@ import (
 
 // change makes the next config from one that Check has accepted the command for. An empty Change says that nothing
 // differs: there is no next version then.
-func change(config *messages.Config, command *messages.MetaCommand) *messages.Config {
+func applyCommand(config *messages.Config, command *messages.MetaCommand) *messages.Config {
 	if b := command.GetBootstrap(); b != nil {
-		return birth(b)
+		return bootstrap(b)
 	}
 	next := proto.Clone(config).(*messages.Config)
 	next.Change = ""
@@ -27,7 +27,7 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 	case *messages.MetaCommand_RemoveNode:
 		if n := findNode(next, op.RemoveNode.Node); !n.Removed {
 			n.Removed = true
-			next.Change = "remove " + title(n)
+			next.Change = "remove " + nodeTitle(n)
 		}
 	case *messages.MetaCommand_SetNode:
 		setNode(next, op.SetNode)
@@ -44,11 +44,11 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 	case *messages.MetaCommand_SetPlacement:
 		setPlacement(next, op.SetPlacement.Placement)
 	case *messages.MetaCommand_CompleteMoves:
-		arrived(next, op.CompleteMoves)
+		completeMoves(next, op.CompleteMoves)
 	case *messages.MetaCommand_SetReplicas:
 		setReplicas(next, op.SetReplicas)
 	case *messages.MetaCommand_RaiseLevel:
-		raise(next, op.RaiseLevel)
+		raiseLevel(next, op.RaiseLevel)
 	}
 	if next.Change != "" && !byHand {
 		next.Change += ": " + command.Reason
@@ -56,27 +56,27 @@ func change(config *messages.Config, command *messages.MetaCommand) *messages.Co
 	return next
 }
 
-func birth(b *messages.Bootstrap) *messages.Config {
+func bootstrap(b *messages.Bootstrap) *messages.Config {
 	return &messages.Config{
 		ClusterId: b.ClusterId, Replicas: b.Replicas, BootstrapExpect: b.Expect, TargetGroups: b.Groups,
-		Nodes:  []*messages.Node{nodeOf(1, b.Node)},
+		Nodes:  []*messages.Node{newNode(1, b.Node)},
 		Groups: []*messages.Group{{Id: uint64(messages.Meta), Nodes: []uint64{1}, InitialVoters: []uint64{1}}},
 		Owners: make([]uint64, b.Buckets),
 		Change: fmt.Sprintf("birth with %d buckets", b.Buckets),
 	}
 }
 
-func nodeOf(id uint64, a *messages.AddNode) *messages.Node {
+func newNode(id uint64, a *messages.AddNode) *messages.Node {
 	return &messages.Node{
 		Id: id, Name: a.Name, Address: a.Address, Epoch: a.Epoch, Resp: a.Resp, Http: a.Http, DirectoryToken: a.DirectoryToken, Labels: a.Labels,
 	}
 }
 
-// keptRemoved is how many removed nodes a config goes on to list, for people.
-const keptRemoved = 64
+// maxRemovedListed is how many removed nodes a config goes on to list, for people.
+const maxRemovedListed = 64
 
-// nextNode is the id of the next node: none is given twice.
-func nextNode(config *messages.Config) uint64 {
+// nextNodeID is the id of the next node: none is given twice.
+func nextNodeID(config *messages.Config) uint64 {
 	next := max(config.NextNodeId, 1)
 	if n := len(config.Nodes); n > 0 {
 		next = max(next, config.Nodes[n-1].Id+1)
@@ -85,8 +85,8 @@ func nextNode(config *messages.Config) uint64 {
 }
 
 // forget takes the oldest removed nodes off the list, but for those that a group still names.
-func forget(next *messages.Config) {
-	next.NextNodeId = nextNode(next)
+func forgetRemovedNodes(next *messages.Config) {
+	next.NextNodeId = nextNodeID(next)
 	removed := 0
 	for _, n := range next.Nodes {
 		if n.Removed {
@@ -94,7 +94,7 @@ func forget(next *messages.Config) {
 		}
 	}
 	next.Nodes = slices.DeleteFunc(next.Nodes, func(n *messages.Node) bool {
-		if !n.Removed || removed <= keptRemoved || len(groupsOn(next, n.Id)) > 0 {
+		if !n.Removed || removed <= maxRemovedListed || len(groupsOn(next, n.Id)) > 0 {
 			return false
 		}
 		removed--
@@ -103,7 +103,7 @@ func forget(next *messages.Config) {
 }
 
 // Gone tells whether a node was removed, however long ago.
-func Gone(config *messages.Config, id uint64) bool {
+func WasRemoved(config *messages.Config, id uint64) bool {
 	if n := findNode(config, id); n != nil {
 		return n.Removed
 	}
@@ -111,9 +111,9 @@ func Gone(config *messages.Config, id uint64) bool {
 }
 
 // title names a node for people.
-func title(n *messages.Node) string { return fmt.Sprintf("node %d (%s)", n.Id, n.Name) }
+func nodeTitle(n *messages.Node) string { return fmt.Sprintf("node %d (%s)", n.Id, n.Name) }
 
-func byToken(config *messages.Config, token uint64) *messages.Node {
+func nodeByToken(config *messages.Config, token uint64) *messages.Node {
 	for _, n := range config.Nodes {
 		if n.DirectoryToken == token {
 			return n
@@ -123,7 +123,7 @@ func byToken(config *messages.Config, token uint64) *messages.Node {
 }
 
 // Named finds the node of that name; nil if there is none.
-func Named(config *messages.Config, name string) *messages.Node {
+func NodeByName(config *messages.Config, name string) *messages.Node {
 	for _, n := range config.GetNodes() {
 		if !n.Removed && n.Name == name {
 			return n
@@ -135,26 +135,26 @@ func Named(config *messages.Config, name string) *messages.Node {
 // addNode admits a node, or takes what is new on the card of one that is in. Who comes with the name of another one has
 // lost that one's disk: an id without its disk does not vote again.
 func addNode(next *messages.Config, a *messages.AddNode) {
-	if old := byToken(next, a.DirectoryToken); old != nil {
-		card := nodeOf(old.Id, a)
+	if old := nodeByToken(next, a.DirectoryToken); old != nil {
+		card := newNode(old.Id, a)
 		card.Epoch, card.State, card.StateSinceMs, card.DrainReplicas = old.Epoch, old.State, old.StateSinceMs, old.DrainReplicas
 		if !proto.Equal(card, old) {
 			card.Epoch = a.Epoch
 			next.Nodes[slices.Index(next.Nodes, old)] = card
-			next.Change = fmt.Sprintf("%s is at %s", title(card), card.Address)
+			next.Change = fmt.Sprintf("%s is at %s", nodeTitle(card), card.Address)
 		}
 		for _, f := range a.ForcedQuorums {
 			recordForced(next, card, f)
 		}
 		return
 	}
-	id := nextNode(next)
+	id := nextNodeID(next)
 	instead := ""
-	if n := Named(next, a.Name); n != nil {
+	if n := NodeByName(next, a.Name); n != nil {
 		n.Removed = true
 		instead = fmt.Sprintf(" in place of node %d", n.Id)
 	}
-	next.Nodes = append(next.Nodes, nodeOf(id, a))
+	next.Nodes = append(next.Nodes, newNode(id, a))
 	next.Change = fmt.Sprintf("add node %d (%s)%s", id, a.Name, instead)
 }
 
@@ -169,7 +169,7 @@ func recordForced(next *messages.Config, node *messages.Node, f *messages.Forced
 		next.Change += "; "
 	}
 	next.Change += fmt.Sprintf("%s was made the only voter of group %d by hand, at entry %d of term %d: %v are lost",
-		title(node), f.Group, f.Index, f.Term, f.Lost)
+		nodeTitle(node), f.Group, f.Index, f.Term, f.Lost)
 }
 
 func setNode(next *messages.Config, s *messages.SetNode) {
@@ -180,13 +180,13 @@ func setNode(next *messages.Config, s *messages.SetNode) {
 	switch {
 	case s.State == messages.NodeState_DRAINING:
 		n.DrainReplicas = uint32(len(groupsOn(next, n.Id)))
-		next.Change = "drain " + title(n)
+		next.Change = "drain " + nodeTitle(n)
 	case s.State == messages.NodeState_LOST:
-		next.Change = title(n) + " is lost"
+		next.Change = nodeTitle(n) + " is lost"
 	case n.State == messages.NodeState_LOST:
-		next.Change = title(n) + " is back"
+		next.Change = nodeTitle(n) + " is back"
 	default:
-		next.Change = "undrain " + title(n)
+		next.Change = "undrain " + nodeTitle(n)
 	}
 	n.State = s.State
 }
@@ -211,11 +211,11 @@ func join(next *messages.Config, j *messages.JoinGroups, byHand bool) {
 	next.Change = strings.Join(names, "; ")
 	fixed := next.MovesPending
 	if byHand {
-		next.TargetGroups = uint32(len(active(next)))
+		next.TargetGroups = uint32(len(activeGroups(next)))
 	} else {
 		fixed = owned(next)
 	}
-	next.Owners = Balance(next.Owners, active(next), Limits{Fixed: fixed})
+	next.Owners = Balance(next.Owners, activeGroups(next), Constraints{Fixed: fixed})
 }
 
 // owned are the buckets that have an owner, ascending.
@@ -229,16 +229,16 @@ func owned(config *messages.Config) (all []uint32) {
 }
 
 func leave(next *messages.Config, id uint64, byHand bool) {
-	find(next, id).Left = true
+	findGroup(next, id).Left = true
 	next.Change = fmt.Sprintf("leave %d", id)
 	if byHand {
-		next.TargetGroups = uint32(len(active(next)))
+		next.TargetGroups = uint32(len(activeGroups(next)))
 	}
-	next.Owners = Balance(next.Owners, active(next), Limits{Fixed: next.MovesPending})
+	next.Owners = Balance(next.Owners, activeGroups(next), Constraints{Fixed: next.MovesPending})
 }
 
 func setReplicas(next *messages.Config, s *messages.SetReplicas) {
-	g := find(next, s.Group)
+	g := findGroup(next, s.Group)
 	if slices.Equal(g.Nodes, s.Nodes) {
 		return
 	}
@@ -254,7 +254,7 @@ func move(next *messages.Config, m *messages.MoveBuckets) {
 	for b := m.First; b <= m.Last; b++ {
 		if next.Owners[b] != m.Group {
 			next.Owners[b] = m.Group
-			next.Change = fmt.Sprintf("move %s to %d", Span(m.First, m.Last), m.Group)
+			next.Change = fmt.Sprintf("move %s to %d", FormatRange(m.First, m.Last), m.Group)
 		}
 	}
 	if next.Change == "" {
@@ -277,7 +277,7 @@ func place(next *messages.Config, p *messages.PlaceBuckets) {
 	}
 	var parts []string
 	for _, to := range slices.Sorted(maps.Keys(moved)) {
-		parts = append(parts, fmt.Sprintf("move %s to %d", spans(moved[to]), to))
+		parts = append(parts, fmt.Sprintf("move %s to %d", formatRanges(moved[to]), to))
 	}
 	next.Change = strings.Join(parts, "; ")
 }
@@ -304,7 +304,7 @@ func setPlacement(next *messages.Config, p messages.Placement) {
 }
 
 // arrived ends moves. One that was over before changes nothing.
-func arrived(next *messages.Config, a *messages.CompleteMoves) {
+func completeMoves(next *messages.Config, a *messages.CompleteMoves) {
 	var over []uint32
 	for _, b := range a.Moves {
 		i, moving := slices.BinarySearch(next.MovesPending, b.Bucket)
@@ -317,6 +317,6 @@ func arrived(next *messages.Config, a *messages.CompleteMoves) {
 		}
 	}
 	if len(over) > 0 {
-		next.Change = fmt.Sprint(spans(over), arrivedAt, a.Group)
+		next.Change = fmt.Sprint(formatRanges(over), movesCompletedText, a.Group)
 	}
 }

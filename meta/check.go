@@ -32,7 +32,7 @@ func Checker(view any, command []byte) *messages.Error {
 	if why := Check(config, m.GetMeta()); why != nil {
 		return why
 	}
-	next := following(config, m.GetMeta(), 1<<63)
+	next := nextConfig(config, m.GetMeta(), 1<<63)
 	if next == nil {
 		return nil
 	}
@@ -42,7 +42,7 @@ func Checker(view any, command []byte) *messages.Error {
 	if n := len(next.Nodes); n > messages.MaxNodes && n > len(config.GetNodes()) {
 		return invalid("there would be %d nodes, removed ones among them; %d is the most", n, messages.MaxNodes)
 	}
-	if n := len(active(next)); n > messages.MaxGroups && n > len(active(config)) {
+	if n := len(activeGroups(next)); n > messages.MaxGroups && n > len(activeGroups(config)) {
 		return invalid("there would be %d shard groups; %d is the most", n, messages.MaxGroups)
 	}
 	return nil
@@ -52,7 +52,7 @@ func Checker(view any, command []byte) *messages.Error {
 // refused before the log is refused in it, and the other way round.
 func Check(config *messages.Config, command *messages.MetaCommand) *messages.Error {
 	if b := command.GetBootstrap(); b != nil {
-		return checkBirth(config, b)
+		return checkBootstrap(config, b)
 	}
 	if config == nil {
 		return messages.Errorf(messages.Code_UNAVAILABLE, "the cluster is not born yet")
@@ -81,16 +81,16 @@ func Check(config *messages.Config, command *messages.MetaCommand) *messages.Err
 		}
 		return nil
 	case *messages.MetaCommand_Rebalance:
-		if len(active(config)) == 0 {
+		if len(activeGroups(config)) == 0 {
 			return invalid("there is no shard group to balance over")
 		}
 		return nil
 	case *messages.MetaCommand_CompleteMoves:
-		return checkArrived(config, op.CompleteMoves)
+		return checkCompleteMoves(config, op.CompleteMoves)
 	case *messages.MetaCommand_SetReplicas:
 		return checkSetReplicas(config, op.SetReplicas)
 	case *messages.MetaCommand_RaiseLevel:
-		return checkRaise(config, command.IfVersion, op.RaiseLevel)
+		return checkRaiseLevel(config, command.IfVersion, op.RaiseLevel)
 	}
 	return invalid("unknown config command")
 }
@@ -99,7 +99,7 @@ func invalid(format string, args ...any) *messages.Error {
 	return messages.Errorf(messages.Code_INVALID, format, args...)
 }
 
-func checkBirth(config *messages.Config, b *messages.Bootstrap) *messages.Error {
+func checkBootstrap(config *messages.Config, b *messages.Bootstrap) *messages.Error {
 	switch {
 	case config != nil:
 		return messages.Errorf(messages.Code_CONFLICT, "the cluster is born already")
@@ -113,15 +113,15 @@ func checkBirth(config *messages.Config, b *messages.Bootstrap) *messages.Error 
 	return nil
 }
 
-// maxCardBytes is more than a node says of itself. Anybody may ask to be admitted.
-const maxCardBytes = 16 << 10
+// maxNodeInfoBytes is more than a node says of itself. Anybody may ask to be admitted.
+const maxNodeInfoBytes = 16 << 10
 
 func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error {
 	if a.GetName() == "" || a.GetAddress() == "" || a.GetDirectoryToken() == 0 {
 		return invalid("a node needs a name, an address and a token")
 	}
-	if size := proto.Size(a); size > maxCardBytes {
-		return invalid("what the node says of itself is %d bytes long, but %d is the most: the config keeps it", size, maxCardBytes)
+	if size := proto.Size(a); size > maxNodeInfoBytes {
+		return invalid("what the node says of itself is %d bytes long, but %d is the most: the config keeps it", size, maxNodeInfoBytes)
 	}
 	if at := strings.LastIndexByte(a.Address, ':'); at <= 0 || at == len(a.Address)-1 || strings.ContainsAny(a.Address, "/ ") {
 		return invalid("%q is not an address of the form host:port at which others reach the node", a.Address)
@@ -134,19 +134,19 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 	}
 	for _, n := range config.Nodes {
 		if n.DirectoryToken == a.DirectoryToken && n.Removed {
-			return messages.Errorf(messages.Code_CONFLICT, "%s was removed: start it with an empty data directory to join as a new node", title(n))
+			return messages.Errorf(messages.Code_CONFLICT, "%s was removed: start it with an empty data directory to join as a new node", nodeTitle(n))
 		}
 		if n.DirectoryToken == a.DirectoryToken || n.Removed {
 			continue
 		}
-		elsewhere := config.FeatureLevel() >= shortChain // by now, since somebody else is there
-		if byToken(config, a.DirectoryToken) != nil && (n.Name == a.Name || n.Address == a.Address && !elsewhere) {
-			return messages.Errorf(messages.Code_CONFLICT, "%s at %s has that name or address: choose another, or remove that node first", title(n), n.Address)
+		elsewhere := config.FeatureLevel() >= deltaLevel // by now, since somebody else is there
+		if nodeByToken(config, a.DirectoryToken) != nil && (n.Name == a.Name || n.Address == a.Address && !elsewhere) {
+			return messages.Errorf(messages.Code_CONFLICT, "%s at %s has that name or address: choose another, or remove that node first", nodeTitle(n), n.Address)
 		}
 		if n.Name == a.Name {
 			if n.Id != a.Replaces {
 				return messages.Errorf(messages.Code_CONFLICT, "name %q belongs to %s at %s since a moment ago: ask again to take its place, or choose another name",
-					n.Name, title(n), n.Address)
+					n.Name, nodeTitle(n), n.Address)
 			}
 			if why := checkLoss(config, n); why != nil {
 				return why
@@ -154,7 +154,7 @@ func checkAddNode(config *messages.Config, a *messages.AddNode) *messages.Error 
 			continue
 		}
 		if n.Address == a.Address && !elsewhere {
-			return messages.Errorf(messages.Code_CONFLICT, "address %s belongs to %s: remove that node first", a.Address, title(n))
+			return messages.Errorf(messages.Code_CONFLICT, "address %s belongs to %s: remove that node first", a.Address, nodeTitle(n))
 		}
 	}
 	return checkZone(config, a)
@@ -181,13 +181,13 @@ func checkZone(config *messages.Config, a *messages.AddNode) *messages.Error {
 func checkSetNode(config *messages.Config, s *messages.SetNode, byPlacement bool) *messages.Error {
 	n := findNode(config, s.GetNode())
 	if n == nil || n.Removed {
-		return noNode(config, s.GetNode())
+		return noSuchNode(config, s.GetNode())
 	}
 	switch {
 	case s.State == messages.NodeState_LOST && !byPlacement:
 		return invalid("a node is lost when it is silent, not by command: drain or remove it")
-	case s.State == messages.NodeState_DRAINING && n.State != s.State && last(config, n):
-		return messages.Errorf(messages.Code_CONFLICT, "%s is the last one that can have data: let another node join first", title(n))
+	case s.State == messages.NodeState_DRAINING && n.State != s.State && lastAccepting(config, n):
+		return messages.Errorf(messages.Code_CONFLICT, "%s is the last one that can have data: let another node join first", nodeTitle(n))
 	case s.State > messages.NodeState_LOST:
 		return invalid("unknown node state %d", s.State)
 	}
@@ -195,14 +195,16 @@ func checkSetNode(config *messages.Config, s *messages.SetNode, byPlacement bool
 }
 
 // takes tells whether a node may get replicas.
-func takes(n *messages.Node) bool { return !n.Removed && n.State == messages.NodeState_ACTIVE }
-
-// last tells whether no other node may get replicas.
-func last(config *messages.Config, n *messages.Node) bool {
-	return !slices.ContainsFunc(config.Nodes, func(other *messages.Node) bool { return other != n && takes(other) })
+func acceptsReplicas(n *messages.Node) bool {
+	return !n.Removed && n.State == messages.NodeState_ACTIVE
 }
 
-func noNode(config *messages.Config, id uint64) *messages.Error {
+// last tells whether no other node may get replicas.
+func lastAccepting(config *messages.Config, n *messages.Node) bool {
+	return !slices.ContainsFunc(config.Nodes, func(other *messages.Node) bool { return other != n && acceptsReplicas(other) })
+}
+
+func noSuchNode(config *messages.Config, id uint64) *messages.Error {
 	var there []uint64
 	for _, n := range config.Nodes {
 		if !n.Removed {
@@ -215,13 +217,13 @@ func noNode(config *messages.Config, id uint64) *messages.Error {
 func checkRemoveNode(config *messages.Config, id uint64) *messages.Error {
 	n := findNode(config, id)
 	if n == nil {
-		return noNode(config, id)
+		return noSuchNode(config, id)
 	}
 	if n.Removed {
 		return nil
 	}
-	if last(config, n) {
-		return messages.Errorf(messages.Code_CONFLICT, "%s is the last one that can have data: let another node join, or undrain one", title(n))
+	if lastAccepting(config, n) {
+		return messages.Errorf(messages.Code_CONFLICT, "%s is the last one that can have data: let another node join, or undrain one", nodeTitle(n))
 	}
 	return checkLoss(config, n)
 }
@@ -230,7 +232,7 @@ func checkRemoveNode(config *messages.Config, id uint64) *messages.Error {
 func checkLoss(config *messages.Config, n *messages.Node) *messages.Error {
 	for _, g := range groupsOn(config, n.Id) {
 		if !slices.ContainsFunc(g.Nodes, func(other uint64) bool { return other != n.Id && !findNode(config, other).Removed }) {
-			return messages.Errorf(messages.Code_CONFLICT, "%s is the only one with group %d, whose data would be lost: bring it back", title(n), g.Id)
+			return messages.Errorf(messages.Code_CONFLICT, "%s is the only one with group %d, whose data would be lost: bring it back", nodeTitle(n), g.Id)
 		}
 	}
 	return nil
@@ -243,7 +245,7 @@ func checkNodes(config *messages.Config, nodes, has []uint64) *messages.Error {
 	}
 	for i, id := range nodes {
 		if n := findNode(config, id); n == nil || n.Removed && !slices.Contains(has, id) {
-			return noNode(config, id)
+			return noSuchNode(config, id)
 		}
 		if slices.Contains(nodes[:i], id) {
 			return invalid("node %d is named twice", id)
@@ -258,7 +260,7 @@ func checkJoin(config *messages.Config, j *messages.JoinGroups) *messages.Error 
 	}
 	seen := map[uint64]bool{}
 	for _, g := range j.Groups {
-		if g.Group == 0 || find(config, g.Group) != nil || seen[g.Group] {
+		if g.Group == 0 || findGroup(config, g.Group) != nil || seen[g.Group] {
 			return invalid("group %d exists already: choose a new number above 0", g.Group)
 		}
 		seen[g.Group] = true
@@ -266,14 +268,14 @@ func checkJoin(config *messages.Config, j *messages.JoinGroups) *messages.Error 
 			return why
 		}
 	}
-	if len(active(config))+len(j.Groups) > len(config.Owners) {
+	if len(activeGroups(config))+len(j.Groups) > len(config.Owners) {
 		return invalid("there are only %d buckets: no more groups than that", len(config.Owners))
 	}
 	return nil
 }
 
 func checkLeave(config *messages.Config, id uint64) *messages.Error {
-	groups := active(config)
+	groups := activeGroups(config)
 	switch {
 	case !slices.Contains(groups, id):
 		return invalid("group %d is no shard group of this cluster: they are %v", id, groups)
@@ -282,29 +284,29 @@ func checkLeave(config *messages.Config, id uint64) *messages.Error {
 	}
 	for _, b := range config.MovesPending {
 		if config.Owners[b] == id {
-			return onItsWay(config, b)
+			return movePending(config, b)
 		}
 	}
 	return nil
 }
 
-// onItsWay refuses to move a bucket that is on its way any further: where its data is would be a matter of many configs.
-func onItsWay(config *messages.Config, b uint32) *messages.Error {
+// movePending refuses to move a bucket that is on its way any further: where its data is would be a matter of many configs.
+func movePending(config *messages.Config, b uint32) *messages.Error {
 	way := fmt.Sprintf("bucket %d is on its way to group %d since config %d: try again when it has arrived", b, config.Owners[b], config.MovedVersions[b])
-	if giver := config.PreviousOwners[b]; giver != 0 && mayReturn(config, b, giver) {
+	if giver := config.PreviousOwners[b]; giver != 0 && mayRevert(config, b, giver) {
 		way += fmt.Sprintf(", or call it back to group %d", giver)
 	}
 	return messages.Errorf(messages.Code_CONFLICT, "%s", way)
 }
 
-// mayReturn tells whether a move can be called back: to the group that has the data if the other one has not, and only
+// mayRevert tells whether a move can be called back: to the group that has the data if the other one has not, and only
 // once, so that the data is in one of the same two groups.
-func mayReturn(config *messages.Config, b uint32, group uint64) bool {
+func mayRevert(config *messages.Config, b uint32, group uint64) bool {
 	_, back := slices.BinarySearch(config.Reverting, b)
 	return !back && config.PreviousOwners[b] == group
 }
 
-func checkArrived(config *messages.Config, a *messages.CompleteMoves) *messages.Error {
+func checkCompleteMoves(config *messages.Config, a *messages.CompleteMoves) *messages.Error {
 	for _, b := range a.GetMoves() {
 		if n := len(config.Owners); int(b.Bucket) >= n {
 			return invalid("bucket %d does not exist: buckets are 0-%d", b.Bucket, n-1)
@@ -319,12 +321,12 @@ func checkMove(config *messages.Config, m *messages.MoveBuckets) *messages.Error
 		return invalid("buckets %d-%d: the first is behind the last", m.First, m.Last)
 	case m.Last >= n:
 		return invalid("bucket %d does not exist: buckets are 0-%d", m.Last, n-1)
-	case !slices.Contains(active(config), m.Group):
-		return invalid("group %d is no shard group of this cluster: they are %v", m.Group, active(config))
+	case !slices.Contains(activeGroups(config), m.Group):
+		return invalid("group %d is no shard group of this cluster: they are %v", m.Group, activeGroups(config))
 	}
 	for _, b := range config.MovesPending {
-		if m.First <= b && b <= m.Last && config.Owners[b] != m.Group && !mayReturn(config, b, m.Group) {
-			return onItsWay(config, b)
+		if m.First <= b && b <= m.Last && config.Owners[b] != m.Group && !mayRevert(config, b, m.Group) {
+			return movePending(config, b)
 		}
 	}
 	return nil
@@ -346,18 +348,18 @@ func checkPlace(config *messages.Config, p *messages.PlaceBuckets) *messages.Err
 }
 
 func checkSetReplicas(config *messages.Config, s *messages.SetReplicas) *messages.Error {
-	g := find(config, s.GetGroup())
+	g := findGroup(config, s.GetGroup())
 	if g == nil {
 		return invalid("group %d does not exist", s.GetGroup())
 	}
-	if len(s.Nodes) == 0 && over(config, g) {
+	if len(s.Nodes) == 0 && unneeded(config, g) {
 		return nil
 	}
 	return checkNodes(config, s.Nodes, g.Nodes)
 }
 
 // over tells whether nobody needs anything of a group any more: it has left, and what it had has arrived elsewhere.
-func over(config *messages.Config, g *messages.Group) bool {
+func unneeded(config *messages.Config, g *messages.Group) bool {
 	return g.Left && !slices.Contains(config.Owners, g.Id) && !slices.ContainsFunc(config.MovesPending, func(b uint32) bool {
 		return config.PreviousOwners[b] == g.Id
 	})

@@ -19,7 +19,7 @@ func CheckLabels(labels []string) error {
 	last := ""
 	for _, label := range labels {
 		key, value, found := strings.Cut(label, "=")
-		if !found || !plain(key) || !plain(value) || len(label) > messages.MaxLabelBytes {
+		if !found || !isPlain(key) || !isPlain(value) || len(label) > messages.MaxLabelBytes {
 			return fmt.Errorf("%q is no label: say key=value of letters, digits, '-', '_' and '.', at most %d bytes", label, messages.MaxLabelBytes)
 		}
 		if key <= last {
@@ -30,7 +30,7 @@ func CheckLabels(labels []string) error {
 	return nil
 }
 
-func plain(text string) bool {
+func isPlain(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.", r))
 	})

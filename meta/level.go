@@ -11,8 +11,8 @@ import (
 //
 // A pledge is a promise on a node's disk that no program below that level starts there again. So it stays true of a node that
 // is silent now; and as a raise names the config that its nodes are from, nobody comes in between unseen.
-func Raise(config *messages.Config, pledged func(node uint64) messages.Level) *messages.MetaCommand {
-	level := LevelOfAll(config, pledged)
+func RaiseLevel(config *messages.Config, pledged func(node uint64) messages.Level) *messages.MetaCommand {
+	level := CommonLevel(config, pledged)
 	if level <= config.FeatureLevel() {
 		return nil
 	}
@@ -21,9 +21,9 @@ func Raise(config *messages.Config, pledged func(node uint64) messages.Level) *m
 	}}
 }
 
-// LevelOfAll is the highest feature level that every node of a config has, as far as is known: a node that is not heard may
+// CommonLevel is the highest feature level that every node of a config has, as far as is known: a node that is not heard may
 // have the first one only. While nodes are awaited that may have any level, it is that of the config.
-func LevelOfAll(config *messages.Config, has func(node uint64) messages.Level) messages.Level {
+func CommonLevel(config *messages.Config, has func(node uint64) messages.Level) messages.Level {
 	level, nodes := messages.NewestLevel, 0
 	for _, n := range config.Nodes {
 		if !n.Removed {
@@ -37,7 +37,7 @@ func LevelOfAll(config *messages.Config, has func(node uint64) messages.Level) m
 	return max(level, config.FeatureLevel())
 }
 
-func checkRaise(config *messages.Config, ifVersion uint64, r *messages.RaiseLevel) *messages.Error {
+func checkRaiseLevel(config *messages.Config, ifVersion uint64, r *messages.RaiseLevel) *messages.Error {
 	switch level := messages.Level(r.GetLevel()); {
 	case ifVersion == 0:
 		return invalid("a raise of the feature level must name the config whose nodes have it")
@@ -47,7 +47,7 @@ func checkRaise(config *messages.Config, ifVersion uint64, r *messages.RaiseLeve
 	return nil
 }
 
-func raise(next *messages.Config, r *messages.RaiseLevel) {
+func raiseLevel(next *messages.Config, r *messages.RaiseLevel) {
 	if next.FeatureLevel() == messages.Level(r.Level) {
 		return
 	}

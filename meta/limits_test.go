@@ -23,7 +23,7 @@ func check(t *testing.T, r *replica, m *messages.MetaCommand) *messages.Error {
 // refused before. Nor do fields above their bounds get into the chain, whoever sends them.
 func TestConfigsCanBeSent(t *testing.T) {
 	huge := func(n uint64) *messages.AddNode {
-		a := card(n)
+		a := nodeInfo(n)
 		a.Name = fmt.Sprintf("%0*d", messages.MaxNameBytes, n)
 		a.Address = fmt.Sprintf("%0*d:1", messages.MaxAddressBytes-2, n)
 		a.Resp, a.Http = a.Address, a.Address
@@ -61,8 +61,8 @@ func TestConfigsCanBeSent(t *testing.T) {
 	require.Positive(t, joined)
 	require.LessOrEqual(t, proto.Size(r.config()), messages.MaxConfigBytes)
 
-	require.Nil(t, check(t, newReplica(t), birth()), "the first config")
-	r = grown(t)
+	require.Nil(t, check(t, newReplica(t), bootstrap()), "the first config")
+	r = twoGroups(t)
 	require.Nil(t, check(t, r, &messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{}}}), "nothing new")
 	for name, m := range map[string]*messages.MetaCommand{
 		"name":    add(&messages.AddNode{Name: strings.Repeat("x", messages.MaxNameBytes+1), Address: "a:1", DirectoryToken: 99}),
@@ -78,10 +78,10 @@ func TestConfigsCanBeSent(t *testing.T) {
 // A list of versions has room for the newest ones.
 func TestConfigLogCanBeSent(t *testing.T) {
 	r := newReplica(t)
-	r.do(birth())
+	r.do(bootstrap())
 	n := uint64(2)
 	for range 400 { // as long as texts of older versions may have been
-		r.do(&messages.MetaCommand{Reason: strings.Repeat("x", 3000), Op: add(card(n)).Op})
+		r.do(&messages.MetaCommand{Reason: strings.Repeat("x", 3000), Op: add(nodeInfo(n)).Op})
 		n++
 	}
 	all := r.log(t, 0, 0)

@@ -18,7 +18,7 @@ import (
 //	r<session>              what the session was answered, so that a retry is not applied again
 type Machine struct {
 	config   *messages.Config // the newest, nil before the birth; never changed once set
-	sessions sessions
+	sessions sessionTable
 	view     *View // nil: it must be made anew
 }
 
@@ -39,7 +39,7 @@ func (v *View) GetConfig() *messages.Config {
 // Answered tells whether a command has been answered: it is asked again since its answer was lost, and Apply answers as before.
 func (v *View) Answered(command []byte) bool {
 	id, seq := messages.RequestID(command)
-	return v != nil && id != 0 && v.sessions[id].has(seq)
+	return v != nil && id != 0 && v.sessions[id].answered(seq)
 }
 
 // New makes a Machine; Open gives it its state.
@@ -52,7 +52,7 @@ func (m *Machine) Open(store persistence.Reader) error {
 		return fmt.Errorf("read the config chain: %w", err)
 	}
 	*m = Machine{config: config}
-	m.sessions, err = openSessions(store)
+	m.sessions, err = openSessionTable(store)
 	return err
 }
 
@@ -73,7 +73,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if err != nil {
 		return nil, fmt.Errorf("config command cannot be read: %w", err)
 	}
-	if known := m.sessions.answer(c, m.config); known != nil {
+	if known := m.sessions.replyTo(c, m.config); known != nil {
 		return known, nil
 	}
 	if why := m.sessions.admit(c); why != nil {
@@ -84,9 +84,9 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	if why := Check(m.config, c.GetMeta()); why != nil {
 		reply.Code, reply.Text = why.Code, why.Text
 		reply.Meta.Config = m.config
-		return reply, m.sessions.remember(tx, at, c, reply)
+		return reply, m.sessions.save(tx, at, c, reply)
 	}
-	if next := following(m.config, c.GetMeta(), at.TimeMs); next != nil {
+	if next := nextConfig(m.config, c.GetMeta(), at.TimeMs); next != nil {
 		if err := appendConfig(tx, m.config, next); err != nil {
 			return nil, err
 		}
@@ -94,29 +94,29 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	}
 	reply.Meta.Config = m.config
 	if a := c.GetMeta().GetAddNode(); a != nil {
-		reply.Meta.Node = byToken(m.config, a.DirectoryToken).GetId()
+		reply.Meta.Node = nodeByToken(m.config, a.DirectoryToken).GetId()
 	}
-	return reply, m.sessions.remember(tx, at, c, reply)
+	return reply, m.sessions.save(tx, at, c, reply)
 }
 
 // following is the config that a command makes of one; nil: it changes nothing.
-func following(config *messages.Config, command *messages.MetaCommand, timeMs uint64) *messages.Config {
-	next := change(config, command)
+func nextConfig(config *messages.Config, command *messages.MetaCommand, timeMs uint64) *messages.Config {
+	next := applyCommand(config, command)
 	if next.Change == "" {
 		return nil
 	}
 	next.Version, next.TimeMs, next.RequestedBy = config.GetVersion()+1, timeMs, command.GetRequestedBy()
-	stampMoves(config, next)
-	stampNodes(config, next)
-	if config.FeatureLevel() >= shortChain {
-		forget(next)
+	recordMoves(config, next)
+	recordNodeStates(config, next)
+	if config.FeatureLevel() >= deltaLevel {
+		forgetRemovedNodes(next)
 	}
 	return next
 }
 
-// stampMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;
+// recordMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;
 // or, if it was on its way already, that it was called back.
-func stampMoves(before, next *messages.Config) {
+func recordMoves(before, next *messages.Config) {
 	if len(next.PreviousOwners) != len(next.Owners) {
 		next.PreviousOwners, next.MovedVersions = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
 	}
@@ -134,8 +134,8 @@ func stampMoves(before, next *messages.Config) {
 	}
 }
 
-// stampNodes notes since when nodes are in the state they are in.
-func stampNodes(before, next *messages.Config) {
+// recordNodeStates notes since when nodes are in the state they are in.
+func recordNodeStates(before, next *messages.Config) {
 	for _, n := range next.Nodes {
 		if old := findNode(before, n.Id); old == nil || old.State != n.State || old.Removed != n.Removed {
 			n.StateSinceMs = next.TimeMs
@@ -143,14 +143,14 @@ func stampNodes(before, next *messages.Config) {
 	}
 }
 
-// maxLog is how many versions one query lists.
-const maxLog = 1000
+// maxListedVersions is how many versions one query lists.
+const maxListedVersions = 1000
 
-// maxLogBytes is how many bytes of them: the newest.
-const maxLogBytes = 1 << 20
+// maxListedBytes is how many bytes of them: the newest.
+const maxListedBytes = 1 << 20
 
 // listed is what a version takes in a list, at most.
-func listed(config *messages.Config) int { return proto.Size(config) + 8 }
+func listedBytes(config *messages.Config) int { return proto.Size(config) + 8 }
 
 // Query implements raftactor.Machine.
 func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply, error) {
@@ -195,8 +195,8 @@ func (m *Machine) list(store persistence.Reader, l *messages.ConfigLog, reply *m
 		to = m.config.Version
 	}
 	from := max(l.GetFrom(), 1)
-	if to >= maxLog {
-		from = max(from, to-maxLog+1)
+	if to >= maxListedVersions {
+		from = max(from, to-maxListedVersions+1)
 	}
 	size, all := 0, reply.Meta.Configs
 	for version := from; version <= to; version++ {
@@ -205,8 +205,8 @@ func (m *Machine) list(store persistence.Reader, l *messages.ConfigLog, reply *m
 			return err
 		}
 		all = append(all, head)
-		for size += listed(head); size > maxLogBytes; all = all[1:] {
-			size -= listed(all[0])
+		for size += listedBytes(head); size > maxListedBytes; all = all[1:] {
+			size -= listedBytes(all[0])
 		}
 	}
 	reply.Meta.Configs = all

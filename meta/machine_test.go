@@ -61,12 +61,12 @@ func (r *replica) config() *messages.Config {
 	return v.GetConfig()
 }
 
-func card(n uint64) *messages.AddNode {
+func nodeInfo(n uint64) *messages.AddNode {
 	return &messages.AddNode{Name: fmt.Sprintf("n%d", n), Address: fmt.Sprintf("h:%d", n), DirectoryToken: 100 + n}
 }
 
-func birth() *messages.MetaCommand {
-	return &messages.MetaCommand{Op: &messages.MetaCommand_Bootstrap{Bootstrap: &messages.Bootstrap{ClusterId: 1, Buckets: 16, Groups: 2, Replicas: 3, Expect: 3, Node: card(1)}}}
+func bootstrap() *messages.MetaCommand {
+	return &messages.MetaCommand{Op: &messages.MetaCommand_Bootstrap{Bootstrap: &messages.Bootstrap{ClusterId: 1, Buckets: 16, Groups: 2, Replicas: 3, Expect: 3, Node: nodeInfo(1)}}}
 }
 func add(a *messages.AddNode) *messages.MetaCommand {
 	return &messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: a}}
@@ -95,7 +95,7 @@ func place(bucket uint32, group uint64) *messages.MetaCommand {
 }
 
 // arrived tells meta that everything is where the newest config wants it.
-func (r *replica) arrived() *messages.MetaCommand {
+func (r *replica) completeAll() *messages.MetaCommand {
 	a := new(messages.CompleteMoves)
 	for _, b := range r.config().MovesPending {
 		a.Group = r.config().Owners[b]
@@ -104,25 +104,25 @@ func (r *replica) arrived() *messages.MetaCommand {
 	return &messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: a}}
 }
 
-func grown(t *testing.T) *replica {
+func twoGroups(t *testing.T) *replica {
 	r := newReplica(t)
-	for _, c := range []*messages.MetaCommand{birth(), add(card(2)), add(card(3)), join(1, 1, 2, 3), join(2, 2, 3, 1)} {
+	for _, c := range []*messages.MetaCommand{bootstrap(), add(nodeInfo(2)), add(nodeInfo(3)), join(1, 1, 2, 3), join(2, 2, 3, 1)} {
 		require.Equal(t, messages.Code_OK, r.do(c).Code)
-		require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+		require.Equal(t, messages.Code_OK, r.do(r.completeAll()).Code)
 	}
 	return r
 }
 
 // What makes no sense is refused with a text, leaves no version behind, and refuses again on replay.
 func TestRefusals(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	before := r.config().Version
 	for _, c := range []struct {
 		command *messages.MetaCommand
 		code    messages.Code
 		says    string
 	}{
-		{birth(), messages.Code_CONFLICT, "born already"},
+		{bootstrap(), messages.Code_CONFLICT, "born already"},
 		{move(99, 99, 1), messages.Code_INVALID, "buckets are 0-15"},
 		{move(5, 3, 1), messages.Code_INVALID, "the first is behind the last"},
 		{move(0, 1, 9), messages.Code_INVALID, "group 9 is no shard group"},
@@ -163,7 +163,7 @@ func TestRefusals(t *testing.T) {
 // The same log on a replica that restarts in the middle gives the same chain, byte for byte, and no version twice.
 func TestRestartsDoNotReplayHistory(t *testing.T) {
 	a, b := newReplica(t), newReplica(t)
-	log := []*messages.MetaCommand{birth(), add(card(2)), add(card(2)), join(1, 1, 2), join(2, 2, 1), move(0, 3, 2), move(0, 3, 2), leave(1)}
+	log := []*messages.MetaCommand{bootstrap(), add(nodeInfo(2)), add(nodeInfo(2)), join(1, 1, 2), join(2, 2, 1), move(0, 3, 2), move(0, 3, 2), leave(1)}
 	seq := uint64(0)
 	both := func(c *messages.MetaCommand) {
 		seq++
@@ -176,7 +176,7 @@ func TestRestartsDoNotReplayHistory(t *testing.T) {
 	}
 	for _, c := range log {
 		both(c)
-		both(a.arrived())
+		both(a.completeAll())
 	}
 	require.True(t, proto.Equal(a.config(), b.config()))
 	require.EqualValues(t, 10, a.config().Version, "a node that is known and a move to where it is make no version")
@@ -189,9 +189,9 @@ func TestRestartsDoNotReplayHistory(t *testing.T) {
 
 // A bucket that is on its way goes nowhere else before it has arrived, but back, once.
 func TestMovesAreCalledBackOnce(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	require.Equal(t, messages.Code_OK, r.do(join(3, 3, 1, 2)).Code)
-	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.completeAll()).Code)
 	was := r.config().Owners[0]
 	to := was%3 + 1
 	other := to%3 + 1
@@ -210,13 +210,13 @@ func TestMovesAreCalledBackOnce(t *testing.T) {
 		require.Equal(t, messages.Code_CONFLICT, refused.Code)
 		require.NotContains(t, refused.Text, "call it back")
 	}
-	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.completeAll()).Code)
 	require.Empty(t, r.config().Reverting)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 0, to)).Code)
 
 	first := newReplica(t)
-	first.do(birth())
-	first.do(add(card(2)))
+	first.do(bootstrap())
+	first.do(add(nodeInfo(2)))
 	first.do(join(1, 1, 2))
 	first.do(join(2, 2, 1))
 	refused = first.do(move(0, 15, 2))
@@ -225,7 +225,7 @@ func TestMovesAreCalledBackOnce(t *testing.T) {
 
 // A network may bring a command again long after its asker has asked for other things, and a restart changes nothing.
 func TestNothingIsAppliedTwice(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	command := func(seq, acked uint64, c *messages.MetaCommand) *messages.Command {
 		return &messages.Command{Session: 9, Seq: seq, Acked: acked, Op: &messages.Command_Meta{Meta: c}}
 	}
@@ -256,7 +256,7 @@ func TestNothingIsAppliedTwice(t *testing.T) {
 
 // An asker that never acknowledges is refused when its record has reached its bound, until it acknowledges; others are not.
 func TestAnswersOfAnAskerAreBounded(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	ask := func(session, seq, acked uint64) *messages.Reply {
 		return r.apply(&messages.Command{Session: session, Seq: seq, Acked: acked, Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
 			Op: &messages.MetaCommand_SetReplicas{SetReplicas: &messages.SetReplicas{Group: 1, Nodes: []uint64{77}}},
@@ -281,7 +281,7 @@ func TestAnswersOfAnAskerAreBounded(t *testing.T) {
 
 // A command whose answer was lost is asked again. What it has changed is no reason to refuse it.
 func TestWhatWasDoneIsNotRefused(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	ask := func(seq uint64, c *messages.MetaCommand) (*messages.Command, *messages.Error) {
 		command := &messages.Command{Session: 9, Seq: seq, Op: &messages.Command_Meta{Meta: c}}
 		encoded, err := proto.Marshal(command)
@@ -311,11 +311,11 @@ func TestWhatWasDoneIsNotRefused(t *testing.T) {
 
 // Moves that are on their way are not disturbed, whatever is asked.
 func TestOneMoveAtATime(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	require.Equal(t, messages.Code_OK, r.do(join(4, 1, 2, 3)).Code)
-	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.completeAll()).Code)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 1)).Code)
-	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.completeAll()).Code)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 2)).Code)
 	since := r.config().Version
 	require.Equal(t, []uint32{0, 1}, r.config().MovesPending)
@@ -340,13 +340,13 @@ func TestOneMoveAtATime(t *testing.T) {
 	require.Equal(t, messages.Code_INVALID, r.do(&messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: &messages.CompleteMoves{
 		Moves: []*messages.CompletedMove{{Bucket: 99}},
 	}}}).Code)
-	require.Equal(t, messages.Code_OK, r.do(r.arrived()).Code)
+	require.Equal(t, messages.Code_OK, r.do(r.completeAll()).Code)
 	require.Empty(t, r.config().MovesPending)
 	require.Equal(t, messages.Code_OK, r.do(move(0, 1, 1)).Code)
 }
 
 func TestDiff(t *testing.T) {
-	r := grown(t)
+	r := twoGroups(t)
 	before := r.config()
 	r.do(move(0, 1, 2))
 	require.Equal(t, "move 0-1 to 2", r.config().Change)
@@ -358,8 +358,8 @@ func TestDiff(t *testing.T) {
 // Nodes that come and go for years leave no more in the config than the newest of those that were removed; no id comes back, and
 // a node that was removed long ago can tell.
 func TestRemovedNodesAreForgotten(t *testing.T) {
-	r := grown(t)
-	require.Equal(t, messages.Code_OK, r.do(raise(r.config().Version, 2)).Code)
+	r := twoGroups(t)
+	require.Equal(t, messages.Code_OK, r.do(raiseLevel(r.config().Version, 2)).Code)
 	card := func(n uint64) *messages.AddNode {
 		return &messages.AddNode{Name: fmt.Sprint("n", n), Address: "h:7", DirectoryToken: 100 + n, Level: 2}
 	}
@@ -374,10 +374,10 @@ func TestRemovedNodesAreForgotten(t *testing.T) {
 	require.LessOrEqual(t, len(r.config().Nodes), 3+64)
 	require.Less(t, proto.Size(r.config()), 4000)
 	for _, id := range []uint64{4, 100, 299} {
-		require.True(t, meta.Gone(r.config(), id), "%d", id)
+		require.True(t, meta.WasRemoved(r.config(), id), "%d", id)
 	}
-	require.False(t, meta.Gone(r.config(), 3))
-	require.False(t, meta.Gone(r.config(), 300), "it is not known yet")
+	require.False(t, meta.WasRemoved(r.config(), 3))
+	require.False(t, meta.WasRemoved(r.config(), 300), "it is not known yet")
 	require.Equal(t, messages.Code_INVALID, r.do(remove(4)).Code, "it is not even remembered")
 	require.Equal(t, messages.Code_OK, r.do(remove(2)).Code)
 	for n := uint64(300); n < 400; n++ {

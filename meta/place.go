@@ -20,22 +20,22 @@ func metaReplicas(nodes int) int {
 }
 
 // repairMeta brings meta's replicas where they should be. Before the birth is over it stays with the first node.
-func (p *plan) repairMeta() []*messages.MetaCommand {
-	if len(p.config.Groups) == 1 && len(p.takers()) < int(p.config.BootstrapExpect) {
+func (p *planner) repairMeta() []*messages.MetaCommand {
+	if len(p.config.Groups) == 1 && len(p.eligibleNodes()) < int(p.config.BootstrapExpect) {
 		return nil
 	}
-	return p.repairGroup(p.config.Groups[0], metaReplicas(p.members()))
+	return p.repairGroup(p.config.Groups[0], metaReplicas(p.memberCount()))
 }
 
 // repair takes replicas off nodes that go or are lost, one group after the other, and makes those that are missing.
-func (p *plan) repair() []*messages.MetaCommand {
+func (p *planner) repair() []*messages.MetaCommand {
 	for _, g := range p.config.Groups {
-		if steps := p.handOver(g); len(steps) > 0 {
+		if steps := p.moveLeadership(g); len(steps) > 0 {
 			return steps
 		}
 	}
-	for _, g := range p.shards() {
-		if steps := p.repairGroup(g, min(int(p.config.Replicas), p.members())); len(steps) > 0 {
+	for _, g := range p.shardGroups() {
+		if steps := p.repairGroup(g, min(int(p.config.Replicas), p.memberCount())); len(steps) > 0 {
 			return steps
 		}
 	}
@@ -43,54 +43,54 @@ func (p *plan) repair() []*messages.MetaCommand {
 }
 
 // shards are the groups that have or had buckets, and have replicas.
-func (p *plan) shards() []*messages.Group {
+func (p *planner) shardGroups() []*messages.Group {
 	return slices.DeleteFunc(slices.Clone(p.config.Groups), func(g *messages.Group) bool {
 		return g.Id == uint64(messages.Meta) || len(g.Nodes) == 0
 	})
 }
 
-// handOver puts another preferred leader before one that goes: leaders move before replicas, since that costs nothing.
-func (p *plan) handOver(g *messages.Group) []*messages.MetaCommand {
-	if len(g.Nodes) == 0 || takes(findNode(p.config, g.Nodes[0])) {
+// moveLeadership puts another preferred leader before one that goes: leaders move before replicas, since that costs nothing.
+func (p *planner) moveLeadership(g *messages.Group) []*messages.MetaCommand {
+	if len(g.Nodes) == 0 || acceptsReplicas(findNode(p.config, g.Nodes[0])) {
 		return nil
 	}
-	if nodes := p.led(g.Nodes); !slices.Equal(nodes, g.Nodes) {
-		return []*messages.MetaCommand{setNodes(g, nodes, p.whyNot(g.Nodes[0]))}
+	if nodes := p.preferEligible(g.Nodes); !slices.Equal(nodes, g.Nodes) {
+		return []*messages.MetaCommand{setReplicasCommand(g, nodes, p.reason(g.Nodes[0]))}
 	}
 	return nil
 }
 
 // led puts a node first that may lead, the one that leads least, unless the first may.
-func (p *plan) led(nodes []uint64) []uint64 {
-	leads, best := p.leads(), -1
+func (p *planner) preferEligible(nodes []uint64) []uint64 {
+	leads, best := p.leaderCounts(), -1
 	for i, id := range nodes {
-		if p.able(id) && (best < 0 || leads[id] < leads[nodes[best]]) {
+		if p.eligible(id) && (best < 0 || leads[id] < leads[nodes[best]]) {
 			best = i
 		}
 	}
-	if len(nodes) == 0 || best < 0 || takes(findNode(p.config, nodes[0])) {
+	if len(nodes) == 0 || best < 0 || acceptsReplicas(findNode(p.config, nodes[0])) {
 		return nodes
 	}
-	return first(nodes, nodes[best])
+	return leaderFirst(nodes, nodes[best])
 }
 
 // first is nodes with one of them before all others.
-func first(nodes []uint64, leader uint64) []uint64 {
+func leaderFirst(nodes []uint64, leader uint64) []uint64 {
 	return append([]uint64{leader}, slices.DeleteFunc(slices.Clone(nodes), func(id uint64) bool { return id == leader })...)
 }
 
 // able tells whether a node may get something new.
-func (p *plan) able(id uint64) bool {
-	return takes(findNode(p.config, id)) && p.seen.Alive(id) && !p.seen.Full(id)
+func (p *planner) eligible(id uint64) bool {
+	return acceptsReplicas(findNode(p.config, id)) && p.state.Alive(id) && !p.state.Full(id)
 }
 
 // works tells whether most of a group's replicas live. One that does not work can change nothing about itself.
-func (p *plan) works(g *messages.Group) bool { return p.living(g.Nodes) }
+func (p *planner) hasQuorum(g *messages.Group) bool { return p.quorumAlive(g.Nodes) }
 
-func (p *plan) living(nodes []uint64) bool {
+func (p *planner) quorumAlive(nodes []uint64) bool {
 	count := 0
 	for _, id := range nodes {
-		if n := findNode(p.config, id); !n.Removed && p.seen.Alive(id) {
+		if n := findNode(p.config, id); !n.Removed && p.state.Alive(id) {
 			count++
 		}
 	}
@@ -98,10 +98,10 @@ func (p *plan) living(nodes []uint64) bool {
 }
 
 // free tells whether one more group may have members on the way.
-func (p *plan) free() bool {
+func (p *planner) mayChangeGroup() bool {
 	moving := 0
 	for _, g := range p.config.Groups {
-		if len(g.Nodes) > 0 && !p.seen.Settled(g.Id) {
+		if len(g.Nodes) > 0 && !p.state.Settled(g.Id) {
 			moving++
 		}
 	}
@@ -109,23 +109,23 @@ func (p *plan) free() bool {
 }
 
 // repairGroup is the step to a set of replicas that has no node that goes, if it can be had, and as many as wanted.
-func (p *plan) repairGroup(g *messages.Group, want int) []*messages.MetaCommand {
-	nodes, why := p.repaired(g, want)
-	urgent := !p.seen.Settled(g.Id) // what is under way would not do
-	if why == "" || !p.works(g) || !p.living(nodes) || !urgent && !p.free() {
+func (p *planner) repairGroup(g *messages.Group, want int) []*messages.MetaCommand {
+	nodes, why := p.repairedNodes(g, want)
+	urgent := !p.state.Settled(g.Id) // what is under way would not do
+	if why == "" || !p.hasQuorum(g) || !p.quorumAlive(nodes) || !urgent && !p.mayChangeGroup() {
 		return nil
 	}
-	return []*messages.MetaCommand{setNodes(g, p.led(nodes), why)}
+	return []*messages.MetaCommand{setReplicasCommand(g, p.preferEligible(nodes), why)}
 }
 
 // repaired gives the nodes a group should have and why they are others than now, "" if they are not. Nodes that go stay
 // as long as nobody can take their place: draining ones rather than lost ones.
-func (p *plan) repaired(g *messages.Group, want int) (nodes []uint64, why string) {
+func (p *planner) repairedNodes(g *messages.Group, want int) (nodes []uint64, why string) {
 	var draining, lost []uint64
 	for _, id := range g.Nodes {
 		switch n := findNode(p.config, id); {
 		case n.Removed:
-			why = p.whyNot(id)
+			why = p.reason(id)
 		case n.State == messages.NodeState_DRAINING:
 			draining = append(draining, id)
 		case n.State == messages.NodeState_LOST:
@@ -135,7 +135,7 @@ func (p *plan) repaired(g *messages.Group, want int) (nodes []uint64, why string
 		}
 	}
 	for len(nodes) < want {
-		id := p.best(p.takers(), nodes)
+		id := p.bestCandidate(p.eligibleNodes(), nodes)
 		if id == 0 {
 			break
 		}
@@ -145,11 +145,11 @@ func (p *plan) repaired(g *messages.Group, want int) (nodes []uint64, why string
 		if len(nodes) < want {
 			nodes = append(nodes, id)
 		} else {
-			why = p.whyNot(id)
+			why = p.reason(id)
 		}
 	}
 	for len(nodes) > max(want, 1) {
-		nodes = p.without(nodes)
+		nodes = p.dropOne(nodes)
 		why = cmp.Or(why, fmt.Sprintf("%d replicas are enough", want))
 	}
 	if sameNodes(nodes, g.Nodes) {
@@ -158,34 +158,34 @@ func (p *plan) repaired(g *messages.Group, want int) (nodes []uint64, why string
 	return nodes, cmp.Or(why, fmt.Sprintf("%d replicas are wanted", want))
 }
 
-// whyNot says why a node should have nothing.
-func (p *plan) whyNot(id uint64) string {
+// reason says why a node should have nothing.
+func (p *planner) reason(id uint64) string {
 	switch n := findNode(p.config, id); {
 	case n.Removed:
-		return title(n) + " is removed"
+		return nodeTitle(n) + " is removed"
 	case n.State == messages.NodeState_DRAINING:
-		return title(n) + " is drained"
+		return nodeTitle(n) + " is drained"
 	default:
-		return title(n) + " is lost"
+		return nodeTitle(n) + " is lost"
 	}
 }
 
 // without drops the replica that is missed least: a dead one, one that shares its zone, one of the node that has most.
 // The preferred leader stays.
-func (p *plan) without(nodes []uint64) []uint64 {
-	load := p.load()
+func (p *planner) dropOne(nodes []uint64) []uint64 {
+	load := p.replicaCounts()
 	worst := slices.MaxFunc(nodes[1:], func(a, b uint64) int {
 		rest := func(id uint64) []uint64 {
 			return slices.DeleteFunc(slices.Clone(nodes), func(n uint64) bool { return n == id })
 		}
-		return cmp.Or(boolean(p.seen.Alive(b), p.seen.Alive(a)), cmp.Compare(p.zonesOf(rest(a)), p.zonesOf(rest(b))),
+		return cmp.Or(compareBool(p.state.Alive(b), p.state.Alive(a)), cmp.Compare(p.zoneCount(rest(a)), p.zoneCount(rest(b))),
 			cmp.Compare(load[a], load[b]), cmp.Compare(a, b))
 	})
 	return slices.DeleteFunc(slices.Clone(nodes), func(n uint64) bool { return n == worst })
 }
 
 // boolean compares: false is less than true.
-func boolean(a, b bool) int {
+func compareBool(a, b bool) int {
 	switch {
 	case a == b:
 		return 0
@@ -197,20 +197,20 @@ func boolean(a, b bool) int {
 
 // best is the candidate that goes best with the nodes there are: of a zone that they do not have, with little on it.
 // 0: all are there already.
-func (p *plan) best(candidates, nodes []uint64) uint64 {
+func (p *planner) bestCandidate(candidates, nodes []uint64) uint64 {
 	left := slices.DeleteFunc(slices.Clone(candidates), func(id uint64) bool { return slices.Contains(nodes, id) })
 	if len(left) == 0 {
 		return 0
 	}
-	load := p.load()
+	load := p.replicaCounts()
 	return slices.MinFunc(left, func(a, b uint64) int {
-		return cmp.Or(cmp.Compare(p.zonesOf(append(slices.Clone(nodes), b)), p.zonesOf(append(slices.Clone(nodes), a))),
+		return cmp.Or(cmp.Compare(p.zoneCount(append(slices.Clone(nodes), b)), p.zoneCount(append(slices.Clone(nodes), a))),
 			cmp.Compare(load[a], load[b]), cmp.Compare(a, b))
 	})
 }
 
 // load is how many replicas nodes have.
-func (p *plan) load() map[uint64]int {
+func (p *planner) replicaCounts() map[uint64]int {
 	load := map[uint64]int{}
 	for _, g := range p.config.Groups {
 		for _, id := range g.Nodes {
@@ -221,9 +221,9 @@ func (p *plan) load() map[uint64]int {
 }
 
 // leads is of how many shard groups nodes are the preferred leader.
-func (p *plan) leads() map[uint64]int {
+func (p *planner) leaderCounts() map[uint64]int {
 	leads := map[uint64]int{}
-	for _, g := range p.shards() {
+	for _, g := range p.shardGroups() {
 		if !g.Left {
 			leads[g.Nodes[0]]++
 		}
@@ -231,8 +231,8 @@ func (p *plan) leads() map[uint64]int {
 	return leads
 }
 
-// zonesOf counts the zones of nodes. Who names none is a zone of its own.
-func (p *plan) zonesOf(nodes []uint64) int {
+// zoneCount counts the zones of nodes. Who names none is a zone of its own.
+func (p *planner) zoneCount(nodes []uint64) int {
 	zones := map[string]bool{}
 	for _, id := range nodes {
 		z := zone(findNode(p.config, id).Labels)
@@ -244,45 +244,45 @@ func (p *plan) zonesOf(nodes []uint64) int {
 	return len(zones)
 }
 
-// newGroup is where one more group should be; nil while not enough nodes are there for it, or one that has just joined is
+// newGroupNodes is where one more group should be; nil while not enough nodes are there for it, or one that has just joined is
 // not heard yet: it should be among them.
-func (p *plan) newGroup() (nodes []uint64) {
-	takers, want := p.takers(), min(int(p.config.Replicas), p.members())
-	if len(takers) < want || !p.free() || p.awaits() {
+func (p *planner) newGroupNodes() (nodes []uint64) {
+	takers, want := p.eligibleNodes(), min(int(p.config.Replicas), p.memberCount())
+	if len(takers) < want || !p.mayChangeGroup() || p.awaitsNewNode() {
 		return nil
 	}
 	for len(nodes) < want {
-		nodes = append(nodes, p.best(takers, nodes))
+		nodes = append(nodes, p.bestCandidate(takers, nodes))
 	}
-	leads := p.leads()
-	return first(nodes, slices.MinFunc(nodes, func(a, b uint64) int {
+	leads := p.leaderCounts()
+	return leaderFirst(nodes, slices.MinFunc(nodes, func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(leads[a], leads[b]), cmp.Compare(a, b))
 	}))
 }
 
 // awaits tells whether a node that has nothing yet may be about to speak.
-func (p *plan) awaits() bool {
-	load := p.load()
+func (p *planner) awaitsNewNode() bool {
+	load := p.replicaCounts()
 	return slices.ContainsFunc(p.config.Nodes, func(n *messages.Node) bool {
-		return takes(n) && load[n.Id] == 0 && !p.seen.Alive(n.Id)
+		return acceptsReplicas(n) && load[n.Id] == 0 && !p.state.Alive(n.Id)
 	})
 }
 
-// atRest tells that nothing is under way of a group, and that all its nodes live: only such a one is changed for beauty.
-func (p *plan) atRest(g *messages.Group) bool {
-	return p.seen.Settled(g.Id) && !slices.ContainsFunc(g.Nodes, func(id uint64) bool { return !p.able(id) })
+// stable tells that nothing is under way of a group, and that all its nodes live: only such a one is changed for beauty.
+func (p *planner) stable(g *messages.Group) bool {
+	return p.state.Settled(g.Id) && !slices.ContainsFunc(g.Nodes, func(id uint64) bool { return !p.eligible(id) })
 }
 
 // zones spreads groups over more zones where there are some.
-func (p *plan) zones() []*messages.MetaCommand {
-	takers := p.takers()
-	zones := p.zonesOf(takers)
+func (p *planner) spreadZones() []*messages.MetaCommand {
+	takers := p.eligibleNodes()
+	zones := p.zoneCount(takers)
 	for _, g := range p.config.Groups {
-		if !p.atRest(g) || !p.free() || p.zonesOf(g.Nodes) >= min(len(g.Nodes), zones) {
+		if !p.stable(g) || !p.mayChangeGroup() || p.zoneCount(g.Nodes) >= min(len(g.Nodes), zones) {
 			continue
 		}
-		if nodes, _ := p.swapped(g, takers, 1); nodes != nil {
-			return []*messages.MetaCommand{setNodes(g, nodes, "its replicas share a zone")}
+		if nodes, _ := p.replaceOne(g, takers, 1); nodes != nil {
+			return []*messages.MetaCommand{setReplicasCommand(g, nodes, "its replicas share a zone")}
 		}
 	}
 	return nil
@@ -290,15 +290,15 @@ func (p *plan) zones() []*messages.MetaCommand {
 
 // swapped exchanges one replica of a group for one elsewhere such that it has `more` zones more, the one of the fullest
 // node for the emptiest. It tells how much more the one has.
-func (p *plan) swapped(g *messages.Group, takers []uint64, more int) (nodes []uint64, gain int) {
-	load, zones := p.load(), p.zonesOf(g.Nodes)
+func (p *planner) replaceOne(g *messages.Group, takers []uint64, more int) (nodes []uint64, gain int) {
+	load, zones := p.replicaCounts(), p.zoneCount(g.Nodes)
 	gain = -len(p.config.Groups) - 1
 	for i := len(g.Nodes) - 1; i >= 0; i-- {
 		for _, id := range takers {
 			next := slices.Clone(g.Nodes)
 			next[i] = id
 			better := load[g.Nodes[i]] - load[id]
-			if !slices.Contains(g.Nodes, id) && p.zonesOf(next) >= zones+more && better > gain {
+			if !slices.Contains(g.Nodes, id) && p.zoneCount(next) >= zones+more && better > gain {
 				nodes, gain = next, better
 			}
 		}
@@ -307,15 +307,15 @@ func (p *plan) swapped(g *messages.Group, takers []uint64, more int) (nodes []ui
 }
 
 // spread evens out how many replicas nodes have, without a loss of zones.
-func (p *plan) spread() []*messages.MetaCommand {
+func (p *planner) spreadReplicas() []*messages.MetaCommand {
 	var best []*messages.MetaCommand
-	most, takers := 1, p.takers()
+	most, takers := 1, p.eligibleNodes()
 	for _, g := range p.config.Groups {
-		if len(g.Nodes) == 0 || g.Left || !p.atRest(g) || !p.free() {
+		if len(g.Nodes) == 0 || g.Left || !p.stable(g) || !p.mayChangeGroup() {
 			continue
 		}
-		if nodes, gain := p.swapped(g, takers, 0); nodes != nil && gain > most {
-			best, most = []*messages.MetaCommand{setNodes(g, nodes, "nodes have unequal numbers of replicas")}, gain
+		if nodes, gain := p.replaceOne(g, takers, 0); nodes != nil && gain > most {
+			best, most = []*messages.MetaCommand{setReplicasCommand(g, nodes, "nodes have unequal numbers of replicas")}, gain
 		}
 	}
 	return best
@@ -323,26 +323,26 @@ func (p *plan) spread() []*messages.MetaCommand {
 
 // leaders evens out of how many groups nodes are the preferred leader. Where no group can go from a node that leads most
 // to one that leads least, a chain of groups can: the last link of the shortest is taken, and the rest is shorter then.
-func (p *plan) leaders() []*messages.MetaCommand {
-	leads := p.leads()
+func (p *planner) spreadLeaders() []*messages.MetaCommand {
+	leads := p.leaderCounts()
 	most := 0
-	for _, id := range p.takers() {
+	for _, id := range p.eligibleNodes() {
 		most = max(most, leads[id])
 	}
 	var reached []uint64
-	for _, id := range p.takers() {
+	for _, id := range p.eligibleNodes() {
 		if leads[id] == most {
 			reached = append(reached, id)
 		}
 	}
 	for i := 0; i < len(reached); i++ {
-		for _, g := range p.shards() {
-			if g.Nodes[0] != reached[i] || g.Left || !p.atRest(g) {
+		for _, g := range p.shardGroups() {
+			if g.Nodes[0] != reached[i] || g.Left || !p.stable(g) {
 				continue
 			}
 			for _, to := range g.Nodes[1:] {
 				if leads[to] < most-1 {
-					return []*messages.MetaCommand{setNodes(g, first(g.Nodes, to), "nodes lead unequal numbers of groups")}
+					return []*messages.MetaCommand{setReplicasCommand(g, leaderFirst(g.Nodes, to), "nodes lead unequal numbers of groups")}
 				}
 				if !slices.Contains(reached, to) {
 					reached = append(reached, to)

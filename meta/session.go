@@ -13,9 +13,9 @@ import (
 )
 
 // sessions remember what askers were answered, so that no command is applied twice, however late it comes again.
-type sessions struct {
-	all   map[uint64]*session // never changed, but replaced: Views have it as well
-	order []uint64            // by last use, oldest first
+type sessionTable struct {
+	all         map[uint64]*session // never changed, but replaced: Views have it as well
+	leastRecent []uint64            // by last use, oldest first
 }
 
 // session has the answers, without their configs, that its asker may still be waiting for. It is never changed.
@@ -26,7 +26,7 @@ type session struct {
 }
 
 // has tells whether a command of that number was answered.
-func (s *session) has(seq uint64) bool {
+func (s *session) answered(seq uint64) bool {
 	return s != nil && (seq < s.acked || slices.ContainsFunc(s.replies, func(r *messages.Reply) bool { return r.Seq == seq }))
 }
 
@@ -38,8 +38,8 @@ const (
 
 func sessionKey(session uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'r'}, session) }
 
-func openSessions(store persistence.Reader) (sessions, error) {
-	s := sessions{all: map[uint64]*session{}}
+func openSessionTable(store persistence.Reader) (sessionTable, error) {
+	s := sessionTable{all: map[uint64]*session{}}
 	var bad error
 	used := map[uint64]uint64{}
 	err := store.Scan([]byte{'r'}, []byte{'s'}, func(key, value []byte) bool {
@@ -49,11 +49,11 @@ func openSessions(store persistence.Reader) (sessions, error) {
 		}
 		id, record := binary.BigEndian.Uint64(key[1:]), new(messages.Reply)
 		bad = proto.Unmarshal(value[8:], record)
-		s.all[id], used[id] = &session{record.Seq, record.Parts, sizeOf(record.Parts)}, binary.BigEndian.Uint64(value)
-		s.order = append(s.order, id)
+		s.all[id], used[id] = &session{record.Seq, record.Parts, replyBytes(record.Parts)}, binary.BigEndian.Uint64(value)
+		s.leastRecent = append(s.leastRecent, id)
 		return bad == nil
 	})
-	slices.SortFunc(s.order, func(a, b uint64) int { return int(int64(used[a] - used[b])) })
+	slices.SortFunc(s.leastRecent, func(a, b uint64) int { return int(int64(used[a] - used[b])) })
 	if err == nil {
 		err = bad
 	}
@@ -61,7 +61,7 @@ func openSessions(store persistence.Reader) (sessions, error) {
 }
 
 // answer to a command that was applied before; nil: it is new.
-func (s *sessions) answer(c *messages.Command, now *messages.Config) *messages.Reply {
+func (s *sessionTable) replyTo(c *messages.Command, now *messages.Config) *messages.Reply {
 	known := s.all[c.Session]
 	if c.Session == 0 || known == nil {
 		return nil
@@ -80,7 +80,7 @@ func (s *sessions) answer(c *messages.Command, now *messages.Config) *messages.R
 }
 
 // admit tells whether there is room for one more answer to an asker.
-func (s *sessions) admit(c *messages.Command) *messages.Error {
+func (s *sessionTable) admit(c *messages.Command) *messages.Error {
 	known := s.all[c.Session]
 	if known == nil || c.Acked > known.acked || known.bytes < maxSessionBytes {
 		return nil
@@ -89,7 +89,7 @@ func (s *sessions) admit(c *messages.Command) *messages.Error {
 		"meta keeps %d bytes of answers that this session has not acknowledged, %d are allowed: an older request of it is still waiting", known.bytes, maxSessionBytes)
 }
 
-func sizeOf(replies []*messages.Reply) (size int) {
+func replyBytes(replies []*messages.Reply) (size int) {
 	for _, r := range replies {
 		size += proto.Size(r)
 	}
@@ -97,7 +97,7 @@ func sizeOf(replies []*messages.Reply) (size int) {
 }
 
 // remember keeps an answer until its asker says that it has it.
-func (s *sessions) remember(tx persistence.Tx, at persistence.Position, c *messages.Command, reply *messages.Reply) error {
+func (s *sessionTable) save(tx persistence.Tx, at persistence.Position, c *messages.Command, reply *messages.Reply) error {
 	if c.Session == 0 {
 		return nil
 	}
@@ -112,17 +112,17 @@ func (s *sessions) remember(tx persistence.Tx, at persistence.Position, c *messa
 	kept.replies = append(kept.replies, &messages.Reply{
 		Session: reply.Session, Seq: reply.Seq, Code: reply.Code, Text: reply.Text, Meta: &messages.MetaReply{Node: reply.Meta.GetNode()},
 	})
-	kept.bytes = sizeOf(kept.replies)
+	kept.bytes = replyBytes(kept.replies)
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(&messages.Reply{Seq: kept.acked, Parts: kept.replies})
 	if err != nil {
 		return fmt.Errorf("encode session record: %w", err)
 	}
 	tx.Put(sessionKey(c.Session), append(binary.BigEndian.AppendUint64(nil, at.Index), body...))
-	s.order = append(slices.DeleteFunc(s.order, func(id uint64) bool { return id == c.Session }), c.Session)
-	if len(s.order) > maxSessions {
-		delete(s.all, s.order[0])
-		tx.Delete(sessionKey(s.order[0]))
-		s.order = s.order[1:]
+	s.leastRecent = append(slices.DeleteFunc(s.leastRecent, func(id uint64) bool { return id == c.Session }), c.Session)
+	if len(s.leastRecent) > maxSessions {
+		delete(s.all, s.leastRecent[0])
+		tx.Delete(sessionKey(s.leastRecent[0]))
+		s.leastRecent = s.leastRecent[1:]
 	}
 	return nil
 }

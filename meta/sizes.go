@@ -9,39 +9,39 @@ import (
 
 // Sizes remembers how big buckets are, from what the leaders of their groups say now and then. The zero value knows
 // nothing. A bucket that moves keeps its size until its new group has it in its files, where engines measure.
-type Sizes struct{ of []size }
+type Sizes struct{ buckets []bucketSize }
 
-type size struct {
-	known  bool
-	bytes  uint64
-	moved  uint64 // version of the bucket's newest move then
-	doubts int    // how often less was said since the next one
+type bucketSize struct {
+	known        bool
+	bytes        uint64
+	movedVersion uint64 // version of the bucket's newest move then
+	lowerReports int    // how often less was said since the next one
 }
 
-// maxDoubts is after how many words the new group of a bucket is believed that it has become smaller.
-const maxDoubts = 15
+// maxLowerReports is after how many words the new group of a bucket is believed that it has become smaller.
+const maxLowerReports = 15
 
 // Note takes what a group's leader says. Only the group that owns a bucket is believed.
-func (s *Sizes) Note(config *messages.Config, said []*messages.BucketSize) {
-	if n := len(config.GetOwners()); len(s.of) != n {
-		s.of = make([]size, n)
+func (s *Sizes) Observe(config *messages.Config, said []*messages.BucketSize) {
+	if n := len(config.GetOwners()); len(s.buckets) != n {
+		s.buckets = make([]bucketSize, n)
 	}
 	for _, b := range said {
-		if int64(b.Bucket) >= int64(len(s.of)) || config.Owners[b.Bucket] != b.Group {
+		if int64(b.Bucket) >= int64(len(s.buckets)) || config.Owners[b.Bucket] != b.Group {
 			continue
 		}
-		was, moved := &s.of[b.Bucket], config.MovedVersions[b.Bucket]
-		if was.known && was.moved != moved && b.Bytes < was.bytes && was.doubts < maxDoubts {
-			was.doubts++
+		was, moved := &s.buckets[b.Bucket], config.MovedVersions[b.Bucket]
+		if was.known && was.movedVersion != moved && b.Bytes < was.bytes && was.lowerReports < maxLowerReports {
+			was.lowerReports++
 			continue
 		}
-		*was = size{known: true, bytes: b.Bytes, moved: moved}
+		*was = bucketSize{known: true, bytes: b.Bytes, movedVersion: moved}
 	}
 }
 
 // Groups sums up how big the buckets are that each group owns, by group: nothing unless all are known.
-func (s *Sizes) Groups(config *messages.Config) (all []*messages.GroupSize) {
-	bytes := s.Bytes()
+func (s *Sizes) GroupSizes(config *messages.Config) (all []*messages.GroupSize) {
+	bytes := s.BucketBytes()
 	if len(bytes) != len(config.GetOwners()) {
 		return nil
 	}
@@ -56,8 +56,8 @@ func (s *Sizes) Groups(config *messages.Config) (all []*messages.GroupSize) {
 }
 
 // Bytes is the size of each bucket, nil unless all are known. It is not shared with later calls.
-func (s *Sizes) Bytes() (all []uint64) {
-	for _, b := range s.of {
+func (s *Sizes) BucketBytes() (all []uint64) {
+	for _, b := range s.buckets {
 		if !b.known {
 			return nil
 		}

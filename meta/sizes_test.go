@@ -15,30 +15,30 @@ func TestSizes(t *testing.T) {
 		return []*messages.BucketSize{{Group: group, Bucket: bucket, Bytes: bytes}}
 	}
 	var s meta.Sizes
-	require.Nil(t, s.Bytes())
-	require.Nil(t, s.Groups(c))
-	s.Note(c, []*messages.BucketSize{{Group: 1, Bucket: 0, Bytes: 10}, {Group: 1, Bucket: 1, Bytes: 20}, {Group: 1, Bucket: 2, Bytes: 7}, {Group: 1, Bucket: 9}})
-	require.Nil(t, s.Bytes(), "nobody has told of bucket 2 who should know")
-	s.Note(c, say(2, 2, 5))
-	require.Equal(t, []uint64{10, 20, 5}, s.Bytes())
-	require.EqualExportedValues(t, []*messages.GroupSize{{Group: 1, Bytes: 30}, {Group: 2, Bytes: 5}}, s.Groups(c))
-	s.Note(c, say(1, 1, 4))
-	require.Equal(t, []uint64{10, 4, 5}, s.Bytes(), "it has become smaller")
+	require.Nil(t, s.BucketBytes())
+	require.Nil(t, s.GroupSizes(c))
+	s.Observe(c, []*messages.BucketSize{{Group: 1, Bucket: 0, Bytes: 10}, {Group: 1, Bucket: 1, Bytes: 20}, {Group: 1, Bucket: 2, Bytes: 7}, {Group: 1, Bucket: 9}})
+	require.Nil(t, s.BucketBytes(), "nobody has told of bucket 2 who should know")
+	s.Observe(c, say(2, 2, 5))
+	require.Equal(t, []uint64{10, 20, 5}, s.BucketBytes())
+	require.EqualExportedValues(t, []*messages.GroupSize{{Group: 1, Bytes: 30}, {Group: 2, Bytes: 5}}, s.GroupSizes(c))
+	s.Observe(c, say(1, 1, 4))
+	require.Equal(t, []uint64{10, 4, 5}, s.BucketBytes(), "it has become smaller")
 
 	c.Owners[0], c.MovedVersions[0] = 2, 8
-	s.Note(c, say(1, 0, 11))
-	require.Equal(t, []uint64{10, 4, 5}, s.Bytes(), "it belongs to another group now")
+	s.Observe(c, say(1, 0, 11))
+	require.Equal(t, []uint64{10, 4, 5}, s.BucketBytes(), "it belongs to another group now")
 	for range 15 {
-		s.Note(c, say(2, 0, 1))
-		require.Equal(t, []uint64{10, 4, 5}, s.Bytes(), "what has just arrived may not be in the files yet")
+		s.Observe(c, say(2, 0, 1))
+		require.Equal(t, []uint64{10, 4, 5}, s.BucketBytes(), "what has just arrived may not be in the files yet")
 	}
-	s.Note(c, say(2, 0, 1))
-	require.Equal(t, []uint64{1, 4, 5}, s.Bytes(), "or it is really that small")
+	s.Observe(c, say(2, 0, 1))
+	require.Equal(t, []uint64{1, 4, 5}, s.BucketBytes(), "or it is really that small")
 	c.Owners[0], c.MovedVersions[0] = 1, 9
-	s.Note(c, say(1, 0, 12))
-	s.Note(c, say(1, 0, 3))
-	require.Equal(t, []uint64{3, 4, 5}, s.Bytes())
+	s.Observe(c, say(1, 0, 12))
+	s.Observe(c, say(1, 0, 3))
+	require.Equal(t, []uint64{3, 4, 5}, s.BucketBytes())
 	c = &messages.Config{}
-	s.Note(c, say(1, 0, 12))
-	require.Empty(t, s.Bytes())
+	s.Observe(c, say(1, 0, 12))
+	require.Empty(t, s.BucketBytes())
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// maxSpans is how many ranges a text names.
-const maxSpans = 8
+// maxRanges is how many ranges a text names.
+const maxRanges = 8
 
 // spans writes buckets as ranges: "1-3, 7", or how many they are where that says more.
-func spans(buckets []uint32) string {
+func formatRanges(buckets []uint32) string {
 	slices.Sort(buckets)
 	var all []string
 	for i := 0; i < len(buckets); {
@@ -22,17 +22,17 @@ func spans(buckets []uint32) string {
 		for j+1 < len(buckets) && buckets[j+1] <= buckets[j]+1 {
 			j++
 		}
-		all = append(all, Span(buckets[i], buckets[j]))
+		all = append(all, FormatRange(buckets[i], buckets[j]))
 		i = j + 1
 	}
-	if len(all) > maxSpans {
+	if len(all) > maxRanges {
 		return fmt.Sprintf("%d buckets", len(buckets))
 	}
 	return strings.Join(all, ", ")
 }
 
 // Span writes a range of buckets for people: "3" or "3-5".
-func Span(first, last uint32) string {
+func FormatRange(first, last uint32) string {
 	if first == last {
 		return fmt.Sprint(first)
 	}
@@ -40,13 +40,13 @@ func Span(first, last uint32) string {
 }
 
 // Arrival tells whether all that a version changed is that buckets have arrived where they belong. There may be one for every bucket.
-func Arrival(change string) bool {
-	what, _, found := strings.Cut(change, arrivedAt)
+func IsMoveCompletion(change string) bool {
+	what, _, found := strings.Cut(change, movesCompletedText)
 	return found && strings.Trim(what, "0123456789-, buckets") == ""
 }
 
-// arrivedAt stands between buckets and their group.
-const arrivedAt = " arrived at "
+// movesCompletedText stands between buckets and their group.
+const movesCompletedText = " arrived at "
 
 // Diff says in lines what differs between two configs, for people.
 func Diff(a, b *messages.Config) []string {
@@ -64,7 +64,7 @@ func Diff(a, b *messages.Config) []string {
 		}
 	}
 	for _, g := range b.Groups {
-		switch old := find(a, g.Id); {
+		switch old := findGroup(a, g.Id); {
 		case old == nil:
 			lines = append(lines, fmt.Sprintf("+ group %d on nodes %v", g.Id, g.Nodes))
 		case g.Left && !old.Left || len(g.Nodes) == 0 && len(old.Nodes) > 0:
@@ -82,7 +82,7 @@ func Diff(a, b *messages.Config) []string {
 			j++
 		}
 		if from != to {
-			lines = append(lines, fmt.Sprintf("~ bucket %s: group %d -> %d", Span(uint32(i), uint32(j-1)), from, to))
+			lines = append(lines, fmt.Sprintf("~ bucket %s: group %d -> %d", FormatRange(uint32(i), uint32(j-1)), from, to))
 		}
 		i = j
 	}

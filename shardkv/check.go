@@ -4,8 +4,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// checkInstall refuses a chunk that this machine could not take, or could not read later.
-func checkInstall(i *messages.ImportChunk) *messages.Error {
+// checkImport refuses a chunk that this machine could not take, or could not read later.
+func checkImport(i *messages.ImportChunk) *messages.Error {
 	c := i.GetChunk()
 	damaged := messages.Errorf(messages.Code_INVALID, "chunk %d of bucket %d is damaged", c.GetNumber(), c.GetBucket())
 	if c == nil || c.ConfigVersion == 0 || c.Abandoned || c.NotReady || Checksum(c) != c.Checksum {
@@ -22,11 +22,11 @@ func checkInstall(i *messages.ImportChunk) *messages.Error {
 				_, _, err = decodeValue(p.Value)
 			}
 		case 's':
-			if _, err = decodeRecord(p.Value, 0, 0); err == nil && len(p.Key) != 9 {
-				err = errDamaged
+			if _, err = decodeMigratedSession(p.Value, 0, 0); err == nil && len(p.Key) != 9 {
+				err = errCorrupt
 			}
 		default:
-			err = errDamaged
+			err = errCorrupt
 		}
 		if err != nil {
 			return damaged

@@ -16,26 +16,26 @@ import (
 // About how much of a bucket travels in one chunk, if the pull does not say, and at most. Small records cost by their
 // number: a chunk has no more of them than others hardly notice, unless the bucket is frozen and clients wait for it.
 const (
-	chunkBytes    = 256 << 10
-	maxChunkBytes = 1 << 20
-	chunkPairs    = 256
+	defaultChunkBytes = 256 << 10
+	maxChunkBytes     = 1 << 20
+	maxChunkPairs     = 256
 )
 
 // pull answers with the chunk that a taker asks for.
-func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messages.Reply, error) {
-	chunk := m.standing(p)
+func (m *Machine) readChunk(store persistence.Reader, p *messages.BucketPull) (*messages.Reply, error) {
+	chunk := m.statusChunk(p)
 	b := m.buckets[p.Bucket]
 	chunk.NotReady = chunk.NotReady || !chunk.Abandoned && b.base != p.Base
 	if chunk.Abandoned || chunk.NotReady {
 		return &messages.Reply{Chunk: chunk}, nil
 	}
-	chunk.VersionCounter = b.counter
+	chunk.VersionCounter = b.versionCounter
 	if b.state == Frozen {
-		chunk.TimeMs = b.timeMs
+		chunk.TimeMs = b.minTimeMs
 	}
-	fill := m.copyChunk
+	fill := m.fillCopyChunk
 	if p.Copied || p.ChangesOnly {
-		fill = m.tailChunk
+		fill = m.fillChangesChunk
 	}
 	if err := fill(store, b, p, chunk); err != nil {
 		return nil, err
@@ -45,27 +45,27 @@ func (m *Machine) pull(store persistence.Reader, p *messages.BucketPull) (*messa
 }
 
 // kinds of records in a chunk, in the order in which they travel.
-var kinds = []byte{'s', 'd'}
+var recordKinds = []byte{'s', 'd'}
 
-// hasCome tells whether a record was copied when the cursor got there, if it was there.
-func hasCome(cursor, key []byte) bool {
+// alreadyCopied tells whether a record was copied when the cursor got there, if it was there.
+func alreadyCopied(cursor, key []byte) bool {
 	return len(cursor) > 0 && cmp.Or(
-		cmp.Compare(slices.Index(kinds, key[0]), slices.Index(kinds, cursor[0])), bytes.Compare(key[1:], cursor[1:]),
+		cmp.Compare(slices.Index(recordKinds, key[0]), slices.Index(recordKinds, cursor[0])), bytes.Compare(key[1:], cursor[1:]),
 	) <= 0
 }
 
 // load is a chunk that is being filled.
-type load struct {
-	chunk *messages.BucketChunk
-	bytes int
-	most  int
-	full  bool
+type chunkBuilder struct {
+	chunk    *messages.BucketChunk
+	bytes    int
+	maxBytes int
+	full     bool
 }
 
 // add puts a pair in, unless the chunk is full; the cursor is where the next chunk goes on then.
-func (l *load) add(key, value, cursor []byte) bool {
+func (l *chunkBuilder) add(key, value, cursor []byte) bool {
 	size := len(key) + len(value)
-	if l.full = l.full || l.bytes > 0 && l.bytes+size > l.most || len(l.chunk.Pairs) == chunkPairs; l.full {
+	if l.full = l.full || l.bytes > 0 && l.bytes+size > l.maxBytes || len(l.chunk.Pairs) == maxChunkPairs; l.full {
 		return false
 	}
 	l.bytes += size
@@ -74,15 +74,15 @@ func (l *load) add(key, value, cursor []byte) bool {
 	return true
 }
 
-// copyChunk fills a chunk with the records behind the cursor of the one before, as they are now. What changes afterwards
+// fillCopyChunk fills a chunk with the records behind the cursor of the one before, as they are now. What changes afterwards
 // is in the tail.
-func (m *Machine) copyChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
-	came, err := changedUpTo(store, b, p)
+func (m *Machine) fillCopyChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
+	came, err := changedBytesAt(store, b, p)
 	if err != nil {
 		return err
 	}
-	chunk.ChangeLogPosition, chunk.BacklogBytes = p.ChangeLogPosition, b.changed-came
-	l := &load{chunk: chunk, most: limit(p.MaxBytes, chunkBytes, maxChunkBytes)}
+	chunk.ChangeLogPosition, chunk.BacklogBytes = p.ChangeLogPosition, b.changedBytes-came
+	l := &chunkBuilder{chunk: chunk, maxBytes: limit(p.MaxBytes, defaultChunkBytes, maxChunkBytes)}
 	if len(p.After) == 0 || p.After[0] == 's' {
 		err = m.copySessions(store, p, l)
 	}
@@ -95,7 +95,7 @@ func (m *Machine) copyChunk(store persistence.Reader, b *bucket, p *messages.Buc
 
 // copySessions copies what sessions did in a bucket: each is up to where it has acknowledged replies, in whatever bucket, and
 // the replies of this one that it has not. The cursor is a session and the last seq of it that was copied.
-func (m *Machine) copySessions(store persistence.Reader, p *messages.BucketPull, l *load) error {
+func (m *Machine) copySessions(store persistence.Reader, p *messages.BucketPull, l *chunkBuilder) error {
 	var at, upTo uint64
 	low := []byte{'f'}
 	if len(p.After) >= 9 {
@@ -115,11 +115,11 @@ func (m *Machine) copySessions(store persistence.Reader, p *messages.BucketPull,
 			from = upTo + 1
 		}
 		for s := m.sessions.all[id]; s != nil; {
-			record, last, err := s.export(p.Bucket, from)
+			record, last, err := s.exportFrom(p.Bucket, from)
 			if bad = err; bad != nil {
 				return false
 			}
-			name := append([]byte{'s'}, answerName(id, last)...)
+			name := append([]byte{'s'}, commandName(id, last)...)
 			if !l.add(name[:9:9], record, name) {
 				return false
 			}
@@ -133,7 +133,7 @@ func (m *Machine) copySessions(store persistence.Reader, p *messages.BucketPull,
 	return errors.Join(err, bad)
 }
 
-func copyData(store persistence.Reader, p *messages.BucketPull, l *load) error {
+func copyData(store persistence.Reader, p *messages.BucketPull, l *chunkBuilder) error {
 	prefix := bucketKey('d', p.Bucket)
 	low := prefix
 	if len(p.After) > 0 && p.After[0] == 'd' {
@@ -146,63 +146,63 @@ func copyData(store persistence.Reader, p *messages.BucketPull, l *load) error {
 }
 
 // install takes the next chunk of a bucket that comes from another group.
-func (m *Machine) install(tx persistence.Tx, at persistence.Position, i *messages.ImportChunk) (*messages.Reply, error) {
-	if why := checkInstall(i); why != nil {
-		return refusal(why), nil
+func (m *Machine) importChunk(tx persistence.Tx, at persistence.Position, i *messages.ImportChunk) (*messages.Reply, error) {
+	if why := checkImport(i); why != nil {
+		return errorReply(why), nil
 	}
 	c := i.Chunk
-	if int64(c.Bucket) >= int64(m.count) {
-		return m.noBucket(c.Bucket), nil
+	if int64(c.Bucket) >= int64(m.bucketCount) {
+		return m.noSuchBucket(c.Bucket), nil
 	}
 	b := m.buckets[c.Bucket]
 	switch {
 	case c.Number == 0:
-		if !m.begins(b, c) {
+		if !m.startsImport(b, c) {
 			return &messages.Reply{}, nil
 		}
-		if b != nil && b.state != None {
-			m.clear(tx, c.Bucket)
+		if b != nil && b.state != Absent {
+			m.deleteContents(tx, c.Bucket)
 		}
-		b = &bucket{state: Installing, configVersion: c.ConfigVersion, other: i.Source, base: c.Base}
-	case b == nil || b.state != Installing || b.configVersion != c.ConfigVersion || b.base != c.Base || b.nextChunk != c.Number:
+		b = &bucket{state: Importing, configVersion: c.ConfigVersion, counterpart: i.Source, base: c.Base}
+	case b == nil || b.state != Importing || b.configVersion != c.ConfigVersion || b.base != c.Base || b.nextChunk != c.Number:
 		return &messages.Reply{}, nil // came before, or belongs to a hand-over that is over
 	default:
 		copied := *b
 		b = &copied
 	}
 	for _, p := range c.Pairs {
-		if err := m.installPair(tx, at, c.Bucket, p); err != nil {
+		if err := m.importPair(tx, at, c.Bucket, p); err != nil {
 			return nil, err
 		}
-		b.bytes += uint64(len(p.Key) + len(p.Value))
+		b.receivedBytes += uint64(len(p.Key) + len(p.Value))
 	}
-	if b.copied && c.BacklogBytes >= b.behind {
+	if b.copied && c.BacklogBytes >= b.backlogBytes {
 		b.stalls++
 	}
-	b.counter, b.copied, b.cursor, b.tail, b.behind, b.nextChunk = c.VersionCounter, c.Copied, c.Cursor, c.ChangeLogPosition, c.BacklogBytes, c.Number+1
+	b.versionCounter, b.copied, b.cursor, b.logPosition, b.backlogBytes, b.nextChunk = c.VersionCounter, c.Copied, c.Cursor, c.ChangeLogPosition, c.BacklogBytes, c.Number+1
 	if c.Last {
-		b = &bucket{state: Serving, configVersion: b.configVersion, other: b.other, counter: b.counter, timeMs: c.TimeMs}
+		b = &bucket{state: Serving, configVersion: b.configVersion, counterpart: b.counterpart, versionCounter: b.versionCounter, minTimeMs: c.TimeMs}
 	}
-	m.set(tx, c.Bucket, b)
+	m.putBucket(tx, c.Bucket, b)
 	return &messages.Reply{}, nil
 }
 
 // begins tells whether a first chunk begins something here: for a move that is newer than what is here, whose giver
 // proves by it that nothing newer is served here; or for a copying that had to begin again.
-func (m *Machine) begins(b *bucket, c *messages.BucketChunk) bool {
+func (m *Machine) startsImport(b *bucket, c *messages.BucketChunk) bool {
 	switch {
-	case m.absent(c.Bucket, c.ConfigVersion):
+	case m.absentBefore(c.Bucket, c.ConfigVersion):
 		return true
-	case b.state == Frozen, b.state == Installing && b.configVersion != c.ConfigVersion:
+	case b.state == Frozen, b.state == Importing && b.configVersion != c.ConfigVersion:
 		return b.configVersion < c.ConfigVersion
-	case b.state == Installing:
+	case b.state == Importing:
 		return b.base < c.Base
 	}
 	return false
 }
 
-// installPair writes one pair; keys in chunks are the giver's without the bucket: kind, then the rest.
-func (m *Machine) installPair(tx persistence.Tx, at persistence.Position, id uint32, p *messages.Pair) error {
+// importPair writes one pair; keys in chunks are the giver's without the bucket: kind, then the rest.
+func (m *Machine) importPair(tx persistence.Tx, at persistence.Position, id uint32, p *messages.Pair) error {
 	full := append(bucketKey(p.Key[0], id), p.Key[1:]...)
 	switch {
 	case p.Key[0] == 'd' && len(p.Value) == 0:
@@ -210,18 +210,18 @@ func (m *Machine) installPair(tx persistence.Tx, at persistence.Position, id uin
 	case p.Key[0] == 'd':
 		tx.Put(full, p.Value)
 	case p.Key[0] == 's':
-		came, err := decodeRecord(p.Value, id, binary.BigEndian.Uint64(p.Key[1:]))
+		came, err := decodeMigratedSession(p.Value, id, binary.BigEndian.Uint64(p.Key[1:]))
 		if err != nil {
 			return err
 		}
-		m.place++
-		s := m.sessions.use(came.id, at.TimeMs, came.untilMs, m.order())
-		if came.usedMs != 0 {
-			m.sessions.use(came.id, at.TimeMs, 0, m.order())
+		m.ordinal++
+		s := m.sessions.touch(came.id, at.TimeMs, came.deadlineMs, m.logOrder())
+		if came.noDeadlineUseMs != 0 {
+			m.sessions.touch(came.id, at.TimeMs, 0, m.logOrder())
 		}
 		m.sessions.acknowledge(s, came.acked)
-		for _, a := range came.answers {
-			m.sessions.keep(s, a)
+		for _, a := range came.replies {
+			m.sessions.save(s, a)
 		}
 	}
 	return nil
@@ -231,7 +231,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Checksum covers a chunk on its way between groups.
 func Checksum(c *messages.BucketChunk) uint32 {
-	head := []byte{flag(c.Copied) | flag(c.Last)<<1}
+	head := []byte{boolByte(c.Copied) | boolByte(c.Last)<<1}
 	for _, n := range []uint64{uint64(c.Bucket), c.ConfigVersion, c.Base, c.Number, c.ChangeLogPosition, c.BacklogBytes, c.VersionCounter} {
 		head = binary.AppendUvarint(head, n)
 	}
@@ -248,7 +248,7 @@ func Checksum(c *messages.BucketChunk) uint32 {
 	return sum
 }
 
-func flag(set bool) byte {
+func boolByte(set bool) byte {
 	if set {
 		return 1
 	}

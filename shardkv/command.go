@@ -13,7 +13,7 @@ import (
 )
 
 // writing is one command at work on one bucket.
-type writing struct {
+type bucketWriter struct {
 	tx      persistence.Tx
 	machine *Machine
 	bucket  *bucket
@@ -21,48 +21,48 @@ type writing struct {
 }
 
 // record is a key's current state; version 0 is absent.
-type record struct {
+type keyState struct {
 	version uint64
 	value   []byte
 }
 
-func (r record) found() bool { return r.version != 0 }
+func (r keyState) found() bool { return r.version != 0 }
 
-func (w *writing) read(key []byte) (record, error) {
+func (w *bucketWriter) read(key []byte) (keyState, error) {
 	stored, found, err := w.tx.Get(dataKey(w.id, key))
 	if err != nil || !found {
-		return record{}, err
+		return keyState{}, err
 	}
 	version, value, err := decodeValue(stored)
 	if err != nil {
-		return record{}, fmt.Errorf("key %q: %w", key, err)
+		return keyState{}, fmt.Errorf("key %q: %w", key, err)
 	}
-	return record{version, value}, nil
+	return keyState{version, value}, nil
 }
 
 // next is a version that no key of the bucket has had. It moves along with the bucket, so versions only grow.
-func (w *writing) next() uint64 {
-	w.bucket.counter++
-	w.machine.touch(w.id, w.bucket)
-	return w.bucket.counter
+func (w *bucketWriter) nextVersion() uint64 {
+	w.bucket.versionCounter++
+	w.machine.markDirty(w.id, w.bucket)
+	return w.bucket.versionCounter
 }
 
-func (w *writing) write(key, value []byte) uint64 {
-	version := w.next()
+func (w *bucketWriter) write(key, value []byte) uint64 {
+	version := w.nextVersion()
 	stored := encodeValue(version, value)
 	w.tx.Put(dataKey(w.id, key), stored)
-	w.machine.note(w.tx, w.id, w.bucket, 'd', key, stored)
+	w.machine.appendChange(w.tx, w.id, w.bucket, 'd', key, stored)
 	return version
 }
 
-func (w *writing) remove(key []byte) uint64 {
+func (w *bucketWriter) remove(key []byte) uint64 {
 	w.tx.Delete(dataKey(w.id, key))
-	w.machine.note(w.tx, w.id, w.bucket, 'd', key, nil)
-	return w.next()
+	w.machine.appendChange(w.tx, w.id, w.bucket, 'd', key, nil)
+	return w.nextVersion()
 }
 
 // execute runs a client's command. Its key has been checked and the bucket serves.
-func (m *Machine) execute(w *writing, c *messages.Command) (*messages.Reply, error) {
+func (m *Machine) execute(w *bucketWriter, c *messages.Command) (*messages.Reply, error) {
 	switch op := c.Op.(type) {
 	case *messages.Command_Put:
 		return w.put(op.Put)
@@ -80,7 +80,7 @@ func (m *Machine) execute(w *writing, c *messages.Command) (*messages.Reply, err
 	return nil, fmt.Errorf("unknown command %T in the log: a newer eraft wrote it", c.Op)
 }
 
-func (w *writing) put(p *messages.Put) (*messages.Reply, error) {
+func (w *bucketWriter) put(p *messages.Put) (*messages.Reply, error) {
 	r := &messages.Reply{}
 	if p.Mode != messages.Put_ALWAYS || p.ReturnPrevious {
 		old, err := w.read(p.Key)
@@ -100,7 +100,7 @@ func (w *writing) put(p *messages.Put) (*messages.Reply, error) {
 	return r, nil
 }
 
-func (w *writing) delete(d *messages.Delete) (*messages.Reply, error) {
+func (w *bucketWriter) delete(d *messages.Delete) (*messages.Reply, error) {
 	old, err := w.read(d.Key)
 	if err != nil || !old.found() {
 		return &messages.Reply{}, err
@@ -113,20 +113,20 @@ func (w *writing) delete(d *messages.Delete) (*messages.Reply, error) {
 	return r, nil
 }
 
-func (w *writing) append(a *messages.Append) (*messages.Reply, error) {
+func (w *bucketWriter) append(a *messages.Append) (*messages.Reply, error) {
 	old, err := w.read(a.Key)
 	if err != nil {
 		return nil, err
 	}
 	if len(old.value)+len(a.Value) > messages.MaxValueBytes {
-		return refusal(messages.Errorf(messages.Code_TOO_LARGE, "the value would be %d bytes long; %d is the most",
+		return errorReply(messages.Errorf(messages.Code_TOO_LARGE, "the value would be %d bytes long; %d is the most",
 			len(old.value)+len(a.Value), messages.MaxValueBytes)), nil
 	}
 	value := append(bytes.Clone(old.value), a.Value...)
 	return &messages.Reply{Found: old.found(), Number: int64(len(value)), Version: w.write(a.Key, value)}, nil
 }
 
-func (w *writing) incr(i *messages.Incr) (*messages.Reply, error) {
+func (w *bucketWriter) incr(i *messages.Incr) (*messages.Reply, error) {
 	old, err := w.read(i.Key)
 	if err != nil {
 		return nil, err
@@ -135,18 +135,18 @@ func (w *writing) incr(i *messages.Incr) (*messages.Reply, error) {
 	if old.found() {
 		n, err = strconv.ParseInt(string(old.value), 10, 64)
 		if err != nil || strconv.FormatInt(n, 10) != string(old.value) {
-			return refusal(messages.Errorf(messages.Code_INVALID, "value is not an integer or out of range")), nil
+			return errorReply(messages.Errorf(messages.Code_INVALID, "value is not an integer or out of range")), nil
 		}
 	}
 	if i.By > 0 && n > math.MaxInt64-i.By || i.By < 0 && n < math.MinInt64-i.By {
-		return refusal(messages.Errorf(messages.Code_INVALID, "increment or decrement would overflow")), nil
+		return errorReply(messages.Errorf(messages.Code_INVALID, "increment or decrement would overflow")), nil
 	}
 	n += i.By
 	version := w.write(i.Key, strconv.AppendInt(nil, n, 10))
 	return &messages.Reply{Found: old.found(), Number: n, Version: version}, nil
 }
 
-func (w *writing) holds(c *messages.Condition) (bool, record, error) {
+func (w *bucketWriter) checkCondition(c *messages.Condition) (bool, keyState, error) {
 	old, err := w.read(c.Key)
 	if err != nil {
 		return false, old, err
@@ -163,17 +163,17 @@ func (w *writing) holds(c *messages.Condition) (bool, record, error) {
 }
 
 // conflict shows what is there instead.
-func conflict(old record) *messages.Reply {
+func conflictReply(old keyState) *messages.Reply {
 	return &messages.Reply{Code: messages.Code_CONFLICT, Found: old.found(), Version: old.version, Value: bytes.Clone(old.value)}
 }
 
-func (w *writing) cas(c *messages.CompareAndSwap) (*messages.Reply, error) {
-	ok, old, err := w.holds(c.Expect)
+func (w *bucketWriter) cas(c *messages.CompareAndSwap) (*messages.Reply, error) {
+	ok, old, err := w.checkCondition(c.Expect)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return conflict(old), nil
+		return conflictReply(old), nil
 	}
 	r := &messages.Reply{Found: old.found()}
 	switch {
@@ -186,27 +186,27 @@ func (w *writing) cas(c *messages.CompareAndSwap) (*messages.Reply, error) {
 }
 
 // batch tries everything on an overlay first, so that it is all or nothing. most is how large the reply may be; 0: any.
-func (w *writing) batch(b *messages.Batch, most int) (*messages.Reply, error) {
+func (w *bucketWriter) batch(b *messages.Batch, most int) (*messages.Reply, error) {
 	for _, c := range b.Conditions {
-		ok, old, err := w.holds(c)
+		ok, old, err := w.checkCondition(c)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
-			return conflict(old), nil
+			return conflictReply(old), nil
 		}
 	}
 	trial := &overlay{Tx: w.tx, writes: map[string][]byte{}}
-	inner := &writing{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
+	inner := &bucketWriter{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
 	before := *w.bucket
-	reply, size := &messages.Reply{}, replyFrame
+	reply, size := &messages.Reply{}, batchReplyOverhead
 	for i, op := range b.Writes {
-		part, err := inner.one(op)
+		part, err := inner.applyWrite(op)
 		if err != nil {
 			return nil, err
 		}
-		if size += proto.Size(part) + partFrame; most > 0 && size > most && part.Code == messages.Code_OK {
-			part = refusal(messages.Errorf(messages.Code_TOO_LARGE, "with it the answer is larger than %d bytes: ask for fewer previous values", most))
+		if size += proto.Size(part) + batchPartOverhead; most > 0 && size > most && part.Code == messages.Code_OK {
+			part = errorReply(messages.Errorf(messages.Code_TOO_LARGE, "with it the answer is larger than %d bytes: ask for fewer previous values", most))
 		}
 		if part.Code != messages.Code_OK {
 			*w.bucket = before
@@ -216,17 +216,17 @@ func (w *writing) batch(b *messages.Batch, most int) (*messages.Reply, error) {
 		reply.Parts = append(reply.Parts, part)
 	}
 	trial.commit()
-	reply.Version = w.bucket.counter
+	reply.Version = w.bucket.versionCounter
 	return reply, nil
 }
 
 // What the reply of a batch takes beside its parts, and each of them beside what is in it, at most.
 const (
-	replyFrame = 64
-	partFrame  = 8
+	batchReplyOverhead = 64
+	batchPartOverhead  = 8
 )
 
-func (w *writing) one(op *messages.Write) (*messages.Reply, error) {
+func (w *bucketWriter) applyWrite(op *messages.Write) (*messages.Reply, error) {
 	switch o := op.Op.(type) {
 	case *messages.Write_Put:
 		return w.put(o.Put)
@@ -254,13 +254,13 @@ func (o *overlay) Get(key []byte) ([]byte, bool, error) {
 	return o.Tx.Get(key)
 }
 
-func (o *overlay) set(key, value []byte) {
+func (o *overlay) record(key, value []byte) {
 	o.writes[string(key)] = value
 	o.order = append(o.order, string(key))
 }
 
-func (o *overlay) Put(key, value []byte) { o.set(key, value) }
-func (o *overlay) Delete(key []byte)     { o.set(key, nil) }
+func (o *overlay) Put(key, value []byte) { o.record(key, value) }
+func (o *overlay) Delete(key []byte)     { o.record(key, nil) }
 
 func (o *overlay) commit() {
 	for _, key := range o.order {

@@ -12,41 +12,41 @@ import (
 
 // cursors remembers the keys at which the next pages of scans begin. It only saves work: the key of a cursor that is not
 // there is looked for in its bucket.
-type cursors struct {
-	keys  map[place][]byte
-	order []place // oldest first
+type cursorCache struct {
+	keys  map[cursorKey][]byte
+	order []cursorKey // oldest first
 	bytes int
 }
 
 // place is a key of a bucket, by its number.
-type place struct {
+type cursorKey struct {
 	bucket uint32
 	cursor uint64
 }
 
 const (
-	cursorBytes = 1 << 20 // of memory for cursors
-	cursorFrame = 128     // that one takes beside its key
+	maxCursorBytes = 1 << 20 // of memory for cursors
+	cursorOverhead = 128     // that one takes beside its key
 )
 
-// cursorOf is the number of a key: 1 to 2^39-1, equal for different keys once in so many pairs.
-func cursorOf(key []byte) uint64 {
+// fingerprint is the number of a key: 1 to 2^39-1, equal for different keys once in so many pairs.
+func fingerprint(key []byte) uint64 {
 	sum := sha256.Sum256(key)
 	return 1 + binary.BigEndian.Uint64(sum[:])%(1<<messages.CursorBits-1)
 }
 
 // remember gives the number of a key.
-func (c *cursors) remember(bucket uint32, key []byte) uint64 {
-	at := place{bucket, cursorOf(key)}
+func (c *cursorCache) remember(bucket uint32, key []byte) uint64 {
+	at := cursorKey{bucket, fingerprint(key)}
 	if _, known := c.keys[at]; known {
 		return at.cursor
 	}
 	if c.keys == nil {
-		c.keys = map[place][]byte{}
+		c.keys = map[cursorKey][]byte{}
 	}
-	c.keys[at], c.order, c.bytes = bytes.Clone(key), append(c.order, at), c.bytes+len(key)+cursorFrame
-	for c.bytes > cursorBytes {
-		c.bytes -= len(c.keys[c.order[0]]) + cursorFrame
+	c.keys[at], c.order, c.bytes = bytes.Clone(key), append(c.order, at), c.bytes+len(key)+cursorOverhead
+	for c.bytes > maxCursorBytes {
+		c.bytes -= len(c.keys[c.order[0]]) + cursorOverhead
 		delete(c.keys, c.order[0])
 		c.order = c.order[1:]
 	}
@@ -55,8 +55,8 @@ func (c *cursors) remember(bucket uint32, key []byte) uint64 {
 
 // seek gives the key that a Scan's cursor stands for. If it is not remembered, it is looked for, as far as one page goes:
 // then there is a reply instead.
-func (m *Machine) seek(store persistence.Reader, s *messages.Scan) ([]byte, *messages.Reply, error) {
-	if key, known := m.cursors.keys[place{s.Bucket, s.Cursor}]; known {
+func (m *Machine) resolveCursor(store persistence.Reader, s *messages.Scan) ([]byte, *messages.Reply, error) {
+	if key, known := m.cursors.keys[cursorKey{s.Bucket, s.Cursor}]; known {
 		return key, nil, nil
 	}
 	low := dataKey(s.Bucket, nil)
@@ -64,11 +64,11 @@ func (m *Machine) seek(store persistence.Reader, s *messages.Scan) ([]byte, *mes
 	if len(s.After) > 0 {
 		low = append(dataKey(s.Bucket, s.After), 0)
 	}
-	page, looked := &messages.Page{Last: true, Seeking: true, Buckets: uint32(m.count)}, 0
+	page, looked := &messages.Page{Last: true, Seeking: true, Buckets: uint32(m.bucketCount)}, 0
 	var found []byte
 	err := store.Scan(low, high, func(stored, value []byte) bool {
 		key := stored[strip:]
-		if cursorOf(key) == s.Cursor {
+		if fingerprint(key) == s.Cursor {
 			found = bytes.Clone(key)
 			return false
 		}
@@ -86,6 +86,6 @@ func (m *Machine) seek(store persistence.Reader, s *messages.Scan) ([]byte, *mes
 	case !page.Last:
 		return nil, &messages.Reply{Page: page}, nil
 	}
-	return nil, refusal(messages.Errorf(messages.Code_INVALID,
+	return nil, errorReply(messages.Errorf(messages.Code_INVALID,
 		"cursor %d is of no key of bucket %d: if it once was, the key has been deleted; begin the scan again", s.Cursor, s.Bucket)), nil
 }

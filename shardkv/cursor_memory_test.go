@@ -12,17 +12,17 @@ import (
 
 // What is remembered of cursors is bounded in bytes: the newest.
 func TestCursorsAreBounded(t *testing.T) {
-	var c cursors
+	var c cursorCache
 	key := func(i int) []byte {
 		return []byte(strings.Repeat("x", messages.MaxKeyBytes-5) + fmt.Sprintf("%05d", i))
 	}
 	for i := range 5000 {
 		cursor := c.remember(7, key(i))
 		require.Equal(t, cursor, c.remember(7, key(i)))
-		require.Equal(t, key(i), c.keys[place{7, cursor}])
-		require.LessOrEqual(t, c.bytes, cursorBytes)
+		require.Equal(t, key(i), c.keys[cursorKey{7, cursor}])
+		require.LessOrEqual(t, c.bytes, maxCursorBytes)
 	}
 	require.Equal(t, len(c.keys), len(c.order))
-	require.Equal(t, cursorBytes/(messages.MaxKeyBytes+cursorFrame), len(c.keys))
-	require.Nil(t, c.keys[place{7, cursorOf(key(0))}])
+	require.Equal(t, maxCursorBytes/(messages.MaxKeyBytes+cursorOverhead), len(c.keys))
+	require.Nil(t, c.keys[cursorKey{7, fingerprint(key(0))}])
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // walk scans a bucket by cursors alone, and does something between two pages.
-func (r *replica) walk(t *testing.T, bucket uint32, count uint32, between func(keys []string)) (all []string, asked int) {
+func (r *replica) scanAll(t *testing.T, bucket uint32, count uint32, between func(keys []string)) (all []string, asked int) {
 	for cursor := uint64(0); ; {
 		s := &messages.Scan{Bucket: bucket, Cursor: cursor, MaxKeys: count, Projection: messages.Scan_KEYS}
 		reply := r.scan(s)
@@ -62,7 +62,7 @@ func TestCursorsFindTheirPlace(t *testing.T) {
 			r.apply(put(key, "v"))
 			want = append(want, key)
 		}
-		all, asked := r.walk(t, bucket, 10, func(seen []string) { c.between(r, seen) })
+		all, asked := r.scanAll(t, bucket, 10, func(seen []string) { c.between(r, seen) })
 		require.Equal(t, want, all, c.name)
 		require.Equal(t, c.asked, asked, c.name)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-func until(c *messages.Command, ms uint64) *messages.Command {
+func withDeadline(c *messages.Command, ms uint64) *messages.Command {
 	c = proto.CloneOf(c)
 	c.DeadlineMs = ms
 	return c
@@ -21,14 +21,14 @@ func until(c *messages.Command, ms uint64) *messages.Command {
 func TestCommandsHaveATime(t *testing.T) {
 	r := newReplica(t, 1, true)
 	r.now = 1_000_000
-	c := until(appendTo(7, 1, "k", "a"), 1_030_000)
-	require.Equal(t, messages.Code_EXPIRED, r.apply(until(appendTo(7, 2, "k", "late"), 999_999)).Code)
-	require.Equal(t, messages.Code_EXPIRED, r.apply(until(appendTo(7, 2, "k", "early"), 1_000_001+messages.MaxDeadlineMs)).Code)
-	require.Equal(t, messages.Code_EXPIRED, r.apply(until(put("k", "late"), 1)).Code, "also without a session")
+	c := withDeadline(appendTo(7, 1, "k", "a"), 1_030_000)
+	require.Equal(t, messages.Code_EXPIRED, r.apply(withDeadline(appendTo(7, 2, "k", "late"), 999_999)).Code)
+	require.Equal(t, messages.Code_EXPIRED, r.apply(withDeadline(appendTo(7, 2, "k", "early"), 1_000_001+messages.MaxDeadlineMs)).Code)
+	require.Equal(t, messages.Code_EXPIRED, r.apply(withDeadline(put("k", "late"), 1)).Code, "also without a session")
 	require.Equal(t, messages.Code_OK, r.apply(c).Code)
 	r.now = 1_030_001
 	require.EqualValues(t, 1, r.apply(c).Number, "what is known is answered")
-	require.Equal(t, messages.Code_EXPIRED, r.apply(until(appendTo(7, 2, "k", "late"), 1_030_000)).Code)
+	require.Equal(t, messages.Code_EXPIRED, r.apply(withDeadline(appendTo(7, 2, "k", "late"), 1_030_000)).Code)
 	got, _ := r.get("k")
 	require.Equal(t, "a", got)
 }
@@ -40,13 +40,13 @@ func TestForgettingIsSafe(t *testing.T) {
 		r.now = 1_000_000
 		var all []*messages.Command
 		for session := range uint64(50) {
-			c := until(appendTo(session+1, 1, "k", "+"), r.now+30_000-session*100)
+			c := withDeadline(appendTo(session+1, 1, "k", "+"), r.now+30_000-session*100)
 			require.Equal(t, messages.Code_OK, r.apply(c).Code)
 			all = append(all, c)
 		}
 		r.now += jump
 		for i := range uint64(5) { // others' commands have whoever is over forgotten
-			require.Equal(t, messages.Code_OK, r.apply(until(appendTo(100+i, 1, "other", ""), r.now+1000)).Code)
+			require.Equal(t, messages.Code_OK, r.apply(withDeadline(appendTo(100+i, 1, "other", ""), r.now+1000)).Code)
 		}
 		if records, _, _ := r.of("f"); jump > 30_000 {
 			require.Equal(t, 5, records, "sessions are forgotten as soon as that is safe")
@@ -65,18 +65,18 @@ func TestTimeMovesAlong(t *testing.T) {
 	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
 	a.now, b.now = 1_000_000, 1_012_000
 	id := uint32(messages.BucketOf([]byte("{x}"), buckets))
-	old := until(appendTo(7, 1, "{x}", "a"), a.now+30_000)
+	old := withDeadline(appendTo(7, 1, "{x}", "a"), a.now+30_000)
 	require.Equal(t, messages.Code_OK, a.apply(old).Code)
 	a.now += 30_001
-	require.Equal(t, messages.Code_OK, a.apply(until(appendTo(8, 1, "{y}", ""), a.now+1000)).Code, "which has 7 forgotten")
-	kept := until(appendTo(9, 1, "{x}", "b"), a.now+30_000)
+	require.Equal(t, messages.Code_OK, a.apply(withDeadline(appendTo(8, 1, "{y}", ""), a.now+1000)).Code, "which has 7 forgotten")
+	kept := withDeadline(appendTo(9, 1, "{x}", "b"), a.now+30_000)
 	require.Equal(t, messages.Code_OK, a.apply(kept).Code)
-	move(t, a, b, id, shardkv.Pace{}, nil)
+	move(t, a, b, id, shardkv.MigrationLimits{}, nil)
 	require.Equal(t, messages.Code_EXPIRED, b.apply(old).Code)
 	for range 2 {
 		require.EqualValues(t, 2, b.apply(kept).Number)
 		b.now = a.now + 29_000 // it jumps
-		require.Equal(t, messages.Code_OK, b.apply(until(appendTo(10, 1, "{x}", ""), b.now+1000)).Code)
+		require.Equal(t, messages.Code_OK, b.apply(withDeadline(appendTo(10, 1, "{x}", ""), b.now+1000)).Code)
 	}
 	got, _ := b.get("{x}")
 	require.Equal(t, "ab", got)

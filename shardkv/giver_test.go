@@ -12,23 +12,23 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-func give(bucket uint32, version, to uint64) *messages.ShardCommand {
+func startMigration(bucket uint32, version, to uint64) *messages.ShardCommand {
 	return &messages.ShardCommand{Op: &messages.ShardCommand_StartMigration{StartMigration: &messages.StartMigration{Bucket: bucket, ConfigVersion: version, Destination: to, MaxChangeLogBytes: 1 << 30}}}
 }
 
-func freeze(pull *messages.BucketPull) *messages.ShardCommand {
+func freezeBucket(pull *messages.BucketPull) *messages.ShardCommand {
 	return &messages.ShardCommand{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{Pull: pull}}}
 }
 
-func keep(bucket uint32, version uint64, givenUp bool) *messages.ShardCommand {
+func resumeServing(bucket uint32, version uint64, givenUp bool) *messages.ShardCommand {
 	return &messages.ShardCommand{Op: &messages.ShardCommand_ResumeServing{ResumeServing: &messages.ResumeServing{Bucket: bucket, ConfigVersion: version, DestinationAbandoned: givenUp}}}
 }
 
-func drop(bucket uint32, version uint64) *messages.ShardCommand {
+func deleteMigrated(bucket uint32, version uint64) *messages.ShardCommand {
 	return &messages.ShardCommand{Op: &messages.ShardCommand_DeleteMigrated{DeleteMigrated: &messages.DeleteMigrated{Bucket: bucket, ConfigVersion: version}}}
 }
 
-func install(from uint64, c *messages.BucketChunk) *messages.ShardCommand {
+func importChunk(from uint64, c *messages.BucketChunk) *messages.ShardCommand {
 	c.Checksum = shardkv.Checksum(c)
 	return &messages.ShardCommand{Op: &messages.ShardCommand_ImportChunk{ImportChunk: &messages.ImportChunk{Source: from, Chunk: c}}}
 }
@@ -70,19 +70,19 @@ func TestHandOver(t *testing.T) {
 	for {
 		view := b.m.View().(*shardkv.View)
 		seen[a.m.View().(*shardkv.View).Find(id).State]++
-		steps := shardkv.Follow(2, config, view, nil, shardkv.Pace{ChunkBytes: 100 << 10})
-		require.Len(t, steps.Asks, 1)
-		require.Empty(t, steps.Over)
+		steps := shardkv.PlanMigrations(2, config, view, nil, shardkv.MigrationLimits{ChunkBytes: 100 << 10})
+		require.Len(t, steps.Steps, 1)
+		require.Empty(t, steps.Completed)
 		require.Equal(t, messages.Code_WRONG_GROUP, b.apply(put("{x}1", "too early")).Code)
 		var chunk *messages.BucketChunk
-		if c := steps.Asks[0].Command; c != nil {
+		if c := steps.Steps[0].Command; c != nil {
 			chunk = a.shard(c).Chunk
 			require.True(t, proto.Equal(chunk, a.shard(c).Chunk), "asked twice, answered once")
 		} else {
-			chunk = a.pull(steps.Asks[0].Pull)
+			chunk = a.pull(steps.Steps[0].Pull)
 			write() // after it was read
 		}
-		command, word := shardkv.Reply(1, chunk)
+		command, word := shardkv.InterpretChunk(1, chunk)
 		require.Nil(t, word)
 		b.shard(command)
 		b.shard(command)
@@ -90,19 +90,19 @@ func TestHandOver(t *testing.T) {
 			break
 		}
 	}
-	require.Greater(t, seen[shardkv.Giving], 5)
+	require.Greater(t, seen[shardkv.Migrating], 5)
 	require.Equal(t, 1, seen[shardkv.Serving])
 	require.Zero(t, seen[shardkv.Frozen], "nothing was left to ask for when it was frozen")
 	refused := a.apply(put("{x}1", "too late"))
 	require.Equal(t, messages.Code_WRONG_GROUP, refused.Code)
 	require.EqualValues(t, 2, refused.Hint.Group)
 
-	steps := shardkv.Follow(2, config, b.m.View().(*shardkv.View), nil, shardkv.Pace{})
-	require.Len(t, steps.Asks, 1)
-	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Abandoned)
-	require.True(t, a.shard(steps.Asks[0].Command).Chunk.Abandoned)
-	word := map[uint32]shardkv.Word{id: {ConfigVersion: 5, Gone: true}}
-	require.Len(t, shardkv.Follow(2, config, b.m.View().(*shardkv.View), word, shardkv.Pace{}).Over, 1)
+	steps := shardkv.PlanMigrations(2, config, b.m.View().(*shardkv.View), nil, shardkv.MigrationLimits{})
+	require.Len(t, steps.Steps, 1)
+	require.True(t, a.shard(steps.Steps[0].Command).Chunk.Abandoned)
+	require.True(t, a.shard(steps.Steps[0].Command).Chunk.Abandoned)
+	word := map[uint32]shardkv.MoveStatus{id: {ConfigVersion: 5, Abandoned: true}}
+	require.Len(t, shardkv.PlanMigrations(2, config, b.m.View().(*shardkv.View), word, shardkv.MigrationLimits{}).Completed, 1)
 	for _, line := range a.dump() {
 		require.NotContains(t, line, "{x}")
 	}
@@ -122,9 +122,9 @@ func TestHandOver(t *testing.T) {
 // Every command about a hand-over in every state of a bucket: it takes the next step, or it changes nothing.
 func TestEveryCommandInEveryState(t *testing.T) {
 	chunk0 := func(version uint64) *messages.ShardCommand {
-		return install(2, &messages.BucketChunk{Bucket: 3, ConfigVersion: version})
+		return importChunk(2, &messages.BucketChunk{Bucket: 3, ConfigVersion: version})
 	}
-	last := install(2, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: 1, Copied: true, Last: true})
+	last := importChunk(2, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: 1, Copied: true, Last: true})
 	pull := func(version uint64) *messages.BucketPull {
 		return &messages.BucketPull{Bucket: 3, ConfigVersion: version, Copied: true}
 	}
@@ -135,9 +135,9 @@ func TestEveryCommandInEveryState(t *testing.T) {
 	}{
 		{"unknown", nil},
 		{"serving since 4", []*messages.ShardCommand{adopt}},
-		{"giving for 5", []*messages.ShardCommand{adopt, give(3, 5, 2)}},
-		{"frozen for 5", []*messages.ShardCommand{adopt, give(3, 5, 2), freeze(pull(5))}},
-		{"gone since 5", []*messages.ShardCommand{adopt, give(3, 5, 2), freeze(pull(5)), drop(3, 5)}},
+		{"giving for 5", []*messages.ShardCommand{adopt, startMigration(3, 5, 2)}},
+		{"frozen for 5", []*messages.ShardCommand{adopt, startMigration(3, 5, 2), freezeBucket(pull(5))}},
+		{"gone since 5", []*messages.ShardCommand{adopt, startMigration(3, 5, 2), freezeBucket(pull(5)), deleteMigrated(3, 5)}},
 		{"installing for 5", []*messages.ShardCommand{chunk0(5)}},
 		{"serving since 5", []*messages.ShardCommand{chunk0(5), last}},
 	}
@@ -148,15 +148,15 @@ func TestEveryCommandInEveryState(t *testing.T) {
 		after [7]string
 		says  string
 	}{
-		{"give for 5", give(3, 5, 2), [7]string{"none 5", "giving 5", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "grrrgnn"},
-		{"give for 6", give(3, 6, 2), [7]string{"none 6", "giving 6", "giving 6", "frozen 5", "none 6", "none 6", "giving 6"}, "grrnggr"},
-		{"give for 4", give(3, 4, 2), [7]string{"none 4", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "gnnngnn"},
-		{"freeze for 5", freeze(pull(5)), [7]string{"none 0", "serving 4", "frozen 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "nnrrgnn"},
-		{"freeze for 6", freeze(pull(6)), [7]string{"none 0", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "nnnnnnn"},
-		{"drop for 5", drop(3, 5), [7]string{"none 0", "serving 4", "giving 5", "none 5", "none 5", "installing 5", "serving 5"}, "nnrggnn"},
-		{"keep for 6", keep(3, 6, false), [7]string{"none 0", "serving 6", "serving 6", "frozen 5", "none 5", "installing 5", "serving 6"}, ""},
-		{"keep for 6, given up", keep(3, 6, true), [7]string{"none 0", "serving 6", "serving 6", "serving 6", "none 5", "installing 5", "serving 6"}, ""},
-		{"keep for 5, given up", keep(3, 5, true), [7]string{"none 0", "serving 5", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, ""},
+		{"give for 5", startMigration(3, 5, 2), [7]string{"none 5", "giving 5", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "grrrgnn"},
+		{"give for 6", startMigration(3, 6, 2), [7]string{"none 6", "giving 6", "giving 6", "frozen 5", "none 6", "none 6", "giving 6"}, "grrnggr"},
+		{"give for 4", startMigration(3, 4, 2), [7]string{"none 4", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "gnnngnn"},
+		{"freeze for 5", freezeBucket(pull(5)), [7]string{"none 0", "serving 4", "frozen 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "nnrrgnn"},
+		{"freeze for 6", freezeBucket(pull(6)), [7]string{"none 0", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, "nnnnnnn"},
+		{"drop for 5", deleteMigrated(3, 5), [7]string{"none 0", "serving 4", "giving 5", "none 5", "none 5", "installing 5", "serving 5"}, "nnrggnn"},
+		{"keep for 6", resumeServing(3, 6, false), [7]string{"none 0", "serving 6", "serving 6", "frozen 5", "none 5", "installing 5", "serving 6"}, ""},
+		{"keep for 6, given up", resumeServing(3, 6, true), [7]string{"none 0", "serving 6", "serving 6", "serving 6", "none 5", "installing 5", "serving 6"}, ""},
+		{"keep for 5, given up", resumeServing(3, 5, true), [7]string{"none 0", "serving 5", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, ""},
 		{"first chunk for 5", chunk0(5), [7]string{"installing 5", "serving 4", "giving 5", "frozen 5", "none 5", "installing 5", "serving 5"}, ""},
 		{"first chunk for 6", chunk0(6), [7]string{"installing 6", "serving 4", "giving 5", "installing 6", "installing 6", "installing 6", "serving 5"}, ""},
 		{"last chunk for 5", last, [7]string{"none 0", "serving 4", "giving 5", "frozen 5", "none 5", "serving 5", "serving 5"}, ""},
@@ -172,12 +172,12 @@ func TestEveryCommandInEveryState(t *testing.T) {
 					reply := r.shard(c.command)
 					view := r.m.View().(*shardkv.View)
 					now := view.Find(3)
-					if now.State == shardkv.Giving {
-						now.ConfigVersion = view.Transits[0].ConfigVersion
+					if now.State == shardkv.Migrating {
+						now.ConfigVersion = view.Migrations[0].ConfigVersion
 					}
 					require.Equal(t, c.after[i], fmt.Sprintf("%v %d", now.State, now.ConfigVersion))
 					if c.says != "" {
-						require.Equal(t, c.says[i:i+1], said(reply.Chunk))
+						require.Equal(t, c.says[i:i+1], statusOf(reply.Chunk))
 					}
 					r.restart()
 				}
@@ -186,7 +186,7 @@ func TestEveryCommandInEveryState(t *testing.T) {
 	}
 }
 
-func said(c *messages.BucketChunk) string {
+func statusOf(c *messages.BucketChunk) string {
 	switch {
 	case c.Abandoned:
 		return "g"
@@ -200,9 +200,9 @@ func said(c *messages.BucketChunk) string {
 func TestTailIsBounded(t *testing.T) {
 	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
 	id := uint32(messages.BucketOf([]byte("k"), buckets))
-	begin := give(id, 5, 2)
+	begin := startMigration(id, 5, 2)
 	begin.GetStartMigration().MaxChangeLogBytes = 1000
-	b.shard(install(1, a.shard(begin).Chunk))
+	b.shard(importChunk(1, a.shard(begin).Chunk))
 	for i := range 80 {
 		a.apply(put("k", fmt.Sprint(i)))
 	}
@@ -210,16 +210,16 @@ func TestTailIsBounded(t *testing.T) {
 	for _, line := range a.dump() {
 		require.False(t, strings.HasPrefix(line, `"t`), "%s", line)
 	}
-	config, words := moving(id), map[uint32]shardkv.Word{}
-	ask := shardkv.Follow(2, config, b.m.View().(*shardkv.View), words, shardkv.Pace{}).Asks[0]
-	_, word := shardkv.Reply(1, a.pull(ask.Pull))
+	config, words := moving(id), map[uint32]shardkv.MoveStatus{}
+	ask := shardkv.PlanMigrations(2, config, b.m.View().(*shardkv.View), words, shardkv.MigrationLimits{}).Steps[0]
+	_, word := shardkv.InterpretChunk(1, a.pull(ask.Pull))
 	require.True(t, word.NotReady)
 	words[id] = *word
-	ask = shardkv.Follow(2, config, b.m.View().(*shardkv.View), words, shardkv.Pace{}).Asks[0]
+	ask = shardkv.PlanMigrations(2, config, b.m.View().(*shardkv.View), words, shardkv.MigrationLimits{}).Steps[0]
 	again := a.shard(ask.Command).Chunk
 	require.Positive(t, again.Base)
-	b.shard(install(1, again))
-	require.Equal(t, again.Base, b.m.View().(*shardkv.View).Transits[0].Base)
+	b.shard(importChunk(1, again))
+	require.Equal(t, again.Base, b.m.View().(*shardkv.View).Migrations[0].Base)
 }
 
 // A bucket under constant writes is frozen in the end: the more often the copy came no nearer, the more may be missing.
@@ -229,10 +229,10 @@ func TestFreezeComesNearer(t *testing.T) {
 		freeze         bool
 	}{{64 << 10, 0, true}, {64<<10 + 1, 0, false}, {64<<10 + 1, 4, true}, {1 << 20, 15, false}, {1 << 20, 16, true}, {64 << 20, 1000, true}, {64<<20 + 1, 1000, false}} {
 		view := &shardkv.View{
-			Buckets:  []shardkv.BucketView{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1}},
-			Transits: []shardkv.Transit{{Bucket: 3, State: shardkv.Installing, ConfigVersion: 5, Other: 1, Copied: true, Behind: c.behind, Stalls: c.stalls}},
+			Buckets:    []shardkv.BucketView{{Bucket: 3, State: shardkv.Importing, ConfigVersion: 5, Counterpart: 1}},
+			Migrations: []shardkv.Migration{{Bucket: 3, State: shardkv.Importing, ConfigVersion: 5, Counterpart: 1, Copied: true, BacklogBytes: c.behind, Stalls: c.stalls}},
 		}
-		ask := shardkv.Follow(2, moving(3), view, nil, shardkv.Pace{}).Asks[0]
+		ask := shardkv.PlanMigrations(2, moving(3), view, nil, shardkv.MigrationLimits{}).Steps[0]
 		require.Equal(t, c.freeze, ask.Command.GetFreezeBucket() != nil, "%+v", c)
 	}
 }
@@ -248,7 +248,7 @@ func TestChunksHaveFewRecords(t *testing.T) {
 		}
 	}
 	fill()
-	chunk := a.shard(give(id, 5, 2)).Chunk
+	chunk := a.shard(startMigration(id, 5, 2)).Chunk
 	var sizes []int
 	pull := &messages.BucketPull{Bucket: id, ConfigVersion: 5, Base: chunk.Base, ChangeLogPosition: chunk.ChangeLogPosition}
 	for !chunk.Copied {
@@ -260,7 +260,7 @@ func TestChunksHaveFewRecords(t *testing.T) {
 	fill()
 	pull.Copied = true
 	require.Len(t, a.pull(pull).Pairs, 256)
-	last := a.shard(freeze(pull)).Chunk
+	last := a.shard(freezeBucket(pull)).Chunk
 	require.Len(t, last.Pairs, 600)
 	require.True(t, last.Last)
 }
@@ -273,7 +273,7 @@ func TestDamagedChunksAreRefused(t *testing.T) {
 		"no session":            {Key: []byte("s12345678"), Value: []byte{7}},
 		"no session id":         {Key: []byte("s1"), Value: []byte{1, 0, 0, 0, 0}},
 	} {
-		c := install(2, &messages.BucketChunk{ConfigVersion: 1, Bucket: 3, Pairs: []*messages.Pair{pair}})
+		c := importChunk(2, &messages.BucketChunk{ConfigVersion: 1, Bucket: 3, Pairs: []*messages.Pair{pair}})
 		encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: c}})
 		require.NoError(t, err)
 		require.Equal(t, messages.Code_INVALID, shardkv.Checker(nil, encoded).Code, name)
@@ -281,7 +281,7 @@ func TestDamagedChunksAreRefused(t *testing.T) {
 		require.Equal(t, messages.Code_INVALID, r.shard(c).Code, name)
 		require.Empty(t, r.dump(), name)
 	}
-	good := install(2, &messages.BucketChunk{ConfigVersion: 1, Bucket: 3, Base: 7, Pairs: []*messages.Pair{{Key: []byte("dk"), Value: []byte{1, 'v'}}}})
+	good := importChunk(2, &messages.BucketChunk{ConfigVersion: 1, Bucket: 3, Base: 7, Pairs: []*messages.Pair{{Key: []byte("dk"), Value: []byte{1, 'v'}}}})
 	for name, harm := range map[string]func(*messages.BucketChunk){
 		"a bit of a value": func(c *messages.BucketChunk) { c.Pairs[0].Value[1] ^= 1 },
 		"the end":          func(c *messages.BucketChunk) { c.Last = true },
@@ -296,9 +296,9 @@ func TestDamagedChunksAreRefused(t *testing.T) {
 // Only chunks of the tail that bring the taker no nearer count against the pause that a freeze may cost.
 func TestStallsAreChunksWithoutProgress(t *testing.T) {
 	r := newReplica(t, 2, false)
-	r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5}))
+	r.shard(importChunk(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5}))
 	for i, c := range []struct{ behind, stalls uint64 }{{500, 0}, {400, 0}, {300, 0}, {300, 1}, {350, 2}, {200, 2}} {
-		r.shard(install(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: uint64(i + 1), Copied: true, BacklogBytes: c.behind}))
-		require.Equal(t, c.stalls, r.m.View().(*shardkv.View).Transits[0].Stalls, "chunk %d", i+1)
+		r.shard(importChunk(1, &messages.BucketChunk{Bucket: 3, ConfigVersion: 5, Number: uint64(i + 1), Copied: true, BacklogBytes: c.behind}))
+		require.Equal(t, c.stalls, r.m.View().(*shardkv.View).Migrations[0].Stalls, "chunk %d", i+1)
 	}
 }

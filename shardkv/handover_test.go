@@ -16,15 +16,15 @@ import (
 // world is three groups and a config chain, driven by leaders of which some know only an old config, and whose
 // commands reach a log late, twice, or never.
 type world struct {
-	t      *testing.T
-	rand   *rand.Rand
-	chain  []*messages.Config
-	groups map[uint64]*replica
-	words  map[uint64]map[uint32]shardkv.Word // what leaders heard; forgotten when another leads
-	pace   shardkv.Pace
-	late   []lateCommand
-	wrote  map[uint32]int64 // bucket -> what its counter must be
-	key    map[uint32]string
+	t        *testing.T
+	rand     *rand.Rand
+	chain    []*messages.Config
+	groups   map[uint64]*replica
+	statuses map[uint64]map[uint32]shardkv.MoveStatus // what leaders heard; forgotten when another leads
+	limits   shardkv.MigrationLimits
+	late     []lateCommand
+	wrote    map[uint32]int64 // bucket -> what its counter must be
+	key      map[uint32]string
 }
 
 type lateCommand struct {
@@ -33,13 +33,13 @@ type lateCommand struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), groups: map[uint64]*replica{}, words: map[uint64]map[uint32]shardkv.Word{}, wrote: map[uint32]int64{}, key: map[uint32]string{}}
+	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), groups: map[uint64]*replica{}, statuses: map[uint64]map[uint32]shardkv.MoveStatus{}, wrote: map[uint32]int64{}, key: map[uint32]string{}}
 	for g := uint64(1); g <= 3; g++ {
 		w.groups[g] = newReplica(t, messages.GroupID(g), false)
 	}
-	w.pace = shardkv.Pace{ChunkBytes: 1 + w.rand.IntN(200), TailBytes: 1 << 20}
+	w.limits = shardkv.MigrationLimits{ChunkBytes: 1 + w.rand.IntN(200), MaxChangeLogBytes: 1 << 20}
 	if w.rand.IntN(3) == 0 {
-		w.pace.TailBytes = 200 // the copying begins again and again
+		w.limits.MaxChangeLogBytes = 200 // the copying begins again and again
 	}
 	for i := 0; len(w.key) < buckets; i++ {
 		key := fmt.Sprint("k", i)
@@ -57,7 +57,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) newest() *messages.Config { return w.chain[len(w.chain)-1] }
 
 // link appends a config, as meta would: only what has arrived moves.
-func (w *world) link(change func(*messages.Config)) {
+func (w *world) appendConfig(change func(*messages.Config)) {
 	next := proto.Clone(w.newest()).(*messages.Config)
 	next.Version++
 	change(next)
@@ -65,7 +65,7 @@ func (w *world) link(change func(*messages.Config)) {
 }
 
 func (w *world) move() {
-	w.link(func(c *messages.Config) {
+	w.appendConfig(func(c *messages.Config) {
 		var still []uint32
 		moving := map[uint32]bool{}
 		for _, b := range c.MovesPending {
@@ -89,10 +89,10 @@ func (w *world) move() {
 }
 
 // lead lets a leader of a group take its steps by a config; what it writes is kept back if late.
-func (w *world) lead(g uint64, c *messages.Config, late bool) {
+func (w *world) runLeader(g uint64, c *messages.Config, late bool) {
 	r := w.groups[g]
-	if w.words[g] == nil || w.rand.IntN(8) == 0 {
-		w.words[g] = map[uint32]shardkv.Word{}
+	if w.statuses[g] == nil || w.rand.IntN(8) == 0 {
+		w.statuses[g] = map[uint32]shardkv.MoveStatus{}
 	}
 	write := func(to uint64, command *messages.ShardCommand) *messages.Reply {
 		if late {
@@ -101,8 +101,8 @@ func (w *world) lead(g uint64, c *messages.Config, late bool) {
 		}
 		return w.groups[to].shard(command)
 	}
-	steps := shardkv.Follow(r.group, c, r.m.View().(*shardkv.View), w.words[g], w.pace)
-	for _, ask := range steps.Asks {
+	steps := shardkv.PlanMigrations(r.group, c, r.m.View().(*shardkv.View), w.statuses[g], w.limits)
+	for _, ask := range steps.Steps {
 		var reply *messages.Reply
 		if ask.Command != nil {
 			reply = write(ask.Group, ask.Command)
@@ -112,22 +112,22 @@ func (w *world) lead(g uint64, c *messages.Config, late bool) {
 		if reply.GetChunk() == nil || ask.Group == g {
 			continue
 		}
-		command, word := shardkv.Reply(ask.Group, reply.Chunk)
+		command, word := shardkv.InterpretChunk(ask.Group, reply.Chunk)
 		if word != nil {
-			w.words[g][ask.Bucket] = *word
+			w.statuses[g][ask.Bucket] = *word
 			continue
 		}
-		delete(w.words[g], ask.Bucket)
+		delete(w.statuses[g], ask.Bucket)
 		write(g, command)
 	}
-	for _, over := range steps.Over {
-		w.arrived(over.Bucket, over.ConfigVersion)
+	for _, over := range steps.Completed {
+		w.completeMove(over.Bucket, over.ConfigVersion)
 	}
 }
 
-func (w *world) arrived(b uint32, version uint64) {
+func (w *world) completeMove(b uint32, version uint64) {
 	if w.newest().MovedVersions[b] == version && w.newest().HasPendingMove(b) {
-		w.link(func(c *messages.Config) {
+		w.appendConfig(func(c *messages.Config) {
 			is := func(other uint32) bool { return other == b }
 			c.MovesPending, c.Reverting = slices.DeleteFunc(c.MovesPending, is), slices.DeleteFunc(c.Reverting, is)
 		})
@@ -172,16 +172,16 @@ func TestHandOverByLeadersThatLag(t *testing.T) {
 				case n == 3:
 					w.groups[w.rand.Uint64N(3)+1].restart()
 				case n <= 5:
-					w.lead(w.rand.Uint64N(3)+1, w.chain[w.rand.IntN(len(w.chain))], w.rand.IntN(2) == 0)
+					w.runLeader(w.rand.Uint64N(3)+1, w.chain[w.rand.IntN(len(w.chain))], w.rand.IntN(2) == 0)
 				default:
-					w.lead(w.rand.Uint64N(3)+1, w.newest(), w.rand.IntN(4) == 0)
+					w.runLeader(w.rand.Uint64N(3)+1, w.newest(), w.rand.IntN(4) == 0)
 				}
 				w.check(false)
 			}
 			for rounds := 0; len(w.newest().MovesPending) > 0; rounds++ {
 				require.Less(t, rounds, 1000, "stuck: %v", w.newest().MovesPending)
 				for g := uint64(1); g <= 3; g++ {
-					w.lead(g, w.newest(), false)
+					w.runLeader(g, w.newest(), false)
 				}
 			}
 			w.check(true)

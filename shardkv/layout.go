@@ -18,7 +18,7 @@ import (
 //
 // Before replies had records of their own there was
 //
-//	s<bucket><session>  a record as one travels with a bucket: see encodeRecord
+//	s<bucket><session>  a record as one travels with a bucket: see encodeMigratedSession
 func bucketKey(kind byte, bucket uint32) []byte { return recordKey(kind, bucket, 0) }
 
 // recordKey is a bucketKey with room for the rest of a key.
@@ -40,12 +40,12 @@ func sessionKey(session uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), 'f'), session)
 }
 
-func answerKey(a *answer) []byte {
-	return append(recordKey('r', a.bucket, 16), answerName(a.session, a.seq)...)
+func replyKey(a *savedReply) []byte {
+	return append(recordKey('r', a.bucket, 16), commandName(a.session, a.seq)...)
 }
 
-// answerName names a command: its session and seq, big endian.
-func answerName(session, seq uint64) []byte {
+// commandName names a command: its session and seq, big endian.
+func commandName(session, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, 16), session), seq)
 }
 
@@ -53,36 +53,36 @@ func encodeValue(version uint64, value []byte) []byte {
 	return append(binary.AppendUvarint(make([]byte, 0, len(value)+5), version), value...)
 }
 
-var errDamaged = errors.New("record cannot be read")
+var errCorrupt = errors.New("record cannot be read")
 
 func decodeValue(stored []byte) (version uint64, value []byte, err error) {
 	version, n := binary.Uvarint(stored)
 	if n <= 0 {
-		return 0, nil, errDamaged
+		return 0, nil, errCorrupt
 	}
 	return version, stored[n:], nil
 }
 
 // fields reads varints and length-prefixed bytes one after the other; the first mistake sticks.
-type fields struct {
+type recordReader struct {
 	rest []byte
 	err  error
 }
 
-func (f *fields) number() uint64 {
+func (f *recordReader) number() uint64 {
 	v, n := binary.Uvarint(f.rest)
 	if n <= 0 {
-		f.err, f.rest = errDamaged, nil
+		f.err, f.rest = errCorrupt, nil
 		return 0
 	}
 	f.rest = f.rest[n:]
 	return v
 }
 
-func (f *fields) bytes() []byte {
+func (f *recordReader) bytes() []byte {
 	n := f.number()
 	if uint64(len(f.rest)) < n {
-		f.err, f.rest = errDamaged, nil
+		f.err, f.rest = errCorrupt, nil
 		return nil
 	}
 	part := f.rest[:n:n]
@@ -96,8 +96,8 @@ func appendBytes(to, part []byte) []byte {
 
 // encodeBucket: layout, state, copied, then the numbers, then the cursor. Layout 3 is for buckets that have a time.
 func encodeBucket(b *bucket) []byte {
-	numbers, out := b.numbers(), []byte{3, byte(b.state), flag(b.copied)}
-	if b.timeMs == 0 {
+	numbers, out := b.numbers(), []byte{3, byte(b.state), boolByte(b.copied)}
+	if b.minTimeMs == 0 {
 		numbers, out[0] = numbers[:len(numbers)-1], 2
 	}
 	for _, n := range numbers {
@@ -108,16 +108,16 @@ func encodeBucket(b *bucket) []byte {
 
 func (b *bucket) numbers() []*uint64 {
 	return []*uint64{
-		&b.configVersion, &b.other, &b.counter, &b.base, &b.tail, &b.move, &b.changed, &b.limit, &b.nextChunk, &b.stalls, &b.bytes, &b.behind,
-		&b.timeMs,
+		&b.configVersion, &b.counterpart, &b.versionCounter, &b.base, &b.logPosition, &b.moveVersion, &b.changedBytes, &b.maxChangedBytes, &b.nextChunk, &b.stalls, &b.receivedBytes, &b.backlogBytes,
+		&b.minTimeMs,
 	}
 }
 
 func decodeBucket(stored []byte) (*bucket, error) {
-	if len(stored) < 3 || stored[0] < 2 || stored[0] > 3 || State(stored[1]) > Installing {
-		return nil, errDamaged
+	if len(stored) < 3 || stored[0] < 2 || stored[0] > 3 || State(stored[1]) > Importing {
+		return nil, errCorrupt
 	}
-	f := fields{rest: stored[3:]}
+	f := recordReader{rest: stored[3:]}
 	b := &bucket{state: State(stored[1]), copied: stored[2] == 1}
 	numbers := b.numbers()
 	for _, n := range numbers[:len(numbers)-3+int(stored[0])] {

@@ -16,32 +16,34 @@ import (
 
 // Machine is the state machine of one shard group. It implements raftactor's Machine, Flusher and Viewer.
 type Machine struct {
-	group    messages.GroupID
-	count    int // buckets of the cluster
-	buckets  map[uint32]*bucket
-	sessions *sessions
-	transits map[uint32]bool // buckets that are given or installed
-	view     *View
-	stale    bool   // the view does not show the newest ownership
-	moved    bool   // nor how far hand-overs are
-	index    uint64 // log index of the last command, and its place among the entry's commands
-	place    uint64
-	touched  []uint32 // buckets whose record must be written at the end of the turn
-	decoder  messages.CommandDecoder
-	cursors  cursors
+	group             messages.GroupID
+	bucketCount       int // buckets of the cluster
+	buckets           map[uint32]*bucket
+	sessions          *sessionTable
+	migrations        map[uint32]bool // buckets that are given or installed
+	view              *View
+	ownershipChanged  bool   // the view does not show the newest ownership
+	migrationsChanged bool   // nor how far hand-overs are
+	entryIndex        uint64 // log index of the last command, and its place among the entry's commands
+	ordinal           uint64
+	dirtyBuckets      []uint32 // buckets whose record must be written at the end of the turn
+	decoder           messages.CommandDecoder
+	cursors           cursorCache
 }
 
 // New makes the Machine of a group in a cluster of that many buckets. Open gives it its state.
-func New(group messages.GroupID, buckets int) *Machine { return &Machine{group: group, count: buckets} }
+func New(group messages.GroupID, buckets int) *Machine {
+	return &Machine{group: group, bucketCount: buckets}
+}
 
 // Open implements raftactor.Machine.
 func (m *Machine) Open(store persistence.Reader) error {
-	*m = Machine{group: m.group, count: m.count, buckets: map[uint32]*bucket{}, transits: map[uint32]bool{}, sessions: newSessions(), stale: true}
+	*m = Machine{group: m.group, bucketCount: m.bucketCount, buckets: map[uint32]*bucket{}, migrations: map[uint32]bool{}, sessions: newSessions(), ownershipChanged: true}
 	var bad error
 	err := store.Scan([]byte{'o'}, []byte{'p'}, func(key, value []byte) bool {
 		b, err := decodeBucket(value)
 		if bad = err; bad == nil {
-			m.know(binary.BigEndian.Uint32(key[1:]), b)
+			m.track(binary.BigEndian.Uint32(key[1:]), b)
 		}
 		return bad == nil
 	})
@@ -67,7 +69,7 @@ func Checker(_ any, command []byte) *messages.Error {
 		case nil:
 			return messages.Errorf(messages.Code_INVALID, "unknown shard command")
 		case *messages.ShardCommand_ImportChunk:
-			return checkInstall(op.ImportChunk)
+			return checkImport(op.ImportChunk)
 		case *messages.ShardCommand_FreezeBucket:
 			if op.FreezeBucket.GetPull() == nil {
 				return messages.Errorf(messages.Code_INVALID, "a freeze that does not say of what")
@@ -99,10 +101,10 @@ func Grows(command []byte) bool {
 
 // Apply implements raftactor.Machine.
 func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []byte) (*messages.Reply, error) {
-	if at.Index != m.index {
-		m.index, m.place = at.Index, 0
+	if at.Index != m.entryIndex {
+		m.entryIndex, m.ordinal = at.Index, 0
 	}
-	m.place++
+	m.ordinal++
 	c, err := m.decoder.Decode(command, at.Level)
 	if err != nil {
 		return nil, fmt.Errorf("command cannot be read: %w", err)
@@ -124,9 +126,9 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 // applyOnce applies a command unless its session has had it applied before.
 func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messages.Command) (*messages.Reply, error) {
 	if why := messages.CheckOp(c); why != nil {
-		return refusal(why), nil
+		return errorReply(why), nil
 	}
-	id := uint32(messages.BucketOf(c.Key(), m.count))
+	id := uint32(messages.BucketOf(c.Key(), m.bucketCount))
 	b := m.buckets[id]
 	if !b.serves() {
 		return m.wrongGroup(b), nil
@@ -134,72 +136,72 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 	var s *session
 	if c.Session != 0 {
 		s = m.sessions.all[c.Session]
-		if known, err := s.answer(id, c.Seq); known != nil || err != nil {
+		if known, err := s.replyTo(id, c.Seq); known != nil || err != nil {
 			return known, err
 		}
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
 	}
-	if why := messages.CheckDeadline(c.DeadlineMs, max(at.TimeMs, b.timeMs)); why != nil {
-		return refusal(why), nil
+	if why := messages.CheckDeadline(c.DeadlineMs, max(at.TimeMs, b.minTimeMs)); why != nil {
+		return errorReply(why), nil
 	}
 	if c.Session != 0 {
 		if why := m.sessions.admit(s, at.TimeMs, at.Index); why != nil {
-			return refusal(why), nil
+			return errorReply(why), nil
 		}
 	}
-	reply, err := m.execute(&writing{tx: tx, machine: m, bucket: b, id: id}, c)
+	reply, err := m.execute(&bucketWriter{tx: tx, machine: m, bucket: b, id: id}, c)
 	if err != nil {
 		return nil, err
 	}
 	if c.Session != 0 {
 		reply.Session, reply.Seq = c.Session, c.Seq
-		s = m.sessions.use(c.Session, at.TimeMs, c.DeadlineMs, m.order())
+		s = m.sessions.touch(c.Session, at.TimeMs, c.DeadlineMs, m.logOrder())
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
-		a := newAnswer(id, reply)
-		m.sessions.keep(s, a)
-		m.noteAnswer(tx, id, b, a)
+		a := newSavedReply(id, reply)
+		m.sessions.save(s, a)
+		m.appendReply(tx, id, b, a)
 	}
-	m.bound(tx, id, b)
+	m.abortOversized(tx, id, b)
 	return reply, nil
 }
 
 // order is the place of the command that is applied in the log.
-func (m *Machine) order() uint64 { return m.index<<orderShift | m.place }
+func (m *Machine) logOrder() uint64 { return m.entryIndex<<orderShift | m.ordinal }
 
 const orderShift = 20
 
-func refusal(why *messages.Error) *messages.Reply {
+func errorReply(why *messages.Error) *messages.Reply {
 	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
 }
 
 func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
-	r := refusal(messages.Errorf(messages.Code_WRONG_GROUP, "group %d does not serve this bucket", m.group))
+	r := errorReply(messages.Errorf(messages.Code_WRONG_GROUP, "group %d does not serve this bucket", m.group))
 	switch {
 	case b == nil:
-	case b.state == Installing: // until the config before, it was there
-		r.Hint = &messages.Hint{Group: b.other, ConfigVersion: b.configVersion - 1}
+	case b.state == Importing: // until the config before, it was there
+		r.Hint = &messages.Hint{Group: b.counterpart, ConfigVersion: b.configVersion - 1}
 	default:
-		r.Hint = &messages.Hint{Group: b.other, ConfigVersion: b.configVersion}
+		r.Hint = &messages.Hint{Group: b.counterpart, ConfigVersion: b.configVersion}
 	}
 	return r
 }
 
-func (m *Machine) touch(id uint32, b *bucket) {
-	if !b.touched {
-		b.touched = true
-		m.touched = append(m.touched, id)
+func (m *Machine) markDirty(id uint32, b *bucket) {
+	if !b.dirty {
+		b.dirty = true
+		m.dirtyBuckets = append(m.dirtyBuckets, id)
 	}
 }
 
 // Flush implements raftactor.Flusher: sessions and what is kept for retries, and version counters of the buckets written to.
 func (m *Machine) Flush(tx persistence.Tx) error {
-	for _, id := range m.touched {
+	for _, id := range m.dirtyBuckets {
 		if b := m.buckets[id]; b != nil {
-			b.touched = false
+			b.dirty = false
 			tx.Put(bucketKey('o', id), encodeBucket(b))
 		}
 	}
-	m.touched = m.touched[:0]
+	m.dirtyBuckets = m.dirtyBuckets[:0]
 	return m.sessions.flush(tx)
 }
 
@@ -210,7 +212,7 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 		return &messages.Reply{Code: messages.Code_INVALID, Text: "query cannot be read"}, nil
 	}
 	if why := messages.CheckQuery(q); why != nil {
-		reply := refusal(why)
+		reply := errorReply(why)
 		reply.Session, reply.Seq = q.Session, q.Seq
 		return reply, nil
 	}
@@ -222,7 +224,7 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 	case *messages.Query_Scan:
 		reply, err = m.scan(store, op.Scan)
 	case *messages.Query_BucketPull:
-		reply, err = m.pull(store, op.BucketPull)
+		reply, err = m.readChunk(store, op.BucketPull)
 	default:
 		reply = &messages.Reply{Code: messages.Code_INVALID, Text: "a shard group does not answer this query"}
 	}
@@ -233,7 +235,7 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 }
 
 func (m *Machine) get(store persistence.Reader, g *messages.Get) (*messages.Reply, error) {
-	id := uint32(messages.BucketOf(g.Key, m.count))
+	id := uint32(messages.BucketOf(g.Key, m.bucketCount))
 	if b := m.buckets[id]; !b.serves() {
 		return m.wrongGroup(b), nil
 	}

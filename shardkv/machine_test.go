@@ -59,13 +59,13 @@ func (x tx) DeletePrefix(p []byte) {
 }
 
 func (r *replica) apply(c *messages.Command) *messages.Reply {
-	reply := r.turn(c)
+	reply := r.applyWithoutFlush(c)
 	r.flush()
 	return reply
 }
 
 // turn applies a command in a turn that goes on.
-func (r *replica) turn(c *messages.Command) *messages.Reply {
+func (r *replica) applyWithoutFlush(c *messages.Command) *messages.Reply {
 	r.index++
 	encoded, err := proto.Marshal(c)
 	require.NoError(r.t, err)

@@ -37,7 +37,7 @@ func TestChangesAreTakenMeanwhile(t *testing.T) {
 	}
 	taken, copied := 0, 0
 	for b.m.View().(*shardkv.View).Find(id).State != shardkv.Serving {
-		asks := shardkv.Follow(2, moving(id), b.m.View().(*shardkv.View), nil, shardkv.Pace{ChunkBytes: chunk}).Asks
+		asks := shardkv.PlanMigrations(2, moving(id), b.m.View().(*shardkv.View), nil, shardkv.MigrationLimits{ChunkBytes: chunk}).Steps
 		require.Len(t, asks, 1)
 		var c *messages.BucketChunk
 		if asks[0].Command != nil {
@@ -53,7 +53,7 @@ func TestChangesAreTakenMeanwhile(t *testing.T) {
 		} else {
 			copied++
 		}
-		command, word := shardkv.Reply(1, c)
+		command, word := shardkv.InterpretChunk(1, c)
 		require.Nil(t, word)
 		b.shard(command)
 	}

@@ -25,8 +25,8 @@ func limit(asked uint32, usual, most int) int {
 
 // scan answers with one page of a bucket. What it costs is bounded by what it looks at, not by what it finds.
 func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Reply, error) {
-	if int64(s.GetBucket()) >= int64(m.count) {
-		return m.noBucket(s.GetBucket()), nil
+	if int64(s.GetBucket()) >= int64(m.bucketCount) {
+		return m.noSuchBucket(s.GetBucket()), nil
 	}
 	if b := m.buckets[s.GetBucket()]; !b.serves() {
 		return m.wrongGroup(b), nil
@@ -38,7 +38,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	from := dataKey(s.Bucket, nil)
 	switch {
 	case s.Cursor != 0:
-		key, reply, err := m.seek(store, s)
+		key, reply, err := m.resolveCursor(store, s)
 		if key == nil {
 			return reply, err
 		}
@@ -49,7 +49,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	if bytes.Compare(from, low) > 0 {
 		low = from
 	}
-	page := &messages.Page{Last: true, Buckets: uint32(m.count)}
+	page := &messages.Page{Last: true, Buckets: uint32(m.bucketCount)}
 	if bytes.Compare(low, high) >= 0 {
 		return &messages.Reply{Page: page}, nil
 	}

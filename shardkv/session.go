@@ -15,30 +15,30 @@ import (
 // Bounds of the session table of a group. They decide what is applied, so they are the same on all replicas and no option.
 // All times are log time.
 const (
-	MaxTableBytes   = 64 << 20 // of all sessions of a group; above: OVERLOADED before applying
-	MaxSessionBytes = 16 << 20 // of one session in a group; above: OVERLOADED before applying
-	MaxKeptReply    = 16 << 10 // a larger reply is not kept for a retry, which hears REPLY_DISCARDED
-	sessionBytes    = 256      // what a session takes beside its answers
-	answerBytes     = 128      // what an answer takes beside its encoded reply
-	undatedEntries  = 1 << 18  // entries after which a session is forgotten that does not say until when its commands may be applied
-	evictAtOnce     = 16       // sessions that one command may evict
+	MaxTableBytes      = 64 << 20 // of all sessions of a group; above: OVERLOADED before applying
+	MaxSessionBytes    = 16 << 20 // of one session in a group; above: OVERLOADED before applying
+	MaxSavedReply      = 16 << 10 // a larger reply is not kept for a retry, which hears REPLY_DISCARDED
+	sessionOverhead    = 256      // what a session takes beside its answers
+	savedReplyOverhead = 128      // what an answer takes beside its encoded reply
+	noDeadlineEntries  = 1 << 18  // entries after which a session is forgotten that does not say until when its commands may be applied
+	maxEvictions       = 16       // sessions that one command may evict
 )
 
 // session is what one session did in the buckets of a group: enough to answer a retry with the first answer.
 type session struct {
-	id      uint64
-	acked   uint64    // requests below have been answered, in whatever bucket: their replies are dropped
-	usedMs  uint64    // log time of the last command that did not say until when it may be applied: undated; 0: all did
-	untilMs uint64    // log time until which a command may be applied that is known here: no copy of one is later
-	used    uint64    // order of the last use: log index and place in the entry
-	answers []*answer // not acknowledged, by seq and bucket
-	bytes   int       // that the session and its answers take
-	dirty   bool
-	place   *list.Element // nil: forgotten
+	id              uint64
+	acked           uint64        // requests below have been answered, in whatever bucket: their replies are dropped
+	noDeadlineUseMs uint64        // log time of the last command that did not say until when it may be applied: undated; 0: all did
+	deadlineMs      uint64        // log time until which a command may be applied that is known here: no copy of one is later
+	lastUse         uint64        // order of the last use: log index and place in the entry
+	replies         []*savedReply // not acknowledged, by seq and bucket
+	bytes           int           // that the session and its answers take
+	dirty           bool
+	element         *list.Element // nil: forgotten
 }
 
 // answer is the reply to one command, kept for a retry.
-type answer struct {
+type savedReply struct {
 	session, seq uint64
 	bucket       uint32
 	reply        *messages.Reply // until it is encoded: most are dropped before
@@ -48,12 +48,12 @@ type answer struct {
 	dropped      bool
 }
 
-func newAnswer(bucket uint32, reply *messages.Reply) *answer {
-	reply, size := keptReply(reply)
-	return &answer{session: reply.Session, seq: reply.Seq, bucket: bucket, reply: reply, bytes: answerBytes + size}
+func newSavedReply(bucket uint32, reply *messages.Reply) *savedReply {
+	reply, size := trimReply(reply)
+	return &savedReply{session: reply.Session, seq: reply.Seq, bucket: bucket, reply: reply, bytes: savedReplyOverhead + size}
 }
 
-func (a *answer) encode() ([]byte, error) {
+func (a *savedReply) encode() ([]byte, error) {
 	if a.encoded == nil {
 		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(a.reply)
 		if err != nil {
@@ -64,47 +64,47 @@ func (a *answer) encode() ([]byte, error) {
 	return a.encoded, nil
 }
 
-func (a *answer) decode() (*messages.Reply, error) {
+func (a *savedReply) decode() (*messages.Reply, error) {
 	if a.reply != nil {
 		return a.reply, nil
 	}
 	r := new(messages.Reply)
 	if err := proto.Unmarshal(a.encoded, r); err != nil {
-		return nil, fmt.Errorf("answer %d of session %x: %w", a.seq, a.session, errDamaged)
+		return nil, fmt.Errorf("answer %d of session %x: %w", a.seq, a.session, errCorrupt)
 	}
 	return r, nil
 }
 
 // sessions is the session table of a group. What changes is written at the end of a turn: an answer that is acknowledged
 // before is never written.
-type sessions struct {
-	all     map[uint64]*session
-	dated   *list.List // sessions by last use, oldest first
-	undated *list.List // the same of those that had an undated command: they must not keep others from being forgotten
-	bytes   int
-	dirty   []*session
-	fresh   []*answer // not written
-	gone    [][]byte  // keys of records to delete
+type sessionTable struct {
+	all             map[uint64]*session
+	withDeadline    *list.List // sessions by last use, oldest first
+	withoutDeadline *list.List // the same of those that had an undated command: they must not keep others from being forgotten
+	bytes           int
+	dirty           []*session
+	unwritten       []*savedReply // not written
+	deletions       [][]byte      // keys of records to delete
 
-	tidyAt int // length of fresh at which dropped answers leave it
+	compactAt int // length of fresh at which dropped answers leave it
 }
 
-const tidyFresh = 1 << 10
+const minCompactLength = 1 << 10
 
-func newSessions() *sessions {
-	return &sessions{all: map[uint64]*session{}, dated: list.New(), undated: list.New()}
+func newSessions() *sessionTable {
+	return &sessionTable{all: map[uint64]*session{}, withDeadline: list.New(), withoutDeadline: list.New()}
 }
 
-func (t *sessions) listOf(s *session) *list.List {
-	if s.usedMs != 0 {
-		return t.undated
+func (t *sessionTable) listOf(s *session) *list.List {
+	if s.noDeadlineUseMs != 0 {
+		return t.withoutDeadline
 	}
-	return t.dated
+	return t.withDeadline
 }
 
 // answer is the answer a command had before: nil if it is new. A seq that was acknowledged is too old to be asked.
 // A nil session has answered nothing.
-func (s *session) answer(bucket uint32, seq uint64) (*messages.Reply, error) {
+func (s *session) replyTo(bucket uint32, seq uint64) (*messages.Reply, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -115,23 +115,23 @@ func (s *session) answer(bucket uint32, seq uint64) (*messages.Reply, error) {
 	if !found {
 		return nil, nil
 	}
-	return s.answers[i].decode()
+	return s.replies[i].decode()
 }
 
 // find tells where the answer to a command is or belongs: mostly it is a new one.
 func (s *session) find(bucket uint32, seq uint64) (int, bool) {
-	if n := len(s.answers); n == 0 || s.answers[n-1].seq < seq {
+	if n := len(s.replies); n == 0 || s.replies[n-1].seq < seq {
 		return n, false
 	}
-	return slices.BinarySearchFunc(s.answers, seq, func(a *answer, seq uint64) int {
+	return slices.BinarySearchFunc(s.replies, seq, func(a *savedReply, seq uint64) int {
 		return cmp.Or(cmp.Compare(a.seq, seq), cmp.Compare(a.bucket, bucket))
 	})
 }
 
-// keptReply is what is kept of a reply for a retry, and its size: of one that is too large only what happened.
-func keptReply(r *messages.Reply) (*messages.Reply, int) {
+// trimReply is what is kept of a reply for a retry, and its size: of one that is too large only what happened.
+func trimReply(r *messages.Reply) (*messages.Reply, int) {
 	size := proto.Size(r)
-	if size <= MaxKeptReply {
+	if size <= MaxSavedReply {
 		return r, size
 	}
 	what := "the command was carried out"
@@ -147,14 +147,14 @@ func keptReply(r *messages.Reply) (*messages.Reply, int) {
 
 // admit forgets who is idle, and tells whether there is room for an answer of a session, which is nil if it is not known.
 // The command has that log time and stands in the entry of that index.
-func (t *sessions) admit(known *session, nowMs, index uint64) *messages.Error {
-	for _, list := range []*list.List{t.dated, t.undated} {
-		for range evictAtOnce {
+func (t *sessionTable) admit(known *session, nowMs, index uint64) *messages.Error {
+	for _, list := range []*list.List{t.withDeadline, t.withoutDeadline} {
+		for range maxEvictions {
 			e := list.Front()
-			if e == nil || !e.Value.(*session).over(nowMs, index) {
+			if e == nil || !e.Value.(*session).expired(nowMs, index) {
 				break
 			}
-			t.forget(e.Value.(*session))
+			t.evict(e.Value.(*session))
 		}
 	}
 	switch {
@@ -170,114 +170,114 @@ func (t *sessions) admit(known *session, nowMs, index uint64) *messages.Error {
 // over tells whether a session may be forgotten: no copy of a command that it has had applied can be applied any more. Of
 // undated commands none is expected any more: a session asks again for 30 s, and no group writes so many entries in that time.
 // Log time does not tell it, since it jumps with the clocks.
-func (s *session) over(nowMs, index uint64) bool {
-	return nowMs > s.untilMs && (s.usedMs == 0 || index > s.used>>orderShift+undatedEntries)
+func (s *session) expired(nowMs, index uint64) bool {
+	return nowMs > s.deadlineMs && (s.noDeadlineUseMs == 0 || index > s.lastUse>>orderShift+noDeadlineEntries)
 }
 
-func (t *sessions) forget(s *session) {
-	t.drop(s, len(s.answers))
+func (t *sessionTable) evict(s *session) {
+	t.dropFirst(s, len(s.replies))
 	delete(t.all, s.id)
-	t.listOf(s).Remove(s.place)
-	s.place = nil
+	t.listOf(s).Remove(s.element)
+	s.element = nil
 	t.bytes -= s.bytes
-	t.gone = append(t.gone, sessionKey(s.id))
+	t.deletions = append(t.deletions, sessionKey(s.id))
 }
 
 // use gives the session with an id, as used now by a command that may be applied until a time, 0: for ever. It is new if there
 // is none.
-func (t *sessions) use(id, nowMs, untilMs, used uint64) *session {
+func (t *sessionTable) touch(id, nowMs, untilMs, used uint64) *session {
 	s := t.all[id]
 	if s == nil {
 		s = &session{id: id}
 		t.insert(s)
 	}
-	t.listOf(s).Remove(s.place)
-	if s.used = used; untilMs == 0 {
-		s.usedMs = nowMs
+	t.listOf(s).Remove(s.element)
+	if s.lastUse = used; untilMs == 0 {
+		s.noDeadlineUseMs = nowMs
 	}
-	s.place = t.listOf(s).PushBack(s)
-	s.untilMs = max(s.untilMs, untilMs)
-	t.mark(s)
+	s.element = t.listOf(s).PushBack(s)
+	s.deadlineMs = max(s.deadlineMs, untilMs)
+	t.markDirty(s)
 	return s
 }
 
-func (t *sessions) mark(s *session) {
+func (t *sessionTable) markDirty(s *session) {
 	if !s.dirty {
 		s.dirty = true
 		t.dirty = append(t.dirty, s)
 	}
 }
 
-func (t *sessions) insert(s *session) {
+func (t *sessionTable) insert(s *session) {
 	t.all[s.id] = s
-	s.place = t.listOf(s).PushBack(s)
-	s.bytes += sessionBytes
-	t.bytes += sessionBytes
+	s.element = t.listOf(s).PushBack(s)
+	s.bytes += sessionOverhead
+	t.bytes += sessionOverhead
 }
 
 // acknowledge drops what is below a seq.
-func (t *sessions) acknowledge(s *session, acked uint64) {
+func (t *sessionTable) acknowledge(s *session, acked uint64) {
 	if s == nil || acked <= s.acked {
 		return
 	}
 	s.acked = acked
-	t.mark(s)
+	t.markDirty(s)
 	many := 0
-	for many < len(s.answers) && s.answers[many].seq < acked {
+	for many < len(s.replies) && s.replies[many].seq < acked {
 		many++
 	}
-	t.drop(s, many)
+	t.dropFirst(s, many)
 }
 
 // drop forgets the first answers of a session.
-func (t *sessions) drop(s *session, many int) {
-	for i, a := range s.answers[:many] {
-		t.discard(s, a)
+func (t *sessionTable) dropFirst(s *session, many int) {
+	for i, a := range s.replies[:many] {
+		t.release(s, a)
 		if a.stored {
-			t.gone = append(t.gone, answerKey(a))
+			t.deletions = append(t.deletions, replyKey(a))
 		}
-		s.answers[i] = nil
+		s.replies[i] = nil
 	}
-	s.answers = s.answers[many:]
+	s.replies = s.replies[many:]
 }
 
-func (t *sessions) discard(s *session, a *answer) {
+func (t *sessionTable) release(s *session, a *savedReply) {
 	a.dropped = true
 	s.bytes -= a.bytes
 	t.bytes -= a.bytes
 }
 
 // keep adds an answer to a session that has none to this command.
-func (t *sessions) keep(s *session, a *answer) {
+func (t *sessionTable) save(s *session, a *savedReply) {
 	i, known := s.find(a.bucket, a.seq)
 	if known || a.seq < s.acked {
 		return
 	}
-	s.answers = slices.Insert(s.answers, i, a)
+	s.replies = slices.Insert(s.replies, i, a)
 	s.bytes += a.bytes
 	t.bytes += a.bytes
 	if a.stored {
 		return
 	}
-	if len(t.fresh) >= t.tidyAt {
-		t.fresh = slices.DeleteFunc(t.fresh, func(a *answer) bool { return a.dropped })
-		t.tidyAt = max(tidyFresh, 2*len(t.fresh))
+	if len(t.unwritten) >= t.compactAt {
+		t.unwritten = slices.DeleteFunc(t.unwritten, func(a *savedReply) bool { return a.dropped })
+		t.compactAt = max(minCompactLength, 2*len(t.unwritten))
 	}
-	t.fresh = append(t.fresh, a)
+	t.unwritten = append(t.unwritten, a)
 }
 
 // flush writes what changed in this turn.
-func (t *sessions) flush(tx persistence.Tx) error {
-	for _, key := range t.gone {
+func (t *sessionTable) flush(tx persistence.Tx) error {
+	for _, key := range t.deletions {
 		tx.Delete(key)
 	}
 	for _, s := range t.dirty {
 		s.dirty = false
-		if s.place != nil {
+		if s.element != nil {
 			tx.Put(sessionKey(s.id), encodeSession(s))
 		}
 	}
-	for _, a := range t.fresh {
+	for _, a := range t.unwritten {
 		if a.dropped {
 			continue
 		}
@@ -286,21 +286,21 @@ func (t *sessions) flush(tx persistence.Tx) error {
 			return err
 		}
 		a.stored = true
-		tx.Put(answerKey(a), encoded)
+		tx.Put(replyKey(a), encoded)
 	}
-	clear(t.fresh)
-	t.gone, t.dirty, t.fresh = nil, t.dirty[:0], t.fresh[:0]
+	clear(t.unwritten)
+	t.deletions, t.dirty, t.unwritten = nil, t.dirty[:0], t.unwritten[:0]
 	return nil
 }
 
 // clear forgets the answers of a bucket; their records go with the bucket's range.
-func (t *sessions) clear(bucket uint32) {
+func (t *sessionTable) clearBucket(bucket uint32) {
 	for _, s := range t.all {
-		s.answers = slices.DeleteFunc(s.answers, func(a *answer) bool {
+		s.replies = slices.DeleteFunc(s.replies, func(a *savedReply) bool {
 			if a.bucket != bucket {
 				return false
 			}
-			t.discard(s, a)
+			t.release(s, a)
 			return true
 		})
 	}

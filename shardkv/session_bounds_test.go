@@ -50,14 +50,14 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 	r := newReplica(t, 1, true)
 	r.apply(put("big", strings.Repeat("v", messages.MaxValueBytes)))
 	for seq := range uint64(256) {
-		reply := r.turn(setIfAbsent(7, seq+1, "big"))
+		reply := r.applyWithoutFlush(setIfAbsent(7, seq+1, "big"))
 		require.Equal(t, messages.Code_CONFLICT, reply.Code)
 		require.Len(t, reply.Value, messages.MaxValueBytes)
 	}
 	r.flush()
 	_, bytes, largest := r.of("sfr")
 	require.Less(t, bytes, 128<<10)
-	require.Less(t, largest, shardkv.MaxKeptReply)
+	require.Less(t, largest, shardkv.MaxSavedReply)
 	again := r.apply(setIfAbsent(7, 9, "big"))
 	require.Equal(t, messages.Code_REPLY_DISCARDED, again.Code)
 	require.Contains(t, again.Text, "changed nothing")
@@ -82,11 +82,11 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 }
 
 // move takes a bucket from a to b, and looks at the size of all that travels.
-func move(t *testing.T, a, b *replica, id uint32, pace shardkv.Pace, meanwhile func()) (chunks int) {
+func move(t *testing.T, a, b *replica, id uint32, pace shardkv.MigrationLimits, meanwhile func()) (chunks int) {
 	for b.m.View().(*shardkv.View).Find(id).State != shardkv.Serving {
 		chunks++
 		require.Less(t, chunks, 100_000)
-		asks := shardkv.Follow(2, moving(id), b.m.View().(*shardkv.View), nil, pace).Asks
+		asks := shardkv.PlanMigrations(2, moving(id), b.m.View().(*shardkv.View), nil, pace).Steps
 		require.Len(t, asks, 1)
 		var c *messages.BucketChunk
 		if asks[0].Command != nil {
@@ -94,7 +94,7 @@ func move(t *testing.T, a, b *replica, id uint32, pace shardkv.Pace, meanwhile f
 		} else if c = a.pull(asks[0].Pull); meanwhile != nil {
 			meanwhile()
 		}
-		command, word := shardkv.Reply(1, c)
+		command, word := shardkv.InterpretChunk(1, c)
 		require.Nil(t, word)
 		encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: command}})
 		require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestBucketOfLargeAnswersMoves(t *testing.T) {
 	for range 6 {
 		ask()
 	}
-	move(t, a, b, id, shardkv.Pace{}, ask)
+	move(t, a, b, id, shardkv.MigrationLimits{}, ask)
 	require.EqualValues(t, 12, seq, "also while it moved")
 	for i := range seq {
 		require.Equal(t, messages.Code_REPLY_DISCARDED, b.apply(setIfAbsent(9, i+1, key(i))).Code)
@@ -160,7 +160,7 @@ func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 	x.Put(key(id^1, 9), record(2, 1<<20|3))
 	// A chunk of before is still in the log: it has such records, too.
 	chunk := &messages.BucketChunk{Bucket: id, ConfigVersion: 4, Pairs: []*messages.Pair{{Key: append([]byte{'s'}, key(id, 10)[5:]...), Value: record(1, 1, &messages.Reply{Session: 10, Seq: 1, Number: 77})}}}
-	require.Equal(t, messages.Code_OK, b.shard(install(3, chunk)).Code)
+	require.Equal(t, messages.Code_OK, b.shard(importChunk(3, chunk)).Code)
 
 	a.restart()
 	check := func(r *replica) {
@@ -172,10 +172,10 @@ func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 	records, _, _ := a.of("s")
 	require.Zero(t, records)
 	_, _, largest := a.of("fr")
-	require.Less(t, largest, shardkv.MaxKeptReply)
+	require.Less(t, largest, shardkv.MaxSavedReply)
 	a.restart()
 	check(a)
-	move(t, a, b, id, shardkv.Pace{}, nil)
+	move(t, a, b, id, shardkv.MigrationLimits{}, nil)
 	check(b)
 }
 
@@ -184,7 +184,7 @@ func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 func TestAnswersOfASessionAreBounded(t *testing.T) {
 	r := newReplica(t, 1, true)
 	written, seq := 0, uint64(0)
-	for r.turn(appendTo(7, seq+1, "k", "")).Code == messages.Code_OK {
+	for r.applyWithoutFlush(appendTo(7, seq+1, "k", "")).Code == messages.Code_OK {
 		if seq++; seq%1000 == 0 {
 			_, before, _ := r.of("sfr")
 			r.flush()
@@ -226,7 +226,7 @@ func TestClientsWriteEverywhere(t *testing.T) {
 			for client := range uint64(c.clients) {
 				command := put(keys[seq], "v")
 				command.Session, command.Seq, command.Acked = client+1, seq+1, seq+1
-				require.Equal(t, messages.Code_OK, r.turn(command).Code, "client %d, bucket %d", client, seq)
+				require.Equal(t, messages.Code_OK, r.applyWithoutFlush(command).Code, "client %d, bucket %d", client, seq)
 			}
 		}
 		r.flush()
@@ -240,14 +240,14 @@ func TestClientsWriteEverywhere(t *testing.T) {
 func TestTableIsBoundedInBytes(t *testing.T) {
 	r := newReplica(t, 1, true)
 	session := uint64(1)
-	for r.turn(appendTo(session, 1, "k", "")).Code == messages.Code_OK {
+	for r.applyWithoutFlush(appendTo(session, 1, "k", "")).Code == messages.Code_OK {
 		session++
 		require.Less(t, session, uint64(1_000_000))
 	}
 	require.Greater(t, session, uint64(100_000))
-	require.Contains(t, r.turn(appendTo(session, 1, "k", "")).Text, "sessions and their answers")
+	require.Contains(t, r.applyWithoutFlush(appendTo(session, 1, "k", "")).Text, "sessions and their answers")
 	r.index += 1 << 18
-	require.Equal(t, messages.Code_OK, r.turn(appendTo(session, 1, "k", "")).Code)
+	require.Equal(t, messages.Code_OK, r.applyWithoutFlush(appendTo(session, 1, "k", "")).Code)
 	r.flush()
 	_, bytes, _ := r.of("sfr")
 	require.Less(t, bytes, shardkv.MaxTableBytes)
@@ -266,7 +266,7 @@ func TestSessionsMoveWhole(t *testing.T) {
 			seq[session]++
 			c := appendTo(session, seq[session], key, "")
 			c.Acked = acked[session]
-			require.Equal(t, messages.Code_OK, a.turn(c).Code)
+			require.Equal(t, messages.Code_OK, a.applyWithoutFlush(c).Code)
 			if key != "{y}" {
 				asked = append(asked, c)
 			}
@@ -279,7 +279,7 @@ func TestSessionsMoveWhole(t *testing.T) {
 		}
 		a.flush()
 		rounds := 0
-		move(t, a, b, id, shardkv.Pace{ChunkBytes: chunk}, func() {
+		move(t, a, b, id, shardkv.MigrationLimits{ChunkBytes: chunk}, func() {
 			if rounds++; rounds > 100 {
 				return
 			}
@@ -290,7 +290,7 @@ func TestSessionsMoveWhole(t *testing.T) {
 			}
 			a.flush()
 		})
-		a.shard(drop(id, 5))
+		a.shard(deleteMigrated(id, 5))
 		low := binary.BigEndian.AppendUint32([]byte{'r'}, id)
 		require.NoError(t, a.engine.Scan(low, persistence.PrefixEnd(low), func(key, _ []byte) bool {
 			t.Errorf("%q is left behind", key)
@@ -299,7 +299,7 @@ func TestSessionsMoveWhole(t *testing.T) {
 		gone := 0
 		for _, c := range asked {
 			c.GetAppend().Value = []byte("twice")
-			switch reply := b.turn(c); reply.Code {
+			switch reply := b.applyWithoutFlush(c); reply.Code {
 			case messages.Code_REPLY_DISCARDED:
 				require.Less(t, c.Seq, acked[c.Session])
 				gone++

@@ -18,7 +18,7 @@ import (
 // applied. Layout 1 is for sessions whose commands do not say it, as in clusters of nodes that do not know that.
 func encodeSession(s *session) []byte {
 	numbers, out := s.numbers(), []byte{2}
-	if s.untilMs == 0 {
+	if s.deadlineMs == 0 {
 		numbers, out = numbers[:3], []byte{1}
 	}
 	for _, n := range numbers {
@@ -27,14 +27,16 @@ func encodeSession(s *session) []byte {
 	return out
 }
 
-func (s *session) numbers() []*uint64 { return []*uint64{&s.acked, &s.usedMs, &s.used, &s.untilMs} }
+func (s *session) numbers() []*uint64 {
+	return []*uint64{&s.acked, &s.noDeadlineUseMs, &s.lastUse, &s.deadlineMs}
+}
 
 // readSession reads a session record that other things may follow.
-func readSession(stored []byte) (*session, *fields) {
+func readSession(stored []byte) (*session, *recordReader) {
 	if len(stored) < 1 || stored[0] < 1 || stored[0] > 2 {
-		return nil, &fields{err: errDamaged}
+		return nil, &recordReader{err: errCorrupt}
 	}
-	f, s := &fields{rest: stored[1:]}, &session{}
+	f, s := &recordReader{rest: stored[1:]}, &session{}
 	for _, n := range s.numbers()[:2+stored[0]] {
 		*n = f.number()
 	}
@@ -46,9 +48,9 @@ func decodeSession(stored []byte) (*session, error) {
 	return s, f.err
 }
 
-// encodeRecord is what travels of a session with a bucket: a session record, the number of answers, and their replies. Of one
+// encodeMigratedSession is what travels of a session with a bucket: a session record, the number of answers, and their replies. Of one
 // session several records may come; all that they say counts.
-func encodeRecord(s *session, answers []*answer) ([]byte, error) {
+func encodeMigratedSession(s *session, answers []*savedReply) ([]byte, error) {
 	out := binary.AppendUvarint(encodeSession(s), uint64(len(answers)))
 	for _, a := range answers {
 		reply, err := a.encode()
@@ -60,8 +62,8 @@ func encodeRecord(s *session, answers []*answer) ([]byte, error) {
 	return out, nil
 }
 
-// decodeRecord also reads the records of before: their replies may be of any size, and are cut to what is kept.
-func decodeRecord(stored []byte, bucket uint32, id uint64) (*session, error) {
+// decodeMigratedSession also reads the records of before: their replies may be of any size, and are cut to what is kept.
+func decodeMigratedSession(stored []byte, bucket uint32, id uint64) (*session, error) {
 	s, f := readSession(stored)
 	if f.err != nil {
 		return nil, f.err
@@ -70,43 +72,43 @@ func decodeRecord(stored []byte, bucket uint32, id uint64) (*session, error) {
 	for n := f.number(); n > 0 && f.err == nil; n-- {
 		r := new(messages.Reply)
 		if proto.Unmarshal(f.bytes(), r) != nil {
-			return nil, errDamaged
+			return nil, errCorrupt
 		}
 		r.Session = id
-		s.answers = append(s.answers, newAnswer(bucket, r))
+		s.replies = append(s.replies, newSavedReply(bucket, r))
 	}
 	return s, f.err
 }
 
-// recordBytes is about how much of a session travels in one record.
-const recordBytes = 64 << 10
+// migratedSessionBytes is about how much of a session travels in one record.
+const migratedSessionBytes = 64 << 10
 
 // export gives the next record of a session that travels with a bucket: of answers from a seq on, and up to which seq it goes.
-func (s *session) export(bucket uint32, from uint64) (record []byte, upTo uint64, err error) {
-	i, _ := slices.BinarySearchFunc(s.answers, from, func(a *answer, seq uint64) int {
+func (s *session) exportFrom(bucket uint32, from uint64) (record []byte, upTo uint64, err error) {
+	i, _ := slices.BinarySearchFunc(s.replies, from, func(a *savedReply, seq uint64) int {
 		if a.seq < seq {
 			return -1
 		}
 		return 1
 	})
-	var part []*answer
+	var part []*savedReply
 	size := 0
-	for _, a := range s.answers[i:] {
+	for _, a := range s.replies[i:] {
 		if a.bucket != bucket {
 			continue
 		}
-		if size += a.bytes; size > recordBytes && len(part) > 0 {
-			record, err = encodeRecord(s, part)
+		if size += a.bytes; size > migratedSessionBytes && len(part) > 0 {
+			record, err = encodeMigratedSession(s, part)
 			return record, part[len(part)-1].seq, err
 		}
 		part = append(part, a)
 	}
-	record, err = encodeRecord(s, part)
+	record, err = encodeMigratedSession(s, part)
 	return record, math.MaxUint64, err
 }
 
 // load reads the session table from a store.
-func (t *sessions) load(store persistence.Reader) error {
+func (t *sessionTable) load(store persistence.Reader) error {
 	known := map[uint64]*session{}
 	get := func(id uint64) *session {
 		if known[id] == nil {
@@ -114,7 +116,7 @@ func (t *sessions) load(store persistence.Reader) error {
 		}
 		return known[id]
 	}
-	var answers []*answer
+	var answers []*savedReply
 	err := scanRecords(store, 'f', 9, func(key, value []byte) error {
 		s, err := decodeSession(value)
 		if err == nil {
@@ -124,24 +126,24 @@ func (t *sessions) load(store persistence.Reader) error {
 		return err
 	})
 	err = errors.Join(err, scanRecords(store, 'r', 21, func(key, value []byte) error {
-		answers = append(answers, &answer{
+		answers = append(answers, &savedReply{
 			bucket: binary.BigEndian.Uint32(key[1:]), session: binary.BigEndian.Uint64(key[5:]), seq: binary.BigEndian.Uint64(key[13:]),
-			encoded: slices.Clone(value), bytes: answerBytes + len(value), stored: true,
+			encoded: slices.Clone(value), bytes: savedReplyOverhead + len(value), stored: true,
 		})
 		return nil
 	}))
 	// Records of before are read as if they had just been made, and are replaced at the end of the first turn.
 	err = errors.Join(err, scanRecords(store, 's', 13, func(key, value []byte) error {
 		id := binary.BigEndian.Uint64(key[5:])
-		old, err := decodeRecord(value, binary.BigEndian.Uint32(key[1:]), id)
+		old, err := decodeMigratedSession(value, binary.BigEndian.Uint32(key[1:]), id)
 		if err != nil {
 			return err
 		}
 		s := get(id)
-		s.acked, s.usedMs, s.used, s.untilMs = max(s.acked, old.acked), max(s.usedMs, old.usedMs), max(s.used, old.used), max(s.untilMs, old.untilMs)
-		answers = append(answers, old.answers...)
-		t.mark(s)
-		t.gone = append(t.gone, slices.Clone(key))
+		s.acked, s.noDeadlineUseMs, s.lastUse, s.deadlineMs = max(s.acked, old.acked), max(s.noDeadlineUseMs, old.noDeadlineUseMs), max(s.lastUse, old.lastUse), max(s.deadlineMs, old.deadlineMs)
+		answers = append(answers, old.replies...)
+		t.markDirty(s)
+		t.deletions = append(t.deletions, slices.Clone(key))
 		return nil
 	}))
 	if err != nil {
@@ -154,13 +156,13 @@ func (t *sessions) load(store persistence.Reader) error {
 	for _, s := range known {
 		all = append(all, s)
 	}
-	slices.SortFunc(all, func(a, b *session) int { return cmp.Or(cmp.Compare(a.used, b.used), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(all, func(a, b *session) int { return cmp.Or(cmp.Compare(a.lastUse, b.lastUse), cmp.Compare(a.id, b.id)) })
 	for _, s := range all {
 		t.insert(s)
 	}
-	slices.SortFunc(answers, func(a, b *answer) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.bucket, b.bucket)) })
+	slices.SortFunc(answers, func(a, b *savedReply) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.bucket, b.bucket)) })
 	for _, a := range answers {
-		t.keep(t.all[a.session], a)
+		t.save(t.all[a.session], a)
 	}
 	return nil
 }
@@ -169,7 +171,7 @@ func (t *sessions) load(store persistence.Reader) error {
 func scanRecords(store persistence.Reader, kind byte, length int, visit func(key, value []byte) error) error {
 	var bad error
 	err := store.Scan([]byte{kind}, []byte{kind + 1}, func(key, value []byte) bool {
-		if bad = errDamaged; len(key) == length {
+		if bad = errCorrupt; len(key) == length {
 			bad = visit(key, value)
 		}
 		return bad == nil

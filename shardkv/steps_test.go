@@ -22,7 +22,7 @@ func TestPullsAreBoundedPerGiver(t *testing.T) {
 		config.MovesPending = append(config.MovesPending, b)
 	}
 	from := map[uint64]int{}
-	for _, ask := range shardkv.Follow(1, config, &shardkv.View{}, nil, shardkv.Pace{}).Asks {
+	for _, ask := range shardkv.PlanMigrations(1, config, &shardkv.View{}, nil, shardkv.MigrationLimits{}).Steps {
 		from[ask.Group]++
 	}
 	require.Equal(t, map[uint64]int{2: 4, 3: 4}, from)
@@ -32,24 +32,24 @@ func TestPullsAreBoundedPerGiver(t *testing.T) {
 func TestRests(t *testing.T) {
 	config := &messages.Config{Version: 2, Owners: []uint64{1}, PreviousOwners: []uint64{2}, MovedVersions: []uint64{2}, MovesPending: []uint32{0}}
 	for _, c := range []struct {
-		transit shardkv.Transit
+		transit shardkv.Migration
 		rest    int
 		freeze  bool
 	}{
-		{shardkv.Transit{}, 18, false},
-		{shardkv.Transit{Behind: 1 << 30, Stalls: 1}, 18, false},
-		{shardkv.Transit{Copied: true, Behind: 1 << 30}, 2, false},
-		{shardkv.Transit{Copied: true, Behind: 1 << 30, Stalls: 1}, 0, false},
-		{shardkv.Transit{Copied: true, Behind: 1 << 10}, 0, true},
+		{shardkv.Migration{}, 18, false},
+		{shardkv.Migration{BacklogBytes: 1 << 30, Stalls: 1}, 18, false},
+		{shardkv.Migration{Copied: true, BacklogBytes: 1 << 30}, 2, false},
+		{shardkv.Migration{Copied: true, BacklogBytes: 1 << 30, Stalls: 1}, 0, false},
+		{shardkv.Migration{Copied: true, BacklogBytes: 1 << 10}, 0, true},
 	} {
-		c.transit.State, c.transit.ConfigVersion, c.transit.Other = shardkv.Installing, 2, 2
+		c.transit.State, c.transit.ConfigVersion, c.transit.Counterpart = shardkv.Importing, 2, 2
 		view := &shardkv.View{
-			Buckets:  []shardkv.BucketView{{State: shardkv.Installing, ConfigVersion: 2, Other: 2}},
-			Transits: []shardkv.Transit{c.transit},
+			Buckets:    []shardkv.BucketView{{State: shardkv.Importing, ConfigVersion: 2, Counterpart: 2}},
+			Migrations: []shardkv.Migration{c.transit},
 		}
-		asks := shardkv.Follow(1, config, view, nil, shardkv.Pace{}).Asks
+		asks := shardkv.PlanMigrations(1, config, view, nil, shardkv.MigrationLimits{}).Steps
 		require.Len(t, asks, 1)
-		require.Equal(t, c.rest, asks[0].Rest)
+		require.Equal(t, c.rest, asks[0].PauseFactor)
 		require.Equal(t, c.freeze, asks[0].Command != nil)
 	}
 }
@@ -58,21 +58,21 @@ func TestRests(t *testing.T) {
 func TestChangesComeBetween(t *testing.T) {
 	config := &messages.Config{Version: 2, Owners: []uint64{1}, PreviousOwners: []uint64{2}, MovedVersions: []uint64{2}, MovesPending: []uint32{0}}
 	for _, c := range []struct {
-		transit shardkv.Transit
+		transit shardkv.Migration
 		changes bool
 	}{
-		{shardkv.Transit{NextChunk: 1, Behind: 999}, false},
-		{shardkv.Transit{NextChunk: 1, Behind: 1000}, true},
-		{shardkv.Transit{NextChunk: 2, Behind: 1 << 30}, false},
-		{shardkv.Transit{NextChunk: 3, Behind: 1 << 30}, true},
-		{shardkv.Transit{NextChunk: 3, Behind: 1 << 30, Copied: true}, false},
+		{shardkv.Migration{NextChunk: 1, BacklogBytes: 999}, false},
+		{shardkv.Migration{NextChunk: 1, BacklogBytes: 1000}, true},
+		{shardkv.Migration{NextChunk: 2, BacklogBytes: 1 << 30}, false},
+		{shardkv.Migration{NextChunk: 3, BacklogBytes: 1 << 30}, true},
+		{shardkv.Migration{NextChunk: 3, BacklogBytes: 1 << 30, Copied: true}, false},
 	} {
-		c.transit.State, c.transit.ConfigVersion, c.transit.Other = shardkv.Installing, 2, 2
+		c.transit.State, c.transit.ConfigVersion, c.transit.Counterpart = shardkv.Importing, 2, 2
 		view := &shardkv.View{
-			Buckets:  []shardkv.BucketView{{State: shardkv.Installing, ConfigVersion: 2, Other: 2}},
-			Transits: []shardkv.Transit{c.transit},
+			Buckets:    []shardkv.BucketView{{State: shardkv.Importing, ConfigVersion: 2, Counterpart: 2}},
+			Migrations: []shardkv.Migration{c.transit},
 		}
-		asks := shardkv.Follow(1, config, view, nil, shardkv.Pace{ChunkBytes: 1000}).Asks
+		asks := shardkv.PlanMigrations(1, config, view, nil, shardkv.MigrationLimits{ChunkBytes: 1000}).Steps
 		require.Len(t, asks, 1)
 		require.Equal(t, c.changes, asks[0].Pull.ChangesOnly, "%+v", c.transit)
 	}
@@ -82,7 +82,7 @@ func TestChangesComeBetween(t *testing.T) {
 // attempt, or that another life of the asker has asked for, would be taken for a word about a bucket that it does not speak of.
 func TestAnswersAreMatchedInFull(t *testing.T) {
 	pull := &messages.BucketPull{Bucket: 3, ConfigVersion: 7, Base: 40, Number: 5}
-	steps := map[string]shardkv.Ask{
+	steps := map[string]shardkv.Step{
 		"pull":   {Bucket: 3, Group: 2, Pull: pull},
 		"freeze": {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_FreezeBucket{FreezeBucket: &messages.FreezeBucket{Pull: pull}}}},
 		"give":   {Bucket: 3, Group: 2, Command: &messages.ShardCommand{Op: &messages.ShardCommand_StartMigration{StartMigration: &messages.StartMigration{Bucket: 3, ConfigVersion: 7}}}},
@@ -95,7 +95,7 @@ func TestAnswersAreMatchedInFull(t *testing.T) {
 			}
 			return &messages.BucketChunk{Bucket: 3, ConfigVersion: 7, Base: 99} // the giver says where it begins
 		}
-		require.True(t, step.Answers(right()), name)
+		require.True(t, step.Matches(right()), name)
 		for what, change := range map[string]func(*messages.BucketChunk){
 			"bucket":  func(c *messages.BucketChunk) { c.Bucket++ },
 			"move":    func(c *messages.BucketChunk) { c.ConfigVersion-- },
@@ -103,10 +103,10 @@ func TestAnswersAreMatchedInFull(t *testing.T) {
 		} {
 			wrong := right()
 			change(wrong)
-			require.False(t, step.Answers(wrong), "%s: another %s", name, what)
+			require.False(t, step.Matches(wrong), "%s: another %s", name, what)
 		}
 	}
 	again := &messages.BucketChunk{Bucket: 3, ConfigVersion: 7, Base: 41, Number: 5}
-	require.False(t, steps["pull"].Answers(again), "of a copying that has begun again")
-	require.False(t, shardkv.Ask{Bucket: 3, Command: &messages.ShardCommand{Op: &messages.ShardCommand_ResumeServing{}}}.Answers(again), "nothing was asked for that a chunk answers")
+	require.False(t, steps["pull"].Matches(again), "of a copying that has begun again")
+	require.False(t, shardkv.Step{Bucket: 3, Command: &messages.ShardCommand{Op: &messages.ShardCommand_ResumeServing{}}}.Matches(again), "nothing was asked for that a chunk answers")
 }

@@ -17,62 +17,62 @@ import (
 //
 //	t<bucket><seq>  bytes changed up to and with this entry, as a varint; then a record's kind, name behind its length, and value
 
-func tailKey(id uint32, seq uint64) []byte {
+func changeKey(id uint32, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(bucketKey('t', id), seq)
 }
 
 // note appends an entry, if the bucket is given. The value is the record's new one, empty if it is deleted. The bucket's own
 // record is written at the end of the turn.
-func (m *Machine) note(tx persistence.Tx, id uint32, b *bucket, kind byte, name, value []byte) {
-	if b.state != Giving {
+func (m *Machine) appendChange(tx persistence.Tx, id uint32, b *bucket, kind byte, name, value []byte) {
+	if b.state != Migrating {
 		return
 	}
-	b.tail++
-	b.changed += uint64(entryBytes + len(name) + len(value))
-	entry := append(binary.AppendUvarint(make([]byte, 0, len(name)+len(value)+entryBytes), b.changed), kind)
-	tx.Put(tailKey(id, b.tail), append(appendBytes(entry, name), value...))
-	m.touch(id, b)
+	b.logPosition++
+	b.changedBytes += uint64(changeOverhead + len(name) + len(value))
+	entry := append(binary.AppendUvarint(make([]byte, 0, len(name)+len(value)+changeOverhead), b.changedBytes), kind)
+	tx.Put(changeKey(id, b.logPosition), append(appendBytes(entry, name), value...))
+	m.markDirty(id, b)
 }
 
-// noteAnswer notes that a command has been answered. The entry has its name only: most replies are acknowledged before the
+// appendReply notes that a command has been answered. The entry has its name only: most replies are acknowledged before the
 // taker asks for them, and then it hears only of that.
-func (m *Machine) noteAnswer(tx persistence.Tx, id uint32, b *bucket, a *answer) {
-	if b.state == Giving {
-		b.changed += uint64(a.bytes - answerBytes)
-		m.note(tx, id, b, 's', answerName(a.session, a.seq), nil)
+func (m *Machine) appendReply(tx persistence.Tx, id uint32, b *bucket, a *savedReply) {
+	if b.state == Migrating {
+		b.changedBytes += uint64(a.bytes - savedReplyOverhead)
+		m.appendChange(tx, id, b, 's', commandName(a.session, a.seq), nil)
 	}
 }
 
-// entryBytes is what a change costs beside its key and value.
-const entryBytes = 16
+// changeOverhead is what a change costs beside its key and value.
+const changeOverhead = 16
 
 // bound calls a hand-over off whose tail grows without anybody taking it.
-func (m *Machine) bound(tx persistence.Tx, id uint32, b *bucket) {
-	if b.state == Giving && b.changed > b.limit {
-		m.clearTail(tx, id, b)
-		m.set(tx, id, &bucket{state: Serving, configVersion: b.configVersion, counter: b.counter, tail: b.tail, timeMs: b.timeMs})
+func (m *Machine) abortOversized(tx persistence.Tx, id uint32, b *bucket) {
+	if b.state == Migrating && b.changedBytes > b.maxChangedBytes {
+		m.clearChangeLog(tx, id, b)
+		m.putBucket(tx, id, &bucket{state: Serving, configVersion: b.configVersion, versionCounter: b.versionCounter, logPosition: b.logPosition, minTimeMs: b.minTimeMs})
 	}
 }
 
-func (m *Machine) clearTail(tx persistence.Tx, id uint32, b *bucket) {
-	if b.tail > b.base {
+func (m *Machine) clearChangeLog(tx persistence.Tx, id uint32, b *bucket) {
+	if b.logPosition > b.base {
 		tx.DeletePrefix(bucketKey('t', id))
 	}
 }
 
-// tailChunk fills a chunk with what has changed behind a position of the tail. A record that changed often is there once;
+// fillChangesChunk fills a chunk with what has changed behind a position of the tail. A record that changed often is there once;
 // one that is copied later is not there.
-func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
+func (m *Machine) fillChangesChunk(store persistence.Reader, b *bucket, p *messages.BucketPull, chunk *messages.BucketChunk) error {
 	var came, reached uint64 // bytes changed up to where the chunk begins, and ends
-	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.MaxBytes, chunkBytes, maxChunkBytes))
-	noted := notedSessions{machine: m, bucket: p.Bucket, parts: map[uint64]*session{}}
+	known, full, bad, size := map[string]*messages.Pair{}, false, error(nil), uint64(limit(p.MaxBytes, defaultChunkBytes, maxChunkBytes))
+	noted := changedSessions{machine: m, bucket: p.Bucket, parts: map[uint64]*session{}}
 	chunk.Copied, chunk.ChangeLogPosition = p.Copied, p.ChangeLogPosition
 	if !p.Copied {
 		chunk.Cursor = p.After
 	}
 	prefix := bucketKey('t', p.Bucket)
-	err := store.Scan(tailKey(p.Bucket, p.ChangeLogPosition), persistence.PrefixEnd(prefix), func(key, value []byte) bool {
-		changed, pair, err := decodeEntry(value)
+	err := store.Scan(changeKey(p.Bucket, p.ChangeLogPosition), persistence.PrefixEnd(prefix), func(key, value []byte) bool {
+		changed, pair, err := decodeChange(value)
 		if bad = err; bad != nil {
 			return false
 		}
@@ -81,13 +81,13 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 			came, reached = changed, changed
 			return true
 		}
-		many := len(chunk.Pairs)+len(noted.parts) >= chunkPairs && b.state != Frozen
-		if full = seq > p.ChangeLogPosition+1 && changed-came+noted.more > size || many; full {
+		many := len(chunk.Pairs)+len(noted.parts) >= maxChunkPairs && b.state != Frozen
+		if full = seq > p.ChangeLogPosition+1 && changed-came+noted.extraBytes > size || many; full {
 			return false
 		}
 		if before := known[string(pair.Key)]; before != nil {
 			before.Value = pair.Value
-		} else if p.Copied || hasCome(p.After, pair.Key) {
+		} else if p.Copied || alreadyCopied(p.After, pair.Key) {
 			known[string(pair.Key)] = pair
 			if pair.Key[0] == 's' {
 				bad = noted.add(pair.Key[1:])
@@ -98,7 +98,7 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 		chunk.ChangeLogPosition, reached = seq, changed
 		return bad == nil
 	})
-	chunk.BacklogBytes, chunk.Last = b.changed-reached, p.Copied && b.state == Frozen && !full
+	chunk.BacklogBytes, chunk.Last = b.changedBytes-reached, p.Copied && b.state == Frozen && !full
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("read the tail of bucket %d: %w", p.Bucket, err)
 	}
@@ -107,21 +107,21 @@ func (m *Machine) tailChunk(store persistence.Reader, b *bucket, p *messages.Buc
 	return err
 }
 
-// notedSessions are those of which a chunk of the tail tells: up to where they have acknowledged replies, and the replies that
+// changedSessions are those of which a chunk of the tail tells: up to where they have acknowledged replies, and the replies that
 // were noted and are still kept. They come from memory: they may not be in the store before the end of the turn. One that is
 // forgotten since is left out; that the taker knows it longer does no harm.
-type notedSessions struct {
-	machine *Machine
-	bucket  uint32
-	parts   map[uint64]*session
-	order   []*session
-	more    uint64 // bytes beyond those that the entries count
+type changedSessions struct {
+	machine    *Machine
+	bucket     uint32
+	parts      map[uint64]*session
+	order      []*session
+	extraBytes uint64 // bytes beyond those that the entries count
 }
 
 // add takes the name of an answer. Versions before noted only the session: then all that is kept of it in the bucket goes along.
-func (n *notedSessions) add(name []byte) error {
+func (n *changedSessions) add(name []byte) error {
 	if len(name) != 8 && len(name) != 16 {
-		return errDamaged
+		return errCorrupt
 	}
 	s := n.machine.sessions.all[binary.BigEndian.Uint64(name)]
 	if s == nil {
@@ -129,31 +129,31 @@ func (n *notedSessions) add(name []byte) error {
 	}
 	part := n.parts[s.id]
 	if part == nil {
-		part = &session{id: s.id, acked: s.acked, usedMs: s.usedMs, used: s.used, untilMs: s.untilMs}
+		part = &session{id: s.id, acked: s.acked, noDeadlineUseMs: s.noDeadlineUseMs, lastUse: s.lastUse, deadlineMs: s.deadlineMs}
 		n.parts[s.id] = part
 		n.order = append(n.order, part)
 	}
 	if len(name) == 16 {
 		if i, found := s.find(n.bucket, binary.BigEndian.Uint64(name[8:])); found {
-			part.answers = append(part.answers, s.answers[i])
+			part.replies = append(part.replies, s.replies[i])
 		}
 		return nil
 	}
-	for _, a := range s.answers {
+	for _, a := range s.replies {
 		if a.bucket == n.bucket {
-			part.answers = append(part.answers, a)
-			n.more += uint64(a.bytes - answerBytes)
+			part.replies = append(part.replies, a)
+			n.extraBytes += uint64(a.bytes - savedReplyOverhead)
 		}
 	}
 	return nil
 }
 
-func (n *notedSessions) pairs() (all []*messages.Pair, err error) {
+func (n *changedSessions) pairs() (all []*messages.Pair, err error) {
 	for _, s := range n.order {
-		slices.SortFunc(s.answers, func(a, b *answer) int { return cmp.Compare(a.seq, b.seq) })
-		s.answers = slices.Compact(s.answers)
+		slices.SortFunc(s.replies, func(a, b *savedReply) int { return cmp.Compare(a.seq, b.seq) })
+		s.replies = slices.Compact(s.replies)
 		key := binary.BigEndian.AppendUint64([]byte{'s'}, s.id)
-		record, err := encodeRecord(s, s.answers)
+		record, err := encodeMigratedSession(s, s.replies)
 		if err != nil {
 			return nil, err
 		}
@@ -162,21 +162,21 @@ func (n *notedSessions) pairs() (all []*messages.Pair, err error) {
 	return all, nil
 }
 
-// changedUpTo is how many bytes have changed up to where a pull stands in the tail.
-func changedUpTo(store persistence.Reader, b *bucket, p *messages.BucketPull) (uint64, error) {
-	entry, found, err := store.Get(tailKey(p.Bucket, p.ChangeLogPosition))
+// changedBytesAt is how many bytes have changed up to where a pull stands in the tail.
+func changedBytesAt(store persistence.Reader, b *bucket, p *messages.BucketPull) (uint64, error) {
+	entry, found, err := store.Get(changeKey(p.Bucket, p.ChangeLogPosition))
 	if err != nil || !found || p.ChangeLogPosition <= b.base {
 		return 0, err
 	}
-	changed, _, err := decodeEntry(entry)
+	changed, _, err := decodeChange(entry)
 	return changed, err
 }
 
-func decodeEntry(value []byte) (changed uint64, p *messages.Pair, err error) {
-	f := fields{rest: value}
+func decodeChange(value []byte) (changed uint64, p *messages.Pair, err error) {
+	f := recordReader{rest: value}
 	changed = f.number()
 	if len(f.rest) == 0 {
-		return 0, nil, errDamaged
+		return 0, nil, errCorrupt
 	}
 	kind := f.rest[0]
 	f.rest = f.rest[1:]

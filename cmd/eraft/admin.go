@@ -159,7 +159,7 @@ func configShow(c *cobra.Command, cl *client.Client, r *remote, args []string) e
 	for _, line := range meta.Diff(empty, config) {
 		fmt.Println(strings.TrimLeft(line, "+~ "))
 	}
-	if orphans := meta.Orphans(config); len(orphans) > 0 {
+	if orphans := meta.Unowned(config); len(orphans) > 0 {
 		fmt.Printf("%d buckets have no owner\n", len(orphans))
 	}
 	return nil

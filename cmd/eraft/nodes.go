@@ -26,7 +26,7 @@ func node(c *cobra.Command, cl *client.Client, text string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if n := meta.Named(config, text); n != nil {
+	if n := meta.NodeByName(config, text); n != nil {
 		return n.Id, nil
 	}
 	return 0, fmt.Errorf("no node has the name %q: eraft status lists them", text)

@@ -38,8 +38,8 @@ var inAnswers = []mutant{
 	{
 		fault:  "a cursor that is not remembered begins its bucket again",
 		file:   "shardkv/cursor.go",
-		old:    "\t\tif cursorOf(key) == s.Cursor {",
-		new:    "\t\tif cursorOf(key) > 0 {",
+		old:    "\t\tif fingerprint(key) == s.Cursor {",
+		new:    "\t\tif fingerprint(key) > 0 {",
 		unseen: "no key is missed, and the simulator's buckets are small; TestCursorsFindTheirPlace sees it",
 	},
 	{

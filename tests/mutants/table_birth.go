@@ -25,7 +25,7 @@ var inBirth = []mutant{
 	{
 		fault:  "an address is taken for who is there",
 		file:   "meta/check.go",
-		old:    "elsewhere := config.FeatureLevel() >= shortChain",
+		old:    "elsewhere := config.FeatureLevel() >= deltaLevel",
 		new:    "elsewhere := config.FeatureLevel() > 1<<20",
 		unseen: "the swarm gives no node the address of another one; TestAddressesAreHandedRound sees it",
 	},

@@ -41,8 +41,8 @@ var inMemory = []mutant{
 	{
 		fault: "what has changed while a bucket was copied is noted for ever",
 		file:  "shardkv/tail.go",
-		old:   "\tif b.tail > b.base {\n",
-		new:   "\tif b.tail > b.base && b.state == None {\n",
+		old:   "\tif b.logPosition > b.base {\n",
+		new:   "\tif b.logPosition > b.base && b.state == Absent {\n",
 	},
 	{
 		fault: "a bucket that is dropped leaves its sessions behind",
@@ -53,15 +53,15 @@ var inMemory = []mutant{
 	{
 		fault:  "a session keeps its answers for ever",
 		file:   "shardkv/session.go",
-		old:    "\tt.drop(s, many)\n}",
+		old:    "\tt.dropFirst(s, many)\n}",
 		new:    "}",
 		unseen: "not tried since answers have records of their own; TestAnswersOfASessionAreBounded finds it",
 	},
 	{
 		fault:  "a large answer is kept whole",
 		file:   "shardkv/session.go",
-		old:    "size <= MaxKeptReply {",
-		new:    "size <= 1000*MaxKeptReply {",
+		old:    "size <= MaxSavedReply {",
+		new:    "size <= 1000*MaxSavedReply {",
 		unseen: "clients of the simulator have no large answers; TestBucketWithLargeAnswersMoves finds it",
 	},
 	{
