@@ -34,8 +34,9 @@ var arrows = map[string][]string{
 	"raftactor":               {"messages", "actors", "persistence", "raftactor/raft", "raftactor/raft/progress"},
 	"meta":                    {"messages", "persistence"},
 	"shardkv":                 {"messages", "persistence"},
-	"router":                  {"messages", "actors"},
-	"router/gateway":          {"messages", "router"},
+	"router":                  {"messages", "actors", "router/fairqueue"},
+	"router/fairqueue":        {},
+	"router/gateway":          {"messages", "router", "router/fairqueue"},
 	"client":                  {"messages", "actors", "actors/remoting", "router"},
 	"cluster/console":         {"messages"},
 	"cluster": {

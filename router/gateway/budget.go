@@ -1,78 +1,80 @@
 package gateway
 
 import (
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/eraft-io/eraft/router/fairqueue"
 )
 
-// room is the bytes that the connections of a Gateway share. Who has waited longest gets some first. A connection that was
-// refused and asks again has waited since its first try: it would otherwise stand behind those that were served meanwhile
-// and ask again, every time.
+// byteBudget is memory, in bytes, that the connections of a Gateway share. The connection that has waited longest gets its
+// bytes first, and no connection that needs less overtakes it; a refused connection keeps its place (see fairqueue). It is
+// safe for concurrent use.
 type byteBudget struct {
+	began time.Time // origin of the queue's times
+
 	mu      sync.Mutex
-	free    int
-	waiting []*reservation
+	free    int // bytes that no connection holds
+	waiting fairqueue.Queue[*reservation]
 }
 
-// claim is what one connection waits for.
+// reservation is what one connection waits for.
 type reservation struct {
-	bytes        int
-	waitingSince time.Time
-	granted      chan struct{} // closed when the bytes are the claimant's
+	bytes   int
+	granted chan struct{} // closed when the bytes belong to the connection
 }
 
-// take gets bytes for a connection that has waited since then. It reports whether there was room in time.
-func (r *byteBudget) reserve(bytes int, since time.Time) bool {
-	c := &reservation{bytes, since, make(chan struct{})}
-	r.mu.Lock()
-	behind := slices.IndexFunc(r.waiting, func(other *reservation) bool { return other.waitingSince.After(since) })
-	if behind < 0 {
-		behind = len(r.waiting)
-	}
-	r.waiting = slices.Insert(r.waiting, behind, c)
-	r.grant()
-	r.mu.Unlock()
+// reserveWait is how long a connection waits for bytes before it is refused.
+const reserveWait = time.Second
+
+func newByteBudget(bytes int) *byteBudget { return &byteBudget{began: time.Now(), free: bytes} }
+
+// reserve gets bytes for the connection that waits at a place. It blocks for up to reserveWait, and reports whether the bytes
+// were granted. The caller ends the wait, place.Served, when its command was carried out.
+func (b *byteBudget) reserve(bytes int, place *fairqueue.Place) bool {
+	r := &reservation{bytes, make(chan struct{})}
+	b.mu.Lock()
+	b.waiting.Push(place.Since(time.Since(b.began)), r)
+	b.grant()
+	b.mu.Unlock()
 	select {
-	case <-c.granted:
+	case <-r.granted:
 		return true
 	case <-time.After(reserveWait):
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at := slices.Index(r.waiting, c)
-	if at < 0 {
-		return true // just now
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.waiting.Remove(r) {
+		return true // granted meanwhile
 	}
-	r.waiting = slices.Delete(r.waiting, at, at+1)
-	r.grant() // those behind may need less
+	b.grant() // reservations behind may need less
 	return false
 }
 
-// try gets bytes if they are there and nobody waits for them.
-func (r *byteBudget) tryReserve(bytes int) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.waiting) > 0 || bytes > r.free {
+// tryReserve gets bytes if they are free and no connection waits. It does not block.
+func (b *byteBudget) tryReserve(bytes int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting.Len() > 0 || bytes > b.free {
 		return false
 	}
-	r.free -= bytes
+	b.free -= bytes
 	return true
 }
 
-// give gives bytes back.
-func (r *byteBudget) release(bytes int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.free += bytes
-	r.grant()
+// release gives bytes back.
+func (b *byteBudget) release(bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += bytes
+	b.grant()
 }
 
-// admit serves claims as long as there is room for the first.
-func (r *byteBudget) grant() {
-	for len(r.waiting) > 0 && r.waiting[0].bytes <= r.free {
-		r.free -= r.waiting[0].bytes
-		close(r.waiting[0].granted)
-		r.waiting = slices.Delete(r.waiting, 0, 1)
+// grant serves reservations as long as the first fits.
+func (b *byteBudget) grant() {
+	for b.waiting.Len() > 0 && b.waiting.First().bytes <= b.free {
+		r := b.waiting.Pop()
+		b.free -= r.bytes
+		close(r.granted)
 	}
 }

@@ -5,34 +5,40 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/eraft-io/eraft/router/fairqueue"
 )
 
-// Who has waited longer is served first, and nobody overtakes it who needs less.
-func TestRoomIsGivenInTurn(t *testing.T) {
-	r, now := &byteBudget{free: 10}, time.Now()
-	require.True(t, r.reserve(8, now))
+// The connection that has waited longest is served first, and no connection that needs less overtakes it.
+func TestBudgetIsGrantedInOrder(t *testing.T) {
+	b := newByteBudget(10)
+	require.True(t, b.reserve(8, new(fairqueue.Place)))
 	served := make(chan string, 3)
-	ask := func(name string, bytes int, since time.Time, waiting int) {
+	ask := func(name string, bytes int, since time.Duration, waiting int) {
+		place := new(fairqueue.Place)
+		place.Since(since)
 		go func() {
-			for !r.reserve(bytes, since) { // refused, it asks again at once
+			for !b.reserve(bytes, place) { // refused, it asks again at once
 			}
 			served <- name
 		}()
 		require.Eventually(t, func() bool {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			return len(r.waiting) == waiting
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.waiting.Len() == waiting
 		}, time.Minute, time.Millisecond)
 	}
-	ask("late", 3, now.Add(time.Second), 1)
-	ask("early", 9, now.Add(-time.Second), 2)
-	ask("small", 1, now, 3)
+	ask("late", 3, 3*time.Second, 1)
+	ask("early", 9, time.Second, 2)
+	ask("small", 1, 2*time.Second, 3)
 	require.Empty(t, served)
-	r.release(8)
+	require.False(t, b.tryReserve(1), "others wait")
+	b.release(8)
 	require.ElementsMatch(t, []string{"early", "small"}, []string{<-served, <-served})
 	require.Empty(t, served)
-	r.release(9)
+	b.release(9)
 	require.Equal(t, "late", <-served)
-	r.release(4)
-	require.Equal(t, 10, r.free)
+	b.release(4)
+	require.Equal(t, 10, b.free)
+	require.True(t, b.tryReserve(10))
 }

@@ -75,7 +75,7 @@ func Start(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w: is another process on that port?", err)
 	}
-	g := &Gateway{options: o, listener: listener, commandBudget: &byteBudget{free: commandBytes}, replyBudget: &byteBudget{free: o.ReplyBytes}, connections: map[net.Conn]*client{}}
+	g := &Gateway{options: o, listener: listener, commandBudget: newByteBudget(commandBytes), replyBudget: newByteBudget(o.ReplyBytes), connections: map[net.Conn]*client{}}
 	g.stats.since = time.Now()
 	g.accepts.Go(g.accept)
 	return g, nil

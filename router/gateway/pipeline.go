@@ -10,35 +10,36 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/router"
+	"github.com/eraft-io/eraft/router/fairqueue"
 )
 
-// pipeline is the commands of one connection on their way. What is carried out at once is what there is room for in answers,
-// and the next is carried out when these are in the socket: a client that does not read gets nothing done.
+// pipeline carries out the commands of one connection. It carries out together as many commands as the reply budget has room
+// for, and the next ones when the replies of these are in the socket: for a client that does not read nothing is done.
 //
-// How large an answer will be is guessed. A read that has a larger one is not answered but says how large it is, and is
-// carried out again when there is room for that. A connection that waits for room holds none: it gives up what it has read
-// behind that command, which nobody has seen yet. So connections cannot wait for one another.
+// The size of a reply is estimated. A read with a larger result gets its size instead of the result, and is carried out again
+// when the budget has room for that. A connection that waits for budget holds none: it discards what it has read for later
+// commands, which no client has seen yet. So connections cannot wait for one another.
 type pipeline struct {
-	g            *Gateway
-	w            *writer
-	reserved     int // of the room for answers
-	estimate     router.SizeEstimate
-	waitingSince time.Time // when the connection began to wait for room; zero: it got what it asked for last
+	g        *Gateway
+	w        *writer
+	reserved int                 // bytes of the Gateway's reply budget that the connection holds
+	estimate router.SizeEstimate // of the replies to reads
+	place    fairqueue.Place     // of the connection among those that wait for reply budget
 }
 
 const (
-	maxBatch          = 1024      // commands of a connection, or operations of one of them, that are at work at once
-	freeReplyBytes    = 16 << 10  // bytes of answers of each connection for which no room is asked
-	batchReplyBytes   = 1 << 20   // bytes of answers of a connection at once; one larger answer comes alone
-	defaultReplyBytes = 64 << 20  // of all connections
-	socketBufferBytes = 512 << 10 // of answers in the kernel, of each connection
+	maxBatch          = 1024      // commands of a connection, or operations of one command, that are carried out at once
+	freeReplyBytes    = 16 << 10  // bytes of a connection's replies that need no budget
+	batchReplyBytes   = 1 << 20   // bytes of a connection's replies at once; a single larger one comes alone
+	defaultReplyBytes = 64 << 20  // reply budget of all connections
+	socketBufferBytes = 512 << 10 // of replies in the kernel, per connection
 )
 
-// serve answers what comes on a connection until it ends.
+// serve answers the commands of a connection until it ends.
 func (g *Gateway) serve(conn net.Conn, cl *client) {
-	defer g.unregister(conn) // as it was accepted
+	defer g.unregister(conn) // the connection as it was accepted
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(socketBufferBytes) // else it takes megabytes that nobody reads; what it refuses is no harm
+		_ = tcp.SetWriteBuffer(socketBufferBytes) // else the kernel takes megabytes that nobody reads; a refusal does no harm
 	}
 	conn = counted{conn, &g.stats}
 	r, p := newReader(conn, g.commandBudget), &pipeline{g: g, w: newWriter(conn, g.options.WriteTimeout)}
@@ -52,33 +53,33 @@ func (g *Gateway) serve(conn net.Conn, cl *client) {
 	for {
 		batch, err := readBatch(r)
 		quit := p.execute(cl, batch, r.release)
-		var garbage errProtocol
-		if errors.As(err, &garbage) {
-			p.w.WriteError(garbage.Error())
+		var violation errProtocol
+		if errors.As(err, &violation) {
+			p.w.WriteError(violation.Error())
 		}
 		if gone := p.w.Flush(); quit || err != nil || gone != nil {
 			return
 		}
 		p.setReserved(0)
 		if cap(p.w.Buffer()) > maxBuffer {
-			p.w.SetBuffer(nil) // a large answer is no reason to keep so much for the next
+			p.w.SetBuffer(nil) // a large reply is no reason to keep so much for the next
 		}
 	}
 }
 
-// gather waits for a command, and takes along what has been pipelined behind it.
+// readBatch waits for a command, and takes the commands along that are pipelined behind it.
 func readBatch(r *reader) (batch []rawCommand, err error) {
 	for more := true; more && len(batch) < maxBatch; {
-		var w rawCommand
-		if w, more, err = r.next(len(batch) == 0); more {
-			batch = append(batch, w)
+		var c rawCommand
+		if c, more, err = r.next(len(batch) == 0); more {
+			batch = append(batch, c)
 		}
 	}
 	return batch, err
 }
 
-// answer carries out a batch, and writes its answers. release is told when the commands are no longer needed. It reports
-// whether the client wants to leave, or has left.
+// execute carries out a batch, and writes the replies. It calls release when the commands' bytes are no longer needed. It
+// reports whether the connection is to end.
 func (p *pipeline) execute(cl *client, batch []rawCommand, release func(served bool)) (quit bool) {
 	calls := make([]*call, 0, len(batch))
 	for _, command := range batch {
@@ -99,7 +100,7 @@ func (p *pipeline) execute(cl *client, batch []rawCommand, release func(served b
 			c.wait()
 			c.observeSizes(&p.estimate)
 		}
-		release(!strings.HasPrefix(now[0].failure(), errorWord(messages.Code_OVERLOADED))) // only the first can hold room
+		release(!strings.HasPrefix(now[0].failure(), errorWord(messages.Code_OVERLOADED))) // only the first can hold budget
 		written, ok := p.write(now)
 		if !ok {
 			return true
@@ -109,7 +110,7 @@ func (p *pipeline) execute(cl *client, batch []rawCommand, release func(served b
 	return quit
 }
 
-// begin carries out as many of the calls as may be at once, one at least, and tells how many.
+// start starts as many of the calls as may run at once, one at least, and gives their number.
 func (p *pipeline) start(calls []*call) int {
 	n, need := p.independent(calls, min(batchReplyBytes, p.g.options.ReplyBytes))
 	if !p.setReserved(need) {
@@ -134,8 +135,8 @@ func (p *pipeline) start(calls []*call) int {
 	return n
 }
 
-// together tells how many of the calls may be carried out at once, and how much room their answers need. Calls that touch the
-// same key may not, unless they only read it.
+// independent gives the number of calls that may run at once, and the budget in bytes that their replies need. Two calls that
+// touch the same key may not, unless both only read it.
 func (p *pipeline) independent(calls []*call, most int) (n, need int) {
 	written, ops, unknown := map[string]bool{}, 0, false
 	for ; n < len(calls); n++ {
@@ -153,40 +154,42 @@ func (p *pipeline) independent(calls []*call, most int) (n, need int) {
 			written[key] = written[key] || c.writes
 		}
 		need, ops = need+more, ops+len(c.ops)
-		unknown = unknown || !p.estimate.Known() && slices.ContainsFunc(c.ops, returnsReadValue) // the first tells how large the others may be
+		unknown = unknown || !p.estimate.Known() && slices.ContainsFunc(c.ops, returnsReadValue) // the first shows how large the others may be
 	}
 	return n, need
 }
 
-// hold makes the room that the connection holds what answers of that size need. It does not wait, and reports whether there
-// was room; if not it holds what it held.
-func (p *pipeline) setReserved(answers int) bool {
-	want := min(max(0, answers-freeReplyBytes), p.g.options.ReplyBytes)
+// setReserved makes the reserved budget what replies of that many bytes need. It does not block, and reports whether there was
+// budget; if not, the reservation is as before.
+func (p *pipeline) setReserved(replies int) bool {
+	want := min(max(0, replies-freeReplyBytes), p.g.options.ReplyBytes)
 	if want > p.reserved && !p.g.replyBudget.tryReserve(want-p.reserved) {
 		return false
 	}
 	if want < p.reserved {
 		p.g.replyBudget.release(p.reserved - want)
 	}
-	p.reserved, p.waitingSince = want, time.Time{}
+	p.reserved = want
+	p.place.Served()
 	return true
 }
 
-// await waits for the room that a call needs, or refuses the call.
-func (p *pipeline) waitForBudget(c *call, answers int) {
-	if p.g.replyBudget.release(p.reserved); p.waitingSince.IsZero() {
-		p.waitingSince = time.Now()
-	}
-	want := min(answers-freeReplyBytes, p.g.options.ReplyBytes)
-	if p.reserved = 0; !p.g.replyBudget.reserve(want, p.waitingSince) {
+// waitForBudget waits for the budget that a call needs, or refuses the call.
+func (p *pipeline) waitForBudget(c *call, replies int) {
+	p.g.replyBudget.release(p.reserved)
+	p.reserved = 0
+	want := min(replies-freeReplyBytes, p.g.options.ReplyBytes)
+	if !p.g.replyBudget.reserve(want, &p.place) {
 		c.reject(fmt.Sprintf("OVERLOADED not carried out: this node keeps %d bytes of answers that clients have not read, and no room was left for %d more in time",
-			p.g.options.ReplyBytes, answers))
+			p.g.options.ReplyBytes, replies))
 		return
 	}
-	p.reserved, p.waitingSince = want, time.Time{}
+	p.reserved = want
+	p.place.Served()
 }
 
-// write writes the answers that are whole, up to the first that is not. It reports how many, and whether the client takes them.
+// write writes the replies of complete calls, up to the first call that is not. It gives their number, and reports whether the
+// client takes them.
 func (p *pipeline) write(calls []*call) (n int, ok bool) {
 	for _, c := range calls {
 		if !c.complete() {

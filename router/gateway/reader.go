@@ -6,71 +6,72 @@ import (
 	"net"
 	"slices"
 	"time"
+
+	"github.com/eraft-io/eraft/router/fairqueue"
 )
 
-// reader takes RESP commands off a connection. It reads no more ahead than a small buffer, and what is large of a command
-// only when the gateway has room for it: what clients send faster than it can be written stays with them.
+// reader parses RESP commands from a connection. It reads ahead no more than a small buffer, and reads a large command only
+// when the Gateway's byte budget has room for it: what clients send faster than it can be written stays in the network.
 type reader struct {
 	conn       net.Conn
-	budget     *byteBudget // of all connections
+	budget     *byteBudget // shared by all connections
 	buf        []byte
-	start, end int // what of buf is not taken yet
+	start, end int // the bytes of buf that are not parsed yet
 
-	args     [][]byte // of the command under way
-	argsLeft int      // how many are still to come
-	size     int      // of all that were announced, with what it costs to keep them
-	arg      []byte   // the argument under way, with the line end behind it; nil: none
-	argRead  int      // of it
-	skip     int      // bytes still to come of an argument that is not kept
-	refused  string   // why the command under way will not be carried out
-	reserved int      // of room: by one command, since those that ask for it are not taken along with others
-
-	waitingSince time.Time // when the connection began to wait for room; zero: its last large command was served
+	// The command that is being parsed:
+	args     [][]byte
+	argsLeft int    // arguments still to come
+	size     int    // bytes of all arguments announced so far, each with argumentOverhead
+	arg      []byte // buffer of the current argument and its CRLF; nil: none
+	argRead  int    // bytes of arg that were read
+	skip     int    // bytes still to come of an argument that is not kept
+	refused  string // error text of a command that will not be carried out; "": none
+	reserved int    // bytes of budget held; for one command only, since a command that needs budget is not batched with others
+	place    fairqueue.Place
 }
 
 const (
-	minBuffer        = 4 << 10  // of a connection,
-	maxBuffer        = 64 << 10 // and of one on which more comes than fits
-	commandBytes     = 16 << 20
-	freeCommandBytes = 16 << 10 // of each command, for which no room is asked
-	argumentOverhead = 32       // that an argument costs beside its content
-	maxCommand       = 16 << 20
+	minBuffer        = 4 << 10  // bytes of a connection's buffer,
+	maxBuffer        = 64 << 10 // and of the buffer of a connection that sends much at once
+	commandBytes     = 16 << 20 // byte budget for the commands of all connections
+	freeCommandBytes = 16 << 10 // bytes of each command that need no budget
+	argumentOverhead = 32       // bytes that an argument costs beside its content
+	maxCommand       = 16 << 20 // bytes
 	maxArguments     = 1 << 20
-	maxArgument      = 2 << 20   // of one argument; commands say what they take
-	maxBulk          = 512 << 20 // of one argument, as in Redis: what announces more is no RESP
-	reserveWait      = time.Second
-	commandTimeout   = 30 * time.Second // until a command must be whole that room is held for
+	maxArgument      = 2 << 20          // bytes of an argument that is kept; each command has a limit of its own
+	maxBulk          = 512 << 20        // bytes of one argument, as in Redis: a longer announcement is a protocol error
+	commandTimeout   = 30 * time.Second // from the first reservation to the end of the command
 )
 
-// errProtocol is garbage: where the next command begins is not known.
+// errProtocol is a violation of RESP: where the next command begins is not known, and the connection ends.
 type errProtocol string
 
 func (e errProtocol) Error() string { return "ERR Protocol error: " + string(e) }
 
-// words is a command. One that is refused may lack all of it but a first word, which then may be empty.
+// rawCommand is a command as it was received. A refused one may lack all arguments but the first, which may be empty.
 type rawCommand struct {
 	args    [][]byte
 	refused string
 }
 
-func newReader(conn net.Conn, room *byteBudget) *reader {
-	return &reader{conn: conn, budget: room, buf: make([]byte, minBuffer)}
+func newReader(conn net.Conn, budget *byteBudget) *reader {
+	return &reader{conn: conn, budget: budget, buf: make([]byte, minBuffer)}
 }
 
-// next gives the next command. Without wait it gives only what is there already and needs no room.
-func (r *reader) next(wait bool) (w rawCommand, ok bool, err error) {
+// next gives the next command. Without wait it gives only a command that is complete in the buffer and needs no budget.
+func (r *reader) next(wait bool) (c rawCommand, ok bool, err error) {
 	for {
 		more, err := r.step(wait)
 		switch {
 		case err != nil:
 			return rawCommand{}, false, err
 		case r.argsLeft == 0 && len(r.args) > 0:
-			w := rawCommand{r.args, r.refused}
+			c := rawCommand{r.args, r.refused}
 			r.args, r.size, r.refused = nil, 0, ""
 			if r.reserved > 0 {
 				err = r.conn.SetReadDeadline(time.Time{})
 			}
-			return w, true, err
+			return c, true, err
 		case more:
 		case !wait:
 			return rawCommand{}, false, nil
@@ -82,16 +83,16 @@ func (r *reader) next(wait bool) (w rawCommand, ok bool, err error) {
 	}
 }
 
-// release gives back the room of commands that are answered. Unless they were served, the connection keeps its turn.
+// release gives the budget of answered commands back. If they were not served, the connection keeps its place.
 func (r *reader) release(served bool) {
 	if served && r.reserved > 0 {
-		r.waitingSince = time.Time{}
+		r.place.Served()
 	}
 	r.budget.release(r.reserved)
 	r.reserved = 0
 }
 
-// step takes one thing out of the buffer. It reports whether there was one.
+// step parses one element of the buffer, and reports whether there was one.
 func (r *reader) step(wait bool) (bool, error) {
 	have := r.end - r.start
 	switch {
@@ -131,7 +132,7 @@ func (r *reader) step(wait bool) (bool, error) {
 	return taken, err
 }
 
-// keep ends an argument. Of a command that is refused, it remembers only the first one.
+// endArgument adds an argument to the command. Of a refused command only the first is kept.
 func (r *reader) endArgument(arg []byte) {
 	r.argsLeft--
 	if r.refused != "" {
@@ -142,7 +143,7 @@ func (r *reader) endArgument(arg []byte) {
 	}
 }
 
-// line is up to the next line end, without the \n.
+// line is the text up to the next line end, without the LF.
 func (r *reader) line() (line []byte, ok bool, err error) {
 	end := bytes.IndexByte(r.buf[r.start:r.end], '\n')
 	switch {
@@ -160,21 +161,21 @@ func (r *reader) line() (line []byte, ok bool, err error) {
 	return nil, false, errProtocol("too big inline request")
 }
 
-// length is the number that a line has behind its first byte. Here the line must end as RESP wants it.
+// length is the number behind the first byte of a line, which must end with CR and must not exceed most.
 func length(line []byte, most int64) (int, bool) {
 	digits, ok := bytes.CutSuffix(line[1:], []byte{'\r'})
 	n, isNumber := integer(digits)
 	return int(n), ok && isNumber && n <= most
 }
 
-// begin takes the first line of a command: how many arguments follow, or all of them (an inline command).
+// beginCommand parses the first line of a command: the number of arguments, or all of them (an inline command).
 func (r *reader) beginCommand(line []byte) error {
 	if len(line) > 0 && line[0] == '*' {
 		n, ok := length(line, maxArguments)
 		if !ok {
 			return errProtocol("invalid multibulk length")
 		}
-		r.argsLeft = max(n, 0) // Redis passes over empty ones, too
+		r.argsLeft = max(n, 0) // as in Redis, a command without arguments is ignored
 		return nil
 	}
 	args, ok := splitInline(bytes.TrimSuffix(line, []byte{'\r'}))
@@ -185,7 +186,7 @@ func (r *reader) beginCommand(line []byte) error {
 	return nil
 }
 
-// argument takes the line before an argument: its length.
+// argument parses the line before an argument: its length. It reports whether the argument may be read now.
 func (r *reader) argument(line []byte, wait bool) (bool, error) {
 	if len(line) == 0 || line[0] != '$' {
 		return false, errProtocol(fmt.Sprintf("expected '$', got '%s'", append(line, '\n')[:1]))
@@ -197,7 +198,7 @@ func (r *reader) argument(line []byte, wait bool) (bool, error) {
 	size := r.size + n + argumentOverhead
 	if size > freeCommandBytes && r.refused == "" {
 		if !wait {
-			return false, nil // the commands before are answered first
+			return false, nil // the commands before it are answered first
 		}
 		if err := r.reserve(n, size); err != nil {
 			return false, err
@@ -211,7 +212,8 @@ func (r *reader) argument(line []byte, wait bool) (bool, error) {
 	return true, nil
 }
 
-// hold gets room for a command of that size so far, or refuses it. From the first room on the command has commandTimeout to come.
+// reserve gets budget for a command of that size so far, or refuses the command. From its first reservation on the command
+// must be complete within commandTimeout.
 func (r *reader) reserve(n, size int) error {
 	need := size - freeCommandBytes - r.reserved
 	if r.refused = r.tryReserve(n, size, need); r.refused != "" {
@@ -224,7 +226,7 @@ func (r *reader) reserve(n, size int) error {
 	return r.conn.SetReadDeadline(time.Now().Add(commandTimeout))
 }
 
-// ask gets room, or says why there is none.
+// tryReserve gets need bytes for an argument of n bytes. It gives the error text if the command must be refused.
 func (r *reader) tryReserve(n, size, need int) string {
 	if n > maxArgument {
 		return fmt.Sprintf("ERR argument is %d bytes long; %d is the most", n, maxArgument)
@@ -232,21 +234,18 @@ func (r *reader) tryReserve(n, size, need int) string {
 	if size > maxCommand {
 		return fmt.Sprintf("ERR command is longer than %d bytes", maxCommand)
 	}
-	if r.waitingSince.IsZero() {
-		r.waitingSince = time.Now()
-	}
-	if !r.budget.reserve(need, r.waitingSince) {
+	if !r.budget.reserve(need, &r.place) {
 		return fmt.Sprintf("OVERLOADED not applied: this node keeps %d bytes of unanswered commands, and no room was left in time", commandBytes)
 	}
 	return ""
 }
 
-// fill reads what is there, at least one byte.
+// fill reads at least one byte.
 func (r *reader) fill() error {
 	if r.start == r.end {
 		r.start, r.end = 0, 0
 		if left := len(r.arg) - r.argRead; r.arg != nil && left > len(r.buf) {
-			n, err := r.conn.Read(r.arg[r.argRead : len(r.arg)-1]) // the last byte comes through the buffer, where step sees it
+			n, err := r.conn.Read(r.arg[r.argRead : len(r.arg)-1]) // the last byte goes through the buffer, where step sees it
 			r.argRead += n
 			return err
 		}

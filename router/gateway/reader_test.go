@@ -90,7 +90,7 @@ func TestReaderTakesCommands(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprint(c.name, piece), func(t *testing.T) {
-				got, err := everything(piped(t, &byteBudget{free: commandBytes}, c.text, piece))
+				got, err := everything(piped(t, newByteBudget(commandBytes), c.text, piece))
 				require.Equal(t, c.want, got)
 				require.ErrorContains(t, err, c.end)
 			})
@@ -101,7 +101,7 @@ func TestReaderTakesCommands(t *testing.T) {
 // What is large of a command is read only when there is room, and given up if there is none for a while; the commands behind
 // it are not lost.
 func TestReaderNeedsRoom(t *testing.T) {
-	space := &byteBudget{free: 90 << 10}
+	space := newByteBudget(90 << 10)
 	value := strings.Repeat("x", 64<<10)
 	text := resp("PING") + resp("SET", "k", value) + resp("PING")
 	first := piped(t, space, text, 100000)
@@ -125,13 +125,13 @@ func TestReaderNeedsRoom(t *testing.T) {
 
 	first.release(true)
 	require.Equal(t, 90<<10, space.free, "everything is given back")
-	require.True(t, first.waitingSince.IsZero())
-	require.False(t, second.waitingSince.IsZero(), "who was refused keeps its turn")
+	require.False(t, first.place.Waiting())
+	require.True(t, second.place.Waiting(), "a refused connection keeps its place")
 	many := []string{"MSET"}
 	for i := range 40 {
 		many = append(many, fmt.Sprint("k", i), strings.Repeat("x", maxCommand/32))
 	}
-	got, err = everything(piped(t, &byteBudget{free: commandBytes}, resp(many...)+resp("PING"), 100000))
+	got, err = everything(piped(t, newByteBudget(commandBytes), resp(many...)+resp("PING"), 100000))
 	require.ErrorIs(t, err, io.EOF)
 	require.Contains(t, got[0], "ERR command is longer than 16777216 bytes")
 	require.Equal(t, `["PING"]`, got[1])
@@ -139,7 +139,7 @@ func TestReaderNeedsRoom(t *testing.T) {
 
 // What goes along with a command that holds room has none itself, so large commands do not get in behind one.
 func TestReaderLendsNoRoom(t *testing.T) {
-	space := &byteBudget{free: commandBytes}
+	space := newByteBudget(commandBytes)
 	value := strings.Repeat("x", 64<<10)
 	r := piped(t, space, strings.Repeat(resp("SET", "k", value), 3), 1<<20)
 	for range 3 {
@@ -155,13 +155,13 @@ func TestReaderLendsNoRoom(t *testing.T) {
 // Arguments cost memory even when they are empty.
 func TestReaderCountsArguments(t *testing.T) {
 	const words = 10000
-	r := piped(t, &byteBudget{free: commandBytes}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
+	r := piped(t, newByteBudget(commandBytes), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
 	batch, err := readBatch(r)
 	require.NoError(t, err)
 	require.Len(t, batch[0].args, words)
 	require.GreaterOrEqual(t, r.reserved, 24*words-freeCommandBytes)
 
-	r = piped(t, &byteBudget{free: 1 << 10}, fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
+	r = piped(t, newByteBudget(1 << 10), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
 	batch, err = readBatch(r)
 	require.NoError(t, err)
 	require.Len(t, batch, 2, "what is behind a command that is refused is not lost")
@@ -174,7 +174,7 @@ func TestReaderCountsArguments(t *testing.T) {
 func TestReaderTakesManyWordsByHand(t *testing.T) {
 	var before, after runtime.MemStats
 	line := strings.Repeat("a ", maxBuffer/2-2) + "\n"
-	r := piped(t, &byteBudget{free: commandBytes}, line, 1<<20)
+	r := piped(t, newByteBudget(commandBytes), line, 1<<20)
 	runtime.ReadMemStats(&before)
 	batch, err := readBatch(r)
 	runtime.ReadMemStats(&after)
@@ -198,7 +198,7 @@ func (h *halting) SetReadDeadline(at time.Time) error {
 
 // Who sends one argument now and then gets no more time for it than who sends all at once.
 func TestReaderWaitsOnceForAWholeCommand(t *testing.T) {
-	r := piped(t, &byteBudget{free: commandBytes}, resp("MSET", "a", strings.Repeat("x", freeCommandBytes), "b", "2", "c", "3"), 1<<20)
+	r := piped(t, newByteBudget(commandBytes), resp("MSET", "a", strings.Repeat("x", freeCommandBytes), "b", "2", "c", "3"), 1<<20)
 	conn := &halting{Conn: r.conn}
 	r.conn = conn
 	batch, err := readBatch(r)
