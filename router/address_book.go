@@ -6,14 +6,15 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// AddressBook is where the nodes of a cluster are. Who they are the config says; where they are the node itself, by its boot
-// epoch: its newest word counts, whether or not the config has it yet. It is pure.
+// AddressBook holds the addresses of a cluster's nodes. The config says which nodes there are and where they were; a node that
+// has started at another address since says so itself, with its boot epoch. The address of the highest epoch counts, whether
+// or not the config has it yet. It is pure. The zero value is an empty book.
 type AddressBook struct {
 	config *messages.Config
-	newer  map[uint64]*messages.NodeAddress // by node: what is newer than the config
+	newer  map[uint64]*messages.NodeAddress // node -> address that is newer than the config's
 }
 
-// Update takes a newer config.
+// Update adopts a newer config, and forgets the addresses that the config has by now.
 func (b *AddressBook) Update(config *messages.Config) {
 	b.config = config
 	for id, a := range b.newer {
@@ -23,7 +24,8 @@ func (b *AddressBook) Update(config *messages.Config) {
 	}
 }
 
-// Hear takes what a member has said of a node, and tells whether it is news.
+// Learn records the address of a node, as a member has said it, and reports whether it is news. The address of a node that
+// is not in the cluster, or of an earlier boot epoch, is ignored.
 func (b *AddressBook) Learn(a *messages.NodeAddress) bool {
 	n := b.node(a.GetNode())
 	if n == nil || n.DirectoryToken != a.DirectoryToken || a.Epoch <= n.Epoch || a.Address == "" || len(a.Address) > maxAddressBytes {
@@ -39,10 +41,10 @@ func (b *AddressBook) Learn(a *messages.NodeAddress) bool {
 	return true
 }
 
-// maxAddressBytes is more bytes than an address has.
+// maxAddressBytes is more than any address has.
 const maxAddressBytes = 300
 
-// At is where a node is, "" if nobody knows or it is not in the cluster.
+// Address is where a node is, host:port; "" if it is not known, or the node is not in the cluster.
 func (b *AddressBook) Address(node uint64) string {
 	if a := b.newer[node]; a != nil {
 		return a.Address
@@ -50,7 +52,7 @@ func (b *AddressBook) Address(node uint64) string {
 	return b.node(node).GetAddress()
 }
 
-// Heard is all that is newer than the config, by node.
+// Newer are all addresses that are newer than the config's, in the order of the config's nodes.
 func (b *AddressBook) Newer() []*messages.NodeAddress {
 	var all []*messages.NodeAddress
 	for _, n := range b.config.GetNodes() {
@@ -61,7 +63,7 @@ func (b *AddressBook) Newer() []*messages.NodeAddress {
 	return all
 }
 
-// node is a node of the cluster; nil if there is none of that number.
+// node is the node of a number; nil if there is none in the cluster.
 func (b *AddressBook) node(id uint64) *messages.Node {
 	i := slices.IndexFunc(b.config.GetNodes(), func(n *messages.Node) bool { return n.Id == id && !n.Removed })
 	if i < 0 {

@@ -8,20 +8,21 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// encode checks an operation and turns it into the bytes that are sent, in the first attempt and in every other.
-func (p *request) encode(s *Session, op proto.Message) *messages.Error {
+// encode checks the operation of a request and turns it into the bytes that every attempt carries.
+func (r *request) encode(s *Session) *messages.Error {
+	op := r.op
 	switch q := op.(type) {
 	case *messages.Get:
-		p.key, p.anyReplica = bytes.Clone(q.GetKey()), q.GetFrom() == messages.ReadFrom_REPLICA
-		return p.encodeQuery(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
+		r.key, r.anyReplica = bytes.Clone(q.GetKey()), q.GetFrom() == messages.ReadFrom_REPLICA
+		return r.encodeQuery(s, &messages.Query{Op: &messages.Query_Get{Get: q}})
 	case *messages.Scan:
-		p.byBucket, p.bucket, p.anyReplica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
-		return p.encodeQuery(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
+		r.byBucket, r.bucket, r.anyReplica = true, q.GetBucket(), q.GetFrom() == messages.ReadFrom_REPLICA
+		return r.encodeQuery(s, &messages.Query{Op: &messages.Query_Scan{Scan: q}})
 	case *messages.MetaQuery:
-		p.meta = true
-		return p.encodeQuery(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
+		r.meta = true
+		return r.encodeQuery(s, &messages.Query{Op: &messages.Query_Meta{Meta: q}})
 	case *messages.MetaCommand:
-		if p.meta = true; q.RequestedBy != "" && s.level < messages.RequesterLevel { // it is for people only
+		if r.meta = true; q.RequestedBy != "" && s.routes.level < messages.RequesterLevel { // the author is information for people only
 			q = proto.CloneOf(q)
 			q.RequestedBy, op = "", q
 		}
@@ -30,38 +31,38 @@ func (p *request) encode(s *Session, op proto.Message) *messages.Error {
 	if c == nil {
 		return messages.Errorf(messages.Code_INVALID, "%T is not a request", op)
 	}
-	p.key, p.command = bytes.Clone(c.Key()), true
-	c.Session, c.Seq, c.Acked = uint64(s.id), p.seq, s.lowestPending()
+	r.key, r.command = bytes.Clone(c.Key()), true
+	c.Session, c.Seq, c.Acked = uint64(s.requests.session), r.seq, s.requests.acked()
 	check := messages.CheckCommand
-	if p.meta {
+	if r.meta {
 		check = func(c *messages.Command) *messages.Error { return messages.CheckMeta(c.GetMeta()) }
 	} else {
-		c.DeadlineMs = s.applyDeadline(p)
+		c.DeadlineMs = s.applyDeadline(r)
 	}
 	if why := check(c); why != nil {
 		return why
 	}
-	return p.marshal(c, messages.CheckSize)
+	return r.marshal(c, messages.CheckSize)
 }
 
-func (p *request) encodeQuery(s *Session, q *messages.Query) *messages.Error {
+func (r *request) encodeQuery(s *Session, q *messages.Query) *messages.Error {
 	if why := messages.CheckQuery(q); why != nil {
 		return why
 	}
-	q.Session, q.Seq = uint64(s.id), p.seq
-	return p.marshal(q, messages.CheckQuerySize)
+	q.Session, q.Seq = uint64(s.requests.session), r.seq
+	return r.marshal(q, messages.CheckQuerySize)
 }
 
-func (p *request) marshal(m proto.Message, check func([]byte) *messages.Error) *messages.Error {
+func (r *request) marshal(m proto.Message, check func([]byte) *messages.Error) *messages.Error {
 	encoded, err := proto.Marshal(m)
 	if err != nil {
 		return messages.Errorf(messages.Code_INVALID, "request cannot be encoded: %v", err)
 	}
-	p.encoded = encoded
+	r.encoded = encoded
 	return check(encoded)
 }
 
-// commandOf wraps a write; nil: it is none.
+// commandOf wraps a write; nil: op is not a write.
 func commandOf(op proto.Message) *messages.Command {
 	switch w := op.(type) {
 	case *messages.Put:

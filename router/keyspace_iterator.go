@@ -6,146 +6,155 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Walk goes over the whole keyspace, bucket after bucket, each in the order of its keys. It is pure: who walks asks a
-// Session what Next says, all of it at once, and gives the answers to Take. A position is a bucket and the last key
-// seen in it. No move of a bucket and no restart changes where a key lies, so a position stays good for ever. Who cannot carry
-// a key carries Cursor, the number of the key at which the next page begins.
+// KeyspaceIterator walks over the whole keyspace, bucket after bucket, and within a bucket in the order of the keys. It is
+// pure: its user sends all Scans that Next gives to a Session, and gives the replies to Advance, until Next gives none.
+//
+// A position is a bucket and the last key seen in it. No migration of a bucket and no restart changes which bucket a key
+// belongs to, so a position stays valid for ever. A user that cannot keep a key keeps Cursor, the number of the key at which
+// the next page begins.
 type KeyspaceIterator struct {
 	Prefix     []byte                   // only keys that start with it
 	Match      []byte                   // only keys that match the pattern, see messages.Glob
-	PageSize   int                      // keys to look at for one page; 0: what the cluster likes
-	Projection messages.Scan_Projection // what to learn of them
-	Filter     func(bucket uint32) bool // optional; other buckets are passed over
+	PageSize   int                      // keys to examine for one page; 0: the cluster's default
+	Projection messages.Scan_Projection // keys and values, keys, or only their number
+	Filter     func(bucket uint32) bool // optional: buckets for which it is false are skipped
 
-	Bucket  uint32 // the position: where the walk goes on
-	After   []byte
-	Cursor  uint64 // instead of After, at the beginning of a walk; and where the last page ended, of a walk that wants keys
-	Scanned int    // keys looked at so far
-	Matched int    // of them, how many matched
-	seeking bool   // the walk has begun with a cursor, whose key is not found yet
+	Bucket uint32 // the position: where the iteration continues
+	After  []byte // the last key seen in Bucket; nil: Bucket begins
+	// Cursor is used instead of After at the beginning of an iteration. Afterwards it says where the last page ended, if
+	// Projection asks for keys.
+	Cursor  uint64
+	Scanned int // keys examined so far
+	Matched int // of them, keys that match
+
 	started bool
-	buckets uint32
-	fanout  int
+	seeking bool   // the iteration began with a Cursor, and its key is not found yet
+	buckets uint32 // of the cluster; 0 before the first reply
+	fanout  int    // Scans of one Next
 	done    bool
 }
 
-// maxFanout is how many buckets are asked at once at most, when they hold so little that a page is far from full.
+// maxFanout bounds the Scans of one Next. More than one bucket is scanned at once where buckets hold so little that a page is
+// far from full.
 const maxFanout = 32
 
-// Next is what to ask now; nothing: the walk is over.
-func (w *KeyspaceIterator) Next() []*messages.Scan {
-	if !w.started {
-		w.skipFiltered()
+// Next gives the Scans to send now. None: the iteration is complete.
+func (it *KeyspaceIterator) Next() []*messages.Scan {
+	if !it.started {
+		it.skipFiltered()
 	}
-	if w.done {
+	if it.done {
 		return nil
 	}
-	width := uint32(max(w.fanout, 1))
-	if w.buckets == 0 || w.tagged() {
-		width = 1 // how many buckets there are is in the first answer
+	fanout := uint32(max(it.fanout, 1))
+	if it.buckets == 0 || it.tagged() {
+		fanout = 1 // the first reply says how many buckets there are
 	} else {
-		width = min(width, w.buckets-w.Bucket)
+		fanout = min(fanout, it.buckets-it.Bucket)
 	}
-	var asks []*messages.Scan
-	for b := w.Bucket; uint32(len(asks)) < width && b < w.end(); b = w.firstWanted(b + 1) {
-		asks = append(asks, &messages.Scan{Bucket: b, Prefix: w.prefix(), Match: w.Match, MaxKeys: uint32(max(w.PageSize, 0)), Projection: w.Projection})
+	var scans []*messages.Scan
+	for b := it.Bucket; uint32(len(scans)) < fanout && b < it.end(); b = it.firstWanted(b + 1) {
+		scans = append(scans, &messages.Scan{
+			Bucket: b, Prefix: it.prefix(), Match: it.Match, MaxKeys: uint32(max(it.PageSize, 0)), Projection: it.Projection,
+		})
 	}
-	if !w.started {
-		w.started, w.seeking = true, w.Cursor != 0
+	if !it.started {
+		it.started, it.seeking = true, it.Cursor != 0
 	}
-	if asks[0].After = w.After; w.seeking {
-		asks[0].Cursor = w.Cursor
+	if scans[0].After = it.After; it.seeking {
+		scans[0].Cursor = it.Cursor
 	}
-	return asks
+	return scans
 }
 
-// Take takes the answers, in the order of the asks, and gives what was found. After a refusal the walk is where the
-// answers before it end: it may go on from there. The refusal is only given when nothing came before it.
-func (w *KeyspaceIterator) Advance(replies []*messages.Reply) ([]*messages.Item, error) {
+// Advance takes the replies to the Scans of Next, in their order, and gives the items found. A refusal ends the page: the
+// position is behind the replies before it, and Next continues there. The error is that of the first reply; of a later refusal
+// only the items before it are given.
+func (it *KeyspaceIterator) Advance(replies []*messages.Reply) ([]*messages.Item, error) {
 	var items []*messages.Item
-	looked, whole := 0, true
+	scanned, complete := 0, true
 	for i, r := range replies {
 		if err := r.Err(); err != nil {
 			if i == 0 {
 				return nil, err
 			}
-			w.fanout = 1
+			it.fanout = 1
 			return items, nil
 		}
 		page := r.GetPage()
-		if w.buckets = page.GetBuckets(); page.GetSeeking() {
-			w.After = page.After
+		if it.buckets = page.GetBuckets(); page.GetSeeking() {
+			it.After = page.After
 			return items, nil
 		}
-		w.Cursor, w.seeking = page.GetCursor(), false
+		it.Cursor, it.seeking = page.GetCursor(), false
 		items = append(items, page.GetItems()...)
-		looked, w.Matched = looked+int(page.GetScannedKeys()), w.Matched+int(page.GetMatchedKeys())
-		if whole = page.GetLast(); !whole {
-			w.After = page.After
-			break // what was asked beyond is asked again
+		scanned, it.Matched = scanned+int(page.GetScannedKeys()), it.Matched+int(page.GetMatchedKeys())
+		if complete = page.GetLast(); !complete {
+			it.After = page.After
+			break // the buckets behind are scanned again
 		}
-		w.nextBucket()
+		it.nextBucket()
 	}
-	w.Scanned += looked
+	it.Scanned += scanned
 	switch {
-	case !whole || looked >= max(w.PageSize, 100):
-		w.fanout = 1
+	case !complete || scanned >= max(it.PageSize, 100):
+		it.fanout = 1
 	default:
-		w.fanout = min(2*max(w.fanout, 1), maxFanout)
+		it.fanout = min(2*max(it.fanout, 1), maxFanout)
 	}
 	return items, nil
 }
 
-// Buckets of the cluster, 0 before the first answer.
-func (w *KeyspaceIterator) Buckets() int { return int(w.buckets) }
+// Buckets is the number of buckets of the cluster; 0 before the first reply.
+func (it *KeyspaceIterator) Buckets() int { return int(it.buckets) }
 
-// step goes to the next bucket in which there may be something.
-func (w *KeyspaceIterator) nextBucket() {
-	w.Bucket, w.After, w.Cursor = w.Bucket+1, nil, 0
-	if w.tagged() {
-		only := uint32(messages.BucketOf(w.prefix(), int(w.buckets)))
-		w.done = w.Bucket > only
-		w.Bucket = max(w.Bucket, only)
+// nextBucket moves the position to the next bucket that may hold a key of the iteration.
+func (it *KeyspaceIterator) nextBucket() {
+	it.Bucket, it.After, it.Cursor = it.Bucket+1, nil, 0
+	if it.tagged() {
+		only := uint32(messages.BucketOf(it.prefix(), int(it.buckets)))
+		it.done = it.Bucket > only
+		it.Bucket = max(it.Bucket, only)
 	}
-	w.done = w.done || w.Bucket >= w.buckets
-	w.skipFiltered()
+	it.done = it.done || it.Bucket >= it.buckets
+	it.skipFiltered()
 }
 
-// pass goes on to the first bucket from the position on that is not to be passed over.
-func (w *KeyspaceIterator) skipFiltered() {
-	if b := w.firstWanted(w.Bucket); b != w.Bucket {
-		w.Bucket, w.After, w.Cursor = b, nil, 0
-		w.done = w.done || b >= w.end()
+// skipFiltered moves the position to the first bucket that Filter wants.
+func (it *KeyspaceIterator) skipFiltered() {
+	if b := it.firstWanted(it.Bucket); b != it.Bucket {
+		it.Bucket, it.After, it.Cursor = b, nil, 0
+		it.done = it.done || b >= it.end()
 	}
 }
 
-// from is the first bucket from one on that is not to be passed over.
-func (w *KeyspaceIterator) firstWanted(bucket uint32) uint32 {
-	for w.Filter != nil && bucket < w.end() && !w.Filter(bucket) {
+// firstWanted is the first bucket from this one on that Filter wants.
+func (it *KeyspaceIterator) firstWanted(bucket uint32) uint32 {
+	for it.Filter != nil && bucket < it.end() && !it.Filter(bucket) {
 		bucket++
 	}
 	return bucket
 }
 
-// end is behind the last bucket, as far as is known.
-func (w *KeyspaceIterator) end() uint32 {
-	if w.buckets == 0 {
+// end is behind the last bucket, as far as it is known.
+func (it *KeyspaceIterator) end() uint32 {
+	if it.buckets == 0 {
 		return messages.Slots
 	}
-	return w.buckets
+	return it.buckets
 }
 
-// prefix is the one asked for, or the one that the pattern has.
-func (w *KeyspaceIterator) prefix() []byte {
-	if literal := messages.GlobPrefix(w.Match); bytes.HasPrefix(literal, w.Prefix) {
+// prefix is Prefix, or the literal beginning of Match if that is longer.
+func (it *KeyspaceIterator) prefix() []byte {
+	if literal := messages.GlobPrefix(it.Match); bytes.HasPrefix(literal, it.Prefix) {
 		return literal
 	}
-	return w.Prefix
+	return it.Prefix
 }
 
-// tagged tells that the prefix holds a whole {tag}: then all its keys are in one bucket.
-func (w *KeyspaceIterator) tagged() bool {
-	prefix := w.prefix()
+// tagged reports whether the prefix contains a whole {tag}: then all keys are in one bucket.
+func (it *KeyspaceIterator) tagged() bool {
+	prefix := it.prefix()
 	open := bytes.IndexByte(prefix, '{')
 	return open >= 0 && bytes.IndexByte(prefix[open+1:], '}') > 0
 }

@@ -6,44 +6,45 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// answers bounds the bytes of the answers that a Session has asked for and not got. How large an answer is nobody knows
-// before, so each read says how much room there is for it. One that finds its answer larger is told how large it is instead,
-// waits until there is that much room, and asks again. So a value crosses the network only when there is room for it.
+// replyWindow bounds the bytes of the large replies that a Session has asked for and not received: the receive window of
+// the session. How large a reply will be is not known before. Therefore each read carries a reply budget, in bytes; a read
+// with a larger result gets the size of the result instead, waits until the window has that much room, and is sent again.
+// So a value crosses the network only when there is room for it.
 //
-// A write that answers with a value cannot be told to ask again: for it as much is kept as such writes needed lately.
+// A write that returns a value cannot be sent again for a larger budget: for it the window keeps as much room as such
+// writes needed lately.
 type replyWindow struct {
-	admissionQueue              // of requests that wait for room
 	capacity       int          // bytes
-	inFlight       int          // of them, kept for what is on its way
-	readSize       SizeEstimate // of what a read needs
-	writeReplySize int          // what a write needs that answers with a value: all of them at first, then less and less
+	inFlight       int          // bytes of capacity that requests on their way occupy
+	readSize       SizeEstimate // of the replies to Gets
+	writeReplySize int          // bytes kept for each value that a write returns: the largest value at first, then less and less
 }
 
 const (
-	// smallReply and below is not counted: such answers are bounded by the number of requests, and wait for no large ones.
+	// smallReply: reply budgets of up to that many bytes are not counted. Such replies are bounded by the number of requests,
+	// and do not wait for large ones.
 	smallReply = 4 << 10
-	// minWriteReplySize is kept for a write that answers with a value, however small they were.
-	minWriteReplySize  = 64 << 10
-	defaultReplyWindow = 16 << 20
+	// minWriteReplySize is the smallest writeReplySize.
+	minWriteReplySize = 64 << 10
 )
 
-// expect gives the room that a request needs for its answer, as far as anybody knows; 0: any, of what nobody asks many of.
-func (a *replyWindow) replyBudget(op proto.Message) int {
+// budgetFor gives the reply budget of a request, in bytes. 0 means any size: of queries of which nobody sends many.
+func (w *replyWindow) budgetFor(op proto.Message) int {
 	switch q := op.(type) {
 	case *messages.Get:
 		if q.GetMetaOnly() {
 			return smallReply
 		}
-		return max(smallReply, a.readSize.Bytes())
+		return max(smallReply, w.readSize.Bytes())
 	case *messages.Scan:
 		return max(smallReply, scanPageBytes(q))
 	case *messages.MetaQuery:
 		return 0
 	}
-	return max(smallReply, min(returnedValues(op)*a.writeReplySize, messages.MaxReplyBytes))
+	return max(smallReply, min(returnedValues(op)*w.writeReplySize, messages.MaxReplyBytes))
 }
 
-// scanned is what a page has at most, but for the pair that passes its limit.
+// scanPageBytes is the size of the largest page, without the pair that exceeds its limit.
 func scanPageBytes(q *messages.Scan) int {
 	if q.GetProjection() == messages.Scan_COUNT {
 		return smallReply
@@ -58,7 +59,7 @@ func scanPageBytes(q *messages.Scan) int {
 	return bytes + smallReply
 }
 
-// returnedValues counts the values that a write may answer with.
+// returnedValues is the number of values that a write may return.
 func returnedValues(op proto.Message) int {
 	n := 0
 	switch w := op.(type) {
@@ -71,7 +72,7 @@ func returnedValues(op proto.Message) int {
 			n++
 		}
 	case *messages.CompareAndSwap:
-		n++ // what is there
+		n++ // the current value, if the condition does not hold
 	case *messages.Batch:
 		for _, one := range w.GetWrites() {
 			n += returnedValues(one.GetPut()) + returnedValues(one.GetDelete())
@@ -81,64 +82,65 @@ func returnedValues(op proto.Message) int {
 	return n
 }
 
-// takes tells whether a request whose answer needs so much may be sent now. One that needs more than there is goes alone.
-func (a *replyWindow) admits(budget int) bool {
-	return budget <= smallReply || a.inFlight == 0 || a.inFlight+budget <= a.capacity
+// admits reports whether a request with that reply budget may be sent now. A budget above the capacity is admitted alone.
+func (w *replyWindow) admits(budget int) bool {
+	return budget <= smallReply || w.inFlight == 0 || w.inFlight+budget <= w.capacity
 }
 
-func (a *replyWindow) add(budget int) {
+// add counts the reply budget of a request that is sent.
+func (w *replyWindow) add(budget int) {
 	if budget > smallReply {
-		a.inFlight += budget
+		w.inFlight += budget
 	}
 }
 
-// over is the end of a request that was sent.
-func (a *replyWindow) remove(budget int) {
+// remove is the end of a request that was added.
+func (w *replyWindow) remove(budget int) {
 	if budget > smallReply {
-		a.inFlight -= budget
+		w.inFlight -= budget
 	}
 }
 
-// saw learns from an answer of so many bytes.
-func (a *replyWindow) observe(op proto.Message, bytes int) {
+// observe learns from the size of a reply, in bytes.
+func (w *replyWindow) observe(op proto.Message, bytes int) {
 	switch q := op.(type) {
 	case *messages.Get:
 		if !q.GetMetaOnly() {
-			a.readSize.Observe(bytes)
+			w.readSize.Observe(bytes)
 		}
 	case *messages.Scan, *messages.MetaQuery:
 	default:
 		if n := returnedValues(op); n > 0 {
-			a.writeReplySize = max(bytes/n, a.writeReplySize-a.writeReplySize/16, minWriteReplySize)
+			w.writeReplySize = max(bytes/n, w.writeReplySize-w.writeReplySize/16, minWriteReplySize)
 		}
 	}
 }
 
-// Guess follows how large answers are: about two of three of those that came lately were no larger. The zero value knows
-// of none.
+// SizeEstimate follows the sizes of replies: about two thirds of the recent ones were not larger. The zero value has seen no
+// reply.
 type SizeEstimate struct{ bytes int }
 
 const minEstimate, initialEstimate = 512, 4 << 10
 
-// Saw an answer of that many bytes.
-func (g *SizeEstimate) Observe(bytes int) {
-	switch now := g.bytes; {
+// Observe records a reply of that many bytes.
+func (e *SizeEstimate) Observe(bytes int) {
+	switch now := e.bytes; {
 	case now == 0:
-		g.bytes = max(bytes, minEstimate)
+		e.bytes = max(bytes, minEstimate)
 	case bytes > now:
-		g.bytes = min(bytes, 2*now)
+		e.bytes = min(bytes, 2*now)
 	default:
-		g.bytes = max(bytes, now-now/4, minEstimate)
+		e.bytes = max(bytes, now-now/4, minEstimate)
 	}
 }
 
-// Known tells whether any answer was seen.
-func (g *SizeEstimate) Known() bool { return g.bytes > 0 }
+// Known reports whether any reply was observed.
+func (e *SizeEstimate) Known() bool { return e.bytes > 0 }
 
-// Bytes are what the next answer should have room for.
-func (g *SizeEstimate) Bytes() int {
-	if g.bytes == 0 {
+// Bytes is the reply budget for the next read, in bytes.
+func (e *SizeEstimate) Bytes() int {
+	if e.bytes == 0 {
 		return initialEstimate
 	}
-	return g.bytes
+	return e.bytes
 }

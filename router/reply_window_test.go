@@ -83,7 +83,7 @@ func TestExpectedAnswers(t *testing.T) {
 		{"page of a few keys", &messages.Scan{MaxKeys: 10, Projection: messages.Scan_KEYS}, 10*(messages.MaxKeyBytes+32) + smallReply},
 		{"page of numbers", &messages.Scan{Projection: messages.Scan_COUNT}, smallReply},
 	} {
-		require.Equal(t, c.want, a.replyBudget(c.op), c.name)
+		require.Equal(t, c.want, a.budgetFor(c.op), c.name)
 	}
 	for range 100 {
 		a.observe(&messages.CompareAndSwap{}, 100)
@@ -91,10 +91,10 @@ func TestExpectedAnswers(t *testing.T) {
 		a.observe(&messages.Get{MetaOnly: true}, 1<<20)
 		a.observe(&messages.Scan{}, 1<<20)
 	}
-	require.Equal(t, minWriteReplySize, a.replyBudget(&messages.Put{ReturnPrevious: true}), "they were small lately")
-	require.Equal(t, initialEstimate, a.replyBudget(&messages.Get{}))
+	require.Equal(t, minWriteReplySize, a.budgetFor(&messages.Put{ReturnPrevious: true}), "they were small lately")
+	require.Equal(t, initialEstimate, a.budgetFor(&messages.Get{}))
 	a.observe(&messages.Delete{ReturnPrevious: true}, 1<<20)
-	require.Equal(t, 1<<20, a.replyBudget(&messages.Put{ReturnPrevious: true}), "one was not")
+	require.Equal(t, 1<<20, a.budgetFor(&messages.Put{ReturnPrevious: true}), "one was not")
 }
 
 // frozen is a clock that stands still: nothing is late, and nothing is asked again.

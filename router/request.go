@@ -9,72 +9,104 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// pending is one request that is not answered.
+// request is one operation of a caller, from its arrival at a Session to its answer. Times are readings of the Session's clock.
 type request struct {
-	outgoing
-	sender            *actor.PID
-	done              func(*messages.Reply)
-	cancel            <-chan struct{}
-	op                proto.Message
-	size              int           // of the request
-	callerBudget      int           // bytes that the caller has room for, of a read; 0: it has not said
-	maxWait           time.Duration // for a window at most
-	waitingSince      time.Duration // since when its caller waits
-	waitDeadline      time.Duration // when a request that waits for a window is refused
-	deadline          time.Duration
-	retryAt           time.Duration // when to try again
-	unansweredSince   time.Duration // when the attempts began that are not answered
-	sentAt            time.Duration // when the newest of them was made
-	lastReplica       replica       // asked last; node 0: nobody
-	attempts          int
-	wrongGroupReplies int // of them, that were refused because the group does not serve the bucket
-	undispatched      int // of them, of which the Router has not said yet where they went
-	asked             []askedReplica
+	outgoing // what is sent; the same in every attempt, but for retry and anyReplica
+
+	op           proto.Message // as the caller gave it
+	sender       *actor.PID    // gets the answer, if done is nil
+	done         func(*messages.Reply)
+	cancel       <-chan struct{} // see Ask.Cancel
+	callerBudget int             // bytes: see Ask.ReplyBudget; 0: the caller has not said
+	size         int             // bytes of op, encoded
+
+	deadline     time.Duration // when the caller is answered at the latest
+	waitingSince time.Duration // since when the caller waits, its refused requests included: its place in a queue
+	maxWait      time.Duration // for a window
+	waitDeadline time.Duration // when a request that waits for a window is refused
+
+	retryAt         time.Duration // when the next attempt is made, if there is no reply
+	sentAt          time.Duration // time of the last attempt
+	unansweredSince time.Duration // time of the first attempt after the last reply
+	attempts        int
+	undispatched    int            // attempts of which the Router has not said yet where they went
+	asked           []askedReplica // each replica that was asked, once
+	lastReplica     replica        // asked last; node 0: none
+	answered        bool           // the last attempt has a reply
+	lastReply       *messages.Reply
+
+	wrongGroupReplies int    // replies WRONG_GROUP; a reply that comes twice counts twice
 	hintVersion       uint64 // config version of the newest hint to another group
-	answered          bool   // the last attempt was answered
-	lastReply         *messages.Reply
 }
 
-// place is a replica that was asked.
+// askedReplica is a replica to which attempts went.
 type askedReplica struct {
 	replica
 	attempts int
-	refused  bool
+	refused  bool // the replica has refused one of them: it has not applied that one
 }
 
-// at notes an attempt.
-func (p *request) noteDispatched(to replica) {
-	for i := range p.asked {
-		if p.asked[i].replica == to {
-			p.asked[i].attempts++
+// noteAttempt counts an attempt. The next one follows after timeout.
+func (r *request) noteAttempt(now, timeout time.Duration) {
+	r.retryAt = now + timeout
+	if r.answered || r.attempts == 0 {
+		r.unansweredSince = now
+	}
+	r.retry = r.attempts > 0
+	r.anyReplica = r.anyReplica && r.attempts == 0 // a replica that could not answer has refused it: the leader can
+	r.attempts++
+	r.undispatched++
+	r.answered, r.sentAt = false, now
+}
+
+// noteDispatched records where an attempt went; node 0: nowhere.
+func (r *request) noteDispatched(to replica) {
+	r.undispatched--
+	if r.lastReplica = to; to.node == 0 {
+		return
+	}
+	for i := range r.asked {
+		if r.asked[i].replica == to {
+			r.asked[i].attempts++
 			return
 		}
 	}
-	p.asked = append(p.asked, askedReplica{replica: to, attempts: 1})
+	r.asked = append(r.asked, askedReplica{replica: to, attempts: 1})
 }
 
-// refused notes that a replica has refused the request. An answer may come twice, so of one that was asked more than once
-// nobody knows which attempts it has refused.
-func (p *request) noteRefused(by replica) {
-	for i := range p.asked {
-		if p.asked[i].replica == by {
-			p.asked[i].refused = true
+// noteRefused records that a replica has refused the request. A reply may come twice, so of a replica that was asked more
+// than once it is not known which attempts it has refused.
+func (r *request) noteRefused(by replica) {
+	for i := range r.asked {
+		if r.asked[i].replica == by {
+			r.asked[i].refused = true
 		}
 	}
 }
 
-// maybe tells whether the request may have been carried out, or still may be.
-func (p *request) maybeApplied() bool {
-	if !p.command {
+// maybeApplied reports whether the request may have been applied, or may still be: it is a command, and not every attempt is
+// known to have been refused.
+func (r *request) maybeApplied() bool {
+	if !r.command {
 		return false
 	}
-	for _, at := range p.asked {
+	for _, at := range r.asked {
 		if !at.refused || at.attempts > 1 {
 			return true
 		}
 	}
-	return p.undispatched > 0
+	return r.undispatched > 0
 }
 
-// vain is how many attempts nobody answered well. An answer that comes twice may count twice.
-func (p *request) backoffAttempts() int { return max(0, p.attempts-p.wrongGroupReplies) }
+// failedAttempts is the number of attempts that backoff counts: all but those that met a bucket on its way.
+func (r *request) failedAttempts() int { return max(0, r.attempts-r.wrongGroupReplies) }
+
+// withReplyBudget is a new request, not sent yet, for the same operation of the same caller with another reply budget in
+// bytes. A reply to the old one is late.
+func (r *request) withReplyBudget(bytes int) *request {
+	return &request{
+		outgoing: outgoing{replyBudget: bytes},
+		op:       r.op, sender: r.sender, done: r.done, cancel: r.cancel, size: r.size,
+		maxWait: r.maxWait, waitingSince: r.waitingSince, deadline: r.deadline,
+	}
+}

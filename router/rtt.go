@@ -2,16 +2,16 @@ package router
 
 import "time"
 
-// patience says how long an attempt may stay unanswered until it is taken for lost. It learns from answers how long
-// each node takes, as TCP does (RFC 6298): a node that is busy is slow, and to send it everything once more would make
-// it slower.
+// rttEstimator estimates for each node how long a request may stay unanswered before it is taken for lost: the
+// retransmission timeout of TCP (RFC 6298). A node that is busy is slow, and sending it everything once more would make it
+// slower.
 type rttEstimator struct{ nodes map[uint64]*nodeRTT }
 
 // nodeRTT is what is known of one node.
 type nodeRTT struct {
-	lastReply time.Duration // when it answered anything
-	smoothed  time.Duration // of what it took for an answer
-	variation time.Duration // and of how much that varied
+	lastReply time.Duration // time of the last reply
+	smoothed  time.Duration // smoothed round-trip time (SRTT)
+	variation time.Duration // of the round-trip time (RTTVAR)
 }
 
 const (
@@ -19,12 +19,12 @@ const (
 	maxTimeout = 2 * time.Second
 )
 
-// answered notes an answer that came now to a request that was first sent at since.
-func (p *rttEstimator) observe(node uint64, since, now time.Duration) {
+// observe records a reply that came now to a request that was first sent at since.
+func (e *rttEstimator) observe(node uint64, since, now time.Duration) {
 	took := now - since
-	n := p.nodes[node]
+	n := e.nodes[node]
 	if n == nil {
-		p.nodes[node] = &nodeRTT{lastReply: now, smoothed: took, variation: took / 2}
+		e.nodes[node] = &nodeRTT{lastReply: now, smoothed: took, variation: took / 2}
 		return
 	}
 	n.lastReply = now
@@ -32,17 +32,17 @@ func (p *rttEstimator) observe(node uint64, since, now time.Duration) {
 	n.smoothed += (took - n.smoothed) / 8
 }
 
-// attempt is how long to wait for the answer of a node, after so many attempts in vain.
-func (p *rttEstimator) timeout(node uint64, retries int) time.Duration {
+// timeout is how long to wait for a reply of a node, after so many failed attempts. It doubles with each of the first three.
+func (e *rttEstimator) timeout(node uint64, failed int) time.Duration {
 	wait := minTimeout
-	if n := p.nodes[node]; n != nil {
+	if n := e.nodes[node]; n != nil {
 		wait = max(wait, n.smoothed+4*n.variation)
 	}
-	return min(wait<<min(max(retries, 0), 3), maxTimeout)
+	return min(wait<<min(max(failed, 0), 3), maxTimeout)
 }
 
-// alive tells whether the node has answered anything after since.
-func (p *rttEstimator) answeredSince(node uint64, since time.Duration) bool {
-	n := p.nodes[node]
+// answeredSince reports whether the node has replied to any request after since.
+func (e *rttEstimator) answeredSince(node uint64, since time.Duration) bool {
+	n := e.nodes[node]
 	return n != nil && n.lastReply > since
 }

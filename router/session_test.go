@@ -278,7 +278,7 @@ func TestRefusedEverywhereIsRefused(t *testing.T) {
 		{"refused by somebody who was not asked", []replica{at}, []replica{other}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &request{outgoing: outgoing{command: true}, undispatched: c.routing}
+			p := &request{outgoing: outgoing{command: true}, undispatched: c.routing + len(c.asked)}
 			for _, to := range c.asked {
 				p.noteDispatched(to)
 			}
@@ -428,9 +428,9 @@ func TestReplicasTakeTurns(t *testing.T) {
 	replica := func(home string, turn int) uint64 { node, _ := table.Replica(2, home, turn); return node }
 	require.Equal(t, []uint64{1, 1, 1}, []uint64{replica("here", 0), replica("here", 1), replica("here", 2)})
 	require.Equal(t, []uint64{2, 1, 2}, []uint64{replica("else", 0), replica("else", 1), replica("else", 2)})
-	table.SetSuspected(2, true)
+	table.Suspect(2, time.Second)
 	require.Equal(t, []uint64{1, 1}, []uint64{replica("else", 0), replica("else", 1)})
-	table.SetSuspected(1, true)
+	table.Suspect(1, time.Second)
 	require.EqualValues(t, 2, replica("else", 1), "nobody was heard: then the leader")
 }
 

@@ -1,63 +1,67 @@
 package router
 
 import (
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Table knows the way from a key to the replica that most likely leads its group. It is pure; the Router owns it.
+// Table is the route table: it knows the way from a key to the replica that most likely leads the key's group. It is pure,
+// and only the Router changes it. All of it is a belief: a wrong entry costs a hop, never a wrong result.
 type Table struct {
 	config    *messages.Config
-	book      AddressBook
-	nodes     map[uint64][]uint64       // group -> nodes of it that are in the cluster: a removed one may still be listed
-	leaders   map[uint64]uint64         // group -> node believed to lead
-	suspected map[uint64]bool           // nodes that let an attempt go unanswered and have not been heard since
-	moves     map[uint32]*messages.Hint // bucket -> who has it, from hints that know more than the config
+	addresses AddressBook
+	nodes     map[uint64][]uint64       // group -> its nodes that are in the cluster (a removed one may still be listed)
+	leaders   map[uint64]uint64         // group -> node believed to lead it
+	suspected map[uint64]time.Duration  // node that let an attempt go unanswered -> until when hints to it are not believed
+	moved     map[uint32]*messages.Hint // bucket -> which group serves it, from hints that are newer than the config
 }
 
-// NewTable makes a table that knows nothing.
+// NewTable makes a table without a config.
 func NewTable() *Table {
-	return &Table{leaders: map[uint64]uint64{}, suspected: map[uint64]bool{}, moves: map[uint32]*messages.Hint{}}
+	return &Table{leaders: map[uint64]uint64{}, suspected: map[uint64]time.Duration{}, moved: map[uint32]*messages.Hint{}}
 }
 
-// Update takes a config if it is newer.
+// Update adopts a config if it is newer, and reports whether it did.
 func (t *Table) Update(config *messages.Config) bool {
 	if config == nil || config.Version <= t.Version() {
 		return false
 	}
-	t.book.Update(config)
+	t.addresses.Update(config)
 	t.config, t.nodes = config, make(map[uint64][]uint64, len(config.Groups))
 	for _, g := range config.Groups {
 		t.nodes[g.Id] = slices.DeleteFunc(slices.Clone(g.Nodes), func(id uint64) bool { return t.address(id) == "" })
 	}
-	for bucket, hint := range t.moves {
+	for bucket, hint := range t.moved {
 		if !config.HasPendingMove(bucket) || hint.ConfigVersion < config.MovedVersions[bucket] {
-			delete(t.moves, bucket)
+			delete(t.moved, bucket)
 		}
 	}
 	return true
 }
 
-// Version of the config, 0 without one.
+// Version is the config's version; 0 without a config.
 func (t *Table) Version() uint64 { return t.config.GetVersion() }
 
-// Level is the feature level of the cluster; the first one without a config.
+// Level is the cluster's feature level; the first one without a config.
 func (t *Table) Level() messages.Level { return t.config.FeatureLevel() }
 
-// Buckets of the cluster, 0 without a config.
+// Buckets is the number of buckets of the cluster; 0 without a config.
 func (t *Table) Buckets() int { return len(t.config.GetOwners()) }
 
-// Group that owns a bucket; false if none is known.
+// Group gives the group that serves a bucket; false: none is known.
 func (t *Table) Group(bucket uint32) (uint64, bool) {
-	if hint := t.moves[bucket]; hint != nil {
+	if hint := t.moved[bucket]; hint != nil {
 		return hint.Group, true
 	}
 	g := t.config.ServingGroup(bucket)
 	return g, g != 0
 }
 
-// Leader gives the node to ask for a group, and its address.
+// Leader gives the node to ask for a group, and its address: the one believed to lead, else the group's first. Node 0: the
+// group is not known.
 func (t *Table) Leader(group uint64) (node uint64, address string) {
 	nodes := t.nodes[group]
 	if len(nodes) == 0 {
@@ -70,15 +74,15 @@ func (t *Table) Leader(group uint64) (node uint64, address string) {
 	return node, t.address(node)
 }
 
-// Replica gives a node that has a replica of a group, and its address: that at home, if there is one, else those that
-// were heard take turns.
-func (t *Table) Replica(group uint64, home string, turn int) (node uint64, address string) {
+// Replica gives a node with a replica of a group, and its address: the one at the address home, if there is one, else those
+// that are not suspected in turn, as roundRobin counts up; the leader, if all are suspected.
+func (t *Table) Replica(group uint64, home string, roundRobin int) (node uint64, address string) {
 	nodes := t.nodes[group]
 	for i := range nodes {
-		next := nodes[(turn+i)%len(nodes)]
+		next := nodes[(roundRobin+i)%len(nodes)]
 		if at := t.address(next); at == home && at != "" {
 			return next, at
-		} else if address == "" && !t.suspected[next] {
+		} else if address == "" && !t.suspects(next) {
 			node, address = next, at
 		}
 	}
@@ -88,7 +92,7 @@ func (t *Table) Replica(group uint64, home string, turn int) (node uint64, addre
 	return node, address
 }
 
-// Lead records who leads a group, unless the config does not say where that node is.
+// SetLeader records which node leads a group. It reports false, and records nothing, if the address of the node is not known.
 func (t *Table) SetLeader(group, node uint64) bool {
 	if t.address(node) == "" {
 		return false
@@ -97,20 +101,31 @@ func (t *Table) SetLeader(group, node uint64) bool {
 	return true
 }
 
-// Silent says that a node did not answer, or was heard again.
-func (t *Table) SetSuspected(node uint64, silent bool) {
-	if silent {
-		t.suspected[node] = true
-	} else {
-		delete(t.suspected, node)
+// Suspect records that a node let an attempt go unanswered. It stays suspected until it is heard; hints to it are not
+// believed until then.
+func (t *Table) Suspect(node uint64, until time.Duration) { t.suspected[node] = until }
+
+// Heard ends the suspicion of a node.
+func (t *Table) Heard(node uint64) { delete(t.suspected, node) }
+
+// Suspected gives a copy of all suspicions: node -> until when hints to it are not believed. nil: there are none.
+func (t *Table) Suspected() map[uint64]time.Duration {
+	if len(t.suspected) == 0 {
+		return nil
 	}
+	return maps.Clone(t.suspected)
 }
 
-// Failed says that a node did not answer for a group, or does not know its leader: the next replica is asked,
-// silent ones last.
+func (t *Table) suspects(node uint64) bool {
+	_, suspected := t.suspected[node]
+	return suspected
+}
+
+// LeaderFailed records that a node did not answer for a group, or does not know the group's leader: the next replica is asked
+// from now on, suspected ones last.
 func (t *Table) LeaderFailed(group, node uint64) {
 	if now, _ := t.Leader(group); now != node {
-		return // somebody knew better meanwhile
+		return // the belief has changed meanwhile
 	}
 	nodes := t.nodes[group]
 	if len(nodes) == 0 {
@@ -119,35 +134,35 @@ func (t *Table) LeaderFailed(group, node uint64) {
 	at := slices.Index(nodes, node)
 	for i := range nodes {
 		next := nodes[(at+1+i)%len(nodes)]
-		if i == 0 || !t.suspected[next] {
+		if i == 0 || !t.suspects(next) {
 			t.leaders[group] = next
 		}
-		if !t.suspected[next] {
+		if !t.suspects(next) {
 			return
 		}
 	}
 }
 
-// Move records a hint that a bucket is in another group since a config. It is believed if it is newer than the hint
-// before, and than the config. While the bucket is on its way the config does not say when it changes hands: then either
-// of the two groups may know better.
+// RecordMove records a hint that a bucket is in another group since a config. The hint is believed if it is newer than the
+// one before, and than the config. While the bucket migrates the config does not say when the destination takes over: then
+// either of the two groups may know better.
 func (t *Table) RecordMove(bucket uint32, hint *messages.Hint) {
 	group := hint.GetGroup()
-	if group == 0 || t.moves[bucket] != nil && hint.ConfigVersion <= t.moves[bucket].ConfigVersion {
+	if group == 0 || t.moved[bucket] != nil && hint.ConfigVersion <= t.moved[bucket].ConfigVersion {
 		return
 	}
-	between := t.config.HasPendingMove(bucket) && (group == t.config.Owners[bucket] || group == t.config.PreviousOwners[bucket])
-	if between || hint.ConfigVersion > t.Version() {
-		t.moves[bucket] = hint
+	migrating := t.config.HasPendingMove(bucket) && (group == t.config.Owners[bucket] || group == t.config.PreviousOwners[bucket])
+	if migrating || hint.ConfigVersion > t.Version() {
+		t.moved[bucket] = hint
 	}
 }
 
-func (t *Table) address(node uint64) string { return t.book.Address(node) }
+func (t *Table) address(node uint64) string { return t.addresses.Address(node) }
 
-// Found says that a node is not where the config says.
-func (t *Table) SetAddress(a *messages.NodeAddress) { t.book.Learn(a) }
+// SetAddress records that a node is at another address than the config says.
+func (t *Table) SetAddress(a *messages.NodeAddress) { t.addresses.Learn(a) }
 
-// Addresses of all nodes.
+// Addresses are those of all nodes of the cluster.
 func (t *Table) Addresses() []string {
 	var all []string
 	for _, n := range t.config.GetNodes() {

@@ -161,7 +161,7 @@ func TestReaderCountsArguments(t *testing.T) {
 	require.Len(t, batch[0].args, words)
 	require.GreaterOrEqual(t, r.reserved, 24*words-freeCommandBytes)
 
-	r = piped(t, newByteBudget(1 << 10), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
+	r = piped(t, newByteBudget(1<<10), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words)+resp("PING"), 1<<20)
 	batch, err = readBatch(r)
 	require.NoError(t, err)
 	require.Len(t, batch, 2, "what is behind a command that is refused is not lost")

@@ -5,14 +5,14 @@ var inAnswers = []mutant{
 	{
 		fault: "the room of an answer is never given back",
 		file:  "router/reply_window.go",
-		old:   "\t\ta.inFlight -= budget\n",
+		old:   "\t\tw.inFlight -= budget\n",
 		new:   "",
 	},
 	{
 		fault: "who hears that an answer is larger takes it for a refusal",
-		file:  "router/session.go",
-		old:   "case r.NeededBytes > 0 && !p.command:",
-		new:   "case r.NeededBytes > 0 && p.command:",
+		file:  "router/session_replies.go",
+		old:   "case reply.NeededBytes > 0 && !r.command:",
+		new:   "case reply.NeededBytes > 0 && r.command:",
 	},
 	{
 		fault:  "reads that are left to the next turn still count when they are answered",

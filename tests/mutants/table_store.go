@@ -215,9 +215,9 @@ var inStore = []mutant{
 	},
 	{
 		fault: "a session says that it has answers that it waits for",
-		file:  "router/session.go",
-		old:   "for s.lowestUnanswered < s.lastSeq && s.pending[s.lowestUnanswered] == nil {",
-		new:   "for s.lowestUnanswered < s.lastSeq+1 {",
+		file:  "router/request_table.go",
+		old:   "for t.lowest < t.lastSeq && t.bySeq[t.lowest] == nil {",
+		new:   "for t.lowest < t.lastSeq+1 {",
 	},
 	{
 		fault: "an older config is adopted",
@@ -291,9 +291,9 @@ var inStore = []mutant{
 	},
 	{
 		fault:  "a command that may have been applied gets another time",
-		file:   "router/log_clock.go",
-		old:    "if p.maybeApplied() {",
-		new:    "if p.attempts > 5 {",
+		file:   "router/session_replies.go",
+		old:    "r.noteRefused(from)\n\tif r.maybeApplied() {",
+		new:    "r.noteRefused(from)\n\tif r.attempts > 5 {",
 		unseen: "not tried; TestCommandsHaveATime finds it",
 	},
 	{
