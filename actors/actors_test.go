@@ -23,7 +23,7 @@ func (nowhere) Detach() error { return nil }
 
 func system(t *testing.T, fatal func(error)) *actors.System {
 	sys, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: fatal,
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: fatal,
 	}, nowhere{})
 	require.NoError(t, err)
 	return sys
@@ -75,7 +75,7 @@ func (r recorder) count() (drains, got, started int) {
 func TestBatchingMailbox(t *testing.T) {
 	sys, r := system(t, func(err error) { t.Error(err) }), newRecorder()
 	var shed []any
-	pid, err := sys.Spawn("a/b", func() actor.Actor { return r }, actors.Batching(actors.Bound{Messages: 100}, func(m any) bool {
+	pid, err := sys.Spawn("a/b", func() actor.Actor { return r }, actors.Batching(actors.MailboxBound{Messages: 100}, func(m any) bool {
 		if m == "must" {
 			return false
 		}
@@ -105,7 +105,7 @@ func TestBatchingMailbox(t *testing.T) {
 func TestDurableActorTakesTheNodeDown(t *testing.T) {
 	fatal := make(chan error, 10)
 	sys, r := system(t, func(err error) { fatal <- err }), newRecorder()
-	pid, err := sys.Spawn("disk", func() actor.Actor { return r }, actors.Durable(), actors.Batching(actors.Bound{}, nil))
+	pid, err := sys.Spawn("disk", func() actor.Actor { return r }, actors.Durable(), actors.Batching(actors.MailboxBound{}, nil))
 	require.NoError(t, err)
 	sys.Root.Send(pid, "panic")
 	require.ErrorContains(t, <-fatal, "told to")
@@ -118,7 +118,7 @@ func TestDurableActorTakesTheNodeDown(t *testing.T) {
 
 func TestOtherActorsStartAfresh(t *testing.T) {
 	sys, r := system(t, func(err error) { t.Error(err) }), newRecorder()
-	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil))
+	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(actors.MailboxBound{}, nil))
 	require.NoError(t, err)
 	sys.Root.Send(pid, "panic")
 	require.Eventually(t, func() bool {
@@ -132,7 +132,7 @@ func TestOtherActorsStartAfresh(t *testing.T) {
 func TestActorThatKeepsFailingTakesTheNodeDown(t *testing.T) {
 	fatal := make(chan error, 10)
 	sys, r := system(t, func(err error) { fatal <- err }), newRecorder()
-	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil))
+	pid, err := sys.Spawn("router", func() actor.Actor { return r }, actors.Batching(actors.MailboxBound{}, nil))
 	require.NoError(t, err)
 	for range 11 {
 		sys.Root.Send(pid, "panic")
@@ -161,7 +161,7 @@ func TestEndedActorsLeaveNothingBehind(t *testing.T) {
 		return n
 	}
 	life := func(i int) {
-		options := []actors.Option{actors.Batching(actors.Bound{}, nil)}
+		options := []actors.Option{actors.Batching(actors.MailboxBound{}, nil)}
 		if i%2 == 0 {
 			options = append(options, actors.Durable())
 		}
@@ -183,7 +183,7 @@ func TestGuardRulesOfOneType(t *testing.T) {
 	sys := system(t, func(err error) { t.Error(err) })
 	g := actors.NewGuard([]actors.Rule{
 		{Type: "T", Paths: []string{"in/"}},
-		{Type: "T", Paths: []string{"out/"}, Guest: true, Says: func(encoded []byte, _ string) bool { return len(encoded) == 1 }},
+		{Type: "T", Paths: []string{"out/"}, Unauthenticated: true, Validate: func(encoded []byte, _ string) bool { return len(encoded) == 1 }},
 	}, sys)
 	sys.SetIdentity(actors.Identity{Cluster: 1, Node: 2, Epoch: 1})
 	guest, member := actors.Origin{}, actors.Origin{Identity: actors.Identity{Cluster: 1, Node: 1, Epoch: 1}}
@@ -196,7 +196,7 @@ func TestGuardRulesOfOneType(t *testing.T) {
 	require.False(t, g.Admit(guest, "T", "in/1", nil))
 	require.True(t, g.Admit(member, "T", "in/1", nil))
 	require.False(t, g.Admit(member, "T", "elsewhere", nil))
-	require.Equal(t, map[string]uint64{"stranger": 2, "forbidden target": 1, "not for strangers": 2}, g.Drops())
+	require.Equal(t, map[string]uint64{"unauthenticated": 2, "forbidden target": 1, "invalid content": 2}, g.Drops())
 }
 
 // unprinted fails a test that prints it.

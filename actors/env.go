@@ -17,7 +17,7 @@ type Env struct {
 	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
 
 	// Outlived hears that others know of a later boot of this node than this one; optional. May be called more than once.
-	Outlived func(by messages.Epoch)
+	Superseded func(by messages.Epoch)
 }
 
 // Clock is time as actors see it.
@@ -34,15 +34,15 @@ type Clock interface {
 // Name is stable and becomes the log message and the metric label.
 type Event interface{ EventName() string }
 
-// WallClock is the machine's clock.
-type WallClock struct{ start time.Time }
+// SystemClock is the machine's clock.
+type SystemClock struct{ start time.Time }
 
-// NewWallClock starts a clock at zero.
-func NewWallClock() *WallClock { return &WallClock{start: time.Now()} }
+// NewSystemClock starts a clock at zero.
+func NewSystemClock() *SystemClock { return &SystemClock{start: time.Now()} }
 
-func (c *WallClock) Now() time.Duration { return time.Since(c.start) }
-func (c *WallClock) Wall() time.Time    { return time.Now() }
-func (c *WallClock) After(d time.Duration, send func()) func() {
+func (c *SystemClock) Now() time.Duration { return time.Since(c.start) }
+func (c *SystemClock) Wall() time.Time    { return time.Now() }
+func (c *SystemClock) After(d time.Duration, send func()) func() {
 	t := time.AfterFunc(d, send)
 	return func() { t.Stop() }
 }

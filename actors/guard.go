@@ -13,26 +13,26 @@ import (
 
 // Rule lets messages of one type reach actors under some paths. A type may have several, for different senders.
 type Rule struct {
-	Type  string   // full protobuf name, such as "eraft.Requests"
-	Paths []string // prefixes of target paths
-	Guest bool     // guests may say it: clients, and nodes that want to join
-	Says  Content  // what of it outsiders may say: those who are no members of this cluster; nil: anything
-	Alien bool     // senders of other clusters may say it
-	Signs Signs    // whom it names as its sender; nil: nobody
-	Bulk  bool     // it may be large, or many: between members it travels apart, so that nothing else waits behind it
-	Max   int      // bytes that it may have, encoded; nobody makes a larger one. All rules of a type have the same
+	Type            string     // full protobuf name, such as "eraft.Requests"
+	Paths           []string   // prefixes of target paths
+	Unauthenticated bool       // guests may say it: clients, and nodes that want to join
+	Validate        Validator  // what of it outsiders may say: those who are no members of this cluster; nil: anything
+	ForeignCluster  bool       // senders of other clusters may say it
+	Sender          SenderFunc // whom it names as its sender; nil: nobody
+	Bulk            bool       // it may be large, or many: between members it travels apart, so that nothing else waits behind it
+	MaxBytes        int        // bytes that it may have, encoded; nobody makes a larger one. All rules of a type have the same
 
-	// TooLarge says to whom it concerns that a message was not sent, because it has more than Max bytes; nil: nobody waits
+	// OnTooLarge says to whom it concerns that a message was not sent, because it has more than Max bytes; nil: nobody waits
 	// for it. It is called on the sender's goroutine, and must not block.
-	TooLarge func(to *actor.PID, message proto.Message, tell func(to *actor.PID, message proto.Message))
+	OnTooLarge func(to *actor.PID, message proto.Message, tell func(to *actor.PID, message proto.Message))
 }
 
 // Content looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
 // must be every address that the message wants an answer at. It must not keep the bytes.
-type Content func(encoded []byte, replyAddress string) bool
+type Validator func(encoded []byte, replyAddress string) bool
 
 // Signs gives the node that a message names as its sender, in itself, and its boot epoch; 0: it says nothing about that.
-type Signs func(message any) (messages.NodeID, messages.Epoch)
+type SenderFunc func(message any) (messages.NodeID, messages.Epoch)
 
 // Origin is where a message comes from.
 type Origin struct {
@@ -85,7 +85,7 @@ func NewGuard(rules []Rule, sys *System) *Guard {
 func (g *Guard) Admit(from Origin, typeName, path string, encoded []byte) bool {
 	reason := g.refusal(from, typeName, path, encoded)
 	if reason != "" {
-		g.Drop(reason)
+		g.CountDrop(reason)
 	}
 	return reason == ""
 }
@@ -96,13 +96,13 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 		return "unknown type"
 	}
 	allowed, guest, alien := false, false, false
-	var says Content
+	var says Validator
 	for _, rule := range rules {
 		for _, prefix := range rule.Paths {
 			if strings.HasPrefix(path, prefix) {
-				allowed, guest, alien = true, guest || rule.Guest, alien || rule.Alien
-				if rule.Says != nil {
-					says = rule.Says
+				allowed, guest, alien = true, guest || rule.Unauthenticated, alien || rule.ForeignCluster
+				if rule.Validate != nil {
+					says = rule.Validate
 				}
 			}
 		}
@@ -110,30 +110,30 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	if !allowed {
 		return "forbidden target"
 	}
-	if len(encoded) > most(rules) {
+	if len(encoded) > maxBytes(rules) {
 		return "too large"
 	}
 	self := g.self()
 	outsider := from.outside(self)
 	switch {
-	case from.Guest() && !guest:
-		return "stranger"
-	case !from.Guest() && outsider && self.Cluster != 0 && !alien:
-		return "other cluster"
+	case from.Unauthenticated() && !guest:
+		return "unauthenticated"
+	case !from.Unauthenticated() && outsider && self.Cluster != 0 && !alien:
+		return "foreign cluster"
 	case outsider && says != nil && !says(encoded, from.ReplyAddress):
-		return "not for strangers"
+		return "invalid content"
 	case outsider:
 		return ""
 	}
-	if g.Outlived(from.Identity) != 0 {
-		return "older life"
+	if g.SupersededBy(from.Identity) != 0 {
+		return "superseded boot epoch"
 	}
 	return ""
 }
 
 // Outlived gives the newest boot of a member, if its sender is an earlier one: nothing that it says is admitted, and its network
 // tells it so. 0: it is the newest that is known.
-func (g *Guard) Outlived(id Identity) messages.Epoch {
+func (g *Guard) SupersededBy(id Identity) messages.Epoch {
 	if id.outside(g.self()) {
 		return 0
 	}
@@ -146,14 +146,14 @@ func (g *Guard) Outlived(id Identity) messages.Epoch {
 }
 
 // Signed tells whether an admitted message names as its sender, in itself, whom the connection says. Another one is counted.
-func (g *Guard) Signed(from Origin, typeName string, message any) bool {
+func (g *Guard) CheckSender(from Origin, typeName string, message any) bool {
 	for _, rule := range g.rules[typeName] {
-		if rule.Signs == nil {
+		if rule.Sender == nil {
 			continue
 		}
-		node, epoch := rule.Signs(message)
+		node, epoch := rule.Sender(message)
 		if node != 0 && node != from.Node || epoch != 0 && epoch != from.Epoch {
-			g.Drop("signed by another")
+			g.CountDrop("sender mismatch")
 			return false
 		}
 	}
@@ -163,7 +163,7 @@ func (g *Guard) Signed(from Origin, typeName string, message any) bool {
 // Found says that this system has called a node at the address where members know it, and who has answered. Of earlier lives of
 // the node nothing is admitted any more. That somebody says so itself is no proof: else a stranger could silence a node by a
 // larger epoch.
-func (g *Guard) Found(id Identity) {
+func (g *Guard) ConfirmEpoch(id Identity) {
 	if id.outside(g.self()) {
 		return
 	}
@@ -175,33 +175,35 @@ func (g *Guard) Found(id Identity) {
 // Outsider tells whether a sender is no member of this system's cluster.
 func (g *Guard) Outsider(id Identity) bool { return id.outside(g.self()) }
 
-func (id Identity) outside(self Identity) bool { return id.Guest() || id.Cluster != self.Cluster }
+func (id Identity) outside(self Identity) bool {
+	return id.Unauthenticated() || id.Cluster != self.Cluster
+}
 
 // Sendable tells whether a message of that many bytes may leave. One that may not is told of, also to whom it concerns.
 func (g *Guard) Sendable(to *actor.PID, message proto.Message, size int, tell func(*actor.PID, proto.Message)) bool {
 	name := string(message.ProtoReflect().Descriptor().FullName())
 	rules := g.rules[name]
-	if size <= most(rules) {
+	if size <= maxBytes(rules) {
 		return true
 	}
-	g.Drop("too large to send")
+	g.CountDrop("too large to send")
 	g.events(MessageTooLarge{Type: name, To: to.GetId(), Bytes: size})
-	if len(rules) > 0 && rules[0].TooLarge != nil {
-		rules[0].TooLarge(to, message, tell)
+	if len(rules) > 0 && rules[0].OnTooLarge != nil {
+		rules[0].OnTooLarge(to, message, tell)
 	}
 	return false
 }
 
 // most is how many bytes a message may have.
-func most(rules []Rule) int {
-	if len(rules) > 0 && rules[0].Max > 0 {
-		return rules[0].Max
+func maxBytes(rules []Rule) int {
+	if len(rules) > 0 && rules[0].MaxBytes > 0 {
+		return rules[0].MaxBytes
 	}
 	return messages.MaxMessageBytes
 }
 
 // Drop counts a message that was refused for a reason that only the network can see.
-func (g *Guard) Drop(reason string) {
+func (g *Guard) CountDrop(reason string) {
 	g.mu.Lock()
 	g.drops[reason]++
 	n := g.drops[reason]

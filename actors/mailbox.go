@@ -16,7 +16,7 @@ import (
 type batchMailbox struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
-	bound      Bound
+	bound      MailboxBound
 	shed       func(message any) bool
 
 	mu        sync.Mutex
@@ -31,25 +31,25 @@ type batchMailbox struct {
 
 // Bound is what a batching mailbox holds at most; a zero field has no bound. What the actor is given with one Receive does not
 // count any more, so twice as much may be in memory.
-type Bound struct {
+type MailboxBound struct {
 	Messages int
 	Bytes    int                   // a message of no size is taken always, a larger one than all this if no other of any size waits
 	Size     func(message any) int // in bytes, of a message as posted; called on the sender's goroutine
 }
 
-func (b Bound) size(message any) int {
+func (b MailboxBound) size(message any) int {
 	if b.Bytes == 0 {
 		return 0
 	}
 	return b.Size(message)
 }
 
-func (b Bound) full(messages, bytes, size int) bool {
+func (b MailboxBound) full(messages, bytes, size int) bool {
 	return b.Messages > 0 && messages >= b.Messages || b.Bytes > 0 && size > 0 && bytes > 0 && bytes+size > b.Bytes
 }
 
 // batching makes mailboxes for WithBatching.
-func batching(bound Bound, shed func(any) bool) actor.MailboxProducer {
+func newBatchMailbox(bound MailboxBound, shed func(any) bool) actor.MailboxProducer {
 	return func() actor.Mailbox { return &batchMailbox{bound: bound, shed: shed} }
 }
 

@@ -10,7 +10,7 @@ import (
 
 // TestMailBeforeTheStart: an actor can be found by its path a moment before it can run. What comes then waits until it has started.
 func TestMailBeforeTheStart(t *testing.T) {
-	m := batching(Bound{}, nil)().(*batchMailbox)
+	m := newBatchMailbox(MailboxBound{}, nil)().(*batchMailbox)
 	m.PostUserMessage("early")
 	var heard listener
 	m.RegisterHandlers(&heard, atOnce{})
@@ -26,8 +26,8 @@ func TestMailBeforeTheStart(t *testing.T) {
 // A mailbox holds as many bytes as it may, and one message of any size.
 func TestMailboxIsBoundedInBytes(t *testing.T) {
 	var refused []any
-	bound := Bound{Bytes: 10, Size: func(message any) int { return len(message.(string)) }}
-	m := batching(bound, func(message any) bool {
+	bound := MailboxBound{Bytes: 10, Size: func(message any) int { return len(message.(string)) }}
+	m := newBatchMailbox(bound, func(message any) bool {
 		if message == "urgent" {
 			return false
 		}

@@ -50,6 +50,6 @@ func (s *supervision) HandleFailure(_ *actor.ActorSystem, supervisor actor.Super
 }
 
 // quiet silences Proto.Actor's own logger: what matters is told by events.
-func quiet(*actor.ActorSystem) *slog.Logger {
+func discardLogs(*actor.ActorSystem) *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }

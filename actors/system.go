@@ -29,7 +29,7 @@ type Identity struct {
 }
 
 // Guest tells whether the identity claims no membership.
-func (id Identity) Guest() bool { return id.Cluster == 0 || id.Node == 0 }
+func (id Identity) Unauthenticated() bool { return id.Cluster == 0 || id.Node == 0 }
 
 // Network connects a system with others. Above it nobody can tell whether it is TCP or a simulation.
 type Network interface {
@@ -41,7 +41,7 @@ type Network interface {
 
 // NewSystem makes a system and attaches it to a network.
 func NewSystem(env Env, network Network) (*System, error) {
-	s := &System{ActorSystem: actor.NewActorSystem(actor.WithLoggerFactory(quiet)), Env: env}
+	s := &System{ActorSystem: actor.NewActorSystem(actor.WithLoggerFactory(discardLogs)), Env: env}
 	s.identity.Store(&Identity{})
 	s.durable, s.others = supervision{s, true}, supervision{s, false}
 	if err := network.Attach(s); err != nil {
@@ -57,9 +57,9 @@ func (s *System) Identity() Identity { return *s.identity.Load() }
 func (s *System) SetIdentity(id Identity) { s.identity.Store(&id) }
 
 // Outlived hears from the network that members know of a later boot of this system's node than this one. This one is over.
-func (s *System) Outlived(by messages.Epoch) {
-	if s.Env.Outlived != nil && by > s.Identity().Epoch {
-		s.Env.Outlived(by)
+func (s *System) ReportSuperseded(by messages.Epoch) {
+	if s.Env.Superseded != nil && by > s.Identity().Epoch {
+		s.Env.Superseded(by)
 	}
 }
 
@@ -92,8 +92,8 @@ func Durable() Option { return func(o *spawning) { o.durable = true } }
 
 // Batching gives the actor everything that has arrived as one []any per Receive. Above the bound a further message is offered
 // to shed, on the sender's goroutine: true means shed dealt with it.
-func Batching(bound Bound, shed func(message any) bool) Option {
-	return func(o *spawning) { o.mailbox = batching(bound, shed) }
+func Batching(bound MailboxBound, shed func(message any) bool) Option {
+	return func(o *spawning) { o.mailbox = newBatchMailbox(bound, shed) }
 }
 
 // Spawn starts an actor under a chosen path. A path that is taken is an error: paths are contracts.

@@ -144,8 +144,8 @@ func (c *Client) Status(ctx context.Context, address string) ([]byte, error) {
 			return s.Json, nil
 		case <-again.C:
 		case <-ctx.Done():
-			if c.network != nil && c.network.Trouble(address) != nil {
-				return nil, silent(c.network.Trouble(address))
+			if c.network != nil && c.network.DialError(address) != nil {
+				return nil, silent(c.network.DialError(address))
 			}
 			return nil, silent(ctx.Err())
 		}

@@ -102,14 +102,14 @@ func Dial(c Config) (*Client, error) {
 	}
 	network := remoting.New(remoting.Options{Rules: router.Rules()}) // does not listen: replies come on the streams that the client opens
 	system, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(rand.Uint64()),
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(rand.Uint64()),
 		Events: func(actors.Event) {}, Fatal: func(error) {},
 	}, network)
 	if err != nil {
 		return nil, err
 	}
 	session, err := router.Start(system, router.Options{
-		Contacts: c.Seeds, DialError: network.Trouble, InFlight: c.InFlight, RequestWindow: c.RequestWindow, ReplyWindow: c.ReplyWindow,
+		Contacts: c.Seeds, DialError: network.DialError, InFlight: c.InFlight, RequestWindow: c.RequestWindow, ReplyWindow: c.ReplyWindow,
 	})
 	if err != nil {
 		return nil, errors.Join(err, network.Detach())

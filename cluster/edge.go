@@ -83,7 +83,7 @@ func (n *node) listen() (err error) {
 	if n.c.HTTP != "" {
 		n.edge.http, err = console.Start(console.Options{
 			Listen: n.c.HTTP, Failing: n.failing, Registry: n.metrics.registry,
-			Bound:  func(l net.Listener) net.Listener { return remoting.Bound(l, n.files.http, n.refuseHTTP) },
+			Bound:  func(l net.Listener) net.Listener { return remoting.LimitListener(l, n.files.http, n.refuseHTTP) },
 			Status: func() []byte { return n.statusJSON(n.board.snapshot()) }, Profiles: n.c.Profiles,
 		})
 	}
@@ -96,7 +96,7 @@ const gatewayFlight = 1 << 14
 func (n *node) overTCP() actors.Network {
 	return remoting.New(remoting.Options{
 		Listen: n.c.Listen, Advertise: n.c.Advertise, Rules: router.Rules(),
-		MaxConnections: n.files.nodes, Refused: func() { n.metrics.Refused("listen") },
+		MaxConnections: n.files.nodes, OnRefused: func() { n.metrics.Refused("listen") },
 	})
 }
 

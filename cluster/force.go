@@ -99,7 +99,7 @@ func ForceNewQuorumOn(engine persistence.Engine, group messages.GroupID, confirm
 		return err
 	}
 	batch := new(persistence.Batch)
-	save := persistence.Save{Group: group, HardState: forced.HardState, Entries: []*messages.Entry{forced.Entry}}
+	save := persistence.LogUpdate{Group: group, HardState: forced.HardState, Entries: []*messages.Entry{forced.Entry}}
 	if err := log.Add(batch, save); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func ForceNewQuorumOn(engine persistence.Engine, group messages.GroupID, confirm
 		Group: uint64(group), Node: uint64(id.Node), Index: forced.Entry.Index, Term: forced.Entry.Term,
 		Lost: forced.Lost, Committed: forced.Committed,
 	}
-	if err := persistence.AddForced(batch, record); err != nil {
+	if err := persistence.PutForcedQuorum(batch, record); err != nil {
 		return err
 	}
 	return engine.Write(batch, true)

@@ -96,7 +96,7 @@ func (h *Host) restart() error {
 	if err != nil {
 		return err
 	}
-	if err := raftactor.Sweep(h.n.stateEngine, groups); err != nil {
+	if err := raftactor.DeleteOrphans(h.n.stateEngine, groups); err != nil {
 		return err
 	}
 	for _, group := range groups {
@@ -111,7 +111,7 @@ func (h *Host) restart() error {
 }
 
 func (h *Host) onNotePeer(m notePeer) error {
-	err := persistence.SavePeers(h.n.logEngine, m.save, m.lost)
+	err := persistence.SaveBootstrapPeers(h.n.logEngine, m.save, m.lost)
 	if err == nil && m.save != nil {
 		h.n.send(h.n.pids.member, noted{m.hello})
 	}
@@ -141,7 +141,7 @@ func (h *Host) bear() error {
 	if err := h.start(messages.Meta); err != nil {
 		return err
 	}
-	h.n.send(h.n.peer(messages.Meta), raftactor.Desire{Nodes: []uint64{1}, Birth: true})
+	h.n.send(h.n.peer(messages.Meta), raftactor.Desire{Nodes: []uint64{1}, Bootstrap: true})
 	return nil
 }
 
@@ -219,7 +219,7 @@ func (h *Host) onHost(config *messages.Config) error {
 		}
 		if h.running[id] {
 			h.n.send(h.n.peer(id), raftactor.Desire{
-				Nodes: group.Nodes, Birth: born, Yield: yields(config, self), Full: h.full, Starved: h.space.starved,
+				Nodes: group.Nodes, Bootstrap: born, StepAside: yields(config, self), FullNodes: h.full, OutOfSpace: h.space.starved,
 			})
 			h.n.send(actor.NewPID(h.n.address(), moverPath(id)), follow{config})
 		}
@@ -240,8 +240,8 @@ func (h *Host) found(group messages.GroupID, voters []uint64) error {
 	}
 	sorted := slices.Sorted(slices.Values(voters))
 	batch := new(persistence.Batch)
-	err = h.n.log.Add(batch, persistence.Save{
-		Group: group, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.Birth(sorted),
+	err = h.n.log.Add(batch, persistence.LogUpdate{
+		Group: group, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.InitialSnapshot(sorted),
 	})
 	if err != nil {
 		return err
@@ -263,7 +263,7 @@ func (h *Host) start(group messages.GroupID) error {
 		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, LogReader: h.n.pids.logReader,
 		StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
 		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
-		OnCommit: h.n.metrics.Commit, OnView: h.n.onView, OnRetired: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
+		OnCommit: h.n.metrics.Commit, OnView: h.n.onView, OnDestroyed: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
 		OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
 		Level: h.n.level(), Cluster: h.n.board.level,
 	}
@@ -308,10 +308,10 @@ func (n *node) loadConfig() error {
 func (n *node) become(cluster uint64, node messages.NodeID) error {
 	id := n.identity()
 	id.Cluster, id.Node = cluster, node
-	if err := n.directory().Become(id); err != nil {
+	if err := n.directory().JoinCluster(id); err != nil {
 		return err
 	}
 	n.setIdentity(id)
 	n.system.SetIdentity(actors.Identity{Cluster: cluster, Node: node, Epoch: id.Epoch})
-	return persistence.DropPeers(n.logEngine)
+	return persistence.DeleteBootstrapPeers(n.logEngine)
 }

@@ -67,7 +67,7 @@ func (h *Host) onPledge(level messages.Level) error {
 		return nil
 	}
 	id.Level = level
-	if err := h.n.directory().Pledge(id); err != nil {
+	if err := h.n.directory().RaiseLevel(id); err != nil {
 		return err
 	}
 	h.n.setIdentity(id)

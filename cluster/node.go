@@ -112,15 +112,15 @@ func (n *node) open() error {
 	if err := n.checkDirectory(); err != nil {
 		return err
 	}
-	id, err := n.directory().Begin(n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
+	id, err := n.directory().StartEpoch(n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
 	if err != nil {
 		return err
 	}
 	n.setIdentityOnly(id)
-	if n.forced, err = persistence.LoadForced(n.logEngine); err != nil {
+	if n.forced, err = persistence.LoadForcedQuorums(n.logEngine); err != nil {
 		return err
 	}
-	n.noted, err = persistence.LoadPeers(n.logEngine)
+	n.noted, err = persistence.LoadBootstrapPeers(n.logEngine)
 	return err
 }
 
@@ -128,7 +128,7 @@ func (n *node) open() error {
 func (n *node) connect() error {
 	clock := n.c.Ground.Clock
 	if clock == nil {
-		clock = actors.NewWallClock()
+		clock = actors.NewSystemClock()
 	}
 	n.board, n.flow.rate = newBoard(clock.Now), int64(n.c.HandOver.BytesPerSecond)
 	n.board.setIdentity(n.identity())
@@ -144,8 +144,8 @@ func (n *node) connect() error {
 				n.c.Events(e)
 			}
 		},
-		Fatal:    n.fail,
-		Outlived: func(messages.Epoch) { n.fail(ErrOlderCopy) },
+		Fatal:      n.fail,
+		Superseded: func(messages.Epoch) { n.fail(ErrOlderCopy) },
 	}
 	attached := actors.Network(nil)
 	if n.c.Ground.Network != nil {
@@ -158,7 +158,7 @@ func (n *node) connect() error {
 		return err
 	}
 	n.system, n.network = system, attached
-	if mode, open := persistence.OpenToOthers(n.c.Dir); n.lock != nil && open {
+	if mode, open := persistence.AccessibleToOthers(n.c.Dir); n.lock != nil && open {
 		system.Events(DirectoryOpen{Dir: n.c.Dir, Mode: mode.String(), Do: "chmod 700 " + n.c.Dir})
 	}
 	id := n.identity()
@@ -193,13 +193,13 @@ func (n *node) spawn() error {
 		return err
 	}
 	return errors.Join(
-		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(actors.Bound{}, nil)),
+		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(actors.MailboxBound{}, nil)),
 		start("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(n.log, n.fail) }, actors.Durable()),
 		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
-			actors.Durable(), actors.Batching(actors.Bound{}, nil)),
+			actors.Durable(), actors.Batching(actors.MailboxBound{}, nil)),
 		start("persistence/state/sync", func() actor.Actor { return persistence.NewStateSyncer(n.stateEngine, n.fail) }, actors.Durable()),
 		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }, actors.Durable()),
-		start(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, actors.Batching(actors.Bound{}, nil)),
+		start(raftactor.HeartbeatCoalescerPath, func() actor.Actor { return raftactor.NewHeartbeatCoalescer(n.system) }, actors.Batching(actors.MailboxBound{}, nil)),
 		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
 		start(memberPath, func() actor.Actor { return newMember(n) }),
 	)

@@ -95,7 +95,7 @@ func (m *Member) retire() {
 			continue
 		}
 		if len(g.Nodes) == 0 {
-			m.n.send(m.n.peer(id), raftactor.Retire{Index: raftactor.OverAt})
+			m.n.send(m.n.peer(id), raftactor.Retire{Index: raftactor.GroupDeleted})
 		} else if without, _ := s.without(id, self); without {
 			m.n.send(m.n.peer(id), raftactor.Retire{Index: s.led(id).Applied})
 		}

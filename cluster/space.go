@@ -187,7 +187,7 @@ func (h *Host) desire(config *messages.Config) {
 	for _, group := range config.GetGroups() {
 		if id := messages.GroupID(group.Id); h.running[id] {
 			h.n.send(h.n.peer(id), raftactor.Desire{
-				Nodes: group.Nodes, Yield: yields(config, self), Full: h.full, Starved: h.space.starved,
+				Nodes: group.Nodes, StepAside: yields(config, self), FullNodes: h.full, OutOfSpace: h.space.starved,
 			})
 		}
 	}

@@ -21,7 +21,7 @@ const (
 	tagDeleteRange = 0xF
 )
 
-func (b *Batch) record(tag byte, parts ...[]byte) {
+func (b *Batch) appendRecord(tag byte, parts ...[]byte) {
 	if b.data == nil {
 		b.data = make([]byte, batchHeader, 512)
 	}
@@ -34,13 +34,13 @@ func (b *Batch) record(tag byte, parts ...[]byte) {
 }
 
 // Put sets key to value.
-func (b *Batch) Put(key, value []byte) { b.record(tagPut, key, value) }
+func (b *Batch) Put(key, value []byte) { b.appendRecord(tagPut, key, value) }
 
 // PutInPlace sets key to the size bytes that fill appends to what it is given: a large value is not copied twice.
 // If fill fails, or appends another number of bytes, the batch is as before.
 func (b *Batch) PutInPlace(key []byte, size int, fill func(to []byte) ([]byte, error)) error {
 	before := len(b.data)
-	b.record(tagPut, key)
+	b.appendRecord(tagPut, key)
 	b.data = slices.Grow(binary.AppendUvarint(b.data, uint64(size)), size)
 	filled, err := fill(b.data)
 	if err == nil && len(filled) != len(b.data)+size {
@@ -56,12 +56,12 @@ func (b *Batch) PutInPlace(key []byte, size int, fill func(to []byte) ([]byte, e
 }
 
 // Delete removes key; an absent one is fine.
-func (b *Batch) Delete(key []byte) { b.record(tagDelete, key) }
+func (b *Batch) Delete(key []byte) { b.appendRecord(tagDelete, key) }
 
 // DeleteRange removes every key of [low, high). high must not be empty; an empty or backward range removes nothing.
 func (b *Batch) DeleteRange(low, high []byte) {
 	if string(low) < string(high) {
-		b.record(tagDeleteRange, low, high)
+		b.appendRecord(tagDeleteRange, low, high)
 	}
 }
 

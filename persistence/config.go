@@ -29,5 +29,5 @@ func LoadConfig(engine Engine) (*messages.Config, error) {
 		return nil, err
 	}
 	config := new(messages.Config)
-	return config, openRecord(configKey, value, config)
+	return config, decodeRecord(configKey, value, config)
 }

@@ -9,13 +9,13 @@ import "fmt"
 type Directory struct{ Log, State Engine }
 
 // half is what one engine of a directory says of whom it belongs to.
-type half struct {
+type engineOwner struct {
 	id    Identity
 	found bool // there is an identity record
 	empty bool // there is nothing at all
 }
 
-func readHalf(engine Engine) (h half, err error) {
+func readOwner(engine Engine) (h engineOwner, err error) {
 	if h.id, h.found, err = LoadIdentity(engine); err != nil || h.found {
 		return h, err
 	}
@@ -30,28 +30,28 @@ func readHalf(engine Engine) (h half, err error) {
 // Identity checks that both engines belong to one directory, and says whose it is; found is false if it is a fresh one. It
 // writes nothing.
 func (d Directory) Identity() (id Identity, found bool, err error) {
-	log, err := readHalf(d.Log)
+	log, err := readOwner(d.Log)
 	if err != nil {
 		return Identity{}, false, fmt.Errorf("log/: %w", err)
 	}
-	state, err := readHalf(d.State)
+	state, err := readOwner(d.State)
 	if err != nil {
 		return Identity{}, false, fmt.Errorf("state/: %w", err)
 	}
-	return log.id, log.found, fits(log, state)
+	return log.id, log.found, checkOwners(log, state)
 }
 
-// MixedError tells that the two engines of a data directory do not belong together, and what to do.
-type MixedError struct{ What string }
+// MismatchError tells that the two engines of a data directory do not belong together, and what to do.
+type MismatchError struct{ What string }
 
-func (e *MixedError) Error() string { return "the data directory is not whole: " + e.What }
+func (e *MismatchError) Error() string { return "the data directory is not whole: " + e.What }
 
 // fits tells why two engines are not the two of one directory; nil: they are. The state engine's identity is written first in
 // a fresh directory, and second when the node becomes a member. Directories that were written before the state engine had an
 // identity are not Paired.
-func fits(log, state half) error {
+func checkOwners(log, state engineOwner) error {
 	const lost = "If it is lost, the node's data is lost with it: empty the whole data directory, and the node joins again as a new one"
-	mixed := func(format string, args ...any) error { return &MixedError{fmt.Sprintf(format, args...)} }
+	mixed := func(format string, args ...any) error { return &MismatchError{fmt.Sprintf(format, args...)} }
 	switch {
 	case !log.found && !log.empty:
 		return &CorruptError{Where: "log/", What: "it has records but no identity; " + ReplaceNode}
@@ -89,7 +89,7 @@ func (id Identity) String() string {
 // Begin starts another life of a directory: it checks that its engines belong together, draws a token for a fresh directory,
 // raises the epoch and makes that durable. Nothing may be sent before it returns. A directory that another node name has used is
 // refused: two names for one identity is how data gets mixed up.
-func (d Directory) Begin(name string, draw func() uint64) (Identity, error) {
+func (d Directory) StartEpoch(name string, draw func() uint64) (Identity, error) {
 	id, found, err := d.Identity()
 	if err != nil {
 		return Identity{}, err
@@ -103,7 +103,7 @@ func (d Directory) Begin(name string, draw func() uint64) (Identity, error) {
 	}
 	id.Epoch = id.Epoch.Next(draw())
 	id.Paired = true
-	if err := d.pair(id); err != nil {
+	if err := d.copyIdentity(id); err != nil {
 		return Identity{}, err
 	}
 	return id, saveIdentity(d.Log, id)
@@ -111,7 +111,7 @@ func (d Directory) Begin(name string, draw func() uint64) (Identity, error) {
 
 // pair brings the state engine's copy of the identity up to date: in a fresh directory, in one that was written before there was
 // a copy, and where Become was cut off.
-func (d Directory) pair(id Identity) error {
+func (d Directory) copyIdentity(id Identity) error {
 	state, _, err := LoadIdentity(d.State)
 	if err != nil || state.Token == id.Token && state.Cluster == id.Cluster {
 		return err
@@ -120,7 +120,7 @@ func (d Directory) pair(id Identity) error {
 }
 
 // Become makes the directory a member's for good. Nothing may be sent in that name before it returns.
-func (d Directory) Become(id Identity) error {
+func (d Directory) JoinCluster(id Identity) error {
 	if err := saveIdentity(d.Log, id); err != nil {
 		return err
 	}
@@ -128,4 +128,4 @@ func (d Directory) Become(id Identity) error {
 }
 
 // Pledge makes a higher Level of a directory's identity durable. Nothing may be said of it before it returns.
-func (d Directory) Pledge(id Identity) error { return saveIdentity(d.Log, id) }
+func (d Directory) RaiseLevel(id Identity) error { return saveIdentity(d.Log, id) }

@@ -20,10 +20,10 @@ func token(n uint64) func() uint64 { return func() uint64 { return n } }
 // member is the directory of a node of a cluster.
 func member(t *testing.T, drawn, cluster uint64) persistence.Directory {
 	d := fresh()
-	id, err := d.Begin("n1", token(drawn))
+	id, err := d.StartEpoch("n1", token(drawn))
 	require.NoError(t, err)
 	id.Cluster, id.Node = cluster, 3
-	require.NoError(t, d.Become(id))
+	require.NoError(t, d.JoinCluster(id))
 	return d
 }
 
@@ -43,33 +43,33 @@ func data(t *testing.T, e persistence.Engine) persistence.Engine {
 
 func TestBeginAndBecome(t *testing.T) {
 	d := fresh()
-	id, err := d.Begin("n1", token(42))
+	id, err := d.StartEpoch("n1", token(42))
 	require.NoError(t, err)
 	require.EqualValues(t, 1<<20|42, id.Epoch)
 	id.Cluster, id.Node = 9, 3
-	require.NoError(t, d.Become(id))
-	again, err := d.Begin("n1", token(7<<40|3))
+	require.NoError(t, d.JoinCluster(id))
+	again, err := d.StartEpoch("n1", token(7<<40|3))
 	require.NoError(t, err)
 	require.EqualValues(t, 2<<20|3, again.Epoch, "above, and not what another start of an equal copy draws")
 	require.EqualValues(t, 3, again.Node)
 	require.Equal(t, id.Token, again.Token)
-	_, err = d.Begin("n2", nil)
+	_, err = d.StartEpoch("n2", nil)
 	require.ErrorContains(t, err, `belongs to node "n1"`)
 	for _, other := range []string{`{"format":1}`, `{"format":99}`} {
 		foreign := fresh()
 		record(t, foreign.Log, other)
-		_, err = foreign.Begin("n1", token(42))
+		_, err = foreign.StartEpoch("n1", token(42))
 		require.ErrorContains(t, err, "start the eraft that wrote it")
 	}
 	require.True(t, d.Log.(*memory.Engine).FlipBit([]byte("node/identity"), 300))
-	_, err = d.Begin("n1", nil)
+	_, err = d.StartEpoch("n1", nil)
 	require.ErrorContains(t, err, "damaged")
 }
 
 // Half of a directory, or a mix of two, is refused with what to do, and nothing is written to it.
 func TestHalvesOfDirectories(t *testing.T) {
 	a, b, older := member(t, 1, 9), member(t, 3, 9), fresh()
-	_, err := older.Begin("n1", token(1))
+	_, err := older.StartEpoch("n1", token(1))
 	require.NoError(t, err)
 	today := fresh() // its state engine has no identity
 	record(t, today.Log, `{"format":2,"name":"n1","token":5,"epoch":7,"cluster":9,"node":3}`)
@@ -97,7 +97,7 @@ func TestHalvesOfDirectories(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := persistence.Directory{Log: clone(t, c.log), State: clone(t, c.state)}
 			before := contents(t, d)
-			id, err := d.Begin("n1", token(77))
+			id, err := d.StartEpoch("n1", token(77))
 			if c.says != "" {
 				require.ErrorContains(t, err, c.says)
 				require.ErrorContains(t, err, "empty")
@@ -109,7 +109,7 @@ func TestHalvesOfDirectories(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, found)
 			require.Equal(t, []any{id.Token, id.Cluster, id.Node}, []any{state.Token, state.Cluster, state.Node})
-			_, err = persistence.Directory{Log: d.Log, State: memory.New()}.Begin("n1", nil)
+			_, err = persistence.Directory{Log: d.Log, State: memory.New()}.StartEpoch("n1", nil)
 			require.ErrorContains(t, err, "is the volume of state/ mounted?", "from now on the loss of one is seen")
 		})
 	}
@@ -125,10 +125,10 @@ func TestCutOffBetweenTheEngines(t *testing.T) {
 		d, log, state := whole()
 		fails := map[string]*memory.Engine{"log": log, "state": state}[broken]
 		fails.SetFaults(memory.Faults{Limit: 1})
-		_, err := d.Begin("n1", token(1))
+		_, err := d.StartEpoch("n1", token(1))
 		require.ErrorIs(t, err, memory.ErrFull)
 		left := persistence.Directory{Log: log.Kill(), State: state.Kill()}
-		id, err := left.Begin("n1", token(5))
+		id, err := left.StartEpoch("n1", token(5))
 		require.NoError(t, err, broken)
 		require.EqualValues(t, 5, id.Token)
 
@@ -136,9 +136,9 @@ func TestCutOffBetweenTheEngines(t *testing.T) {
 		fails = map[string]*memory.Engine{"log": log, "state": state}[broken]
 		fails.SetFaults(memory.Faults{Limit: 1})
 		id.Cluster, id.Node = 9, 3
-		require.ErrorIs(t, left.Become(id), memory.ErrFull)
+		require.ErrorIs(t, left.JoinCluster(id), memory.ErrFull)
 		left = persistence.Directory{Log: log.Kill(), State: state.Kill()}
-		again, err := left.Begin("n1", token(6))
+		again, err := left.StartEpoch("n1", token(6))
 		require.NoError(t, err, broken)
 		if broken == "log" {
 			require.Zero(t, again.Cluster)

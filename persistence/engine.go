@@ -36,16 +36,16 @@ type Snapshot interface {
 }
 
 // Scope is a Reader of only the keys under a prefix, with the prefix taken off.
-func Scope(r Reader, prefix []byte) Reader { return scoped{r, prefix} }
+func Scope(r Reader, prefix []byte) Reader { return prefixReader{r, prefix} }
 
-type scoped struct {
+type prefixReader struct {
 	reader Reader
 	prefix []byte
 }
 
-func (s scoped) Get(key []byte) ([]byte, bool, error) { return s.reader.Get(s.key(key)) }
+func (s prefixReader) Get(key []byte) ([]byte, bool, error) { return s.reader.Get(s.key(key)) }
 
-func (s scoped) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+func (s prefixReader) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	end := PrefixEnd(s.prefix)
 	if len(high) > 0 {
 		end = s.key(high)
@@ -53,7 +53,7 @@ func (s scoped) Scan(low, high []byte, visit func(key, value []byte) bool) error
 	return s.reader.Scan(s.key(low), end, func(key, value []byte) bool { return visit(key[len(s.prefix):], value) })
 }
 
-func (s scoped) key(key []byte) []byte {
+func (s prefixReader) key(key []byte) []byte {
 	return append(append(make([]byte, 0, len(s.prefix)+len(key)), s.prefix...), key...)
 }
 

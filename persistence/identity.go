@@ -23,8 +23,8 @@ type Identity struct {
 // Format is the layout of data directories that this program writes.
 const Format = 2
 
-// formatOfLevels is the same layout in a directory that has pledged a feature level: programs that know no levels refuse it.
-const formatOfLevels = 3
+// formatWithLevels is the same layout in a directory that has pledged a feature level: programs that know no levels refuse it.
+const formatWithLevels = 3
 
 var identityKey = []byte("node/identity")
 
@@ -44,7 +44,7 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 	if err := json.Unmarshal(record.ID, &id); err != nil {
 		return Identity{}, false, &CorruptError{Where: "identity record", What: "its format is wrong; " + ReplaceNode}
 	}
-	if id.Format != Format && id.Format != formatOfLevels {
+	if id.Format != Format && id.Format != formatWithLevels {
 		return Identity{}, false, fmt.Errorf("the data directory has format %d, but this eraft knows only %d: "+
 			"start the eraft that wrote it, or let this node join again with an empty directory", id.Format, Format)
 	}
@@ -54,7 +54,7 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 // saveIdentity makes an engine's identity record durable.
 func saveIdentity(engine Engine, id Identity) error {
 	if id.Format = Format; id.Level > messages.FirstLevel {
-		id.Format = formatOfLevels
+		id.Format = formatWithLevels
 	}
 	body, err := json.Marshal(id)
 	if err != nil {

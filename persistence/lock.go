@@ -21,11 +21,11 @@ func LockDir(dir string) (*DirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	base := deepestThere(dir)
+	base := deepestExisting(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w: choose one that this user may write", err)
 	}
-	if err := refuseForeign(dir); err != nil {
+	if err := refuseForeignFiles(dir); err != nil {
 		return nil, err
 	}
 	lock, err := flock(dir)
@@ -43,8 +43,8 @@ func LockDir(dir string) (*DirLock, error) {
 	return lock, nil
 }
 
-// OpenToOthers tells whether others than its owner may look into a data directory, and with which permissions.
-func OpenToOthers(dir string) (mode fs.FileMode, open bool) {
+// AccessibleToOthers tells whether others than its owner may look into a data directory, and with which permissions.
+func AccessibleToOthers(dir string) (mode fs.FileMode, open bool) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return 0, false
@@ -53,8 +53,8 @@ func OpenToOthers(dir string) (mode fs.FileMode, open bool) {
 	return mode, mode&0o077 != 0
 }
 
-// deepestThere is the part of a path that exists.
-func deepestThere(path string) string {
+// deepestExisting is the part of a path that exists.
+func deepestExisting(path string) string {
 	for {
 		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
 			return path
@@ -114,10 +114,10 @@ func flock(dir string) (*DirLock, error) {
 	return &DirLock{file}, nil
 }
 
-// refuseForeign refuses a directory that holds files and no sign of a node. The sign is LOCK, which stays for ever once a
+// refuseForeignFiles refuses a directory that holds files and no sign of a node. The sign is LOCK, which stays for ever once a
 // node has taken the directory, or the data itself, which somebody may have copied here without LOCK. What a new file
 // system has of its own does not count as files.
-func refuseForeign(dir string) error {
+func refuseForeignFiles(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("data directory: %w: choose one that this user may read", err)

@@ -57,14 +57,14 @@ func putRecord(batch *Batch, key []byte, m proto.Message) error {
 	return nil
 }
 
-// openRecord checks a record and decodes it into m.
-func openRecord(key, value []byte, m proto.Message) error {
+// decodeRecord checks a record and decodes it into m.
+func decodeRecord(key, value []byte, m proto.Message) error {
 	body, err := checkRecord(key, value)
 	if err != nil {
 		return err
 	}
 	if err := proto.Unmarshal(body, m); err != nil {
-		return damaged(key, "its format is wrong")
+		return corruptRecord(key, "its format is wrong")
 	}
 	return nil
 }
@@ -72,24 +72,24 @@ func openRecord(key, value []byte, m proto.Message) error {
 // checkRecord gives the message of a record, encoded.
 func checkRecord(key, value []byte) (body []byte, err error) {
 	if len(value) < 4 {
-		return nil, damaged(key, "it is cut off")
+		return nil, corruptRecord(key, "it is cut off")
 	}
 	body, sum := value[:len(value)-4], binary.BigEndian.Uint32(value[len(value)-4:])
 	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) != sum {
-		return nil, damaged(key, "its checksum is wrong")
+		return nil, corruptRecord(key, "its checksum is wrong")
 	}
 	return body, nil
 }
 
-func damaged(key []byte, what string) error {
-	return &CorruptError{Where: describe(key), What: what + "; " + ReplaceNode}
+func corruptRecord(key []byte, what string) error {
+	return &CorruptError{Where: describeKey(key), What: what + "; " + ReplaceNode}
 }
 
-func describe(key []byte) string {
+func describeKey(key []byte) string {
 	if string(key) == string(configKey) {
 		return "copy of the config"
 	}
-	if bytes.HasPrefix(key, peerKey) {
+	if bytes.HasPrefix(key, bootstrapPeerPrefix) {
 		return "note of a node that may found a cluster"
 	}
 	if len(key) < 9 {
@@ -108,7 +108,7 @@ func describe(key []byte) string {
 }
 
 // Add turns a Save into writes of batch. It touches no disk.
-func (l *Log) Add(batch *Batch, s Save) error {
+func (l *Log) Add(batch *Batch, s LogUpdate) error {
 	all := groupKey(kindEntry, s.Group)
 	if s.HardState != nil {
 		if err := putRecord(batch, groupKey(kindHard, s.Group), s.HardState); err != nil {
@@ -146,64 +146,64 @@ func (l *Log) Add(batch *Batch, s Save) error {
 }
 
 // Load reads a group's log and checks all of it. A group that was never saved has Snapshot.Index 0 and nothing else.
-func (l *Log) Load(group messages.GroupID) (Loaded, error) {
-	loaded := Loaded{HardState: &messages.HardState{}, Snapshot: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
-	hard, err := read(l.engine, groupKey(kindHard, group), loaded.HardState)
+func (l *Log) Load(group messages.GroupID) (LoadedLog, error) {
+	loaded := LoadedLog{HardState: &messages.HardState{}, Snapshot: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
+	hard, err := readRecord(l.engine, groupKey(kindHard, group), loaded.HardState)
 	if err != nil {
-		return Loaded{}, err
+		return LoadedLog{}, err
 	}
-	start, err := read(l.engine, groupKey(kindStart, group), loaded.Snapshot)
+	start, err := readRecord(l.engine, groupKey(kindStart, group), loaded.Snapshot)
 	if err != nil {
-		return Loaded{}, err
+		return LoadedLog{}, err
 	}
 	if loaded.Entries, err = l.entries(group, loaded.Snapshot); err != nil {
-		return Loaded{}, err
+		return LoadedLog{}, err
 	}
-	if loaded.Kept, err = l.kept(group); err != nil {
-		return Loaded{}, err
+	if loaded.FirstOnDisk, err = l.firstOnDisk(group); err != nil {
+		return LoadedLog{}, err
 	}
 	if !hard && (start || len(loaded.Entries) > 0) {
-		return Loaded{}, &CorruptError{
-			Where: describe(groupKey(kindHard, group)), What: "it is missing though the log is there; " + ReplaceNode,
+		return LoadedLog{}, &CorruptError{
+			Where: describeKey(groupKey(kindHard, group)), What: "it is missing though the log is there; " + ReplaceNode,
 		}
 	}
 	return loaded, nil
 }
 
-func read(r Reader, key []byte, into proto.Message) (bool, error) {
+func readRecord(r Reader, key []byte, into proto.Message) (bool, error) {
 	value, found, err := r.Get(key)
 	if err != nil || !found {
 		return false, err
 	}
-	return true, openRecord(key, value, into)
+	return true, decodeRecord(key, value, into)
 }
 
 // Glance reads single records of a group's log, wherever it is, without owning it: for those who judge it. Each
 // record is nil where there is none, or none that can be read.
-type Glance struct {
-	From  Reader
-	Group messages.GroupID
+type RecordReader struct {
+	Reader Reader
+	Group  messages.GroupID
 }
 
 // HardState is the term, the vote and the commit index that are written there.
-func (g Glance) HardState() *messages.HardState {
-	return glance(g.From, groupKey(kindHard, g.Group), new(messages.HardState))
+func (g RecordReader) HardState() *messages.HardState {
+	return readOrNil(g.Reader, groupKey(kindHard, g.Group), new(messages.HardState))
 }
 
 // Start is the state before the first entry.
-func (g Glance) Start() *messages.SnapshotMeta {
-	return glance(g.From, groupKey(kindStart, g.Group), new(messages.SnapshotMeta))
+func (g RecordReader) Start() *messages.SnapshotMeta {
+	return readOrNil(g.Reader, groupKey(kindStart, g.Group), new(messages.SnapshotMeta))
 }
 
 // Entry is the entry at an index.
-func (g Glance) Entry(index uint64) *messages.Entry {
-	return glance(g.From, entryKey(g.Group, index), new(messages.Entry))
+func (g RecordReader) Entry(index uint64) *messages.Entry {
+	return readOrNil(g.Reader, entryKey(g.Group, index), new(messages.Entry))
 }
 
 // Term is the term of the entry at an index, 0 if there is none. What the entry carries is not copied.
-func (g Glance) Term(index uint64) (term uint64) {
+func (g RecordReader) Term(index uint64) (term uint64) {
 	key := entryKey(g.Group, index)
-	value, _, err := g.From.Get(key)
+	value, _, err := g.Reader.Get(key)
 	if err != nil {
 		return 0
 	}
@@ -230,15 +230,15 @@ func (g Glance) Term(index uint64) (term uint64) {
 // termField is the number of the field term of an Entry.
 const termField = 2
 
-func glance[M proto.Message](from Reader, key []byte, into M) (none M) {
-	if found, err := read(from, key, into); !found || err != nil {
+func readOrNil[M proto.Message](from Reader, key []byte, into M) (none M) {
+	if found, err := readRecord(from, key, into); !found || err != nil {
 		return none
 	}
 	return into
 }
 
 // kept is the index of the first entry, 0 if there is none.
-func (l *Log) kept(group messages.GroupID) (first uint64, err error) {
+func (l *Log) firstOnDisk(group messages.GroupID) (first uint64, err error) {
 	prefix := groupKey(kindEntry, group)
 	err = l.engine.Scan(prefix, PrefixEnd(prefix), func(key, _ []byte) bool {
 		if len(key) == 17 {
@@ -256,7 +256,7 @@ func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*
 	next, term := start.Index+1, start.Term
 	err := l.engine.Scan(entryKey(group, next), PrefixEnd(groupKey(kindEntry, group)), func(key, value []byte) bool {
 		var entry *messages.Entry
-		if entry, bad = openEntry(key, value, next, term); bad != nil {
+		if entry, bad = decodeEntry(key, value, next, term); bad != nil {
 			return false
 		}
 		entries = append(entries, entry)
@@ -268,7 +268,7 @@ func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*
 
 // Piece is the entries from..to as far as they take no more than so many bytes, but at least two; none if they have been
 // deleted. It may be read while the log is written elsewhere, or cut at its front.
-func (l *Log) Piece(group messages.GroupID, from, to uint64, bytes int) ([]*messages.Entry, error) {
+func (l *Log) ReadRange(group messages.GroupID, from, to uint64, bytes int) ([]*messages.Entry, error) {
 	var entries []*messages.Entry
 	var bad error
 	next, term := from, uint64(0)
@@ -277,7 +277,7 @@ func (l *Log) Piece(group messages.GroupID, from, to uint64, bytes int) ([]*mess
 			return false
 		}
 		var entry *messages.Entry
-		if entry, bad = openEntry(key, value, next, term); bad != nil {
+		if entry, bad = decodeEntry(key, value, next, term); bad != nil {
 			return false
 		}
 		entries = append(entries, entry)
@@ -290,17 +290,17 @@ func (l *Log) Piece(group messages.GroupID, from, to uint64, bytes int) ([]*mess
 	return entries, nil
 }
 
-// openEntry checks the record of an entry that must be at index, in this term or a later one, and decodes it.
-func openEntry(key, value []byte, index, term uint64) (*messages.Entry, error) {
+// decodeEntry checks the record of an entry that must be at index, in this term or a later one, and decodes it.
+func decodeEntry(key, value []byte, index, term uint64) (*messages.Entry, error) {
 	entry := new(messages.Entry)
-	if err := openRecord(key, value, entry); err != nil {
+	if err := decodeRecord(key, value, entry); err != nil {
 		return nil, err
 	}
 	if entry.Index != index || len(key) != 17 || binary.BigEndian.Uint64(key[9:]) != index {
-		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("entry %d should be here; %s", index, ReplaceNode)}
+		return nil, &CorruptError{Where: describeKey(key), What: fmt.Sprintf("entry %d should be here; %s", index, ReplaceNode)}
 	}
 	if entry.Term < term {
-		return nil, &CorruptError{Where: describe(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, ReplaceNode)}
+		return nil, &CorruptError{Where: describeKey(key), What: fmt.Sprintf("its term %d is below %d; %s", entry.Term, term, ReplaceNode)}
 	}
 	return entry, nil
 }
@@ -314,7 +314,7 @@ func (l *Log) Groups() ([]messages.GroupID, error) {
 		if len(key) != 9 {
 			return true
 		}
-		bad = openRecord(key, value, new(messages.HardState))
+		bad = decodeRecord(key, value, new(messages.HardState))
 		known = append(known, messages.GroupID(binary.BigEndian.Uint64(key[1:])))
 		return bad == nil
 	})

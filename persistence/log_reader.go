@@ -44,7 +44,7 @@ func (r *LogReader) Receive(ctx actor.Context) {
 	if !ok {
 		return
 	}
-	entries, err := r.log.Piece(m.Group, m.From, m.To, m.Bytes)
+	entries, err := r.log.ReadRange(m.Group, m.From, m.To, m.Bytes)
 	if err != nil {
 		if !errors.Is(err, ErrClosed) { // then the node stops anyway
 			r.fatal(fmt.Errorf("read the log: %w", err))

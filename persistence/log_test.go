@@ -24,14 +24,14 @@ func entries(term, from, to uint64) []*messages.Entry {
 	return all
 }
 
-func save(t *testing.T, e persistence.Engine, s persistence.Save) {
+func save(t *testing.T, e persistence.Engine, s persistence.LogUpdate) {
 	t.Helper()
 	batch := new(persistence.Batch)
 	require.NoError(t, persistence.OpenLog(e).Add(batch, s))
 	require.NoError(t, e.Write(batch, true))
 }
 
-func load(t *testing.T, e persistence.Engine, group messages.GroupID) (first, last uint64, loaded persistence.Loaded) {
+func load(t *testing.T, e persistence.Engine, group messages.GroupID) (first, last uint64, loaded persistence.LoadedLog) {
 	t.Helper()
 	loaded, err := persistence.OpenLog(e).Load(group)
 	require.NoError(t, err)
@@ -46,8 +46,8 @@ func start(index, term uint64) *messages.SnapshotMeta {
 // Nothing is wiped by a restart, and a vote is as durable as its term.
 func TestLogSurvivesRestarts(t *testing.T) {
 	e := memory.New()
-	save(t, e, persistence.Save{Group: 7, HardState: &messages.HardState{Term: 3, Vote: 2, Commit: 1}, Snapshot: start(1, 1), Entries: entries(3, 2, 50)})
-	save(t, e, persistence.Save{Group: 8, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 4)})
+	save(t, e, persistence.LogUpdate{Group: 7, HardState: &messages.HardState{Term: 3, Vote: 2, Commit: 1}, Snapshot: start(1, 1), Entries: entries(3, 2, 50)})
+	save(t, e, persistence.LogUpdate{Group: 8, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 4)})
 	for range 3 {
 		e = e.Kill()
 		first, last, loaded := load(t, e, 7)
@@ -64,19 +64,19 @@ func TestLogSurvivesRestarts(t *testing.T) {
 
 func TestLogTruncatesCompactsAndIsReplaced(t *testing.T) {
 	e := memory.New()
-	save(t, e, persistence.Save{Group: 1, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 300)})
-	save(t, e, persistence.Save{Group: 2, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 9)})
-	save(t, e, persistence.Save{Group: 1, Truncate: 250, Entries: entries(2, 250, 260)})
-	save(t, e, persistence.Save{Group: 1, Compact: start(255, 2)})
+	save(t, e, persistence.LogUpdate{Group: 1, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 300)})
+	save(t, e, persistence.LogUpdate{Group: 2, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 9)})
+	save(t, e, persistence.LogUpdate{Group: 1, Truncate: 250, Entries: entries(2, 250, 260)})
+	save(t, e, persistence.LogUpdate{Group: 1, Compact: start(255, 2)})
 	first, last, loaded := load(t, e, 1)
 	require.EqualValues(t, 256, first)
 	require.EqualValues(t, 260, last)
 	require.Equal(t, "2/256", string(loaded.Entries[0].Data))
-	save(t, e, persistence.Save{Group: 1, Snapshot: start(65535, 4), Entries: entries(4, 65536, 65540)})
+	save(t, e, persistence.LogUpdate{Group: 1, Snapshot: start(65535, 4), Entries: entries(4, 65536, 65540)})
 	first, last, _ = load(t, e, 1)
 	require.EqualValues(t, 65536, first)
 	require.EqualValues(t, 65540, last)
-	save(t, e, persistence.Save{Group: 1, Remove: true})
+	save(t, e, persistence.LogUpdate{Group: 1, Remove: true})
 	_, _, loaded = load(t, e, 1)
 	require.Empty(t, loaded.Entries)
 	require.EqualValues(t, 1, loaded.HardState.Term, "a removed replica remembers how it voted")
@@ -90,14 +90,14 @@ func TestLogTruncatesCompactsAndIsReplaced(t *testing.T) {
 // What a compaction leaves on disk can be read piece by piece, and is nothing to a replica that starts.
 func TestLogKeepsEntriesBeforeItsStart(t *testing.T) {
 	e := memory.New()
-	save(t, e, persistence.Save{Group: 1, HardState: &messages.HardState{Term: 2}, Snapshot: start(1, 1), Entries: append(entries(1, 2, 20), entries(2, 21, 60)...)})
-	save(t, e, persistence.Save{Group: 1, Compact: start(40, 2), Keep: 15})
+	save(t, e, persistence.LogUpdate{Group: 1, HardState: &messages.HardState{Term: 2}, Snapshot: start(1, 1), Entries: append(entries(1, 2, 20), entries(2, 21, 60)...)})
+	save(t, e, persistence.LogUpdate{Group: 1, Compact: start(40, 2), Keep: 15})
 	first, last, loaded := load(t, e, 1)
 	require.EqualValues(t, 41, first)
 	require.EqualValues(t, 60, last)
-	require.EqualValues(t, 15, loaded.Kept)
+	require.EqualValues(t, 15, loaded.FirstOnDisk)
 	piece := func(from, to uint64, bytes int) (indexes []uint64) {
-		all, err := persistence.OpenLog(e).Piece(1, from, to, bytes)
+		all, err := persistence.OpenLog(e).ReadRange(1, from, to, bytes)
 		require.NoError(t, err)
 		for _, entry := range all {
 			indexes = append(indexes, entry.Index)
@@ -113,10 +113,10 @@ func TestLogKeepsEntriesBeforeItsStart(t *testing.T) {
 	gap := new(persistence.Batch)
 	gap.Delete([]byte("e\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x12"))
 	require.NoError(t, e.Write(gap, true))
-	_, err := persistence.OpenLog(e).Piece(1, 15, 40, 1<<20)
+	_, err := persistence.OpenLog(e).ReadRange(1, 15, 40, 1<<20)
 	require.ErrorContains(t, err, "should be here")
 
-	save(t, e, persistence.Save{Group: 1, Compact: start(40, 2), Keep: 41})
+	save(t, e, persistence.LogUpdate{Group: 1, Compact: start(40, 2), Keep: 41})
 	require.Empty(t, piece(15, 40, 1<<20))
 	first, _, _ = load(t, e, 1)
 	require.EqualValues(t, 41, first)
@@ -125,7 +125,7 @@ func TestLogKeepsEntriesBeforeItsStart(t *testing.T) {
 func TestLogRefusesDamage(t *testing.T) {
 	fresh := func() *memory.Engine {
 		e := memory.New()
-		save(t, e, persistence.Save{Group: 1, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 5)})
+		save(t, e, persistence.LogUpdate{Group: 1, HardState: &messages.HardState{Term: 1}, Snapshot: start(1, 1), Entries: entries(1, 2, 5)})
 		return e
 	}
 	var keys [][]byte
@@ -225,9 +225,9 @@ func TestGlance(t *testing.T) {
 	e := memory.New()
 	all := entries(3, 2, 5)
 	all[1].Kind, all[1].TimeMs, all[1].Level, all[1].Data = messages.EntryKind_CONF_CHANGE, 77, 2, nil
-	save(t, e, persistence.Save{Group: 7, Snapshot: start(1, 1), Entries: all})
+	save(t, e, persistence.LogUpdate{Group: 7, Snapshot: start(1, 1), Entries: all})
 	for _, from := range []persistence.Reader{e, e.Synced()} {
-		log := persistence.Glance{From: from, Group: 7}
+		log := persistence.RecordReader{Reader: from, Group: 7}
 		for index := range uint64(8) {
 			require.Equal(t, log.Entry(index).GetTerm(), log.Term(index))
 		}
@@ -242,8 +242,8 @@ func TestGlance(t *testing.T) {
 			other, batch := memory.New(), new(persistence.Batch)
 			batch.Put(key, broken)
 			require.NoError(t, other.Write(batch, true))
-			require.Zero(t, persistence.Glance{From: other.Synced(), Group: 7}.Term(2))
-			require.Nil(t, persistence.Glance{From: other.Synced(), Group: 7}.Entry(2))
+			require.Zero(t, persistence.RecordReader{Reader: other.Synced(), Group: 7}.Term(2))
+			require.Nil(t, persistence.RecordReader{Reader: other.Synced(), Group: 7}.Entry(2))
 		}
 		return false
 	}))

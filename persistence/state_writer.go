@@ -19,14 +19,14 @@ import (
 // crash. Batches are written while a sync is under way, so no Applier waits for one. It is spawned batching and durable.
 // A write that fails stops the node.
 type StateWriter struct {
-	engine  Engine
-	o       StateWriterOptions
-	written marks // batches written since the sync that is under way, or the last one, began
-	syncing marks // batches written before the sync that is under way began
-	busy    bool  // a sync is under way
-	bytes   int   // of the batches of written
-	wanted  bool  // a Store of written asks for a sync
-	failed  bool
+	engine        Engine
+	options       StateWriterOptions
+	written       writtenByApplier // batches written since the sync that is under way, or the last one, began
+	covered       writtenByApplier // batches written before the sync that is under way began
+	syncing       bool             // a sync is under way
+	unsyncedBytes int              // of the batches of written
+	syncWanted    bool             // a Store of written asks for a sync
+	failed        bool
 }
 
 // StateWriterOptions connect a StateWriter with its node.
@@ -51,31 +51,31 @@ type Stored struct{ *Store }
 type Synced struct{ Index uint64 }
 
 // mark is the newest batch of one Applier.
-type mark struct {
-	by    *actor.PID
-	index uint64
+type writtenUpTo struct {
+	applier *actor.PID
+	index   uint64
 }
 
 // marks are in the order in which the Appliers first wrote.
-type marks []mark
+type writtenByApplier []writtenUpTo
 
-func (m marks) with(by *actor.PID, index uint64) marks {
+func (m writtenByApplier) with(by *actor.PID, index uint64) writtenByApplier {
 	for i := range m {
-		if m[i].by.Equal(by) {
+		if m[i].applier.Equal(by) {
 			m[i].index = index
 			return m
 		}
 	}
-	return append(m, mark{by, index})
+	return append(m, writtenUpTo{by, index})
 }
 
-func (m marks) without(by *actor.PID) marks {
-	return slices.DeleteFunc(m, func(it mark) bool { return it.by.Equal(by) })
+func (m writtenByApplier) without(by *actor.PID) writtenByApplier {
+	return slices.DeleteFunc(m, func(it writtenUpTo) bool { return it.applier.Equal(by) })
 }
 
 // NewStateWriter makes a StateWriter; the node spawns it once.
 func NewStateWriter(engine Engine, o StateWriterOptions) *StateWriter {
-	return &StateWriter{engine: engine, o: o}
+	return &StateWriter{engine: engine, options: o}
 }
 
 func (w *StateWriter) Receive(ctx actor.Context) {
@@ -102,13 +102,13 @@ func (w *StateWriter) Receive(ctx actor.Context) {
 func (w *StateWriter) store(ctx actor.Context, s *Store) {
 	if err := w.engine.Write(s.Batch, false); err != nil {
 		w.failed = true
-		w.o.Fatal(fmt.Errorf("write state: %w", err))
+		w.options.Fatal(fmt.Errorf("write state: %w", err))
 		return
 	}
-	if w.bytes += s.Batch.Bytes(); s.Index > 0 {
-		w.written, w.wanted = w.written.with(s.ReplyTo, s.Index), w.wanted || s.Sync
+	if w.unsyncedBytes += s.Batch.Bytes(); s.Index > 0 {
+		w.written, w.syncWanted = w.written.with(s.ReplyTo, s.Index), w.syncWanted || s.Sync
 	} else { // a later replica of the group has this address, and none of this data
-		w.written, w.syncing = w.written.without(s.ReplyTo), w.syncing.without(s.ReplyTo)
+		w.written, w.covered = w.written.without(s.ReplyTo), w.covered.without(s.ReplyTo)
 	}
 	ctx.Send(s.ReplyTo, Stored{s})
 	w.sync(ctx)
@@ -116,18 +116,18 @@ func (w *StateWriter) store(ctx actor.Context, s *Store) {
 
 // sync begins a sync if one is called for and none is under way.
 func (w *StateWriter) sync(ctx actor.Context) {
-	if w.busy || !w.wanted && (w.o.SyncBytes == 0 || w.bytes < w.o.SyncBytes) {
+	if w.syncing || !w.syncWanted && (w.options.SyncBytes == 0 || w.unsyncedBytes < w.options.SyncBytes) {
 		return
 	}
-	w.busy, w.syncing, w.written, w.bytes, w.wanted = true, w.written, nil, 0, false
-	ctx.Send(w.o.Syncer, &syncState{replyTo: ctx.Self()})
+	w.syncing, w.covered, w.written, w.unsyncedBytes, w.syncWanted = true, w.written, nil, 0, false
+	ctx.Send(w.options.Syncer, &syncState{replyTo: ctx.Self()})
 }
 
 func (w *StateWriter) synced(ctx actor.Context) {
-	for _, m := range w.syncing {
-		ctx.Send(m.by, Synced{m.index})
+	for _, m := range w.covered {
+		ctx.Send(m.applier, Synced{m.index})
 	}
-	w.busy, w.syncing = false, nil
+	w.syncing, w.covered = false, nil
 	w.sync(ctx)
 }
 

@@ -18,10 +18,10 @@ import (
 // It is spawned batching and durable. A write or sync that fails stops the node: what is on disk then is unknown,
 // so nothing is answered any more.
 type Writer struct {
-	log    *Log
-	o      WriterOptions
-	batch  Batch
-	failed bool
+	log     *Log
+	options WriterOptions
+	batch   Batch
+	failed  bool
 }
 
 // WriterOptions connect a Writer with its node.
@@ -32,10 +32,10 @@ type WriterOptions struct {
 }
 
 // NewWriter makes a Writer; the node spawns it once.
-func NewWriter(log *Log, o WriterOptions) *Writer { return &Writer{log: log, o: o} }
+func NewWriter(log *Log, o WriterOptions) *Writer { return &Writer{log: log, options: o} }
 
-// writeBytes bounds one engine write, and so the memory that a sync needs.
-const writeBytes = 16 << 20
+// maxWriteBytes bounds one engine write, and so the memory that a sync needs.
+const maxWriteBytes = 16 << 20
 
 func (w *Writer) Receive(ctx actor.Context) {
 	batch, ok := ctx.Message().([]any)
@@ -51,41 +51,41 @@ func (w *Writer) Receive(ctx actor.Context) {
 		if !ok {
 			continue
 		}
-		if err := w.log.Add(&w.batch, p.Save); err != nil {
+		if err := w.log.Add(&w.batch, p.Update); err != nil {
 			w.fail(err)
 			return
 		}
-		if step = append(step, p); w.batch.Bytes() >= writeBytes {
-			w.write(ctx, step)
+		if step = append(step, p); w.batch.Bytes() >= maxWriteBytes {
+			w.commit(ctx, step)
 			step = nil
 		}
 		if w.failed {
 			return
 		}
 	}
-	w.write(ctx, step)
+	w.commit(ctx, step)
 }
 
 func (w *Writer) fail(err error) {
 	w.failed = true
-	w.o.Fatal(fmt.Errorf("write the log: %w", err))
+	w.options.Fatal(fmt.Errorf("write the log: %w", err))
 }
 
 // write makes a step durable and answers it, one message per group.
-func (w *Writer) write(ctx actor.Context, step []*Persist) {
+func (w *Writer) commit(ctx actor.Context, step []*Persist) {
 	if len(step) == 0 {
 		return
 	}
-	if w.batch.Len() > 0 && !w.save(len(step)) {
+	if w.batch.Len() > 0 && !w.writeBatch(len(step)) {
 		return
 	}
 	newest := make(map[messages.GroupID]*Persist)
 	var order []messages.GroupID
 	for _, p := range step {
-		if newest[p.Save.Group] == nil {
-			order = append(order, p.Save.Group)
+		if newest[p.Update.Group] == nil {
+			order = append(order, p.Update.Group)
 		}
-		newest[p.Save.Group] = p
+		newest[p.Update.Group] = p
 	}
 	for _, group := range order {
 		p := newest[group]
@@ -95,17 +95,17 @@ func (w *Writer) write(ctx actor.Context, step []*Persist) {
 
 // save is one synced engine write. It is always synced, so that never more than one record of the engine's log can be
 // torn; false: it failed.
-func (w *Writer) save(steps int) bool {
-	began := w.o.Now()
+func (w *Writer) writeBatch(steps int) bool {
+	began := w.options.Now()
 	if err := w.log.engine.Write(&w.batch, true); err != nil {
 		w.fail(err)
 		return false
 	}
-	if w.o.Observe != nil {
-		w.o.Observe(w.batch.Bytes(), steps, w.o.Now()-began)
+	if w.options.Observe != nil {
+		w.options.Observe(w.batch.Bytes(), steps, w.options.Now()-began)
 	}
 	w.batch.Reset()
-	if cap(w.batch.data) > writeBytes/4 {
+	if cap(w.batch.data) > maxWriteBytes/4 {
 		w.batch = Batch{}
 	}
 	return true

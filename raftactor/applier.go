@@ -34,24 +34,24 @@ import (
 // was acknowledged: the log is durable, is kept beyond the last sync of the data, and is replayed from the applied index that
 // each batch carries. Reads see the batches over the engine.
 type Applier struct {
-	o          *Options
-	store      store
-	self       *actor.PID
-	peer       *actor.PID
-	at         *messages.SnapshotMeta // what the data is at, with the state batches
-	work       *stateBatch            // that grows
-	writing    *stateBatch            // that the StateWriter writes; nil: none
-	writes     uint64                 // index that the data in the engine is at when it has
-	spare      *stateBatch            // written; its memory is used again
-	policy     batchPolicy
-	batch      *persistence.Batch
-	flushing   bool
-	parked     []any // messages that came while nothing may be applied
-	reads      reads
-	view       any
-	answers    *outbox
-	failed     bool
-	destroying bool
+	options      *Options
+	store        store
+	self         *actor.PID
+	peer         *actor.PID
+	state        *messages.SnapshotMeta // what the data is at, with the state batches
+	batch        *stateBatch            // that grows
+	writing      *stateBatch            // that the StateWriter writes; nil: none
+	writtenIndex uint64                 // index that the data in the engine is at when it has
+	spare        *stateBatch            // written; its memory is used again
+	policy       batchPolicy
+	engineBatch  *persistence.Batch
+	flushing     bool
+	deferred     []any // messages that came while nothing may be applied
+	reads        waitingReads
+	view         any
+	replies      *outbox
+	failed       bool
+	destroying   bool
 }
 
 type (
@@ -81,9 +81,9 @@ type (
 
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
 	a := &Applier{
-		o: o, store: s, at: at, writes: at.Index, work: newStateBatch(s.data()), spare: newStateBatch(nil), batch: new(persistence.Batch),
+		options: o, store: s, state: at, writtenIndex: at.Index, batch: newStateBatch(s.data()), spare: newStateBatch(nil), engineBatch: new(persistence.Batch),
 		policy: batchPolicy{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
-		self:   actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, answers: newOutbox(o), reads: reads{spent: map[recipient]int{}},
+		self:   actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, replies: newOutbox(o), reads: waitingReads{sessionBytes: map[recipient]int{}},
 	}
 	a.policy.begin(o.System.Clock.Now())
 	return a
@@ -100,29 +100,29 @@ func (a *Applier) Receive(ctx actor.Context) {
 }
 
 func (a *Applier) drain(batch []any) {
-	before := a.at.Index
+	before := a.state.Index
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		a.on(message)
 	}
-	if a.flushing || a.policy.over(a.o.System.Clock.Now(), a.work) {
+	if a.flushing || a.policy.due(a.options.System.Clock.Now(), a.batch) {
 		a.writeBatch()
 	}
-	a.query()
+	a.answerReady()
 	if a.failed {
 		return
 	}
-	a.answers.flush()
-	if a.at.Index != before {
-		a.publish()
-		a.o.System.Root.Send(a.peer, applied{a.at.Index})
+	a.replies.flush()
+	if a.state.Index != before {
+		a.publishView()
+		a.options.System.Root.Send(a.peer, applied{a.state.Index})
 	}
 }
 
 func (a *Applier) on(message any) {
 	if a.failed {
 		if _, ok := message.(persistence.Stored); ok && a.destroying {
-			a.destroyed()
+			a.dataDeleted()
 		}
 		return
 	}
@@ -131,14 +131,14 @@ func (a *Applier) on(message any) {
 		a.onStored(m)
 		return
 	case persistence.Synced:
-		a.o.System.Root.Send(a.peer, flushed{m.Index})
+		a.options.System.Root.Send(a.peer, flushed{m.Index})
 		return
 	case moreReads:
-		a.reads.again = false
+		a.reads.scheduled = false
 		return
 	}
-	if a.mustWait(message) {
-		a.parked = append(a.parked, message)
+	if a.mustDefer(message) {
+		a.deferred = append(a.deferred, message)
 		return
 	}
 	switch m := message.(type) {
@@ -151,7 +151,7 @@ func (a *Applier) on(message any) {
 	case flush:
 		a.flushing = true
 	case probe:
-		a.o.System.Root.Send(a.peer, probed{})
+		a.options.System.Root.Send(a.peer, probed{})
 	case Digest:
 		a.digest(m)
 	case retire:
@@ -159,16 +159,16 @@ func (a *Applier) on(message any) {
 	}
 }
 
-// mustWait tells whether a message must wait for the StateWriter: a snapshot replaces the data only when no older
+// mustDefer tells whether a message must wait for the StateWriter: a snapshot replaces the data only when no older
 // write can follow, and a full state batch takes no more before the one before it is written. What is not applied counts
 // against Limits.PendingBytes, so clients that are too fast for the disk are slowed down, and then refused.
-func (a *Applier) mustWait(message any) bool {
-	if len(a.parked) > 0 {
+func (a *Applier) mustDefer(message any) bool {
+	if len(a.deferred) > 0 {
 		return true
 	}
 	switch message.(type) {
 	case apply:
-		return a.writing != nil && a.work.bytes >= a.policy.full()
+		return a.writing != nil && a.batch.bytes >= a.policy.maxBytes()
 	case restore, retire:
 		return a.writing != nil
 	}
@@ -178,11 +178,11 @@ func (a *Applier) mustWait(message any) bool {
 // fail stops the node: what this replica would do from here on cannot be trusted. Nothing is answered any more.
 func (a *Applier) fail(err error) {
 	a.failed = true
-	a.o.System.Fatal(fmt.Errorf("group %d: %w", a.o.Group, err))
+	a.options.System.Fatal(fmt.Errorf("group %d: %w", a.options.Group, err))
 }
 
 func (a *Applier) open() {
-	if err := a.o.Machine.Open(a.store.data()); err != nil {
+	if err := a.options.Machine.Open(a.store.data()); err != nil {
 		a.fail(fmt.Errorf("open state machine: %w", err))
 		return
 	}
@@ -190,21 +190,21 @@ func (a *Applier) open() {
 		return
 	}
 	// What Open leaves to be written replaces records of an older version: snapshots are read from the engine, so it gets there now.
-	a.flushing = a.flushing || a.work.bytes > 0
-	a.publish()
+	a.flushing = a.flushing || a.batch.bytes > 0
+	a.publishView()
 }
 
 func (a *Applier) apply(m apply) {
 	for i, entry := range m.entries {
-		if entry.Index != a.at.Index+1 {
-			a.fail(fmt.Errorf("entry %d came after entry %d", entry.Index, a.at.Index))
+		if entry.Index != a.state.Index+1 {
+			a.fail(fmt.Errorf("entry %d came after entry %d", entry.Index, a.state.Index))
 			return
 		}
-		if err := a.understands(entry); err != nil {
+		if err := a.checkSupported(entry); err != nil {
 			a.fail(err)
 			return
 		}
-		conf := a.at.Conf
+		conf := a.state.Conf
 		if entry.Kind == messages.EntryKind_CONF_CHANGE {
 			next, err := raft.ApplyConfEntry(conf, entry)
 			if err != nil {
@@ -212,19 +212,19 @@ func (a *Applier) apply(m apply) {
 				return
 			}
 			conf = next
-		} else if !a.commands(entry, m.proposals[i]) {
+		} else if !a.applyCommands(entry, m.proposals[i]) {
 			return
 		}
-		a.at = &messages.SnapshotMeta{Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Conf: conf}
+		a.state = &messages.SnapshotMeta{Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Conf: conf}
 	}
 }
 
 // understands refuses an entry that says more than this program knows: a replica that ignored it would have other data than
 // those that do not.
-func (a *Applier) understands(entry *messages.Entry) error {
-	if level := messages.Level(entry.Level); level > a.o.Level {
+func (a *Applier) checkSupported(entry *messages.Entry) error {
+	if level := messages.Level(entry.Level); level > a.options.Level {
 		return fmt.Errorf("entry %d needs feature level %d, but this eraft has %d: start the eraft that ran here before, or a newer one",
-			entry.Index, level, a.o.Level)
+			entry.Index, level, a.options.Level)
 	}
 	if entry.Kind > messages.EntryKind_CONF_CHANGE || len(entry.ProtoReflect().GetUnknown()) > 0 {
 		return fmt.Errorf("entry %d is of a kind or has a field that is not known here: a newer eraft made it; start that one", entry.Index)
@@ -232,24 +232,24 @@ func (a *Applier) understands(entry *messages.Entry) error {
 	return nil
 }
 
-func (a *Applier) commands(entry *messages.Entry, w *proposal) bool {
+func (a *Applier) applyCommands(entry *messages.Entry, p *proposal) bool {
 	at := Position{
-		Group: a.o.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Level: max(messages.FirstLevel, messages.Level(entry.Level)),
+		Group: a.options.Group, Index: entry.Index, Term: entry.Term, TimeMs: entry.TimeMs, Level: max(messages.FirstLevel, messages.Level(entry.Level)),
 	}
 	for i, command := range messages.Block(entry.Data).Commands() {
-		reply, err := a.o.Machine.Apply(a.work, at, command)
+		reply, err := a.options.Machine.Apply(a.batch, at, command)
 		if err != nil {
 			a.fail(fmt.Errorf("entry %d, command %d: %w", entry.Index, i, err))
 			return false
 		}
-		if a.o.OnApply != nil {
-			a.o.OnApply(a.o.Node, at, command, reply)
+		if a.options.OnApply != nil {
+			a.options.OnApply(a.options.Node, at, command, reply)
 		}
-		if to, ok := w.recipient(i); ok {
+		if to, ok := p.recipient(i); ok {
 			if at.Level >= messages.DeadlineLevel {
-				a.answers.at(entry.TimeMs)
+				a.replies.setTime(entry.TimeMs)
 			}
-			a.answers.add(to, reply)
+			a.replies.add(to, reply)
 		}
 	}
 	return true
@@ -257,28 +257,28 @@ func (a *Applier) commands(entry *messages.Entry, w *proposal) bool {
 
 // writeBatch gives the state batch to the StateWriter and begins the next one over it.
 func (a *Applier) writeBatch() {
-	if a.failed || a.writing != nil || a.at.Index == a.writes && !a.flushing {
+	if a.failed || a.writing != nil || a.state.Index == a.writtenIndex && !a.flushing {
 		return
 	}
 	if !a.endBatch() {
 		return
 	}
-	a.batch.Reset()
-	a.work.commit(a.batch, a.store.dataPrefix())
-	if err := a.store.putMeta(a.batch, a.store.key(kindApplied), a.at); err != nil {
+	a.engineBatch.Reset()
+	a.batch.commit(a.engineBatch, a.store.dataPrefix())
+	if err := a.store.putMeta(a.engineBatch, a.store.key(kindApplied), a.state); err != nil {
 		a.fail(err)
 		return
 	}
-	a.o.System.Root.Send(a.o.StateWriter, &persistence.Store{Batch: a.batch, Index: a.at.Index, Sync: a.flushing, ReplyTo: a.self})
-	a.writing, a.work, a.writes = a.work, a.spare, a.at.Index
-	a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false
-	a.policy.begin(a.o.System.Clock.Now())
+	a.options.System.Root.Send(a.options.StateWriter, &persistence.Store{Batch: a.engineBatch, Index: a.state.Index, Sync: a.flushing, ReplyTo: a.self})
+	a.writing, a.batch, a.writtenIndex = a.batch, a.spare, a.state.Index
+	a.batch.base, a.spare, a.engineBatch, a.flushing = a.writing, nil, nil, false
+	a.policy.begin(a.options.System.Clock.Now())
 }
 
 // endBatch lets the Machine write what it writes once per state batch.
 func (a *Applier) endBatch() bool {
-	if f, ok := a.o.Machine.(Flusher); ok {
-		if err := f.Flush(a.work); err != nil {
+	if f, ok := a.options.Machine.(Flusher); ok {
+		if err := f.Flush(a.batch); err != nil {
 			a.fail(err)
 		}
 	}
@@ -287,52 +287,52 @@ func (a *Applier) endBatch() bool {
 
 // onStored goes on where messages had to wait.
 func (a *Applier) onStored(done persistence.Stored) {
-	a.policy.stored(a.o.System.Clock.Now(), done.Batch.Bytes())
-	a.batch, a.spare, a.writing = done.Batch, a.writing, nil
-	if a.batch.Bytes() > 2*fullBatchBytes {
-		a.batch = new(persistence.Batch) // one of a huge state batch is not worth its memory
+	a.policy.written(a.options.System.Clock.Now(), done.Batch.Bytes())
+	a.engineBatch, a.spare, a.writing = done.Batch, a.writing, nil
+	if a.engineBatch.Bytes() > 2*fullBatchBytes {
+		a.engineBatch = new(persistence.Batch) // one of a huge state batch is not worth its memory
 	}
 	a.spare.reset()
-	a.work.store = a.store.data()
-	parked := a.parked
-	a.parked = nil
-	for _, message := range parked {
+	a.batch.base = a.store.data()
+	deferred := a.deferred
+	a.deferred = nil
+	for _, message := range deferred {
 		a.on(message)
 	}
 }
 
 // reader is the data as queries see it. What the Machine writes once per state batch is only read by scans.
-type reader struct{ a *Applier }
+type stateReader struct{ a *Applier }
 
-func (r reader) Get(key []byte) ([]byte, bool, error) { return r.a.work.Get(key) }
+func (r stateReader) Get(key []byte) ([]byte, bool, error) { return r.a.batch.Get(key) }
 
-func (r reader) Scan(low, high []byte, visit func(key, value []byte) bool) error {
+func (r stateReader) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	if !r.a.endBatch() {
 		return errStopped
 	}
-	return r.a.work.Scan(low, high, visit)
+	return r.a.batch.Scan(low, high, visit)
 }
 
 var errStopped = errors.New("the replica has stopped")
 
 func (a *Applier) restore(meta *messages.SnapshotMeta) {
-	if meta.Index > a.at.Index {
+	if meta.Index > a.state.Index {
 		if err := a.store.install(meta); err != nil {
 			a.fail(err)
 			return
 		}
-		a.at, a.writes = meta, meta.Index
-		a.work.reset()
-		a.o.System.Events(SnapshotInstalled{Group: a.o.Group, Index: meta.Index})
+		a.state, a.writtenIndex = meta, meta.Index
+		a.batch.reset()
+		a.options.System.Events(SnapshotInstalled{Group: a.options.Group, Index: meta.Index})
 		a.open()
 	}
-	a.o.System.Root.Send(a.peer, applied{a.at.Index})
-	a.o.System.Root.Send(actor.NewPID(a.peer.Address, SnapshotPath(a.o.Group)), installed{})
+	a.options.System.Root.Send(a.peer, applied{a.state.Index})
+	a.options.System.Root.Send(actor.NewPID(a.peer.Address, SnapshotPath(a.options.Group)), installed{})
 }
 
 func (a *Applier) digest(m Digest) {
 	sum := fnv.New64a()
-	err := reader{a}.Scan(nil, nil, func(key, value []byte) bool {
+	err := stateReader{a}.Scan(nil, nil, func(key, value []byte) bool {
 		fmt.Fprint(sum, len(key), " ", len(value), " ")
 		sum.Write(key)
 		sum.Write(value)
@@ -345,12 +345,12 @@ func (a *Applier) digest(m Digest) {
 		a.fail(fmt.Errorf("sum up the data: %w", err))
 		return
 	}
-	m.Done(a.at.Index, sum.Sum64())
+	m.Done(a.state.Index, sum.Sum64())
 }
 
 // publish tells the Peer and the node when the Machine shows something new.
-func (a *Applier) publish() {
-	viewer, ok := a.o.Machine.(Viewer)
+func (a *Applier) publishView() {
+	viewer, ok := a.options.Machine.(Viewer)
 	if !ok {
 		return
 	}
@@ -359,8 +359,8 @@ func (a *Applier) publish() {
 		return
 	}
 	a.view = view
-	a.o.System.Root.Send(a.peer, viewChanged{view})
-	if a.o.OnView != nil {
-		a.o.OnView(a.o.Group, view)
+	a.options.System.Root.Send(a.peer, viewChanged{view})
+	if a.options.OnView != nil {
+		a.options.OnView(a.options.Group, view)
 	}
 }

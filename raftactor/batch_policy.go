@@ -11,11 +11,11 @@ import "time"
 // An engine that is busy compacting takes little. Clients that write more than it takes must wait, and they wait less for many small
 // batches than for a few large ones: so a batch is never larger than what the engine is seen to take in batchWait.
 type batchPolicy struct {
-	draw  func(n int) int
-	bytes int           // above which a batch is large
-	lasts time.Duration // for how long a large batch grows
-	began time.Duration // when the batch began, which is when the one before it went to the StateWriter
-	takes int           // bytes that the engine is seen to take in batchWait; 0: not seen yet
+	draw        func(n int) int
+	largeBytes  int           // above which a batch is large
+	maxAge      time.Duration // for how long a large batch grows
+	began       time.Duration // when the batch began, which is when the one before it went to the StateWriter
+	engineBytes int           // bytes that the engine is seen to take in batchWait; 0: not seen yet
 }
 
 const (
@@ -30,32 +30,32 @@ const (
 func (p *batchPolicy) begin(now time.Duration) {
 	const shares = 1 << 10
 	share := shares - p.draw(shares/2)
-	p.began, p.bytes, p.lasts = now, largeBatchBytes*share/shares, batchTime*time.Duration(share)/shares
+	p.began, p.largeBytes, p.maxAge = now, largeBatchBytes*share/shares, batchTime*time.Duration(share)/shares
 }
 
 // stored notes that the batch before this one, of so many bytes, is written.
-func (p *batchPolicy) stored(now time.Duration, bytes int) {
+func (p *batchPolicy) written(now time.Duration, bytes int) {
 	took := max(now-p.began, time.Microsecond)
 	takes := int(min(float64(bytes)*float64(batchWait)/float64(took), fullBatchBytes))
 	if took < batchWait {
-		takes = max(takes, p.takes) // short, and perhaps for want of more to write
+		takes = max(takes, p.engineBytes) // short, and perhaps for want of more to write
 	}
-	p.takes = takes
+	p.engineBytes = takes
 }
 
 // full is how many bytes a batch may have before it must wait for the one before it.
-func (p *batchPolicy) full() int {
-	if p.takes == 0 {
+func (p *batchPolicy) maxBytes() int {
+	if p.engineBytes == 0 {
 		return fullBatchBytes
 	}
-	return min(max(p.takes, largeBatchBytes), fullBatchBytes)
+	return min(max(p.engineBytes, largeBatchBytes), fullBatchBytes)
 }
 
 // over tells whether a batch should be written now.
-func (p *batchPolicy) over(now time.Duration, t *stateBatch) bool {
-	lasts := p.lasts
-	if !t.saves() {
-		lasts /= 4
+func (p *batchPolicy) due(now time.Duration, batch *stateBatch) bool {
+	maxAge := p.maxAge
+	if !batch.overwritesOften() {
+		maxAge /= 4
 	}
-	return t.bytes >= p.bytes && (now-p.began >= lasts || t.bytes >= min(veryLargeBatches*p.bytes, p.full()))
+	return batch.bytes >= p.largeBytes && (now-p.began >= maxAge || batch.bytes >= min(veryLargeBatches*p.largeBytes, p.maxBytes()))
 }

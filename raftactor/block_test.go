@@ -20,7 +20,7 @@ func TestDamagedEntriesAreNotTaken(t *testing.T) {
 		{&messages.Entry{Data: block[:3]}, false},
 		{&messages.Entry{Data: block[:3], Kind: messages.EntryKind_CONF_CHANGE}, true}, // no Block
 	} {
-		require.Equal(t, c.whole, whole(&messages.RaftMessage{Entries: []*messages.Entry{{}, c.entry}}))
+		require.Equal(t, c.whole, wellFormed(&messages.RaftMessage{Entries: []*messages.Entry{{}, c.entry}}))
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // Records of any size travel in chunks that can be sent, also over losses and restarts: what is larger than a message goes
 // in pieces. What fits goes as it always did.
 func TestChunksCanBeSent(t *testing.T) {
-	sizes := []int{0, 1, 490, 1 << 20, wholeRecord - 1, wholeRecord, wholeRecord + 1, 10, 3*wholeRecord + 17, 0, 2 * wholeRecord}
+	sizes := []int{0, 1, 490, 1 << 20, maxWholeValue - 1, maxWholeValue, maxWholeValue + 1, 10, 3*maxWholeValue + 17, 0, 2 * maxWholeValue}
 	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		w := newTransferWorld(t, 3)
@@ -32,7 +32,7 @@ func TestChunksCanBeSent(t *testing.T) {
 			want[key] = value
 		}
 		require.NoError(t, w.from.engine.Write(batch, true))
-		w.sender = &sender{o: w.o, store: w.from, node: 2, transfer: 78, pace: throttle{rate: 1 << 30}}
+		w.sender = &snapshotSender{o: w.o, store: w.from, node: 2, transfer: 78, limiter: rateLimiter{rate: 1 << 30}}
 		w.restart()
 		w.sent.out = nil
 		w.tell(w.sender, &w.sent, new(actor.Started))

@@ -4,31 +4,31 @@ package raftactor
 // one that hangs, so one that has lately taken long for an answer is given twice as long for the next. It counts ticks and not time,
 // so that a process that was stopped does not blame its disk.
 type diskWatch struct {
-	handed, done uint64 // newest steps that the disk was given, and has answered
-	before       uint64 // done at the tick before
-	ticks        int    // since the last answer, while one is awaited
-	longest      int    // that an answer took lately
+	submitted, completed uint64 // newest steps that the disk was given, and has answered
+	completedBefore      uint64 // done at the tick before
+	ticks                int    // since the last answer, while one is awaited
+	longest              int    // that an answer took lately
 }
 
-// mostStall is how many times the limit a slow disk is given.
-const mostStall = 4
+// maxStallFactor is how many times the limit a slow disk is given.
+const maxStallFactor = 4
 
 // tick tells whether the disk counts as stalled now.
 func (s *diskWatch) tick(limit int) bool {
-	if s.done != s.before {
+	if s.completed != s.completedBefore {
 		s.longest = max(s.ticks, s.longest-(s.longest+7)/8)
 	}
-	if s.handed == s.done || s.done != s.before {
+	if s.submitted == s.completed || s.completed != s.completedBefore {
 		s.ticks = 0
 	} else {
 		s.ticks++
 	}
-	s.before = s.done
-	return s.ticks >= max(limit, min(2*s.longest, mostStall*limit))
+	s.completedBefore = s.completed
+	return s.ticks >= max(limit, min(2*s.longest, maxStallFactor*limit))
 }
 
-// dataStall is how many times as long the data may take as the log: nobody can tell how much there is to do before an answer.
-const dataStall = 3
+// dataStallFactor is how many times as long the data may take as the log: nobody can tell how much there is to do before an answer.
+const dataStallFactor = 3
 
 // probe asks the Applier for a sign of life. It is answered in turn, so not while what was asked before hangs or must wait; probed is
 // the answer.
@@ -42,10 +42,10 @@ type (
 func (p *Peer) watchDisk() {
 	log, data := p.logDisk.tick(p.o.Limits.StallTicks), false
 	if !p.core.Restoring() {
-		data = p.dataDisk.tick(dataStall * p.o.Limits.StallTicks)
-		if p.dataDisk.handed == p.dataDisk.done {
-			p.dataDisk.handed++
-			p.o.System.Root.Send(p.apply, probe{})
+		data = p.dataDisk.tick(dataStallFactor * p.o.Limits.StallTicks)
+		if p.dataDisk.submitted == p.dataDisk.completed {
+			p.dataDisk.submitted++
+			p.o.System.Root.Send(p.applier, probe{})
 		}
 	}
 	p.noteStall(log, data)
@@ -57,7 +57,7 @@ func (p *Peer) answeredWhileQuiesced() {
 	if !p.core.Quiesced() {
 		return
 	}
-	if p.logDisk.handed == p.logDisk.done && p.dataDisk.handed == p.dataDisk.done {
+	if p.logDisk.submitted == p.logDisk.completed && p.dataDisk.submitted == p.dataDisk.completed {
 		p.noteStall(false, false)
 	}
 	p.report()

@@ -30,9 +30,9 @@ func TestStall(t *testing.T) {
 			for _, what := range c.ticks {
 				for _, x := range what {
 					if x == '+' {
-						s.handed++
+						s.submitted++
 					} else {
-						s.done++
+						s.completed++
 					}
 				}
 				got = append(got, s.tick(3))

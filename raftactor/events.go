@@ -47,15 +47,15 @@ type DiskStalled struct {
 
 func (DiskStalled) EventName() string { return "disk stalled" }
 
-// ReplicaRetired tells that a replica's log and data are gone from this node: it is no member any more.
-type ReplicaRetired struct{ Group messages.GroupID }
+// ReplicaDestroyed tells that a replica's log and data are gone from this node: it is no member any more.
+type ReplicaDestroyed struct{ Group messages.GroupID }
 
 func (LeaderChanged) EventName() string     { return "leader changed" }
 func (SnapshotSent) EventName() string      { return "snapshot sent" }
 func (SnapshotInstalled) EventName() string { return "snapshot installed" }
 func (LogCompacted) EventName() string      { return "log compacted" }
 func (MemberChanged) EventName() string     { return "member changed" }
-func (ReplicaRetired) EventName() string    { return "replica retired" }
+func (ReplicaDestroyed) EventName() string  { return "replica destroyed" }
 
 // MessageDropped tells that raft did not take a message or an order, and why.
 type MessageDropped struct {

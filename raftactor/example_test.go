@@ -58,20 +58,20 @@ func must(err error) {
 // voters differ.
 func ExampleMachine() {
 	system, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: must,
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: must,
 	}, alone{})
 	must(err)
 	disk, state := memory.New(), memory.New()
 	log := persistence.OpenLog(disk)
 	birth := new(persistence.Batch)
-	must(log.Add(birth, persistence.Save{
-		Group: 7, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.Birth([]uint64{1}),
+	must(log.Add(birth, persistence.LogUpdate{
+		Group: 7, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.InitialSnapshot([]uint64{1}),
 	}))
 	must(disk.Write(birth, true))
 
 	writer, err := system.Spawn("persistence/log", func() actor.Actor {
 		return persistence.NewWriter(log, persistence.WriterOptions{Fatal: must, Now: system.Clock.Now})
-	}, actors.Durable(), actors.Batching(actors.Bound{}, nil))
+	}, actors.Durable(), actors.Batching(actors.MailboxBound{}, nil))
 	must(err)
 	logReader, err := system.Spawn("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(log, must) },
 		actors.Durable())
@@ -81,7 +81,7 @@ func ExampleMachine() {
 	must(err)
 	stateWriter, err := system.Spawn("persistence/state", func() actor.Actor {
 		return persistence.NewStateWriter(state, persistence.StateWriterOptions{Fatal: must, Syncer: stateSyncer})
-	}, actors.Durable(), actors.Batching(actors.Bound{}, nil))
+	}, actors.Durable(), actors.Batching(actors.MailboxBound{}, nil))
 	must(err)
 	ticker, err := system.Spawn("ticker", func() actor.Actor { return raftactor.NewTicker(system) })
 	must(err)

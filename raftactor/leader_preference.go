@@ -8,16 +8,16 @@ import "time"
 // backoff, the backoff doubles; when it has kept it for so long, the backoff is what it was at first. Every replica observes who
 // leads, so the next leader knows as well.
 type leaderPreference struct {
-	backoff time.Duration // 0: as at first
-	since   time.Duration // when the preferred leader was seen to be up to date; 0: it is not
-	tried   bool          // this leader has handed over to it, in vain so far
-	leads   bool
-	took    time.Duration // when it took the leadership
+	backoff    time.Duration // 0: as at first
+	since      time.Duration // when the preferred leader was seen to be up to date; 0: it is not
+	tried      bool          // this leader has handed over to it, in vain so far
+	leads      bool
+	leadsSince time.Duration // when it took the leadership
 }
 
 const (
-	firstBackoff = 10 * time.Second
-	lastBackoff  = 10 * time.Minute
+	minBackoff = 10 * time.Second
+	maxBackoff = 10 * time.Minute
 )
 
 // observe is told whenever a replica sees another leader, or none.
@@ -27,13 +27,13 @@ func (p *leaderPreference) observe(now time.Duration, preferred bool) {
 		return
 	}
 	if p.leads = preferred; preferred {
-		p.took = now
+		p.leadsSince = now
 		return
 	}
-	if now-p.took >= p.waits() {
-		p.backoff = firstBackoff
+	if now-p.leadsSince >= p.wait() {
+		p.backoff = minBackoff
 	} else {
-		p.double()
+		p.doubleBackoff()
 	}
 }
 
@@ -45,16 +45,16 @@ func (p *leaderPreference) due(now time.Duration, upToDate bool) bool {
 		return false
 	case p.since == 0:
 		if p.since = max(now, 1); p.tried {
-			p.double()
+			p.doubleBackoff()
 		}
 		return false
-	case now-p.since < p.waits():
+	case now-p.since < p.wait():
 		return false
 	}
 	p.since, p.tried = 0, true
 	return true
 }
 
-func (p *leaderPreference) waits() time.Duration { return max(p.backoff, firstBackoff) }
+func (p *leaderPreference) wait() time.Duration { return max(p.backoff, minBackoff) }
 
-func (p *leaderPreference) double() { p.backoff = min(2*p.waits(), lastBackoff) }
+func (p *leaderPreference) doubleBackoff() { p.backoff = min(2*p.wait(), maxBackoff) }

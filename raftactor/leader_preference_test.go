@@ -28,7 +28,7 @@ func TestPreferredLeaderGetsItBackWithoutFlapping(t *testing.T) {
 	wobbles := func(at, keeps time.Duration) time.Duration {
 		p.observe(at, true)
 		p.observe(at+keeps, false)
-		return p.waits()
+		return p.wait()
 	}
 	require.Equal(t, 20*time.Second, wobbles(0, time.Second))
 	require.Equal(t, 40*time.Second, wobbles(10*time.Second, 19*time.Second))
@@ -36,9 +36,9 @@ func TestPreferredLeaderGetsItBackWithoutFlapping(t *testing.T) {
 	for range 10 {
 		wobbles(time.Hour, time.Second)
 	}
-	require.Equal(t, lastBackoff, p.waits())
-	require.Equal(t, firstBackoff, wobbles(2*time.Hour, lastBackoff), "it has kept it")
+	require.Equal(t, maxBackoff, p.wait())
+	require.Equal(t, minBackoff, wobbles(2*time.Hour, maxBackoff), "it has kept it")
 
 	p.observe(4*time.Hour, false)
-	require.Equal(t, firstBackoff, p.waits(), "that others follow one another says nothing about it")
+	require.Equal(t, minBackoff, p.wait(), "that others follow one another says nothing about it")
 }

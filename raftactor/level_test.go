@@ -19,12 +19,12 @@ func TestEntriesOfNewerProgramsStopTheReplica(t *testing.T) {
 		require.NoError(t, proto.Unmarshal(append(encoded, fields...), got))
 		return got
 	}
-	a := &Applier{o: &Options{Group: 5, Level: 2}}
-	require.NoError(t, a.understands(of(&messages.Entry{Index: 9})))
-	require.NoError(t, a.understands(of(&messages.Entry{Index: 9, Level: 2, Kind: messages.EntryKind_CONF_CHANGE})))
-	require.ErrorContains(t, a.understands(of(&messages.Entry{Index: 9, Level: 3})),
+	a := &Applier{options: &Options{Group: 5, Level: 2}}
+	require.NoError(t, a.checkSupported(of(&messages.Entry{Index: 9})))
+	require.NoError(t, a.checkSupported(of(&messages.Entry{Index: 9, Level: 2, Kind: messages.EntryKind_CONF_CHANGE})))
+	require.ErrorContains(t, a.checkSupported(of(&messages.Entry{Index: 9, Level: 3})),
 		"entry 9 needs feature level 3, but this eraft has 2: start the eraft that ran here before, or a newer one")
-	require.ErrorContains(t, a.understands(of(&messages.Entry{Index: 9, Kind: 2})), "a newer eraft made it")
+	require.ErrorContains(t, a.checkSupported(of(&messages.Entry{Index: 9, Kind: 2})), "a newer eraft made it")
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 90, protowire.VarintType), 1)
-	require.ErrorContains(t, a.understands(of(&messages.Entry{Index: 9}, unknown...)), "a newer eraft made it")
+	require.ErrorContains(t, a.checkSupported(of(&messages.Entry{Index: 9}, unknown...)), "a newer eraft made it")
 }

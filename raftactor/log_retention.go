@@ -17,7 +17,7 @@ import (
 type snapshotTransfers map[uint64]*snapshotTransfer
 
 type snapshotTransfer struct {
-	name    uint64
+	id      uint64
 	index   uint64 // of the snapshot, or a lower one until it is known
 	bytes   int    // sent so far
 	running bool
@@ -44,22 +44,22 @@ func (p *Peer) sendSnapshots(to []uint64) {
 			p.core.SnapshotDone(id, 0, false)
 			continue
 		}
-		name := transferID(p.o.Group, p.o.Node, messages.NodeID(id), p.core.Status().Applied, p.draws())
-		s := &sender{
+		name := transferID(p.o.Group, p.o.Node, messages.NodeID(id), p.core.Status().Applied, p.draw())
+		s := &snapshotSender{
 			o: p.o, store: p.store, node: messages.NodeID(id), peer: p.self, transfer: name,
-			pace: throttle{rate: p.o.Limits.SnapshotRate},
+			limiter: rateLimiter{rate: p.o.Limits.SnapshotRate},
 		}
 		path := SnapshotPath(p.o.Group) + "/" + messages.SessionID(name).String()
 		if _, err := p.o.System.Spawn(path, func() actor.Actor { return s }); err != nil {
 			p.core.SnapshotDone(id, 0, false)
 			continue
 		}
-		p.transfers[id] = &snapshotTransfer{name: name, index: p.core.Soft().First - 1, running: true}
+		p.transfers[id] = &snapshotTransfer{id: name, index: p.core.Soft().First - 1, running: true}
 	}
 }
 
 func (p *Peer) onSnapshotSending(m snapshotSending) {
-	if t := p.transfers[m.to]; t != nil && t.name == m.transfer {
+	if t := p.transfers[m.to]; t != nil && t.id == m.transfer {
 		t.index, t.bytes = m.index, m.bytes
 	}
 }
@@ -76,7 +76,7 @@ func (p *Peer) load(loads []raft.Load) {
 func (p *Peer) onSnapshotSent(m snapshotSent) {
 	p.o.System.Events(SnapshotSent{Group: p.o.Group, To: messages.NodeID(m.to), Index: m.index, OK: m.ok})
 	t := p.transfers[m.to]
-	if t == nil || t.name != m.transfer {
+	if t == nil || t.id != m.transfer {
 		return // of an earlier leadership
 	}
 	if t.running = false; !m.ok {
@@ -93,7 +93,7 @@ func (p *Peer) compact() {
 		return
 	}
 	p.flushing = true
-	p.o.System.Root.Send(p.apply, flush{})
+	p.o.System.Root.Send(p.applier, flush{})
 }
 
 // onFlushed compacts what is durable. A replica that quiesced while the flush was under way asks again for what it has applied
@@ -115,23 +115,23 @@ func (p *Peer) compactTo(durable uint64) {
 	cut, bytes := min(durable, p.core.TailStart(p.o.Limits.RetainBytes)), p.core.LogBytes()
 	followers, first := p.core.Status().Followers, p.core.Soft().First
 	if bytes < 8*p.o.Limits.RetainBytes {
-		cut = min(cut, served(followers, first))
+		cut = min(cut, servedUpTo(followers, first))
 	}
 	if cut < first {
 		return
 	}
-	if err := p.core.Compact(cut, p.transfers.keep(followers, first, p.retained, p.o.Limits.RetainBytes)); err != nil {
+	if err := p.core.Compact(cut, p.transfers.firstNeeded(followers, first, p.retained, p.o.Limits.RetainBytes)); err != nil {
 		p.fail(err)
 		return
 	}
-	p.retained = append(p.retained, segment{cut, bytes - p.core.LogBytes()}).from(p.core.FirstOnDisk())
+	p.retained = append(p.retained, segment{cut, bytes - p.core.LogBytes()}).since(p.core.FirstOnDisk())
 	p.report() // the group may be quiesced
 }
 
 // release lets the disk go of what was kept for followers, when none of them needs it any more.
 func (p *Peer) release() {
 	if first := p.core.Soft().First; p.core.FirstOnDisk() < first {
-		if p.transfers.keep(p.core.Status().Followers, first, p.retained, p.o.Limits.RetainBytes) < first {
+		if p.transfers.firstNeeded(p.core.Status().Followers, first, p.retained, p.o.Limits.RetainBytes) < first {
 			return
 		}
 		p.core.ReleaseDisk()
@@ -140,7 +140,7 @@ func (p *Peer) release() {
 }
 
 // from is what is left when all before index is deleted.
-func (s retainedSegments) from(index uint64) retainedSegments {
+func (s retainedSegments) since(index uint64) retainedSegments {
 	for len(s) > 0 && s[0].last < index {
 		s = s[1:]
 	}
@@ -167,7 +167,7 @@ func (t snapshotTransfers) running() int {
 }
 
 // served is the index behind which followers are being served from memory, where the log begins with first.
-func served(followers []raft.FollowerStatus, first uint64) uint64 {
+func servedUpTo(followers []raft.FollowerStatus, first uint64) uint64 {
 	index := ^uint64(0)
 	for _, f := range followers {
 		if f.Active && f.Match+1 >= first {
@@ -179,7 +179,7 @@ func served(followers []raft.FollowerStatus, first uint64) uint64 {
 
 // keep is the first entry that the disk must keep, since with it ends what a follower has, or gets as a snapshot. It
 // forgets transfers that have served their purpose: the rest is in memory.
-func (t snapshotTransfers) keep(followers []raft.FollowerStatus, first uint64, on retainedSegments, retain int) uint64 {
+func (t snapshotTransfers) firstNeeded(followers []raft.FollowerStatus, first uint64, on retainedSegments, retain int) uint64 {
 	index := ^uint64(0)
 	for _, f := range followers {
 		it := t[f.ID]
@@ -189,7 +189,7 @@ func (t snapshotTransfers) keep(followers []raft.FollowerStatus, first uint64, o
 		from := max(it.index, f.Match)
 		if !it.running && f.Match >= it.index && f.Match+1 >= first {
 			delete(t, f.ID)
-		} else if on.from(from).bytes() <= min(max(it.bytes, 8*retain), maxRetained*retain) {
+		} else if on.since(from).bytes() <= min(max(it.bytes, 8*retain), maxRetained*retain) {
 			index = min(index, from)
 		}
 	}

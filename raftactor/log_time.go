@@ -29,7 +29,7 @@ const clockTolerance = 1000 // ms
 func newLogTime() logTime { return logTime{clocks: map[uint64]clock{}} }
 
 // hear notes the time of day of a node; 0: it did not say.
-func (t *logTime) hear(node, ms uint64, now time.Duration) {
+func (t *logTime) observe(node, ms uint64, now time.Duration) {
 	if ms != 0 {
 		t.clocks[node] = clock{ms, now}
 	}
@@ -113,8 +113,8 @@ func (p *Peer) logTime() uint64 {
 	return p.time.stamp(now, newest, majority, ok)
 }
 
-// tellClock has answers of other replicas tell them what the time of day is here.
-func (p *Peer) tellClock(m *messages.RaftMessage) {
+// stampClock has answers of other replicas tell them what the time of day is here.
+func (p *Peer) stampClock(m *messages.RaftMessage) {
 	switch m.Kind {
 	case messages.RaftKind_HEARTBEAT_REPLY, messages.RaftKind_VOTE_REPLY, messages.RaftKind_PRE_VOTE_REPLY:
 		m.ClockMs = uint64(p.o.System.Clock.Wall().UnixMilli())
@@ -122,18 +122,18 @@ func (p *Peer) tellClock(m *messages.RaftMessage) {
 }
 
 // late refuses a command whose time is over, or too far ahead, and says what the time is.
-func (p *Peer) late(to recipient, command []byte) bool {
+func (p *Peer) refuseExpired(to recipient, command []byte) bool {
 	until := messages.DeadlineOf(command)
 	if until == 0 || p.core.Soft().Role != raft.Leader {
 		return false
 	}
-	if p.turnMs == 0 {
-		p.turnMs = p.logTime()
+	if p.drainTime == 0 {
+		p.drainTime = p.logTime()
 	}
-	why := messages.CheckDeadline(until, p.turnMs)
+	why := messages.CheckDeadline(until, p.drainTime)
 	if why != nil {
-		p.answers.at(p.turnMs)
-		p.answers.refuse(to, command, why)
+		p.replies.setTime(p.drainTime)
+		p.replies.refuse(to, command, why)
 	}
 	return why != nil
 }

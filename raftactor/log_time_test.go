@@ -38,7 +38,7 @@ func TestMajorityOfClocks(t *testing.T) {
 				if ms != 0 {
 					ms -= 50
 				}
-				l.hear(uint64(i+2), ms, 10*time.Second)
+				l.observe(uint64(i+2), ms, 10*time.Second)
 			}
 			got, ok := l.majority(1, c.own, 10*time.Second+50*time.Millisecond, c.voters)
 			require.Equal(t, c.want != 0, ok)

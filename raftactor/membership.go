@@ -11,28 +11,28 @@ import (
 // Desire says where a group's replicas should be, the preferred leader first. The leader gets there by one
 // membership change after the other; everybody else remembers it for the day it leads.
 type Desire struct {
-	Nodes []uint64
-	Birth bool // the group was just made: its preferred leader campaigns at once
-	Yield bool // this replica should not lead: it hands over as soon as the preferred leader is up to date
+	Nodes     []uint64
+	Bootstrap bool // the group was just made: its preferred leader campaigns at once
+	StepAside bool // this replica should not lead: it hands over as soon as the preferred leader is up to date
 
-	Full    []uint64 // nodes whose disks have no room for more data: they should not lead
-	Starved bool     // this node's has none for more of the log either
+	FullNodes  []uint64 // nodes whose disks have no room for more data: they should not lead
+	OutOfSpace bool     // this node's has none for more of the log either
 }
 
 type replicaTarget struct {
-	nodes   []uint64
-	birth   bool
-	yield   bool
-	full    []uint64
-	starved bool
-	first   leaderPreference
+	nodes      []uint64
+	bootstrap  bool
+	stepAside  bool
+	fullNodes  []uint64
+	outOfSpace bool
+	preference leaderPreference
 }
 
-func (d *replicaTarget) want(m Desire) {
+func (d *replicaTarget) set(m Desire) {
 	if d.preferred() != preferredOf(m.Nodes) {
-		d.first = leaderPreference{}
+		d.preference = leaderPreference{}
 	}
-	d.nodes, d.birth, d.yield, d.full, d.starved = m.Nodes, d.birth || m.Birth, m.Yield, m.Full, m.Starved
+	d.nodes, d.bootstrap, d.stepAside, d.fullNodes, d.outOfSpace = m.Nodes, d.bootstrap || m.Bootstrap, m.StepAside, m.FullNodes, m.OutOfSpace
 }
 
 // preferred is who should lead, 0 if nobody in particular.
@@ -47,8 +47,8 @@ func preferredOf(nodes []uint64) uint64 {
 
 // maintain does what a replica does between requests: membership changes, the preferred leader, compaction.
 func (p *Peer) maintain() {
-	if p.target.birth && len(p.target.nodes) > 0 {
-		p.target.birth = false
+	if p.target.bootstrap && len(p.target.nodes) > 0 {
+		p.target.bootstrap = false
 		if p.target.nodes[0] == uint64(p.o.Node) && p.core.Soft().Term <= 1 {
 			p.core.Campaign()
 		}
@@ -79,7 +79,7 @@ func (p *Peer) quiesce() {
 	rest := Rest{Peer: p.self}
 	for _, node := range nodes {
 		if node != status.ID {
-			rest.With = append(rest.With, Neighbour{messages.NodeID(node), p.o.Address(messages.NodeID(node))})
+			rest.Watch = append(rest.Watch, WatchedNode{messages.NodeID(node), p.o.Address(messages.NodeID(node))})
 		}
 	}
 	p.o.System.Root.Send(p.o.Ticker, rest)
@@ -96,7 +96,7 @@ func (p *Peer) reconcile() bool {
 		p.onTransfer(Transfer{To: messages.NodeID(to)})
 		return false
 	}
-	if roomy := p.target.roomier(status); roomy != 0 {
+	if roomy := p.target.voterWithSpace(status); roomy != 0 {
 		p.onTransfer(Transfer{To: messages.NodeID(roomy)})
 		return false
 	}
@@ -111,11 +111,11 @@ func (p *Peer) reconcile() bool {
 		return false
 	}
 	preferred := p.target.preferred()
-	if preferred == status.ID || slices.Contains(p.target.full, preferred) {
+	if preferred == status.ID || slices.Contains(p.target.fullNodes, preferred) {
 		return true
 	}
 	ready := upToDate(status, preferred)
-	if p.target.first.due(p.o.System.Clock.Now(), ready) || ready && p.target.yield {
+	if p.target.preference.due(p.o.System.Clock.Now(), ready) || ready && p.target.stepAside {
 		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
 	}
 	return !ready
@@ -161,7 +161,7 @@ func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	for _, node := range conf.Voters {
 		switch {
 		case slices.Contains(wanted, node) || node == status.ID:
-		case able(status, node):
+		case replicating(status, node):
 			removed = append(removed, node)
 		default:
 			removed = slices.Insert(removed, 0, node)
@@ -172,17 +172,17 @@ func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	} else {
 		learners = slices.DeleteFunc(slices.Clone(conf.Learners), func(node uint64) bool { return slices.Contains(wanted, node) })
 	}
-	if !goesOn(status, conf.Voters, nil) {
+	if !keepsQuorum(status, conf.Voters, nil) {
 		return nil
 	}
-	for len(removed) > 0 && !goesOn(status, slices.Concat(conf.Voters, promoted), removed) {
+	for len(removed) > 0 && !keepsQuorum(status, slices.Concat(conf.Voters, promoted), removed) {
 		removed = removed[:len(removed)-1]
 	}
-	return changeOf(promoted, slices.Concat(removed, learners))
+	return confChangeOf(promoted, slices.Concat(removed, learners))
 }
 
-// changeOf is one change that makes learners voters and removes others; nil: nobody.
-func changeOf(promoted, removed []uint64) *messages.ConfChange {
+// confChangeOf is one change that makes learners voters and removes others; nil: nobody.
+func confChangeOf(promoted, removed []uint64) *messages.ConfChange {
 	var changes []*messages.ConfChange
 	for _, node := range promoted {
 		changes = append(changes, &messages.ConfChange{Kind: messages.ConfChange_PROMOTE, Node: node})
@@ -199,12 +199,12 @@ func changeOf(promoted, removed []uint64) *messages.ConfChange {
 	return &messages.ConfChange{Kind: messages.ConfChange_JOINT, Changes: changes}
 }
 
-// goesOn tells whether the voters that are left without some are a majority that can commit now.
-func goesOn(status raft.Status, voters, without []uint64) bool {
+// keepsQuorum tells whether the voters that are left without some are a majority that can commit now.
+func keepsQuorum(status raft.Status, voters, without []uint64) bool {
 	left := slices.DeleteFunc(slices.Clone(voters), func(node uint64) bool { return slices.Contains(without, node) })
 	can := 0
 	for _, node := range left {
-		if able(status, node) {
+		if replicating(status, node) {
 			can++
 		}
 	}
@@ -212,26 +212,26 @@ func goesOn(status raft.Status, voters, without []uint64) bool {
 }
 
 // able tells whether a voter is this leader, or one that is there and takes entries as they come.
-func able(status raft.Status, node uint64) bool {
+func replicating(status raft.Status, node uint64) bool {
 	return node == status.ID || slices.ContainsFunc(status.Followers, func(f raft.FollowerStatus) bool {
 		return f.ID == node && f.Active && !f.Recovering && !f.Stalled && f.State == progress.Replicate
 	})
 }
 
-// lagEntries is how far behind a follower may be and still count as up to date.
-const lagEntries = 16
+// maxLagEntries is how far behind a follower may be and still count as up to date.
+const maxLagEntries = 16
 
 func upToDate(status raft.Status, node uint64) bool {
 	for _, f := range status.Followers {
 		if f.ID == node {
-			return f.Active && !f.Recovering && !f.Stalled && f.Match+lagEntries >= status.Last
+			return f.Active && !f.Recovering && !f.Stalled && f.Match+maxLagEntries >= status.Last
 		}
 	}
 	return false
 }
 
 // successor is the voter that has most of the log, 0 if there is none but this one.
-func successor(status raft.Status) uint64 {
+func mostUpToDateVoter(status raft.Status) uint64 {
 	var best, match uint64
 	for _, f := range status.Followers {
 		if f.Active && !f.Stalled && slices.Contains(status.Conf.Voters, f.ID) && f.ID != status.ID && f.Match > match {

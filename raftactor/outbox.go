@@ -25,51 +25,51 @@ type outgoingFrame struct {
 	bytes   int
 }
 
-// parcelBytes is the most that answers in one Replies message take; one larger answer still travels, alone.
-const parcelBytes = 1 << 20
+// frameBytes is the most that answers in one Replies message take; one larger answer still travels, alone.
+const frameBytes = 1 << 20
 
 func newOutbox(o *Options) *outbox {
 	return &outbox{system: o.System, group: o.Group, node: o.Node, index: map[recipient]*outgoingFrame{}}
 }
 
 func (b *outbox) add(to recipient, reply *messages.Reply) {
-	p := b.index[to]
-	if p == nil {
-		p = &outgoingFrame{to: to}
-		b.index[to] = p
-		b.order = append(b.order, p)
+	frame := b.index[to]
+	if frame == nil {
+		frame = &outgoingFrame{to: to}
+		b.index[to] = frame
+		b.order = append(b.order, frame)
 	}
 	reply, size := sendable(reply)
-	if p.bytes > 0 && p.bytes+size > parcelBytes {
-		b.send(p)
+	if frame.bytes > 0 && frame.bytes+size > frameBytes {
+		b.send(frame)
 	}
-	p.replies, p.bytes = append(p.replies, reply), p.bytes+size
+	frame.replies, frame.bytes = append(frame.replies, reply), frame.bytes+size
 }
 
-const plainReply = messages.ReplyOverheadBytes
+const emptyReplyBytes = messages.ReplyOverheadBytes
 
 // sendable gives a reply as it can be sent, and about how large it is, at least what it takes. A Machine must not give one
 // that is larger than messages.MaxReplyBytes: then who asked hears of that.
 func sendable(reply *messages.Reply) (*messages.Reply, int) {
-	size := messages.ReplyBytes(reply) - plainReply
+	size := messages.ReplyBytes(reply) - emptyReplyBytes
 	if size <= messages.MaxReplyBytes {
-		return reply, plainReply + size
+		return reply, emptyReplyBytes + size
 	}
 	why := messages.Errorf(messages.Code_INTERNAL, "the answer is %d bytes long, %d can be sent; a command has been carried out", size, messages.MaxReplyBytes)
-	return &messages.Reply{Session: reply.Session, Seq: reply.Seq, Code: why.Code, Text: why.Text}, plainReply + len(why.Text)
+	return &messages.Reply{Session: reply.Session, Seq: reply.Seq, Code: why.Code, Text: why.Text}, emptyReplyBytes + len(why.Text)
 }
 
 // at says what log time is now, for all answers until the next flush.
-func (b *outbox) at(timeMs uint64) { b.timeMs = timeMs }
+func (b *outbox) setTime(timeMs uint64) { b.timeMs = timeMs }
 
-func (b *outbox) send(p *outgoingFrame) {
-	if len(p.replies) == 0 {
+func (b *outbox) send(frame *outgoingFrame) {
+	if len(frame.replies) == 0 {
 		return
 	}
-	b.system.Root.Send(actor.NewPID(p.to.address, p.to.id), &messages.Replies{
-		FromGroup: uint64(b.group), FromNode: uint64(b.node), Replies: p.replies, TimeMs: b.timeMs,
+	b.system.Root.Send(actor.NewPID(frame.to.address, frame.to.id), &messages.Replies{
+		FromGroup: uint64(b.group), FromNode: uint64(b.node), Replies: frame.replies, TimeMs: b.timeMs,
 	})
-	p.replies, p.bytes = nil, 0
+	frame.replies, frame.bytes = nil, 0
 }
 
 // flush sends everything that is left; the outbox is empty afterwards.
@@ -77,8 +77,8 @@ func (b *outbox) flush() {
 	if len(b.order) == 0 {
 		return
 	}
-	for _, p := range b.order {
-		b.send(p)
+	for _, frame := range b.order {
+		b.send(frame)
 	}
 	b.order, b.timeMs = b.order[:0], 0
 	clear(b.index)

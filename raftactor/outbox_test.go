@@ -36,7 +36,7 @@ func (a away) SendUserMessage(_ *actor.PID, message any) {
 // outside is a system, and what it sends to others.
 func outside(t require.TestingT) (*actors.System, *[]proto.Message) {
 	sent := new([]proto.Message)
-	sys, err := actors.NewSystem(actors.Env{Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}}, away{sent: sent})
+	sys, err := actors.NewSystem(actors.Env{Clock: actors.NewSystemClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}}, away{sent: sent})
 	require.NoError(t, err)
 	return sys, sent
 }
@@ -78,12 +78,12 @@ func TestAnswersCanBeSent(t *testing.T) {
 			m := message.(*messages.Replies)
 			require.LessOrEqual(t, proto.Size(m), messages.MaxMessageBytes)
 			if len(m.Replies) > 1 {
-				require.LessOrEqual(t, proto.Size(m), parcelBytes)
+				require.LessOrEqual(t, proto.Size(m), frameBytes)
 			}
 			for _, r := range m.Replies {
-				if want := given[r.Seq]; proto.Size(want) > messages.MaxReplyBytes+plainReply {
+				if want := given[r.Seq]; proto.Size(want) > messages.MaxReplyBytes+emptyReplyBytes {
 					require.Equal(t, messages.Code_INTERNAL, r.Code)
-				} else if proto.Size(want) < messages.MaxReplyBytes-plainReply {
+				} else if proto.Size(want) < messages.MaxReplyBytes-emptyReplyBytes {
 					require.Same(t, want, r)
 				}
 				delete(given, r.Seq)
@@ -122,8 +122,8 @@ func TestRaftMessagesCanBeSent(t *testing.T) {
 		}
 		require.Equal(t, len(all), count)
 
-		pulse := NewPulse(sys)
-		var h heartbeats
+		pulse := NewHeartbeatCoalescer(sys)
+		var h heartbeatFrame
 		*sent = nil
 		for _, m := range all {
 			if m = (&messages.RaftMessage{Kind: messages.RaftKind_HEARTBEAT, Index: m.Index, Term: m.Term, Group: 1 << 63}); !h.add(m) {
@@ -149,7 +149,7 @@ func TestEntriesCanBeSent(t *testing.T) {
 		core, err := raft.New(raft.Config{
 			ID: 1, Group: 1, ElectionTicks: 8, HeartbeatTicks: 2, MaxAppendBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1,
 			MaxUncommittedBytes: 1 << 30, MaxApplyBytes: 1 << 30, MaxLogBytes: 1 << 30, Rand: actors.SeededRand(1)("raft"),
-		}, raft.Boot{Snapshot: Birth([]uint64{1}), Applied: 1})
+		}, raft.Boot{Snapshot: InitialSnapshot([]uint64{1}), Applied: 1})
 		require.NoError(t, err)
 		p := newPeer(o, store{}, core)
 		for range 16 {

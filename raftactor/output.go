@@ -28,7 +28,7 @@ func (p *Peer) output() {
 		if ready.Persist != nil {
 			p.persist(ready.Persist, ready.Restore)
 		} else if ready.Restore != nil {
-			p.o.System.Root.Send(p.apply, restore{ready.Restore})
+			p.o.System.Root.Send(p.applier, restore{ready.Restore})
 		}
 		if len(ready.Apply) > 0 {
 			p.applyEntries(ready.Apply)
@@ -38,7 +38,7 @@ func (p *Peer) output() {
 		p.load(ready.Loads)
 	}
 	p.settle()
-	p.answers.flush()
+	p.replies.flush()
 }
 
 // sendBytes is when a message to one replica is big enough to go; more goes into a further one.
@@ -54,15 +54,15 @@ func (p *Peer) send(all []*messages.RaftMessage) {
 		address := p.o.Address(messages.NodeID(to))
 		var batch, rest []*messages.RaftMessage
 		for _, m := range all {
-			p.tellClock(m)
+			p.stampClock(m)
 			n := proto.Size(m) + messageFrame
 			full = full || m.To == to && size > 0 && size+n > sendBytes
 			if m.To != to || full {
 				rest = append(rest, m)
 				continue
 			}
-			if p.beats(m) && address != "" {
-				p.o.System.Root.Send(p.pulse, pulse{address, m})
+			if p.coalesces(m) && address != "" {
+				p.o.System.Root.Send(p.coalescer, pulse{address, m})
 				continue
 			}
 			batch, size = append(batch, m), size+n
@@ -81,14 +81,14 @@ func (p *Peer) send(all []*messages.RaftMessage) {
 // persist hands a step to the Writer. What must wait for the disk is held until its answer.
 func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 	if len(step.After) > 0 || snapshot != nil {
-		p.held = append(p.held, held{seq: step.Seq, after: step.After, restore: snapshot})
+		p.pendingWrites = append(p.pendingWrites, pendingWrite{seq: step.Seq, after: step.After, restore: snapshot})
 	}
-	p.logDisk.handed = step.Seq
+	p.logDisk.submitted = step.Seq
 	if step.Compact != nil {
 		p.o.System.Events(LogCompacted{Group: p.o.Group, Index: step.Compact.Index})
 	}
 	p.o.System.Root.Send(p.o.Writer, &persistence.Persist{
-		Save: persistence.Save{
+		Update: persistence.LogUpdate{
 			Group: p.o.Group, HardState: step.HardState, Snapshot: step.Snapshot, Truncate: step.Truncate,
 			Entries: step.Entries, Compact: step.Compact, Keep: step.Keep,
 		},
@@ -99,9 +99,9 @@ func (p *Peer) persist(step *raft.Persist, snapshot *messages.SnapshotMeta) {
 func (p *Peer) applyEntries(entries []*messages.Entry) {
 	proposals, lost := p.proposals.take(entries)
 	for _, w := range lost {
-		w.refuse(p.answers, p.notLeader(p.core.Soft().Leader))
+		w.refuse(p.replies, p.notLeader(p.core.Soft().Leader))
 	}
-	p.o.System.Root.Send(p.apply, apply{entries, proposals})
+	p.o.System.Root.Send(p.applier, apply{entries, proposals})
 }
 
 // leaderChanged answers, when leadership is lost, all whose commands are in the log but not committed: nobody
@@ -113,12 +113,12 @@ func (p *Peer) leaderChanged(now raft.LeaderChange) {
 			why.Hint = &messages.Hint{Leader: now.Leader}
 		}
 		for _, w := range p.proposals.drop() {
-			w.refuse(p.answers, why)
+			w.refuse(p.replies, why)
 		}
 		clear(p.transfers)
 	}
 	if now.Leader != p.leader.Leader {
-		p.target.first.observe(p.o.System.Clock.Now(), now.Leader != 0 && now.Leader == p.target.preferred())
+		p.target.preference.observe(p.o.System.Clock.Now(), now.Leader != 0 && now.Leader == p.target.preferred())
 	}
 	if now != p.leader {
 		p.o.System.Events(LeaderChanged{

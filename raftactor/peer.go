@@ -36,49 +36,49 @@ import (
 //
 // Peer never blocks, reads no clock but Env's, and reaches the disk only through the Writer.
 type Peer struct {
-	o     *Options
-	store store
-	core  *raft.Core
-	self  *actor.PID
-	apply *actor.PID
-	pulse *actor.PID
+	o         *Options
+	store     store
+	core      *raft.Core
+	self      *actor.PID
+	applier   *actor.PID
+	coalescer *actor.PID
 
-	proposals  proposals
-	entry      *proposal            // what is gathered for the next entry
-	room       int                  // that it will probably need: as much as the one before
-	names      map[commandName]bool // commands on their way, as of this turn; nil until somebody asks again
-	batcher    proposalBatcher
-	timer      bool      // a pause is on its way
-	pulsing    bool      // heartbeats of this turn go by Pulse
-	quiesced   bool      // the Ticker has been told so
-	logDisk    diskWatch // of the log
-	dataDisk   diskWatch // of the data: what the Applier was asked, and has answered
-	stalled    bool      // the core has been told so
-	reads      []*messages.SessionRequests
-	asked      map[uint64][]*messages.SessionRequests // reads waiting for a ReadIndex, by token
-	askedNow   int
-	askedBytes int // of them, encoded
-	token      uint64
-	held       []held // messages and restores that wait for a Persisted
-	flushing   bool
-	offered    bool // a staged snapshot waits for the core's decision
-	view       any
-	target     replicaTarget
-	time       logTime
-	turnMs     uint64 // log time as of this turn; 0 until somebody asks
-	leader     raft.LeaderChange
-	answers    *outbox
-	transfers  snapshotTransfers
-	retained   retainedSegments
-	draws      func() uint64
-	state      *messages.ReplicaStatus
-	failed     bool
-	destroying bool
-	noMemberAt uint64
+	proposals         proposals
+	entry             *proposal          // what is gathered for the next entry
+	entryBytes        int                // that it will probably need: as much as the one before
+	requestIDs        map[requestID]bool // commands on their way, as of this turn; nil until somebody asks again
+	batcher           proposalBatcher
+	batchTimerRunning bool      // a pause is on its way
+	coalescing        bool      // heartbeats of this turn go by Pulse
+	quiesced          bool      // the Ticker has been told so
+	logDisk           diskWatch // of the log
+	dataDisk          diskWatch // of the data: what the Applier was asked, and has answered
+	stalled           bool      // the core has been told so
+	reads             []*messages.SessionRequests
+	waitingReads      map[uint64][]*messages.SessionRequests // reads waiting for a ReadIndex, by token
+	waitingCount      int
+	waitingBytes      int // of them, encoded
+	token             uint64
+	pendingWrites     []pendingWrite // messages and restores that wait for a Persisted
+	flushing          bool
+	offered           bool // a staged snapshot waits for the core's decision
+	view              any
+	target            replicaTarget
+	time              logTime
+	drainTime         uint64 // log time as of this turn; 0 until somebody asks
+	leader            raft.LeaderChange
+	replies           *outbox
+	transfers         snapshotTransfers
+	retained          retainedSegments
+	draw              func() uint64
+	state             *messages.ReplicaStatus
+	failed            bool
+	destroying        bool
+	removedAt         uint64
 }
 
 // held is what may go on when the Writer has made everything up to seq durable.
-type held struct {
+type pendingWrite struct {
 	seq     uint64
 	after   []*messages.RaftMessage
 	restore *messages.SnapshotMeta
@@ -94,18 +94,18 @@ type Tick struct{}
 type Transfer struct{ To messages.NodeID }
 
 func newPeer(o *Options, s store, core *raft.Core) *Peer {
-	self := o.System.Address()
+	address := o.System.Address()
 	p := &Peer{
 		o: o, store: s, core: core, time: newLogTime(),
-		self:      actor.NewPID(self, PeerPath(o.Group)),
-		apply:     actor.NewPID(self, ApplierPath(o.Group)),
-		pulse:     actor.NewPID(self, PulsePath),
-		asked:     map[uint64][]*messages.SessionRequests{},
-		answers:   newOutbox(o),
-		transfers: snapshotTransfers{},
-		draws:     o.System.Rand("snapshot/" + o.Group.String()).Uint64,
+		self:         actor.NewPID(address, PeerPath(o.Group)),
+		applier:      actor.NewPID(address, ApplierPath(o.Group)),
+		coalescer:    actor.NewPID(address, HeartbeatCoalescerPath),
+		waitingReads: map[uint64][]*messages.SessionRequests{},
+		replies:      newOutbox(o),
+		transfers:    snapshotTransfers{},
+		draw:         o.System.Rand("snapshot/" + o.Group.String()).Uint64,
 	}
-	p.token = p.draws()
+	p.token = p.draw()
 	return p
 }
 
@@ -128,11 +128,11 @@ func (p *Peer) Receive(ctx actor.Context) {
 			message, _ := actors.Unwrap(element)
 			p.on(message)
 		}
-		p.names, p.turnMs = nil, 0
+		p.requestIDs, p.drainTime = nil, 0
 		p.propose()
 		p.read()
 		p.output()
-		p.pulsing = false
+		p.coalescing = false
 		if p.destroying && !p.failed {
 			p.destroy()
 			return
@@ -146,19 +146,19 @@ func (p *Peer) on(message any) {
 	case *messages.RaftMessages:
 		p.onRaft(m.Messages)
 	case pulsed:
-		p.pulsing = true
+		p.coalescing = true
 		p.onRaft([]*messages.RaftMessage{m.message})
 	case *messages.Requests:
 		p.onRequests(m)
 	case Tick:
-		p.pulsing = true
+		p.coalescing = true
 		p.onTick()
 	case Lost:
 		p.core.NodeSuspected(uint64(m.Node))
 	case *persistence.Persisted:
 		p.onPersisted(m)
 	case pause:
-		p.timer = false // propose comes at the end of every turn
+		p.batchTimerRunning = false // propose comes at the end of every turn
 	case applied:
 		p.onApplied(m)
 	case flushed:
@@ -166,7 +166,7 @@ func (p *Peer) on(message any) {
 	case viewChanged:
 		p.view = m.view
 	case probed:
-		p.dataDisk.done++
+		p.dataDisk.completed++
 		p.answeredWhileQuiesced()
 	case *persistence.Entries:
 		p.core.Loaded(uint64(m.For), m.Entries)
@@ -177,10 +177,10 @@ func (p *Peer) on(message any) {
 	case staged:
 		p.onStaged(m)
 	case Desire:
-		if m.Starved != p.target.starved {
-			p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), starved{m.Starved})
+		if m.OutOfSpace != p.target.outOfSpace {
+			p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), starved{m.OutOfSpace})
 		}
-		p.target.want(m)
+		p.target.set(m)
 		if p.core.Soft().Role == raft.Leader {
 			p.core.Wake()
 		}
@@ -202,14 +202,14 @@ func (p *Peer) onRaft(all []*messages.RaftMessage) {
 		if message.GetTo() != uint64(p.o.Node) || message.GetGroup() != uint64(p.o.Group) {
 			continue // meant for a node that had this address before
 		}
-		if !whole(message) {
+		if !wellFormed(message) {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: errDamaged})
 			continue
 		}
-		if p.target.starved && message.Kind == messages.RaftKind_APPEND && len(message.Entries) > 0 {
+		if p.target.outOfSpace && message.Kind == messages.RaftKind_APPEND && len(message.Entries) > 0 {
 			continue // it comes again until there is room
 		}
-		p.time.hear(message.From, message.ClockMs, p.o.System.Clock.Now())
+		p.time.observe(message.From, message.ClockMs, p.o.System.Clock.Now())
 		if err := p.core.Step(message); err != nil {
 			p.o.System.Events(MessageDropped{Group: p.o.Group, From: messages.NodeID(message.From), Reason: err})
 		}
@@ -219,7 +219,7 @@ func (p *Peer) onRaft(all []*messages.RaftMessage) {
 var errDamaged = errors.New("an entry that cannot be taken apart")
 
 // whole tells whether the Applier will be able to take all entries of a message apart.
-func whole(m *messages.RaftMessage) bool {
+func wellFormed(m *messages.RaftMessage) bool {
 	return !slices.ContainsFunc(m.Entries, func(e *messages.Entry) bool {
 		return e.Kind == messages.EntryKind_COMMANDS && !messages.Block(e.Data).Complete()
 	})
@@ -233,15 +233,15 @@ func (p *Peer) onTick() {
 }
 
 func (p *Peer) onPersisted(m *persistence.Persisted) {
-	p.logDisk.done = m.Seq
+	p.logDisk.completed = m.Seq
 	p.core.Persisted(m.Seq)
 	p.answeredWhileQuiesced()
-	for len(p.held) > 0 && p.held[0].seq <= m.Seq {
-		h := p.held[0]
-		p.held = p.held[1:]
+	for len(p.pendingWrites) > 0 && p.pendingWrites[0].seq <= m.Seq {
+		h := p.pendingWrites[0]
+		p.pendingWrites = p.pendingWrites[1:]
 		p.send(h.after)
 		if h.restore != nil {
-			p.o.System.Root.Send(p.apply, restore{h.restore})
+			p.o.System.Root.Send(p.applier, restore{h.restore})
 		}
 	}
 }
@@ -249,7 +249,7 @@ func (p *Peer) onPersisted(m *persistence.Persisted) {
 func (p *Peer) onApplied(m applied) {
 	p.core.Applied(m.index)
 	p.proposals.applied(m.index)
-	p.dataDisk.handed, p.dataDisk.done = p.dataDisk.handed+1, p.dataDisk.done+1 // it is slow, but gets on
+	p.dataDisk.submitted, p.dataDisk.completed = p.dataDisk.submitted+1, p.dataDisk.completed+1 // it is slow, but gets on
 	if p.answeredWhileQuiesced(); p.quiesced {
 		p.compact()
 	}
@@ -258,7 +258,7 @@ func (p *Peer) onApplied(m applied) {
 func (p *Peer) onTransfer(m Transfer) {
 	to := uint64(m.To)
 	if to == 0 {
-		to = successor(p.core.Status())
+		to = mostUpToDateVoter(p.core.Status())
 	}
 	if to == 0 {
 		return
@@ -276,19 +276,19 @@ func (p *Peer) report() {
 	s := p.core.Status()
 	if p.state != nil && p.state.Term == s.Term && p.state.Leader == s.Leader && p.state.Commit == s.Commit &&
 		p.state.Applied == s.Applied && p.state.Last == s.Last && p.state.First == s.First && p.state.Role == s.Role.String() &&
-		p.state.LeaseValid == p.leased(s) && p.state.DiskStalled == p.stalled && p.state.ConfDurable == s.ConfDurable &&
+		p.state.LeaseValid == p.leaseValid(s) && p.state.DiskStalled == p.stalled && p.state.ConfDurable == s.ConfDurable &&
 		p.state.LogBytes == uint64(p.core.LogBytes()) && p.state.PendingBytes == uint64(p.proposals.bytes) &&
-		p.state.PendingReads == uint64(p.askedNow) && p.state.SnapshotsSending == uint64(p.transfers.running()) {
+		p.state.PendingReads == uint64(p.waitingCount) && p.state.SnapshotsSending == uint64(p.transfers.running()) {
 		return
 	}
 	p.state = &messages.ReplicaStatus{
 		Group: uint64(p.o.Group), Role: s.Role.String(), Term: s.Term, Leader: s.Leader, Commit: s.Commit,
-		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, LeaseValid: p.leased(s), DiskStalled: p.stalled, ConfDurable: s.ConfDurable,
+		Applied: s.Applied, First: s.First, Last: s.Last, Conf: s.Conf, LeaseValid: p.leaseValid(s), DiskStalled: p.stalled, ConfDurable: s.ConfDurable,
 		LogBytes: uint64(p.core.LogBytes()), PendingBytes: uint64(p.proposals.bytes),
-		PendingReads: uint64(p.askedNow), SnapshotsSending: uint64(p.transfers.running()),
+		PendingReads: uint64(p.waitingCount), SnapshotsSending: uint64(p.transfers.running()),
 	}
 	p.o.OnState(p.state)
 }
 
 // leased tells of a lease that is kept alive: a group at rest lets it run out.
-func (p *Peer) leased(s raft.Status) bool { return s.Lease > 0 && !p.core.Quiesced() }
+func (p *Peer) leaseValid(s raft.Status) bool { return s.Lease > 0 && !p.core.Quiesced() }

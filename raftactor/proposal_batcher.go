@@ -10,12 +10,12 @@ import "time"
 // them, so that all travel together from then on, instead of in two halves by turns. They wait at most half as long as the entry
 // took. Commands for a group that is idle do not wait.
 type proposalBatcher struct {
-	busy   bool
-	began  time.Duration // when the entry on its way was proposed
-	timed  bool          // it has not been said yet how long that took
-	size   int           // its commands
-	expect int           // commands that will probably come
-	until  time.Duration // when they are not waited for any longer
+	busy     bool
+	began    time.Duration // when the entry on its way was proposed
+	timed    bool          // it has not been said yet how long that took
+	size     int           // its commands
+	expected int           // commands that will probably come
+	until    time.Duration // when they are not waited for any longer
 }
 
 // maxWait bounds the wait where a commit takes long, as between continents.
@@ -24,7 +24,7 @@ const maxWait = 5 * time.Millisecond
 // observe is told at every mailbox drain whether an entry is on its way, and how many commands have been gathered.
 func (p *proposalBatcher) observe(now time.Duration, busy bool, gathered int) {
 	if p.busy && !busy {
-		p.expect, p.until = p.size+gathered, now
+		p.expected, p.until = p.size+gathered, now
 		if gathered > 0 {
 			p.until += min((now-p.began)/2, maxWait)
 		}
@@ -34,7 +34,7 @@ func (p *proposalBatcher) observe(now time.Duration, busy bool, gathered int) {
 
 // wait is how long the commands gathered should still wait for others; 0: they should go.
 func (p *proposalBatcher) wait(now time.Duration, gathered int) time.Duration {
-	if gathered >= p.expect {
+	if gathered >= p.expected {
 		return 0
 	}
 	return max(p.until-now, 0)

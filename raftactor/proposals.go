@@ -77,19 +77,19 @@ func (q *proposals) applied(index uint64) {
 	}
 }
 
-// commandName names a command: no other of its session ever has the same number.
-type commandName struct{ session, seq uint64 }
+// requestID names a command: no other of its session ever has the same number.
+type requestID struct{ session, seq uint64 }
 
 // names are the commands that are on their way: a session that sends one of them again waits for its answer already.
-func (q *proposals) names(gathered *proposal) map[commandName]bool {
-	names := map[commandName]bool{}
+func (q *proposals) requestIDs(gathered *proposal) map[requestID]bool {
+	names := map[requestID]bool{}
 	for _, w := range append(slices.Clip(q.pending), gathered) {
 		if w == nil {
 			continue
 		}
 		for _, command := range w.data.Commands() {
 			session, seq := messages.RequestID(command)
-			names[commandName{session, seq}] = true
+			names[requestID{session, seq}] = true
 		}
 	}
 	return names

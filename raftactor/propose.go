@@ -14,13 +14,13 @@ func (p *Peer) onRequests(m *messages.Requests) {
 	for _, asker := range m.Sessions {
 		p.onQueries(asker, asker.ReplicaQueries)
 		if status.Role != raft.Leader {
-			refuseAsker(p.answers, asker, p.notLeader(status.Leader))
+			refuseAsker(p.replies, asker, p.notLeader(status.Leader))
 			continue
 		}
 		p.onQueries(asker, asker.Queries)
 		to := askerOf(asker)
 		for _, command := range asker.Retries {
-			if !p.underWay(command) {
+			if !p.pending(command) {
 				p.onCommand(to, command)
 			}
 		}
@@ -30,30 +30,30 @@ func (p *Peer) onRequests(m *messages.Requests) {
 	}
 }
 
-// underWay tells of a command that is asked again whether the leader has it already. Under load it would go through the
+// pending tells of a command that is asked again whether the leader has it already. Under load it would go through the
 // log once more, which makes the load worse.
-func (p *Peer) underWay(command []byte) bool {
-	if p.names == nil {
-		p.names = p.proposals.names(p.entry)
+func (p *Peer) pending(command []byte) bool {
+	if p.requestIDs == nil {
+		p.requestIDs = p.proposals.requestIDs(p.entry)
 	}
 	session, seq := messages.RequestID(command)
-	return session != 0 && p.names[commandName{session, seq}]
+	return session != 0 && p.requestIDs[requestID{session, seq}]
 }
 
 func (p *Peer) onCommand(to recipient, command []byte) {
 	if why := p.check(command); why != nil {
-		p.answers.refuse(to, command, why)
+		p.replies.refuse(to, command, why)
 		return
 	}
-	if p.late(to, command) {
+	if p.refuseExpired(to, command) {
 		return
 	}
-	if why := p.noRoom(command); why != nil {
-		p.answers.refuse(to, command, why)
+	if why := p.checkSpace(command); why != nil {
+		p.replies.refuse(to, command, why)
 		return
 	}
 	if p.proposals.bytes >= p.o.Limits.PendingBytes {
-		p.answers.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
+		p.replies.refuse(to, command, messages.Errorf(messages.Code_OVERLOADED,
 			"group %d has %d bytes waiting for the disk or a quorum", p.o.Group, p.proposals.bytes))
 		return
 	}
@@ -61,7 +61,7 @@ func (p *Peer) onCommand(to recipient, command []byte) {
 		p.seal(p.o.System.Clock.Now())
 	}
 	if p.entry == nil {
-		p.entry = &proposal{data: make(messages.Block, 0, p.room)}
+		p.entry = &proposal{data: make(messages.Block, 0, p.entryBytes)}
 	}
 	p.entry.add(to, command)
 	if p.entry.bytes >= p.o.Limits.EntryBytes {
@@ -97,7 +97,7 @@ func (p *Peer) propose() {
 			return
 		}
 		if wait := p.batcher.wait(now, gathered); wait > 0 {
-			p.waitFor(wait)
+			p.startBatchTimer(wait)
 			return
 		}
 	}
@@ -108,14 +108,14 @@ func (p *Peer) propose() {
 // EntryBytes, so only an entry of a single command is.
 func (p *Peer) seal(now time.Duration) {
 	w := p.entry
-	p.entry, p.room = nil, len(w.data)
+	p.entry, p.entryBytes = nil, len(w.data)
 	if cap(w.data) > 2*len(w.data) {
 		w.data = slices.Clone(w.data) // the log keeps it
 	}
 	p.core.Level(p.level())
 	index, term, err := p.core.Propose(w.data, p.logTime())
 	if err != nil {
-		w.refuse(p.answers, p.refusal(err))
+		w.refuse(p.replies, p.refusal(err))
 		return
 	}
 	p.batcher.proposed(now, w.count)
@@ -131,12 +131,12 @@ func (p *Peer) level() uint32 {
 	return uint32(p.o.Cluster())
 }
 
-// waitFor lets a turn come later, in which propose is asked again.
-func (p *Peer) waitFor(wait time.Duration) {
-	if p.timer {
+// startBatchTimer lets a turn come later, in which propose is asked again.
+func (p *Peer) startBatchTimer(wait time.Duration) {
+	if p.batchTimerRunning {
 		return
 	}
-	p.timer = true
+	p.batchTimerRunning = true
 	self := p.self
 	p.o.System.Clock.After(wait, func() { p.o.System.Root.Send(self, pause{}) })
 }
@@ -146,22 +146,22 @@ func (p *Peer) onQueries(from *messages.SessionRequests, queries [][]byte) {
 	if len(queries) == 0 {
 		return
 	}
-	if p.askedNow >= p.o.Limits.PendingReads || p.askedBytes >= p.o.Limits.ReadBytes {
-		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads of %d bytes waiting for a quorum", p.o.Group, p.askedNow, p.askedBytes)
+	if p.waitingCount >= p.o.Limits.PendingReads || p.waitingBytes >= p.o.Limits.ReadBytes {
+		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads of %d bytes waiting for a quorum", p.o.Group, p.waitingCount, p.waitingBytes)
 		for _, query := range queries {
-			p.answers.refuse(askerOf(from), query, why)
+			p.replies.refuse(askerOf(from), query, why)
 		}
 		return
 	}
 	queries = p.answerable(askerOf(from), queries)
 	asker := &messages.SessionRequests{Address: from.Address, Id: from.Id, ReplyBudget: from.ReplyBudget, Queries: queries}
 	p.reads = append(p.reads, asker)
-	p.askedNow, p.askedBytes = p.askedNow+len(queries), p.askedBytes+queryBytes(asker)
+	p.waitingCount, p.waitingBytes = p.waitingCount+len(queries), p.waitingBytes+queryBytes(asker)
 }
 
-// noLonger waits for a quorum: these reads go on, or are refused.
-func (p *Peer) noLonger(asker *messages.SessionRequests) {
-	p.askedNow, p.askedBytes = p.askedNow-len(asker.Queries), p.askedBytes-queryBytes(asker)
+// releaseRead waits for a quorum: these reads go on, or are refused.
+func (p *Peer) releaseRead(asker *messages.SessionRequests) {
+	p.waitingCount, p.waitingBytes = p.waitingCount-len(asker.Queries), p.waitingBytes-queryBytes(asker)
 }
 
 // answerable are the queries that are not refused as too large.
@@ -172,7 +172,7 @@ func (p *Peer) answerable(from recipient, queries [][]byte) [][]byte {
 	var kept [][]byte
 	for _, query := range queries {
 		if why := messages.CheckQuerySize(query); why != nil {
-			p.answers.refuse(from, query, why)
+			p.replies.refuse(from, query, why)
 		} else {
 			kept = append(kept, query)
 		}
@@ -193,30 +193,30 @@ func (p *Peer) read() {
 		p.refuseReads(askers, p.refusal(err))
 		return
 	}
-	p.asked[p.token] = askers
+	p.waitingReads[p.token] = askers
 }
 
-// answerReads hands reads whose index is known to the Applier.
+// answerSessions hands reads whose index is known to the Applier.
 func (p *Peer) answerReads(results []raft.ReadResult) {
 	for _, result := range results {
-		askers := p.asked[result.Token]
-		delete(p.asked, result.Token)
+		askers := p.waitingReads[result.Token]
+		delete(p.waitingReads, result.Token)
 		if result.Err != nil {
 			p.refuseReads(askers, p.refusal(result.Err))
 			continue
 		}
 		for _, asker := range askers {
-			p.noLonger(asker)
+			p.releaseRead(asker)
 		}
-		p.o.System.Root.Send(p.apply, query{result.Index, askers})
+		p.o.System.Root.Send(p.applier, query{result.Index, askers})
 	}
 }
 
 func (p *Peer) refuseReads(askers []*messages.SessionRequests, why *messages.Error) {
 	for _, asker := range askers {
-		p.noLonger(asker)
+		p.releaseRead(asker)
 		for _, query := range asker.Queries {
-			p.answers.refuse(askerOf(asker), query, why)
+			p.replies.refuse(askerOf(asker), query, why)
 		}
 	}
 }

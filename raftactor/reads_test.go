@@ -85,8 +85,8 @@ func asks(session string, room uint64, lengths ...int) *messages.SessionRequests
 // turn is one turn of the Applier's, and how many answers a session has then.
 func (w *readWorld) turn(want map[string]int) {
 	w.t.Helper()
-	w.a.query()
-	w.a.answers.flush()
+	w.a.answerReady()
+	w.a.replies.flush()
 	w.t.Helper()
 	require.Eventually(w.t, func() bool {
 		w.mu.Lock()
@@ -108,11 +108,11 @@ func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 	later.Queries = later.Queries[1:]
 	w.a.addReads(query{11, []*messages.SessionRequests{later}})
 	w.turn(map[string]int{"a": 2, "b": 1})
-	require.True(t, w.a.reads.again, "the next turn comes by itself")
+	require.True(t, w.a.reads.scheduled, "the next turn comes by itself")
 	w.turn(map[string]int{"a": 4, "b": 1})
 	w.turn(map[string]int{"a": 5, "b": 1})
-	require.Len(t, w.a.reads.waiting, 1, "what waits for its index")
-	w.a.at = &messages.SnapshotMeta{Index: 11}
+	require.Len(t, w.a.reads.queue, 1, "what waits for its index")
+	w.a.state = &messages.SnapshotMeta{Index: 11}
 	w.turn(map[string]int{"a": 5, "b": 2})
 	require.Zero(t, w.a.reads.count)
 	require.Zero(t, w.a.reads.bytes)
@@ -137,14 +137,14 @@ func TestReadsThatWaitAreNotTakenTwice(t *testing.T) {
 	require.Zero(t, w.a.reads.count)
 	require.Zero(t, w.a.reads.bytes)
 	nameless := &messages.SessionRequests{Address: "n1", Id: "b", Queries: [][]byte{{}, {}}}
-	require.Len(t, w.a.reads.fresh(nameless).Queries, 2)
+	require.Len(t, w.a.reads.withoutWaiting(nameless).Queries, 2)
 }
 
 // What all sessions together get in a turn is bounded as well, and one value may always be larger.
 func TestTurnIsBounded(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
 	var askers []*messages.SessionRequests
-	for i := range 2 * turnAnswers {
+	for i := range 2 * drainSessions {
 		askers = append(askers, &messages.SessionRequests{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
 	}
 	w.a.addReads(query{10, append(askers, asks("b", 0, 10))})
@@ -184,17 +184,17 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 		w.turn(map[string]int{"a": 10 - c.taken})
 		require.Equal(t, messages.Code_OVERLOADED, w.replies["a"][0].Code)
 
-		p := &Peer{o: w.a.o, answers: w.a.answers, asked: map[uint64][]*messages.SessionRequests{}}
+		p := &Peer{o: w.a.options, replies: w.a.replies, waitingReads: map[uint64][]*messages.SessionRequests{}}
 		for range 10 {
 			asker := asks("b", 7, 1)
 			p.onQueries(asker, asker.Queries)
 		}
-		require.GreaterOrEqual(t, p.askedNow, c.taken)
-		require.LessOrEqual(t, p.askedNow, c.taken+1)
+		require.GreaterOrEqual(t, p.waitingCount, c.taken)
+		require.LessOrEqual(t, p.waitingCount, c.taken+1)
 		require.EqualValues(t, 7, p.reads[0].ReplyBudget)
-		w.turn(map[string]int{"b": 10 - p.askedNow})
+		w.turn(map[string]int{"b": 10 - p.waitingCount})
 		p.refuseReads(p.reads, messages.Errorf(messages.Code_UNAVAILABLE, "no leader"))
-		require.Zero(t, p.askedNow)
-		require.Zero(t, p.askedBytes)
+		require.Zero(t, p.waitingCount)
+		require.Zero(t, p.waitingBytes)
 	}
 }

@@ -26,7 +26,7 @@ type Options struct {
 	Ticker      *actor.PID         // of the node, see NewTicker
 	State       persistence.Engine // the node's data; the replica touches only its own group's keys
 	Machine     Machine
-	Log         persistence.Loaded            // what the Writer's log holds for the group
+	Log         persistence.LoadedLog         // what the Writer's log holds for the group
 	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on any goroutine, must not block
 	Check       Checker                       // optional
 	Level       messages.Level                // feature level of this program; an entry above it stops the node. 0: NewestLevel
@@ -35,7 +35,7 @@ type Options struct {
 	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
 	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
 	OnCommit    func(took time.Duration)      // optional; called on the Peer's goroutine where it leads, from proposal to commit of an entry; must not block
-	OnRetired   func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block
+	OnDestroyed func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block
 	OnApply     Observer                      // optional; called on the Applier's goroutine after each command, must not block
 	OnRead      ReadObserver                  // optional; called on the Applier's goroutine after each query, must not block
 	Limits      Limits
@@ -131,14 +131,14 @@ func (l Limits) SyncBytes(rng *rand.Rand) int {
 const minClockRatio = 1.01
 
 // promise is how long a replica that hears its leader keeps to it.
-func (l Limits) promise() time.Duration { return time.Duration(l.ElectionTicks) * TickInterval }
+func (l Limits) leaseGrant() time.Duration { return time.Duration(l.ElectionTicks) * TickInterval }
 
 // lease is how long a leader counts on that; 0: not at all.
 func (l Limits) lease() time.Duration {
 	if !l.LeaseReads {
 		return 0
 	}
-	return time.Duration(float64(l.promise()) / l.ClockRatio)
+	return time.Duration(float64(l.leaseGrant()) / l.ClockRatio)
 }
 
 // PeerPath is the path of a group's Peer on every node that has a replica.
@@ -183,12 +183,12 @@ func Start(o Options) error {
 	core, err := raft.New(raft.Config{
 		ID: uint64(o.Node), Group: uint64(o.Group),
 		ElectionTicks: o.Limits.ElectionTicks, HeartbeatTicks: o.Limits.HeartbeatTicks, QuiesceTicks: o.Limits.QuiesceTicks,
-		LeaseGrant: raft.Nanos(o.Limits.promise()), Lease: raft.Nanos(o.Limits.lease()),
+		LeaseGrant: raft.Nanos(o.Limits.leaseGrant()), Lease: raft.Nanos(o.Limits.lease()),
 		MaxAppendBytes:      o.Limits.AppendBytes,
 		MaxInflightMessages: o.Limits.InflightMessages, MaxInflightBytes: o.Limits.InflightBytes,
 		MaxUncommittedBytes: o.Limits.PendingBytes, MaxApplyBytes: o.Limits.PendingBytes, MaxLogBytes: o.Limits.LogBytes(),
 		Rand: o.System.Rand("raft/" + o.Group.String()),
-	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, FirstOnDisk: o.Log.Kept, Applied: at.Index,
+	}, raft.Boot{HardState: o.Log.HardState, Snapshot: o.Log.Snapshot, Entries: o.Log.Entries, FirstOnDisk: o.Log.FirstOnDisk, Applied: at.Index,
 		Now: raft.Nanos(o.System.Clock.Now()),
 	})
 	if err != nil {
@@ -201,17 +201,17 @@ func spawn(o *Options, s store, at *messages.SnapshotMeta, core *raft.Core) erro
 	self := o.System.Address()
 	peer := actor.NewPID(self, PeerPath(o.Group))
 	_, err := o.System.Spawn(ApplierPath(o.Group), func() actor.Actor { return newApplier(o, s, at, peer) },
-		actors.Durable(), actors.Batching(actors.Bound{}, nil))
+		actors.Durable(), actors.Batching(actors.MailboxBound{}, nil))
 	if err != nil {
 		return err
 	}
 	_, err = o.System.Spawn(PeerPath(o.Group), func() actor.Actor { return newPeer(o, s, core) },
-		actors.Durable(), actors.Batching(actors.Bound{Messages: o.Limits.Mailbox, Bytes: o.Limits.MailboxBytes, Size: mailBytes}, shed(o)))
+		actors.Durable(), actors.Batching(actors.MailboxBound{Messages: o.Limits.Mailbox, Bytes: o.Limits.MailboxBytes, Size: mailboxBytes}, shedMessage(o)))
 	if err != nil {
 		return err
 	}
 	// The receiver has a word for the Peer when it starts.
-	_, err = o.System.Spawn(SnapshotPath(o.Group), func() actor.Actor { return newReceiver(o, s, peer) }, actors.Durable())
+	_, err = o.System.Spawn(SnapshotPath(o.Group), func() actor.Actor { return newSnapshotReceiver(o, s, peer) }, actors.Durable())
 	return err
 }
 
@@ -227,7 +227,7 @@ func Stop(system *actors.System, group messages.GroupID) error {
 
 // shed refuses requests and drops raft messages when the Peer's mailbox is full: raft repeats, sessions are told.
 // Acknowledgements from the own node always get in: they are what empties the mailbox.
-func shed(o *Options) func(any) bool {
+func shedMessage(o *Options) func(any) bool {
 	return func(element any) bool {
 		message, _ := actors.Unwrap(element)
 		switch m := message.(type) {
@@ -243,8 +243,8 @@ func shed(o *Options) func(any) bool {
 	}
 }
 
-// mailBytes is about how much memory a message takes that others send, as far as it can be large.
-func mailBytes(element any) (bytes int) {
+// mailboxBytes is about how much memory a message takes that others send, as far as it can be large.
+func mailboxBytes(element any) (bytes int) {
 	message, _ := actors.Unwrap(element)
 	switch m := message.(type) {
 	case *messages.Requests:
@@ -283,7 +283,7 @@ func refuseAsker(answers *outbox, asker *messages.SessionRequests, why *messages
 
 // Birth is where a group's log starts on its first nodes: behind an empty state at index 1 that knows the first
 // voters. A replica that is not among them starts with nothing, and gets the members by its first snapshot.
-func Birth(voters []uint64) *messages.SnapshotMeta {
+func InitialSnapshot(voters []uint64) *messages.SnapshotMeta {
 	return &messages.SnapshotMeta{Index: 1, Term: 1, Conf: &messages.ConfState{Voters: voters}}
 }
 

@@ -17,7 +17,7 @@ func TestLogAndDataThatDoNotFit(t *testing.T) {
 		batch := new(persistence.Batch)
 		require.NoError(t, s.putMeta(batch, s.key(kindApplied), &messages.SnapshotMeta{Index: applied, Term: 1, Conf: &messages.ConfState{}}))
 		require.NoError(t, s.engine.Write(batch, true))
-		log := persistence.Loaded{Snapshot: &messages.SnapshotMeta{Index: first - 1, Term: 1, Conf: &messages.ConfState{}}}
+		log := persistence.LoadedLog{Snapshot: &messages.SnapshotMeta{Index: first - 1, Term: 1, Conf: &messages.ConfState{}}}
 		for i := first; i <= last; i++ {
 			log.Entries = append(log.Entries, &messages.Entry{Index: i, Term: 1})
 		}

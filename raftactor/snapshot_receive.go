@@ -20,15 +20,15 @@ import (
 //	starved                  Peer           the disk has no room for chunks, or has it again
 //
 // It writes the engine in its Receive: it is a persistence actor, and nobody waits for it but the sender.
-type receiver struct {
-	o        *Options
-	store    store
-	peer     *actor.PID
-	transfer uint64 // the one under way, 0: none
-	next     uint64
-	done     uint64 // the one that was staged last
-	busy     bool   // a complete snapshot is staged and not yet installed
-	starved  bool   // what comes is dropped: the sender says it again
+type snapshotReceiver struct {
+	o              *Options
+	store          store
+	peer           *actor.PID
+	transfer       uint64 // the one under way, 0: none
+	nextChunk      uint64
+	stagedTransfer uint64 // the one that was staged last
+	occupied       bool   // a complete snapshot is staged and not yet installed
+	outOfSpace     bool   // what comes is dropped: the sender says it again
 }
 
 type (
@@ -37,11 +37,11 @@ type (
 	staged    struct{ meta *messages.SnapshotMeta }
 )
 
-func newReceiver(o *Options, s store, peer *actor.PID) *receiver {
-	return &receiver{o: o, store: s, peer: peer}
+func newSnapshotReceiver(o *Options, s store, peer *actor.PID) *snapshotReceiver {
+	return &snapshotReceiver{o: o, store: s, peer: peer}
 }
 
-func (r *receiver) Receive(ctx actor.Context) {
+func (r *snapshotReceiver) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		if err := r.resume(ctx); err != nil {
@@ -50,14 +50,14 @@ func (r *receiver) Receive(ctx actor.Context) {
 	case *messages.SnapshotChunk:
 		r.onChunk(ctx, m)
 	case installed:
-		r.busy = false
+		r.occupied = false
 	case starved:
-		r.starved = m.now
+		r.outOfSpace = m.now
 	}
 }
 
 // resume goes on where the life before stopped: with a snapshot that is complete, or with the chunks that got to the disk.
-func (r *receiver) resume(ctx actor.Context) error {
+func (r *snapshotReceiver) resume(ctx actor.Context) error {
 	progress, err := r.store.progress()
 	if err != nil {
 		return err
@@ -67,38 +67,38 @@ func (r *receiver) resume(ctx actor.Context) error {
 		return err
 	}
 	if meta != nil {
-		r.busy, r.done = true, progress.Transfer
+		r.occupied, r.stagedTransfer = true, progress.Transfer
 		ctx.Send(r.peer, staged{meta})
 		return nil
 	}
-	r.transfer, r.next = progress.Transfer, progress.Number
+	r.transfer, r.nextChunk = progress.Transfer, progress.Number
 	return nil
 }
 
-func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
+func (r *snapshotReceiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 	ack := &messages.SnapshotAck{Group: m.Group, From: uint64(r.o.Node), Transfer: m.Transfer}
 	switch {
-	case r.starved, m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m) != m.Checksum:
+	case r.outOfSpace, m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m) != m.Checksum:
 		return // the sender will say it again
-	case m.Transfer == r.done:
+	case m.Transfer == r.stagedTransfer:
 		ack.Number, ack.Done = m.Number+1, true
-	case r.busy || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:
+	case r.occupied || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:
 		ack.Refused = true // there is another one
 	case m.Transfer != r.transfer && m.Number != 0:
 		ack.Rewind = true // nothing of it got to the disk before this life
-	case m.Transfer == r.transfer && m.Number > r.next:
-		ack.Number, ack.Rewind = r.next, true // a chunk before it was lost
-	case m.Transfer == r.transfer && m.Number < r.next:
-		ack.Number = r.next // came twice
+	case m.Transfer == r.transfer && m.Number > r.nextChunk:
+		ack.Number, ack.Rewind = r.nextChunk, true // a chunk before it was lost
+	case m.Transfer == r.transfer && m.Number < r.nextChunk:
+		ack.Number = r.nextChunk // came twice
 	default:
 		if err := r.stage(m); err != nil {
 			r.o.System.Fatal(fmt.Errorf("group %d: stage snapshot: %w", r.o.Group, err))
 			return
 		}
-		r.transfer, r.next = m.Transfer, m.Number+1
-		ack.Number, ack.Done = r.next, m.Last
+		r.transfer, r.nextChunk = m.Transfer, m.Number+1
+		ack.Number, ack.Done = r.nextChunk, m.Last
 		if m.Last {
-			r.busy, r.transfer, r.done = true, 0, m.Transfer
+			r.occupied, r.transfer, r.stagedTransfer = true, 0, m.Transfer
 			ctx.Send(r.peer, staged{m.Meta})
 		}
 	}
@@ -107,7 +107,7 @@ func (r *receiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk) {
 
 // stage writes one chunk and how far this is; the first clears what an earlier transfer left, the last makes all of it
 // durable. Writes get to the disk in order, so what it says is there.
-func (r *receiver) stage(m *messages.SnapshotChunk) error {
+func (r *snapshotReceiver) stage(m *messages.SnapshotChunk) error {
 	batch := new(persistence.Batch)
 	if m.Number == 0 {
 		batch.DeleteRange(r.store.stagingPrefix(), persistence.PrefixEnd(r.store.stagingPrefix()))

@@ -38,8 +38,8 @@ type transferWorld struct {
 	clock    *handClock
 	o        *Options
 	from, to store
-	sender   *sender
-	receiver *receiver
+	sender   *snapshotSender
+	receiver *snapshotReceiver
 	sent     line // by the sender
 	got      line // by the receiver
 	chunks   map[uint64]int
@@ -66,7 +66,7 @@ func newTransferWorld(t *testing.T, pairs int) *transferWorld {
 	}
 	require.NoError(t, w.from.putMeta(batch, w.from.key(kindApplied), &messages.SnapshotMeta{Index: 10, Term: 1, Conf: &messages.ConfState{}}))
 	require.NoError(t, w.from.engine.Write(batch, true))
-	w.sender = &sender{o: w.o, store: w.from, node: 2, transfer: 77, pace: throttle{rate: w.o.Limits.SnapshotRate}}
+	w.sender = &snapshotSender{o: w.o, store: w.from, node: 2, transfer: 77, limiter: rateLimiter{rate: w.o.Limits.SnapshotRate}}
 	w.restart()
 	w.tell(w.sender, &w.sent, new(actor.Started))
 	return w
@@ -74,7 +74,7 @@ func newTransferWorld(t *testing.T, pairs int) *transferWorld {
 
 // restart gives the receiver another life on what its disk has.
 func (w *transferWorld) restart() {
-	w.receiver = newReceiver(w.o, w.to, nil)
+	w.receiver = newSnapshotReceiver(w.o, w.to, nil)
 	w.got.out = nil
 	w.tell(w.receiver, &w.got, new(actor.Started))
 }
@@ -110,7 +110,7 @@ func (w *transferWorld) pass(lost func(message any) bool) {
 	}
 	if len(sent)+len(got) == 0 {
 		w.clock.now += 100 * time.Millisecond
-		if w.sender.resting {
+		if w.sender.limited {
 			w.tell(w.sender, &w.sent, rested{})
 		}
 		w.tell(w.sender, &w.sent, idle{})
@@ -169,7 +169,7 @@ func TestSnapshotsGoOnAfterARestart(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		w := newTransferWorld(t, 100)
-		for w.receiver.next < 40 {
+		for w.receiver.nextChunk < 40 {
 			w.pass(never)
 		}
 		if seed%2 == 0 { // all that was written is there, or a part of it
@@ -178,7 +178,7 @@ func TestSnapshotsGoOnAfterARestart(t *testing.T) {
 			w.to.engine = w.to.engine.(*memory.Engine).Crash(rng)
 		}
 		w.restart()
-		had := w.receiver.next
+		had := w.receiver.nextChunk
 		w.run(never)
 		w.whole(100)
 		for number, times := range w.chunks {
@@ -196,14 +196,14 @@ func TestSnapshotsGoOnAfterARestart(t *testing.T) {
 // nothing to say.
 func TestSnapshotsNeedAWholeDisk(t *testing.T) {
 	w := newTransferWorld(t, 10)
-	require.True(t, w.from.engine.(*memory.Engine).Lose(append(w.from.dataPrefix(), "key007"...)))
+	require.True(t, w.from.engine.(*memory.Engine).FailChecksum(append(w.from.dataPrefix(), "key007"...)))
 	w.run(never)
 	corrupt := new(persistence.CorruptError)
 	require.ErrorAs(t, w.failed, &corrupt)
 	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
 
 	w = newTransferWorld(t, 10)
-	w.sender.view.Close()
+	w.sender.data.Close()
 	w.run(never)
 	require.NoError(t, w.failed)
 }
@@ -212,7 +212,7 @@ func TestSnapshotsNeedAWholeDisk(t *testing.T) {
 func TestCompleteSnapshotSurvivesARestart(t *testing.T) {
 	w := newTransferWorld(t, 4)
 	for w.staged == 0 {
-		w.pass(func(message any) bool { _, ack := message.(*messages.SnapshotAck); return ack && w.receiver.busy })
+		w.pass(func(message any) bool { _, ack := message.(*messages.SnapshotAck); return ack && w.receiver.occupied })
 	}
 	w.to.engine = w.to.engine.(*memory.Engine).Crash(rand.New(rand.NewPCG(1, 1)))
 	w.staged = 0
@@ -225,16 +225,16 @@ func TestCompleteSnapshotSurvivesARestart(t *testing.T) {
 // Memory keeps what followers are served from, and no more for those that are served from the disk.
 func TestMemoryKeepsWhatFollowersAreServedFrom(t *testing.T) {
 	all := []raft.FollowerStatus{{ID: 2, Match: 7, Active: true}, {ID: 3, Match: 52}, {ID: 4, Match: 60, Active: true}}
-	require.EqualValues(t, 60, served(all, 50))
-	require.EqualValues(t, 7, served(all, 8))
-	require.Equal(t, ^uint64(0), served(all, 62))
+	require.EqualValues(t, 60, servedUpTo(all, 50))
+	require.EqualValues(t, 7, servedUpTo(all, 8))
+	require.Equal(t, ^uint64(0), servedUpTo(all, 62))
 }
 
 // The disk keeps what is behind a snapshot until its follower is served from memory.
 func TestLogIsKeptForSnapshots(t *testing.T) {
 	all, lags := snapshotTransfers{2: {index: 50, running: true}}, raft.FollowerStatus{ID: 2, Match: 7}
 	keep := func(first uint64) uint64 {
-		return all.keep([]raft.FollowerStatus{lags, {ID: 4, Match: 40, Active: true}}, first, nil, 1)
+		return all.firstNeeded([]raft.FollowerStatus{lags, {ID: 4, Match: 40, Active: true}}, first, nil, 1)
 	}
 	require.EqualValues(t, 50, keep(45))
 	all[2].running = false
@@ -250,15 +250,15 @@ func TestLogIsKeptForSnapshots(t *testing.T) {
 func TestDiskKeepsNoMoreThanTheSnapshotTakes(t *testing.T) {
 	all, followers := snapshotTransfers{2: {index: 50, running: true}, 3: {index: 70, running: true}}, []raft.FollowerStatus{{ID: 2}, {ID: 3}, {ID: 4, Match: 1}}
 	on := retainedSegments{{60, 500}, {75, 500}}
-	require.EqualValues(t, 50, all.keep(followers, 76, on, 125))
+	require.EqualValues(t, 50, all.firstNeeded(followers, 76, on, 125))
 	on = append(on, segment{90, 300})
-	require.EqualValues(t, 70, all.keep(followers, 91, on, 125), "the other one needs another snapshot")
+	require.EqualValues(t, 70, all.firstNeeded(followers, 91, on, 125), "the other one needs another snapshot")
 	all[2].bytes = 1300
-	require.EqualValues(t, 50, all.keep(followers, 91, on, 125))
+	require.EqualValues(t, 50, all.firstNeeded(followers, 91, on, 125))
 	followers[0].Match, all[2].bytes = 61, 900
-	require.EqualValues(t, 61, all.keep(followers, 91, on, 125), "what it has got needs not be kept")
-	require.Equal(t, ^uint64(0), all.keep(followers, 91, on, 0))
-	require.Equal(t, on[1:], on.from(61))
+	require.EqualValues(t, 61, all.firstNeeded(followers, 91, on, 125), "what it has got needs not be kept")
+	require.Equal(t, ^uint64(0), all.firstNeeded(followers, 91, on, 0))
+	require.Equal(t, on[1:], on.since(61))
 }
 
 // A follower that never answers is given up; one that takes another transfer meanwhile says so.

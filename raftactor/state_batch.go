@@ -12,11 +12,11 @@ import (
 // stateBatch is the Tx of an Applier: writes collect in memory, reads see them over the store, and commit makes one batch of the engine
 // of them. The store of a state batch may be the one before it, which is being written.
 type stateBatch struct {
-	store    persistence.Reader
-	writes   map[string]*write
-	prefixes [][]byte // deleted before any of writes
-	bytes    int      // that the write of the engine will have, about: a key that is written again counts once
-	again    int      // writes of a key that was written before in this batch
+	base       persistence.Reader
+	writes     map[string]*write
+	prefixes   [][]byte // deleted before any of writes
+	bytes      int      // that the write of the engine will have, about: a key that is written again counts once
+	overwrites int      // writes of a key that was written before in this batch
 }
 
 type write struct {
@@ -25,13 +25,13 @@ type write struct {
 }
 
 func newStateBatch(store persistence.Reader) *stateBatch {
-	return &stateBatch{store: store, writes: map[string]*write{}}
+	return &stateBatch{base: store, writes: map[string]*write{}}
 }
 
 // reset empties the batch and keeps its memory for the next, which will be as large.
 func (t *stateBatch) reset() {
 	clear(t.writes)
-	t.prefixes, t.bytes, t.again = nil, 0, 0
+	t.prefixes, t.bytes, t.overwrites = nil, 0, 0
 }
 
 func (t *stateBatch) Get(key []byte) ([]byte, bool, error) {
@@ -41,11 +41,11 @@ func (t *stateBatch) Get(key []byte) ([]byte, bool, error) {
 	if t.covered(key) {
 		return nil, false, nil
 	}
-	return t.store.Get(key)
+	return t.base.Get(key)
 }
 
 // saves tells whether many records have been written more than once, so that a larger batch would write less to the engine.
-func (t *stateBatch) saves() bool { return 4*t.again > len(t.writes) }
+func (t *stateBatch) overwritesOften() bool { return 4*t.overwrites > len(t.writes) }
 
 func (t *stateBatch) Put(key, value []byte) { t.write(key, write{value: value}) }
 
@@ -58,7 +58,7 @@ func (t *stateBatch) write(key []byte, now write) {
 		t.writes[string(key)] = w
 		t.bytes += len(key)
 	} else {
-		t.again++
+		t.overwrites++
 	}
 	t.bytes += len(now.value) - len(w.value)
 	*w = now
@@ -92,7 +92,7 @@ func (t *stateBatch) Scan(low, high []byte, visit func(key, value []byte) bool) 
 		stopped = !w.deleted && !visit([]byte(key), w.value)
 		return !stopped
 	}
-	err := t.store.Scan(low, high, func(key, value []byte) bool {
+	err := t.base.Scan(low, high, func(key, value []byte) bool {
 		for len(pending) > 0 && pending[0] < string(key) {
 			next := pending[0]
 			pending = pending[1:]

@@ -86,7 +86,7 @@ func TestInstallSurvivesCrashes(t *testing.T) {
 		require.NoError(t, s.putMeta(batch, s.key(kindApplied), &messages.SnapshotMeta{Index: 10, Term: 1, Conf: &messages.ConfState{}}))
 		require.NoError(t, engine.Write(batch, true))
 		meta := &messages.SnapshotMeta{Index: 50, Term: 3, Conf: &messages.ConfState{Voters: []uint64{1}}}
-		r := &receiver{store: s}
+		r := &snapshotReceiver{store: s}
 		for n := range uint64(4) {
 			require.NoError(t, r.stage(&messages.SnapshotChunk{Number: n, Last: n == 3, Meta: meta, Pairs: []*messages.Pair{{
 				Key: fmt.Appendf(nil, "new%d", n), Value: make([]byte, 500<<10),
@@ -173,10 +173,10 @@ func TestTurnPace(t *testing.T) {
 		p := batchPolicy{draw: rand.New(rand.NewPCG(seed, 1)).IntN}
 		for range 100 {
 			p.begin(time.Second)
-			require.GreaterOrEqual(t, p.bytes, largeBatchBytes/2)
-			require.LessOrEqual(t, p.bytes, largeBatchBytes)
+			require.GreaterOrEqual(t, p.largeBytes, largeBatchBytes/2)
+			require.LessOrEqual(t, p.largeBytes, largeBatchBytes)
 			over := func(after time.Duration, bytes, again int) bool {
-				return p.over(time.Second+after, &stateBatch{bytes: bytes, again: again})
+				return p.due(time.Second+after, &stateBatch{bytes: bytes, overwrites: again})
 			}
 			require.False(t, over(batchTime, largeBatchBytes/2-1, 1), "it is small")
 			require.False(t, over(batchTime/2-1, largeBatchBytes, 1), "much is written, and often the same")
@@ -184,7 +184,7 @@ func TestTurnPace(t *testing.T) {
 			require.True(t, over(batchTime/4, largeBatchBytes, 0), "and nothing twice")
 			require.True(t, over(batchTime, largeBatchBytes, 1), "little is written")
 			require.True(t, over(0, veryLargeBatches*largeBatchBytes, 1), "it is very large")
-			seen[p.bytes] = true
+			seen[p.largeBytes] = true
 		}
 	}
 	require.Greater(t, len(seen), 100)
@@ -196,15 +196,15 @@ func TestTurnSaves(t *testing.T) {
 	for i := range byte(8) {
 		turn.Put([]byte{i}, []byte("v"))
 	}
-	require.False(t, turn.saves(), "all are new")
+	require.False(t, turn.overwritesOften(), "all are new")
 	turn.Put([]byte{0}, []byte("w"))
 	turn.Delete([]byte{0})
-	require.False(t, turn.saves(), "a quarter was written again, no more")
+	require.False(t, turn.overwritesOften(), "a quarter was written again, no more")
 	turn.Put([]byte{1}, []byte("w"))
-	require.True(t, turn.saves())
+	require.True(t, turn.overwritesOften())
 	turn.reset()
 	turn.Put([]byte{0}, []byte("v"))
-	require.False(t, turn.saves(), "it begins anew")
+	require.False(t, turn.overwritesOften(), "it begins anew")
 }
 
 // An engine that takes little gets small turns, so whoever waits for one does not wait long; one that is quick gets large ones.
@@ -214,13 +214,13 @@ func TestTurnPaceFollowsTheEngine(t *testing.T) {
 	write := func(bytes int, speed int) (full int) {
 		p.begin(now)
 		now += time.Duration(bytes) * time.Second / time.Duration(speed)
-		p.stored(now, bytes)
-		return p.full()
+		p.written(now, bytes)
+		return p.maxBytes()
 	}
-	require.Equal(t, fullBatchBytes, p.full(), "nothing is known yet")
+	require.Equal(t, fullBatchBytes, p.maxBytes(), "nothing is known yet")
 	require.Equal(t, fullBatchBytes, write(1<<20, 200<<20))
 	require.Less(t, write(fullBatchBytes, 4<<20), 5<<20/8, "8 MiB took two seconds: no more than 0.15 s of that")
-	require.True(t, p.over(now, &stateBatch{bytes: 5 << 20 / 8}), "nor does a turn wait until it is larger")
+	require.True(t, p.due(now, &stateBatch{bytes: 5 << 20 / 8}), "nor does a turn wait until it is larger")
 	require.Equal(t, largeBatchBytes, write(1<<20, 1<<20), "there is a least")
 	require.Equal(t, largeBatchBytes, write(1<<10, 1<<20), "a little that is written slowly says nothing")
 	require.Equal(t, fullBatchBytes, write(largeBatchBytes, 200<<20), "and it is quick again")

@@ -171,7 +171,7 @@ func (s store) wipe(batch *persistence.Batch) {
 
 // Sweep deletes what an engine has of groups that have no log any more: a crash may bring back the data of a replica that
 // was retired, or leave a snapshot that never arrived as a whole. It is called before any replica starts.
-func Sweep(engine persistence.Engine, logs []messages.GroupID) error {
+func DeleteOrphans(engine persistence.Engine, logs []messages.GroupID) error {
 	batch := new(persistence.Batch)
 	for _, kind := range []byte{kindData, kindApplied, kindStaging, kindInstalling} {
 		for low, more := []byte{kind}, true; more; {

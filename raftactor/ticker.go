@@ -17,8 +17,8 @@ const TickInterval = 50 * time.Millisecond
 const TickerPath = "ticker"
 
 const (
-	aliveEvery = 5 * TickInterval // between nodes that have groups at rest
-	lostAfter  = 3 * aliveEvery   // a node unheard for so long may be gone: groups at rest wake up
+	nodeHeartbeatInterval = 5 * TickInterval          // between nodes that have groups at rest
+	suspectAfter          = 3 * nodeHeartbeatInterval // a node unheard for so long may be gone: groups at rest wake up
 )
 
 // Ticker is the one clock of all Peers of a node: it ticks them together, so that what they send to the same
@@ -31,18 +31,18 @@ const (
 //	*messages.Alive  Tickers  notes that a node is there
 //	beat             itself   ticks, tells that this node is alive, looks who is lost, and sets the next beat
 type Ticker struct {
-	system  *actors.System
-	self    *actor.PID
-	ticked  []*actor.PID
-	resting []Rest
-	heard   map[messages.NodeID]lastHeard // of the nodes that somebody rests with
-	told    time.Duration                 // when this node last said that it is alive
-	slow    bool
-	beats   uint64 // that have been set; an older one that was already on its way when it was cancelled does not count
-	cancel  func()
+	system          *actors.System
+	self            *actor.PID
+	subscribers     []*actor.PID
+	quiesced        []Rest
+	lastHeard       map[messages.NodeID]nodeSighting // of the nodes that somebody rests with
+	heartbeatSentAt time.Duration                    // when this node last said that it is alive
+	idle            bool
+	timers          uint64 // that have been set; an older one that was already on its way when it was cancelled does not count
+	cancel          func()
 }
 
-type lastHeard struct {
+type nodeSighting struct {
 	at    time.Duration
 	epoch uint64 // 0: not heard yet
 }
@@ -54,11 +54,11 @@ type (
 	Leave struct{ Peer *actor.PID }
 	// Rest ends them until one of the nodes is lost; then the Peer gets Lost, and Ticks again.
 	Rest struct {
-		Peer *actor.PID
-		With []Neighbour
+		Peer  *actor.PID
+		Watch []WatchedNode
 	}
 	// Neighbour is a node that a group rests with.
-	Neighbour struct {
+	WatchedNode struct {
 		Node    messages.NodeID
 		Address string
 	}
@@ -70,89 +70,89 @@ type (
 // NewTicker makes the node's Ticker; it is spawned once per node, durable, under TickerPath: a Ticker that came back with an empty
 // memory would tick nobody.
 func NewTicker(system *actors.System) *Ticker {
-	return &Ticker{system: system, heard: map[messages.NodeID]lastHeard{}}
+	return &Ticker{system: system, lastHeard: map[messages.NodeID]nodeSighting{}}
 }
 
 func (t *Ticker) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		t.self = ctx.Self()
-		t.next()
+		t.startTimer()
 	case *actor.Stopping, *actor.Restarting:
 		t.cancel()
 	case Join:
-		t.join(m.Peer)
+		t.subscribe(m.Peer)
 	case Leave:
-		t.leave(m.Peer)
+		t.unsubscribe(m.Peer)
 	case Rest:
-		t.rest(m)
+		t.quiesce(m)
 	case *messages.NodeHeartbeat:
-		t.onAlive(m)
+		t.onNodeHeartbeat(m)
 	case beat:
-		if m.number == t.beats {
-			t.onBeat()
+		if m.number == t.timers {
+			t.onTimer()
 		}
 	}
 }
 
-func (t *Ticker) next() {
+func (t *Ticker) startTimer() {
 	interval := TickInterval
-	if t.slow = len(t.ticked) == 0; t.slow {
-		interval = aliveEvery
+	if t.idle = len(t.subscribers) == 0; t.idle {
+		interval = nodeHeartbeatInterval
 	}
-	t.beats++
-	number := t.beats
+	t.timers++
+	number := t.timers
 	t.cancel = t.system.Clock.After(interval, func() { t.system.Root.Send(t.self, beat{number}) })
 }
 
-func (t *Ticker) onBeat() {
-	for _, peer := range t.ticked {
+func (t *Ticker) onTimer() {
+	for _, peer := range t.subscribers {
 		t.system.Root.Send(peer, Tick{})
 	}
 	now := t.system.Clock.Now()
-	for _, node := range t.watched() {
-		if now-t.heard[node].at > lostAfter {
-			t.lost(node)
+	for _, node := range t.watchedNodes() {
+		if now-t.lastHeard[node].at > suspectAfter {
+			t.suspect(node)
 		}
 	}
-	if now-t.told >= aliveEvery {
-		t.told = now
-		t.tell()
+	if now-t.heartbeatSentAt >= nodeHeartbeatInterval {
+		t.heartbeatSentAt = now
+		t.sendHeartbeats()
 	}
-	t.next()
+	t.startTimer()
 }
 
-func (t *Ticker) join(peer *actor.PID) {
-	t.leave(peer)
-	t.ticked = append(t.ticked, peer)
-	if t.slow {
+func (t *Ticker) subscribe(peer *actor.PID) {
+	t.unsubscribe(peer)
+	t.subscribers = append(t.subscribers, peer)
+	if t.idle {
 		t.cancel()
-		t.next()
+		t.startTimer()
 	}
 }
 
-func (t *Ticker) leave(peer *actor.PID) {
-	t.ticked = slices.DeleteFunc(t.ticked, func(p *actor.PID) bool { return p.Id == peer.Id })
-	t.resting = slices.DeleteFunc(t.resting, func(r Rest) bool { return r.Peer.Id == peer.Id })
-	t.forget()
+func (t *Ticker) unsubscribe(peer *actor.PID) {
+	t.subscribers = slices.DeleteFunc(t.subscribers, func(p *actor.PID) bool { return p.Id == peer.Id })
+	t.quiesced = slices.DeleteFunc(t.quiesced, func(r Rest) bool { return r.Peer.Id == peer.Id })
+	t.forgetUnwatched()
 }
 
-func (t *Ticker) rest(r Rest) {
-	t.leave(r.Peer)
-	t.resting = append(t.resting, r)
-	for _, n := range r.With {
-		if _, known := t.heard[n.Node]; !known {
-			t.heard[n.Node] = lastHeard{at: t.system.Clock.Now()}
+func (t *Ticker) quiesce(r Rest) {
+	t.unsubscribe(r.Peer)
+	t.quiesced = append(t.quiesced, r)
+	for _, n := range r.Watch {
+		if _, known := t.lastHeard[n.Node]; !known {
+			t.lastHeard[n.Node] = nodeSighting{at: t.system.Clock.Now()}
 		}
 	}
 }
 
 // tell says to everybody somebody here rests with that this node is alive.
-func (t *Ticker) tell() {
+func (t *Ticker) sendHeartbeats() {
 	id := t.system.Identity()
 	var told []string
-	for _, r := range t.resting {
-		for _, n := range r.With {
+	for _, r := range t.quiesced {
+		for _, n := range r.Watch {
 			if !slices.Contains(told, n.Address) {
 				told = append(told, n.Address)
 				t.system.Root.Send(actor.NewPID(n.Address, TickerPath), &messages.NodeHeartbeat{Node: uint64(id.Node), Epoch: uint64(id.Epoch)})
@@ -161,33 +161,33 @@ func (t *Ticker) tell() {
 	}
 }
 
-// onAlive notes a sign of life. One of another boot says that the node was gone meanwhile, however short.
-func (t *Ticker) onAlive(m *messages.NodeHeartbeat) {
+// onNodeHeartbeat notes a sign of life. One of another boot says that the node was gone meanwhile, however short.
+func (t *Ticker) onNodeHeartbeat(m *messages.NodeHeartbeat) {
 	node := messages.NodeID(m.Node)
-	before, watched := t.heard[node]
+	before, watched := t.lastHeard[node]
 	if !watched {
 		return
 	}
-	t.heard[node] = lastHeard{at: t.system.Clock.Now(), epoch: m.Epoch}
+	t.lastHeard[node] = nodeSighting{at: t.system.Clock.Now(), epoch: m.Epoch}
 	if before.epoch != 0 && before.epoch != m.Epoch {
-		t.lost(node)
+		t.suspect(node)
 	}
 }
 
 // lost wakes everybody who rests with a node.
-func (t *Ticker) lost(node messages.NodeID) {
-	for _, r := range slices.Clone(t.resting) {
-		if slices.ContainsFunc(r.With, func(n Neighbour) bool { return n.Node == node }) {
-			t.join(r.Peer)
+func (t *Ticker) suspect(node messages.NodeID) {
+	for _, r := range slices.Clone(t.quiesced) {
+		if slices.ContainsFunc(r.Watch, func(n WatchedNode) bool { return n.Node == node }) {
+			t.subscribe(r.Peer)
 			t.system.Root.Send(r.Peer, Lost{node})
 		}
 	}
 }
 
-func (t *Ticker) watched() []messages.NodeID {
+func (t *Ticker) watchedNodes() []messages.NodeID {
 	var all []messages.NodeID
-	for _, r := range t.resting {
-		for _, n := range r.With {
+	for _, r := range t.quiesced {
+		for _, n := range r.Watch {
 			if !slices.Contains(all, n.Node) {
 				all = append(all, n.Node)
 			}
@@ -197,11 +197,11 @@ func (t *Ticker) watched() []messages.NodeID {
 }
 
 // forget drops the signs of nodes that nobody rests with any more: an old one would soon look like a loss.
-func (t *Ticker) forget() {
-	watched := t.watched()
-	for node := range t.heard {
+func (t *Ticker) forgetUnwatched() {
+	watched := t.watchedNodes()
+	for node := range t.lastHeard {
 		if !slices.Contains(watched, node) {
-			delete(t.heard, node)
+			delete(t.lastHeard, node)
 		}
 	}
 }

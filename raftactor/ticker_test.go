@@ -107,7 +107,7 @@ func (w *tickerWorld) next() string {
 func (w *tickerWorld) beat() time.Duration {
 	before := w.clock.now
 	w.clock.now = w.clock.at
-	w.tell(beat{w.ticker.beats})
+	w.tell(beat{w.ticker.timers})
 	return w.clock.now - before
 }
 
@@ -118,9 +118,9 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	require.Equal(t, TickInterval, w.beat())
 	require.Equal(t, "raft/1 tick", w.next())
 
-	w.tell(Rest{Peer: w.peer("raft/1"), With: []Neighbour{{Node: 2, Address: "n1"}}})
+	w.tell(Rest{Peer: w.peer("raft/1"), Watch: []WatchedNode{{Node: 2, Address: "n1"}}})
 	w.beat() // was set before
-	require.Equal(t, aliveEvery, w.beat(), "nobody counts ticks")
+	require.Equal(t, nodeHeartbeatInterval, w.beat(), "nobody counts ticks")
 	require.Equal(t, "other ticker alive 1", w.next())
 	for range 10 {
 		w.tell(&messages.NodeHeartbeat{Node: 2, Epoch: 3})
@@ -132,14 +132,14 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	require.Equal(t, TickInterval, w.beat())
 	require.Equal(t, "raft/1 tick", w.next())
 
-	w.tell(Rest{Peer: w.peer("raft/1"), With: []Neighbour{{Node: 2, Address: "n1"}}})
-	w.tell(Rest{Peer: w.peer("raft/2"), With: []Neighbour{{Node: 3, Address: "n1"}}})
+	w.tell(Rest{Peer: w.peer("raft/1"), Watch: []WatchedNode{{Node: 2, Address: "n1"}}})
+	w.tell(Rest{Peer: w.peer("raft/2"), Watch: []WatchedNode{{Node: 3, Address: "n1"}}})
 	silent := time.Duration(0)
-	for silent <= lostAfter {
+	for silent <= suspectAfter {
 		w.tell(&messages.NodeHeartbeat{Node: 3, Epoch: 1})
 		silent += w.beat()
 	}
-	require.LessOrEqual(t, silent, lostAfter+aliveEvery)
+	require.LessOrEqual(t, silent, suspectAfter+nodeHeartbeatInterval)
 	heard := w.next()
 	for heard == "other ticker alive 1" {
 		heard = w.next()
@@ -147,20 +147,20 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	require.Equal(t, "raft/1 lost 2", heard, "a silence is a loss to whom it concerns")
 	w.tell(Leave{w.peer("raft/1")})
 	w.tell(Leave{w.peer("raft/2")})
-	require.Empty(t, w.ticker.watched())
-	require.Empty(t, w.ticker.heard, "nothing is kept for nobody")
+	require.Empty(t, w.ticker.watchedNodes())
+	require.Empty(t, w.ticker.lastHeard, "nothing is kept for nobody")
 }
 
 // A beat that was on its way when another was set in its place must not start a second chain of beats: ticks would come
 // twice as fast for ever.
 func TestTickerBeatsOnce(t *testing.T) {
 	w := newTickerWorld(t)
-	late := beat{w.ticker.beats}
-	require.True(t, w.ticker.slow)
+	late := beat{w.ticker.timers}
+	require.True(t, w.ticker.idle)
 	w.tell(Join{w.peer("raft/1")})
-	set := w.ticker.beats
+	set := w.ticker.timers
 	w.tell(late)
-	require.Equal(t, set, w.ticker.beats)
+	require.Equal(t, set, w.ticker.timers)
 	w.beat()
 	require.Equal(t, "raft/1 tick", w.next())
 	require.Empty(t, w.heard)

@@ -54,7 +54,7 @@ func clientMaySend(requests []byte, replyAddress string) bool {
 
 // repliesToSender accepts a message whose field number at is the reply address of its connection, and which has none of the fields
 // that unauthenticated senders may not use.
-func repliesToSender(at protowire.Number, not ...protowire.Number) actors.Content {
+func repliesToSender(at protowire.Number, not ...protowire.Number) actors.Validator {
 	return func(encoded []byte, replyAddress string) bool {
 		answerable := false
 		return len(encoded) <= maxUnauthenticatedBytes && eachField(encoded, func(number protowire.Number, content []byte) bool {

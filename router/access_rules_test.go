@@ -87,27 +87,27 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 		require.NoError(t, err)
 		return encoded
 	}
-	says := map[string]actors.Content{}
+	says := map[string]actors.Validator{}
 	for _, rule := range Rules() {
-		if rule.Says != nil {
-			says[rule.Type] = rule.Says
+		if rule.Validate != nil {
+			says[rule.Type] = rule.Validate
 		}
 	}
 	for name, ask := range map[string]func(address string) proto.Message{
 		"eraft.Requests": func(a string) proto.Message {
-			return &messages.Requests{Sessions: []*messages.SessionRequests{{Address: "guest/1"}, {Address: a}}}
+			return &messages.Requests{Sessions: []*messages.SessionRequests{{Address: "client/1"}, {Address: a}}}
 		},
 		"eraft.Hello":       func(a string) proto.Message { return &messages.Hello{Address: "n4:7400", ReplyAddress: a} },
 		"eraft.JoinRequest": func(a string) proto.Message { return &messages.JoinRequest{ReplyAddress: a} },
 		"eraft.ConfigPull":  func(a string) proto.Message { return &messages.ConfigPull{ReplyAddress: a} },
 		"eraft.StatusPull":  func(a string) proto.Message { return &messages.StatusPull{ReplyAddress: a} },
 	} {
-		require.True(t, says[name](encode(ask("guest/1")), "guest/1"), name)
-		for _, elsewhere := range []string{"guest/2", "10.0.0.1:7400", ""} {
-			require.False(t, says[name](encode(ask(elsewhere)), "guest/1"), name)
+		require.True(t, says[name](encode(ask("client/1")), "client/1"), name)
+		for _, elsewhere := range []string{"client/2", "10.0.0.1:7400", ""} {
+			require.False(t, says[name](encode(ask(elsewhere)), "client/1"), name)
 			require.False(t, says[name](encode(ask(elsewhere)), ""), name)
 		}
-		require.False(t, says[name](append(encode(ask("guest/1")), encode(ask("10.0.0.1:7400"))...), "guest/1"), name)
+		require.False(t, says[name](append(encode(ask("client/1")), encode(ask("10.0.0.1:7400"))...), "client/1"), name)
 	}
 	require.False(t, says["eraft.StatusPull"](encode(&messages.StatusPull{ReplyAddress: "a", Sizes: true}), "a"))
 	require.False(t, says["eraft.JoinRequest"](encode(&messages.JoinRequest{ReplyAddress: "a", ReplyId: string(make([]byte, maxUnauthenticatedBytes))}), "a"))
@@ -115,10 +115,10 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 
 // Each message that names its sender is held against who the connection says it is.
 func TestSenders(t *testing.T) {
-	of := map[string]actors.Signs{}
+	of := map[string]actors.SenderFunc{}
 	for _, rule := range Rules() {
-		if rule.Signs != nil {
-			of[rule.Type] = rule.Signs
+		if rule.Sender != nil {
+			of[rule.Type] = rule.Sender
 		}
 	}
 	raft := func(from ...uint64) *messages.RaftMessages {

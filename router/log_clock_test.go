@@ -30,7 +30,7 @@ func TestCommandsHaveATime(t *testing.T) {
 		{"refused again", []messages.Code{messages.Code_EXPIRED, messages.Code_EXPIRED}, []bool{true, false}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sys, session, p := startAt(t, actors.NewWallClock(), Options{}, c.script...)
+			sys, session, p := startAt(t, actors.NewSystemClock(), Options{}, c.script...)
 			p.times, p.timeMs = 1, time.Now().UnixMilli()-hour
 			level(sys)
 			require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 10*time.Second).Code)

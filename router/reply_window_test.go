@@ -243,7 +243,7 @@ func TestWhoHasNoRoomHearsHowMuchItTakes(t *testing.T) {
 
 // A read that waits for room is refused when it has waited long enough, as it is when the session is closed.
 func TestReadsDoNotWaitForRoomForEver(t *testing.T) {
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{ReplyWindow: 1}, slices.Repeat([]messages.Code{silence}, 1000)...)
+	sys, session, p := startAt(t, actors.NewSystemClock(), Options{ReplyWindow: 1}, slices.Repeat([]messages.Code{silence}, 1000)...)
 	done := make(chan *messages.Reply, 4)
 	get := func(key string, room int, timeout time.Duration) {
 		sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte(key)}, ReplyBudget: room, Timeout: timeout, Done: func(r *messages.Reply) { done <- r }})

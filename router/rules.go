@@ -9,23 +9,23 @@ import (
 // before an actor sees them.
 func Rules() []actors.Rule {
 	return []actors.Rule{
-		{Type: "eraft.Requests", Max: maxEncodedBytes(new(messages.Requests)), TooLarge: requestsTooLarge, Paths: []string{"raft/"}, Guest: true, Says: clientMaySend, Bulk: true},
-		{Type: "eraft.Replies", Max: maxEncodedBytes(new(messages.Replies)), TooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Signs: claimedSender, Bulk: true},
-		{Type: "eraft.RaftMessages", Max: messages.MaxLegacyBytes, Paths: []string{"raft/", "pulse"}, Signs: claimedSender},
-		{Type: "eraft.NodeHeartbeat", Max: maxEncodedBytes(new(messages.NodeHeartbeat)), Paths: []string{"ticker"}, Signs: claimedSender},
-		{Type: "eraft.SnapshotChunk", Max: maxEncodedBytes(new(messages.SnapshotChunk)), Paths: []string{"snapshot/"}, Signs: claimedSender, Bulk: true},
-		{Type: "eraft.SnapshotAck", Max: maxEncodedBytes(new(messages.SnapshotAck)), Paths: []string{"snapshot/"}, Signs: claimedSender},
-		{Type: "eraft.Hello", Max: maxEncodedBytes(new(messages.Hello)), Paths: []string{MemberPath}, Guest: true, Alien: true, Says: repliesToSender(7)},
-		{Type: "eraft.HelloReply", Max: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath, "session/"}, Guest: true},
-		{Type: "eraft.HelloReply", Max: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath}, Alien: true}, // to a node whose seeds belong to another cluster
-		{Type: "eraft.JoinRequest", Max: maxEncodedBytes(new(messages.JoinRequest)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(3)},
-		{Type: "eraft.JoinReply", Max: maxEncodedBytes(new(messages.JoinReply)), Paths: []string{MemberPath}},
-		{Type: "eraft.ConfigPull", Max: maxEncodedBytes(new(messages.ConfigPull)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(2)},
-		{Type: "eraft.ConfigPush", Max: maxEncodedBytes(new(messages.ConfigPush)), Paths: []string{MemberPath, Path}},
-		{Type: "eraft.NodeAddresses", Max: maxEncodedBytes(new(messages.NodeAddresses)), Paths: []string{MemberPath}, Signs: claimedSender},
-		{Type: "eraft.StatusPull", Max: maxEncodedBytes(new(messages.StatusPull)), Paths: []string{MemberPath}, Guest: true, Says: repliesToSender(2, 4)}, // sizes are for meta's leader only: they cost a scan of the engine
-		{Type: "eraft.NodeStatus", Max: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{MemberPath}, Signs: claimedSender},
-		{Type: "eraft.NodeStatus", Max: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{"status/"}, Guest: true}, // from a node that is not in a cluster yet
+		{Type: "eraft.Requests", MaxBytes: maxEncodedBytes(new(messages.Requests)), OnTooLarge: requestsTooLarge, Paths: []string{"raft/"}, Unauthenticated: true, Validate: clientMaySend, Bulk: true},
+		{Type: "eraft.Replies", MaxBytes: maxEncodedBytes(new(messages.Replies)), OnTooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Sender: claimedSender, Bulk: true},
+		{Type: "eraft.RaftMessages", MaxBytes: messages.MaxLegacyBytes, Paths: []string{"raft/", "pulse"}, Sender: claimedSender},
+		{Type: "eraft.NodeHeartbeat", MaxBytes: maxEncodedBytes(new(messages.NodeHeartbeat)), Paths: []string{"ticker"}, Sender: claimedSender},
+		{Type: "eraft.SnapshotChunk", MaxBytes: maxEncodedBytes(new(messages.SnapshotChunk)), Paths: []string{"snapshot/"}, Sender: claimedSender, Bulk: true},
+		{Type: "eraft.SnapshotAck", MaxBytes: maxEncodedBytes(new(messages.SnapshotAck)), Paths: []string{"snapshot/"}, Sender: claimedSender},
+		{Type: "eraft.Hello", MaxBytes: maxEncodedBytes(new(messages.Hello)), Paths: []string{MemberPath}, Unauthenticated: true, ForeignCluster: true, Validate: repliesToSender(7)},
+		{Type: "eraft.HelloReply", MaxBytes: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath, "session/"}, Unauthenticated: true},
+		{Type: "eraft.HelloReply", MaxBytes: maxEncodedBytes(new(messages.HelloReply)), Paths: []string{MemberPath}, ForeignCluster: true}, // to a node whose seeds belong to another cluster
+		{Type: "eraft.JoinRequest", MaxBytes: maxEncodedBytes(new(messages.JoinRequest)), Paths: []string{MemberPath}, Unauthenticated: true, Validate: repliesToSender(3)},
+		{Type: "eraft.JoinReply", MaxBytes: maxEncodedBytes(new(messages.JoinReply)), Paths: []string{MemberPath}},
+		{Type: "eraft.ConfigPull", MaxBytes: maxEncodedBytes(new(messages.ConfigPull)), Paths: []string{MemberPath}, Unauthenticated: true, Validate: repliesToSender(2)},
+		{Type: "eraft.ConfigPush", MaxBytes: maxEncodedBytes(new(messages.ConfigPush)), Paths: []string{MemberPath, Path}},
+		{Type: "eraft.NodeAddresses", MaxBytes: maxEncodedBytes(new(messages.NodeAddresses)), Paths: []string{MemberPath}, Sender: claimedSender},
+		{Type: "eraft.StatusPull", MaxBytes: maxEncodedBytes(new(messages.StatusPull)), Paths: []string{MemberPath}, Unauthenticated: true, Validate: repliesToSender(2, 4)}, // sizes are for meta's leader only: they cost a scan of the engine
+		{Type: "eraft.NodeStatus", MaxBytes: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{MemberPath}, Sender: claimedSender},
+		{Type: "eraft.NodeStatus", MaxBytes: maxEncodedBytes(new(messages.NodeStatus)), Paths: []string{"status/"}, Unauthenticated: true}, // from a node that is not in a cluster yet
 	}
 }
 

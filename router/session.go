@@ -99,7 +99,7 @@ const tickInterval = 25 * time.Millisecond
 // Start spawns a Router and a Session on a system. It returns the Session.
 func Start(system *actors.System, o Options) (*actor.PID, error) {
 	r := newRouter(system, o)
-	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(actors.Bound{}, nil)); err != nil {
+	if _, err := system.Spawn(Path, func() actor.Actor { return r }, actors.Batching(actors.MailboxBound{}, nil)); err != nil {
 		return nil, err
 	}
 	return StartSession(system, o)
@@ -114,7 +114,7 @@ func StartSession(system *actors.System, o Options) (*actor.PID, error) {
 		system: system, router: actor.NewPID(system.Address(), Path),
 		requests: newRequestTable(id), admitted: newAdmission(o), retries: newRetryPolicy(rng),
 	}
-	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(actors.Bound{}, nil))
+	return system.Spawn("session/"+id.String(), func() actor.Actor { return s }, actors.Batching(actors.MailboxBound{}, nil))
 }
 
 // Receive implements actor.Actor.

@@ -110,7 +110,7 @@ func (w *watch) short() (n int) {
 }
 
 func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
-	return startAt(t, actors.NewWallClock(), Options{InFlight: inFlight}, script...)
+	return startAt(t, actors.NewSystemClock(), Options{InFlight: inFlight}, script...)
 }
 
 func startAt(t *testing.T, clock actors.Clock, o Options, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
@@ -169,7 +169,7 @@ func TestBucketBetweenGroupsIsAskedAgainSoon(t *testing.T) {
 		{"a hint is followed at once, but not again and again", &messages.Hint{Group: 1, ConfigVersion: 1}, 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clock := &watch{Clock: actors.NewWallClock()}
+			clock := &watch{Clock: actors.NewSystemClock()}
 			sys, session, p := startAt(t, clock, Options{}, wrong...)
 			p.times, p.hint = 1, c.hint
 			require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 20*time.Second).Code)
@@ -223,7 +223,7 @@ func TestLeaderThatIsNotInTheConfig(t *testing.T) {
 // node does not answer, and not one more each time that it asks that node again (seed 1000125 of the simulator).
 func TestOldConfigAndContactsThatAreGone(t *testing.T) {
 	gone := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{Contacts: append(gone, "here")})
+	sys, session, p := startAt(t, actors.NewSystemClock(), Options{Contacts: append(gone, "here")})
 	_, err := sys.Spawn(MemberPath, func() actor.Actor { return member{p} })
 	require.NoError(t, err)
 	old := config()
@@ -319,7 +319,7 @@ func TestRouterThatIsSlow(t *testing.T) {
 // Of large requests only as many are sent as the window takes. The others go when there is room, or were never sent;
 // small ones wait for nobody. Who was refused and comes again goes before those who came after it.
 func TestLargeRequestsWaitForTheWindow(t *testing.T) {
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{RequestWindow: 100 << 10}, silence)
+	sys, session, p := startAt(t, actors.NewSystemClock(), Options{RequestWindow: 100 << 10}, silence)
 	answers := make(chan string, 10)
 	large := &messages.Put{Key: []byte("k"), Value: make([]byte, 64<<10)}
 	ask := func(op proto.Message, timeout time.Duration, gone chan struct{}, done func(*messages.Reply)) {
@@ -354,7 +354,7 @@ func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 
 // A request that waits for the window is not overtaken by later ones that need less of it: they would leave none.
 func TestLargestRequestsAreNotOvertaken(t *testing.T) {
-	sys, session, p := startAt(t, actors.NewWallClock(), Options{RequestWindow: 100 << 10}, silence)
+	sys, session, p := startAt(t, actors.NewSystemClock(), Options{RequestWindow: 100 << 10}, silence)
 	answers := make(chan string, 10)
 	for i, size := range []int{60 << 10, 90 << 10, 30 << 10} {
 		name := fmt.Sprint(i)
@@ -549,15 +549,15 @@ func TestTooLargeIsAnswered(t *testing.T) {
 			for i := range 5_000 {
 				a.Commands = append(a.Commands, encoded(t, &messages.Command{Session: 1, Seq: uint64(i)}))
 			}
-			rule.TooLarge(nil, &messages.Requests{Sessions: []*messages.SessionRequests{a}}, tell)
+			rule.OnTooLarge(nil, &messages.Requests{Sessions: []*messages.SessionRequests{a}}, tell)
 			require.Len(t, told, 5_000)
 			require.Equal(t, messages.Code_TOO_LARGE, told[0].Code)
 		case "eraft.Replies":
-			rule.TooLarge(actor.NewPID("a", "session/1"), &messages.Replies{Replies: []*messages.Reply{{Session: 1, Seq: 7}}}, tell)
+			rule.OnTooLarge(actor.NewPID("a", "session/1"), &messages.Replies{Replies: []*messages.Reply{{Session: 1, Seq: 7}}}, tell)
 			require.Len(t, told, 1)
 			require.EqualValues(t, 7, told[0].Seq)
 		default:
-			require.Nil(t, rule.TooLarge, "%s: nobody waits for it", rule.Type)
+			require.Nil(t, rule.OnTooLarge, "%s: nobody waits for it", rule.Type)
 		}
 	}
 }

@@ -12,21 +12,21 @@ import (
 // memory. Delivery is what Proto.Actor promises, at most once; per link and direction it is in order unless a fault
 // says otherwise. A message that is not protobuf cannot travel, and fails the test.
 type Network struct {
-	w        *World
-	usual    Faults
-	links    map[link]*wireState
-	rule     func(Envelope) Faults
-	isolated map[link]bool
-	gate     Gate
-	once     func(Envelope) bool
-	watch    func(Envelope)
-	flying   int
-	broken   time.Duration // until a broken connection is noticed
+	w              *World
+	defaultFaults  Faults
+	links          map[link]*linkState
+	messageFaults  func(Envelope) Faults
+	isolated       map[link]bool
+	gate           Gate
+	neverDuplicate func(Envelope) bool
+	observer       func(Envelope)
+	flying         int
+	brokenAfter    time.Duration // until a broken connection is noticed
 }
 
 type link struct{ from, to string }
 
-type wireState struct {
+type linkState struct {
 	faults *Faults // nil: as usual
 	last   time.Duration
 }
@@ -61,28 +61,28 @@ type Gate interface {
 
 func newNetwork(w *World) *Network {
 	return &Network{
-		w: w, usual: Faults{Min: 100 * time.Microsecond, Max: time.Millisecond},
-		links: map[link]*wireState{}, isolated: map[link]bool{}, broken: brokenAfter,
+		w: w, defaultFaults: Faults{Min: 100 * time.Microsecond, Max: time.Millisecond},
+		links: map[link]*linkState{}, isolated: map[link]bool{}, brokenAfter: defaultBrokenAfter,
 	}
 }
 
 // Behave changes how links behave that nothing else is said of.
-func (n *Network) Behave(f Faults) { n.usual = f }
+func (n *Network) SetFaults(f Faults) { n.defaultFaults = f }
 
 // Link changes how one direction of a link behaves; nil: as usual.
-func (n *Network) Link(from, to string, f *Faults) { n.state(link{from, to}).faults = f }
+func (n *Network) SetLinkFaults(from, to string, f *Faults) { n.state(link{from, to}).faults = f }
 
 // Each asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
-func (n *Network) Each(rule func(Envelope) Faults) { n.rule = rule }
+func (n *Network) SetMessageFaults(rule func(Envelope) Faults) { n.messageFaults = rule }
 
 // Once says which messages never come twice, whatever links and rules do to others; nil: none.
-func (n *Network) Once(which func(Envelope) bool) { n.once = which }
+func (n *Network) NeverDuplicate(which func(Envelope) bool) { n.neverDuplicate = which }
 
 // Watch lets f see every message that a node sends, before anything can happen to it: for oracles.
-func (n *Network) Watch(f func(Envelope)) { n.watch = f }
+func (n *Network) Observe(f func(Envelope)) { n.observer = f }
 
 // Through puts a Gate at every node.
-func (n *Network) Through(g Gate) { n.gate = g }
+func (n *Network) SetGate(g Gate) { n.gate = g }
 
 // Cut stops one direction of a link; what is on its way still arrives.
 func (n *Network) Cut(from, to string) {
@@ -109,55 +109,55 @@ func (n *Network) Partition(parts ...[]string) {
 // Heal ends all cuts and partitions.
 func (n *Network) Heal() { clear(n.isolated) }
 
-func (n *Network) state(l link) *wireState {
+func (n *Network) state(l link) *linkState {
 	if n.links[l] == nil {
-		n.links[l] = &wireState{}
+		n.links[l] = &linkState{}
 	}
 	return n.links[l]
 }
 
 // wire is the process that stands for everything on other nodes.
-type wire struct{ life *life }
+type remoteProcess struct{ incarnation *incarnation }
 
 // Stop implements actor.Process.
-func (p *wire) Stop(target *actor.PID) { p.SendSystemMessage(target, &actor.Stop{}) }
+func (p *remoteProcess) Stop(target *actor.PID) { p.SendSystemMessage(target, &actor.Stop{}) }
 
-func (p *wire) SendUserMessage(target *actor.PID, message any) {
+func (p *remoteProcess) SendUserMessage(target *actor.PID, message any) {
 	_, body, sender := actor.UnwrapEnvelope(message)
-	if !settled() {
-		p.life.node.w.intruded(body, p.life.node.address, name(target))
+	if !onWorldGoroutine() {
+		p.incarnation.node.w.reportIntruder(body, p.incarnation.node.address, name(target))
 		return
 	}
 	p.send(target, sender, body, false)
 }
 
-func (p *wire) SendSystemMessage(target *actor.PID, message any) {
-	if !settled() {
-		p.life.node.w.intruded(message, p.life.node.address, name(target))
+func (p *remoteProcess) SendSystemMessage(target *actor.PID, message any) {
+	if !onWorldGoroutine() {
+		p.incarnation.node.w.reportIntruder(message, p.incarnation.node.address, name(target))
 		return
 	}
 	switch m := message.(type) {
 	case *actor.Watch:
-		p.life.awaits(m.Watcher)
-		p.life.watch(target, m)
+		p.incarnation.adoptWatcher(m.Watcher)
+		p.incarnation.noteWatch(target, m)
 	case *actor.Unwatch:
-		p.life.watch(target, m)
+		p.incarnation.noteWatch(target, m)
 	case *actor.Terminated, *actor.Stop:
 	default:
-		p.life.node.w.blame("a %T for %s leaves %s: Proto.Actor's remote does not carry it either", message, name(target), p.life.node.address)
+		p.incarnation.node.w.reportFault("a %T for %s leaves %s: Proto.Actor's remote does not carry it either", message, name(target), p.incarnation.node.address)
 		return
 	}
 	p.send(target, nil, message, true)
 }
 
-func (p *wire) send(target, sender *actor.PID, body any, system bool) {
-	n := p.life.node.w.net
+func (p *remoteProcess) send(target, sender *actor.PID, body any, system bool) {
+	n := p.incarnation.node.w.net
 	message, ok := body.(proto.Message)
 	if !ok {
-		n.w.t.Errorf("a %T cannot travel from %s to %s: it is no protobuf message", body, p.life.node.address, name(target))
+		n.w.t.Errorf("a %T cannot travel from %s to %s: it is no protobuf message", body, p.incarnation.node.address, name(target))
 		return
 	}
-	if p.life.dead {
+	if p.incarnation.dead {
 		return
 	}
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
@@ -165,9 +165,9 @@ func (p *wire) send(target, sender *actor.PID, body any, system bool) {
 		n.w.t.Errorf("a %T cannot be encoded: %v", body, err)
 		return
 	}
-	e := Envelope{From: p.life.node.address, To: target.Address, Sender: copyPID(sender), Target: copyPID(target), Message: message}
+	e := Envelope{From: p.incarnation.node.address, To: target.Address, Sender: copyPID(sender), Target: copyPID(target), Message: message}
 	if n.gate != nil {
-		e.Stamp = n.gate.Stamp(p.life.node)
+		e.Stamp = n.gate.Stamp(p.incarnation.node)
 	}
 	n.dispatch(e, encoded, system)
 }
@@ -182,17 +182,17 @@ func copyPID(pid *actor.PID) *actor.PID {
 // dispatch decides what becomes of a message.
 func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 	n.w.journal.add(Entry{At: n.w.now, Kind: Sent, From: e.From, To: name(e.Target), Message: e.Message, content: encoded})
-	if n.watch != nil {
-		n.watch(e)
+	if n.observer != nil {
+		n.observer(e)
 	}
 	state := n.state(link{e.From, e.To})
-	f := n.usual
+	f := n.defaultFaults
 	if state.faults != nil {
 		f = *state.faults
 	}
 	var special Faults
-	if n.rule != nil {
-		special = n.rule(e)
+	if n.messageFaults != nil {
+		special = n.messageFaults(e)
 	}
 	chance := func(a, b float64) bool {
 		p := max(a, b)
@@ -203,7 +203,7 @@ func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 		return
 	}
 	copies := 1
-	if chance(f.Duplicate, special.Duplicate) && (n.once == nil || !n.once(e)) {
+	if chance(f.Duplicate, special.Duplicate) && (n.neverDuplicate == nil || !n.neverDuplicate(e)) {
 		copies = 2
 	}
 	for i := range copies {
@@ -249,7 +249,7 @@ func (n *Network) arrive(e Envelope, encoded []byte, system bool) {
 	switch {
 	case system:
 		if ended, ok := message.(*actor.Terminated); ok {
-			to.life.forget(ended.Who, target.Id)
+			to.incarnation.dropWatch(ended.Who, target.Id)
 		}
 		process, _ := to.System().ProcessRegistry.GetLocal(target.Id)
 		process.SendSystemMessage(target, message)

@@ -12,22 +12,22 @@ import (
 // Node is a process of the World: an address, and one life after another. A life is an actor system; Crash ends it
 // without a word, and Restart begins another at the same address. What a life kept in memory is gone with it.
 type Node struct {
-	w       *World
-	address string
-	life    *life
-	clock   *Clock
-	paused  bool
-	held    []func() // what happened to a paused node
-	slow    map[string]func() time.Duration
+	w           *World
+	address     string
+	incarnation *incarnation
+	clock       *Clock
+	paused      bool
+	held        []func() // what happened to a paused node
+	slow        map[string]func() time.Duration
 }
 
 // life is one run of a node.
-type life struct {
+type incarnation struct {
 	node      *Node
 	system    *actor.ActorSystem
 	dead      bool
 	guardians map[actor.SupervisorStrategy]actor.SupervisorStrategy
-	watches   []*watched // of actors on other nodes, oldest first
+	watches   []*remoteWatch // of actors on other nodes, oldest first
 }
 
 // Node gives the node at an address. Its first life begins with its first actor.
@@ -45,22 +45,22 @@ func (w *World) Node(address string) *Node {
 // Restart ends the life of the node, if it has one, and begins another with an empty actor system, which it gives.
 func (n *Node) Restart() *actor.ActorSystem {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(silent))
-	n.Live(system)
+	n.RestartWith(system)
 	return system
 }
 
 // Live ends the life of the node, if it has one, and begins another in an actor system that was made elsewhere and has
 // no actors yet. They must be spawned with Props.
-func (n *Node) Live(sys *actor.ActorSystem) {
+func (n *Node) RestartWith(sys *actor.ActorSystem) {
 	if n.Alive() {
 		n.Crash()
 	}
-	life := &life{node: n, system: sys, guardians: map[actor.SupervisorStrategy]actor.SupervisorStrategy{}}
-	n.life, n.paused, n.held = life, false, nil
+	life := &incarnation{node: n, system: sys, guardians: map[actor.SupervisorStrategy]actor.SupervisorStrategy{}}
+	n.incarnation, n.paused, n.held = life, false, nil
 	sys.ProcessRegistry.Address = n.address
-	way := &wire{life}
+	way := &remoteProcess{life}
 	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return way, true })
-	sys.Root.WithSenderMiddleware(life.sends).WithSpawnMiddleware(life.adopt)
+	sys.Root.WithSenderMiddleware(life.sendMiddleware).WithSpawnMiddleware(life.spawnMiddleware)
 	sys.EventStream.Subscribe(func(event any) {
 		if dead, ok := event.(*actor.DeadLetterEvent); ok {
 			n.w.journal.add(Entry{At: n.w.now, Kind: DeadLetter, From: name(dead.Sender), To: name(dead.PID), Message: dead.Message})
@@ -74,24 +74,24 @@ func silent(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandl
 // Crash ends the node at once: its actors do nothing any more, and its mail and timers are gone. Messages that it has
 // sent are still on their way.
 func (n *Node) Crash() {
-	n.life.dead = true
+	n.incarnation.dead = true
 	n.held = nil
 	n.w.journal.add(Entry{At: n.w.now, Kind: Crashed, To: n.address})
 	n.w.net.broke()
 }
 
 // Alive tells whether the node has a life.
-func (n *Node) Alive() bool { return n.life != nil && !n.life.dead }
+func (n *Node) Alive() bool { return n.incarnation != nil && !n.incarnation.dead }
 
 // Address of the node, as in PIDs.
 func (n *Node) Address() string { return n.address }
 
 // System is the actor system of this life, or of the last one.
 func (n *Node) System() *actor.ActorSystem {
-	if n.life == nil {
+	if n.incarnation == nil {
 		n.Restart()
 	}
-	return n.life.system
+	return n.incarnation.system
 }
 
 // Clock is the node's time. It outlives crashes.
@@ -131,14 +131,14 @@ func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
 }
 
 // adopt brings what is spawned into the World: children, and all that the actor system's own RootContext spawns.
-func (l *life) adopt(actor.SpawnFunc) actor.SpawnFunc {
+func (l *incarnation) spawnMiddleware(actor.SpawnFunc) actor.SpawnFunc {
 	return func(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
 		w := l.node.w
-		if !w.ours("spawns " + id) {
+		if !w.checkGoroutine("spawns " + id) {
 			return nil, fmt.Errorf("%s cannot be spawned from outside the World", id)
 		}
 		if *spawner.of(props) != nil {
-			w.blame("%s/%s is spawned by a function of its own, as routers of Proto.Actor are: a World runs only actors of ordinary Props", l.node.address, id)
+			w.reportFault("%s/%s is spawned by a function of its own, as routers of Proto.Actor are: a World runs only actors of ordinary Props", l.node.address, id)
 			return nil, fmt.Errorf("%s cannot be spawned in a World", id)
 		}
 		if root, ok := parent.(*actor.RootContext); ok {
@@ -146,32 +146,32 @@ func (l *life) adopt(actor.SpawnFunc) actor.SpawnFunc {
 				parent = root.Copy().WithGuardian(l.guardian(s))
 			}
 		}
-		who := &runner{life: l, path: id, rank: w.ready.rng.Uint64()}
+		who := &runner{incarnation: l, path: id, rank: w.ready.rng.Uint64()}
 		w.journal.add(Entry{At: w.now, Kind: Spawned, To: l.node.address + "/" + id})
 		return actor.DefaultSpawner(system, id, props.Clone(
-			actor.WithDispatcher(who), actor.WithReceiverMiddleware(who.receive), actor.WithSpawnMiddleware(l.adopt),
+			actor.WithDispatcher(who), actor.WithReceiverMiddleware(who.receive), actor.WithSpawnMiddleware(l.spawnMiddleware),
 			actor.WithSenderMiddleware(who.delay), actor.WithContextDecorator(who.decorate),
-			actor.WithSupervisor(l.supervision(*supervisor.of(props))), actor.WithMailbox(who.boxed(*mailboxProducer.of(props))),
+			actor.WithSupervisor(l.supervision(*supervisor.of(props))), actor.WithMailbox(who.guardMailbox(*mailboxProducer.of(props))),
 		), parent)
 	}
 }
 
 // runner is the Dispatcher of one actor.
 type runner struct {
-	life     *life
-	path     string
-	rank     uint64
-	busy     time.Duration // until when its last activation takes
-	idle     idle
-	started  bool
-	failures *actor.RestartStatistics // of an actor without a parent
+	incarnation *incarnation
+	path        string
+	rank        uint64
+	busy        time.Duration // until when its last activation takes
+	idle        idle
+	started     bool
+	failures    *actor.RestartStatistics // of an actor without a parent
 }
 
 func (r *runner) Throughput() int { return 1 }
 
 func (r *runner) Schedule(run func()) {
-	n := r.life.node
-	if r.life.dead {
+	n := r.incarnation.node
+	if r.incarnation.dead {
 		return
 	}
 	if delay := n.slow[r.path]; delay != nil {
@@ -192,9 +192,9 @@ func (r *runner) Schedule(run func()) {
 
 // after does something for this life at a later time, or when a pause is over.
 func (r *runner) after(at time.Duration, do func()) {
-	r.life.node.w.At(at, func() {
-		switch n := r.life.node; {
-		case r.life.dead:
+	r.incarnation.node.w.At(at, func() {
+		switch n := r.incarnation.node; {
+		case r.incarnation.dead:
 		case n.paused:
 			n.held = append(n.held, do)
 		default:
@@ -205,9 +205,9 @@ func (r *runner) after(at time.Duration, do func()) {
 
 // delay sends in the node's name, and holds back what a slow actor sends.
 func (r *runner) delay(next actor.SenderFunc) actor.SenderFunc {
-	next = r.life.sends(next)
+	next = r.incarnation.sendMiddleware(next)
 	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
-		if r.busy > r.life.node.w.now {
+		if r.busy > r.incarnation.node.w.now {
 			r.after(r.busy, func() { next(ctx, target, envelope) })
 			return
 		}
@@ -216,16 +216,16 @@ func (r *runner) delay(next actor.SenderFunc) actor.SenderFunc {
 }
 
 func (r *runner) push(run func()) {
-	if n := r.life.node; n.paused && !r.life.dead {
+	if n := r.incarnation.node; n.paused && !r.incarnation.dead {
 		n.held = append(n.held, func() { r.push(run) })
 		return
 	}
-	r.life.node.w.ready.push(task{r, run})
+	r.incarnation.node.w.ready.push(task{r, run})
 }
 
 // receive notes in the journal what the actor receives, and lets its receive timeout begin anew.
 func (r *runner) receive(next actor.ReceiverFunc) actor.ReceiverFunc {
-	here := r.life.node.address + "/" + r.path
+	here := r.incarnation.node.address + "/" + r.path
 	return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
 		r.note(here, envelope)
 		next(ctx, envelope)
@@ -236,7 +236,7 @@ func (r *runner) receive(next actor.ReceiverFunc) actor.ReceiverFunc {
 }
 
 func (r *runner) note(here string, envelope *actor.MessageEnvelope) {
-	w := r.life.node.w
+	w := r.incarnation.node.w
 	switch m := envelope.Message.(type) {
 	case *actor.Started:
 		if r.started {
@@ -298,7 +298,7 @@ func (c *Clock) Jump(by time.Duration) { c.wall += by }
 func (c *Clock) After(d time.Duration, f func()) (cancel func()) {
 	cancelled := false
 	n := c.node
-	life := n.life
+	life := n.incarnation
 	var fire func()
 	fire = func() {
 		switch {

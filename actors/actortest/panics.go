@@ -17,15 +17,15 @@ type Panic struct {
 }
 
 // Tolerate says which panics the test is about: they go to supervisors as in production. Any other panic fails the test.
-func (w *World) Tolerate(which func(Panic) bool) { w.tolerated = which }
+func (w *World) AllowPanics(which func(Panic) bool) { w.allowedPanics = which }
 
 // panicked is called on the stack of the panic.
 func (r *runner) panicked(reason, message any) {
-	w := r.life.node.w
-	p := Panic{Actor: r.life.node.address + "/" + r.path, Message: actor.UnwrapEnvelopeMessage(message), Reason: reason, Stack: stack()}
+	w := r.incarnation.node.w
+	p := Panic{Actor: r.incarnation.node.address + "/" + r.path, Message: actor.UnwrapEnvelopeMessage(message), Reason: reason, Stack: stack()}
 	w.journal.add(Entry{At: w.now, Kind: Panicked, To: p.Actor, Message: reason})
-	if w.tolerated == nil || !w.tolerated(p) {
-		w.blame("%s panicked at %T: %v\n%s", p.Actor, p.Message, reason, p.Stack)
+	if w.allowedPanics == nil || !w.allowedPanics(p) {
+		w.reportFault("%s panicked at %T: %v\n%s", p.Actor, p.Message, reason, p.Stack)
 	}
 }
 

@@ -7,22 +7,22 @@ import (
 )
 
 // Patience is how much virtual time a Probe waits for a message.
-const Patience = 10 * time.Second
+const ProbeTimeout = 10 * time.Second
 
 // Probe is an actor played by the test: it sends in its own name and keeps what it gets.
 type Probe struct {
-	n    *Node
-	life *life
-	pid  *actor.PID
-	mail []any // elements are messages
-	from []*actor.PID
+	n           *Node
+	incarnation *incarnation
+	pid         *actor.PID
+	mail        []any // elements are messages
+	from        []*actor.PID
 }
 
 // Probe puts a probe under a name of the node.
 func (n *Node) Probe(name string) *Probe {
 	n.w.t.Helper()
 	system := n.System()
-	p := &Probe{n: n, life: n.life}
+	p := &Probe{n: n, incarnation: n.incarnation}
 	pid, fresh := system.ProcessRegistry.Add(p, name)
 	if !fresh {
 		n.w.Fail("there is an actor %s on %s already", name, n.address)
@@ -77,8 +77,8 @@ func ExpectFrom[M any](p *Probe) (M, *actor.PID) {
 	w := p.n.w
 	w.t.Helper()
 	var want M
-	if !w.RunUntil(func() bool { return len(p.mail) > 0 }, Patience) {
-		w.Fail("%s expected a %T, and nothing came in %v", name(p.pid), want, Patience)
+	if !w.RunUntil(func() bool { return len(p.mail) > 0 }, ProbeTimeout) {
+		w.Fail("%s expected a %T, and nothing came in %v", name(p.pid), want, ProbeTimeout)
 	}
 	message, sender := p.mail[0], p.from[0]
 	p.mail, p.from = p.mail[1:], p.from[1:]

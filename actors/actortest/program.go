@@ -20,7 +20,7 @@ type Program struct {
 	waiting uint64 // number of the wait that it is in; 0: none
 	waits   uint64
 	ended   bool // by the World
-	over    bool
+	done    bool
 }
 
 // errEnded unwinds a program that the World ends in the middle.
@@ -38,18 +38,18 @@ func (w *World) Go(name string, f func(p *Program)) *Program {
 		p.ended = true
 		stop()
 	})
-	w.soon(p.resume)
+	w.runSoon(p.resume)
 	return p
 }
 
 // Over tells whether the program has returned.
-func (p *Program) Over() bool { return p.over }
+func (p *Program) Done() bool { return p.done }
 
 // Wait begins something and returns true when that has called done, or false when limit of virtual time is over; a limit below 0 is
 // none. It must be called by the program itself.
 func (p *Program) Wait(limit time.Duration, begin func(done func())) bool {
-	if !settled() {
-		p.w.blame("a goroutine that program %s has started waits for the World: only the program itself can; it is in %s", p.name, intruder())
+	if !onWorldGoroutine() {
+		p.w.reportFault("a goroutine that program %s has started waits for the World: only the program itself can; it is in %s", p.name, callerFunctions())
 		return false
 	}
 	p.waits++
@@ -58,7 +58,7 @@ func (p *Program) Wait(limit time.Duration, begin func(done func())) bool {
 	begin(func() {
 		if !done && p.waiting == id {
 			done = true
-			p.w.soon(p.resume)
+			p.w.runSoon(p.resume)
 		}
 	})
 	if limit >= 0 && !done {
@@ -80,25 +80,25 @@ func (p *Program) Sleep(d time.Duration) { p.Wait(max(0, d), func(func()) {}) }
 
 // resume lets the program run until it waits again, or is over.
 func (p *Program) resume() {
-	if !p.over {
+	if !p.done {
 		p.next()
 	}
 }
 
 func (p *Program) run(f func(*Program)) {
-	settle()
-	pprof.SetGoroutineLabels(p.w.home.in)
+	markGoroutine()
+	pprof.SetGoroutineLabels(p.w.goroutine.in)
 	defer func() {
-		p.over = true
+		p.done = true
 		if failed := recover(); failed != nil && failed != errEnded {
-			p.w.blame("program %s panicked: %v\n%s", p.name, failed, debug.Stack())
+			p.w.reportFault("program %s panicked: %v\n%s", p.name, failed, debug.Stack())
 		}
 	}()
 	f(p)
 }
 
 // soon does something between the steps of actors, at this time, and is not idle until then.
-func (w *World) soon(f func()) {
+func (w *World) runSoon(f func()) {
 	w.net.flying++
 	w.timers.push(timer{at: w.now, arrival: true, fire: f})
 }

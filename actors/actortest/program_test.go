@@ -42,11 +42,11 @@ func asking(t *testing.T, seed uint64) string {
 		}))
 	}
 	for _, p := range all {
-		require.False(t, p.Over(), "nothing runs before the World does")
+		require.False(t, p.Done(), "nothing runs before the World does")
 	}
 	w.RunUntilIdle()
 	for _, p := range all {
-		require.True(t, w.RunUntil(p.Over, time.Minute))
+		require.True(t, w.RunUntil(p.Done, time.Minute))
 	}
 	return strings.Join(order, "")
 }
@@ -71,6 +71,6 @@ func TestProgramWaitsNoLongerThanItSays(t *testing.T) {
 		p.Sleep(0)
 		require.NoError(t, w.Node("a").System().Root.StopFuture(w.Node("b").Spawn(actor.PropsFromFunc(echo), "echo")).Wait())
 	})
-	require.True(t, w.RunUntil(p.Over, time.Hour))
+	require.True(t, w.RunUntil(p.Done, time.Hour))
 	require.InDelta(t, 61*time.Second, w.Now(), float64(100*time.Millisecond))
 }

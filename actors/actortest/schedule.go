@@ -43,7 +43,7 @@ func (q *queue) push(t task) { q.tasks = append(q.tasks, t) }
 func (q *queue) pop() (task, bool) {
 	for q.len() > 0 {
 		t := q.take()
-		if !t.who.life.dead {
+		if !t.who.incarnation.dead {
 			return t, true
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // virtually lets failures be counted in virtual time: Proto.Actor notes when an actor failed by the machine's clock, and asks it
 // how long ago that was. Between two failures the notes are in virtual time.
-func (w *World) virtually(failures *actor.RestartStatistics, handle func()) {
+func (w *World) inVirtualTime(failures *actor.RestartStatistics, handle func()) {
 	times, now := failureTimes.of(failures), time.Now()
 	for i, t := range *times {
 		(*times)[i] = now.Add(t.Sub(epoch) - w.now)
@@ -20,16 +20,16 @@ func (w *World) virtually(failures *actor.RestartStatistics, handle func()) {
 }
 
 // InvokeSystemMessage implements actor.MessageInvoker. It is where a supervisor hears of a failure.
-func (b *box) InvokeSystemMessage(message any) {
+func (b *guardedMailbox) InvokeSystemMessage(message any) {
 	if f, ok := message.(*actor.Failure); ok && f.RestartStats != nil {
-		b.r.life.node.w.virtually(f.RestartStats, func() { b.invoker.InvokeSystemMessage(message) })
+		b.r.incarnation.node.w.inVirtualTime(f.RestartStats, func() { b.invoker.InvokeSystemMessage(message) })
 		return
 	}
 	b.invoker.InvokeSystemMessage(message)
 }
 
 // EscalateFailure implements actor.MessageInvoker. An actor without a parent is supervised as Proto.Actor does it.
-func (b *box) EscalateFailure(reason, message any) {
+func (b *guardedMailbox) EscalateFailure(reason, message any) {
 	b.r.panicked(reason, message)
 	self, ok := b.invoker.(interface {
 		actor.Context
@@ -43,32 +43,32 @@ func (b *box) EscalateFailure(reason, message any) {
 		b.r.failures = actor.NewRestartStatistics()
 	}
 	b.Mailbox.PostSystemMessage(&actor.SuspendMailbox{})
-	b.r.life.node.w.virtually(b.r.failures, func() {
+	b.r.incarnation.node.w.inVirtualTime(b.r.failures, func() {
 		actor.DefaultSupervisorStrategy().HandleFailure(self.ActorSystem(), self, self.Self(), b.r.failures, reason, message)
 	})
 }
 
 // guarded is a strategy for actors without a parent, in virtual time.
-type guarded struct {
+type virtualStrategy struct {
 	w        *World
 	strategy actor.SupervisorStrategy
 }
 
 // guardian gives the strategy that stands for another one in this life. There is one for each, since Proto.Actor keeps them all.
-func (l *life) guardian(s actor.SupervisorStrategy) actor.SupervisorStrategy {
+func (l *incarnation) guardian(s actor.SupervisorStrategy) actor.SupervisorStrategy {
 	if l.guardians[s] == nil {
-		l.guardians[s] = &guarded{l.node.w, l.supervision(s)}
+		l.guardians[s] = &virtualStrategy{l.node.w, l.supervision(s)}
 	}
 	return l.guardians[s]
 }
 
 // HandleFailure implements actor.SupervisorStrategy.
-func (g *guarded) HandleFailure(system *actor.ActorSystem, s actor.Supervisor, child *actor.PID, failures *actor.RestartStatistics, reason, message any) {
-	g.w.virtually(failures, func() { g.strategy.HandleFailure(system, s, child, failures, reason, message) })
+func (g *virtualStrategy) HandleFailure(system *actor.ActorSystem, s actor.Supervisor, child *actor.PID, failures *actor.RestartStatistics, reason, message any) {
+	g.w.inVirtualTime(failures, func() { g.strategy.HandleFailure(system, s, child, failures, reason, message) })
 }
 
 // supervision gives a strategy that waits by the node's clock for one that would wait by the machine's.
-func (l *life) supervision(s actor.SupervisorStrategy) actor.SupervisorStrategy {
+func (l *incarnation) supervision(s actor.SupervisorStrategy) actor.SupervisorStrategy {
 	if window, initial, ok := backoffOf(s); ok {
 		return &backoff{l, window, initial}
 	}
@@ -77,7 +77,7 @@ func (l *life) supervision(s actor.SupervisorStrategy) actor.SupervisorStrategy 
 
 // backoff is Proto.Actor's exponential backoff, which grows with the number of failures.
 type backoff struct {
-	l               *life
+	l               *incarnation
 	window, initial time.Duration
 }
 

@@ -19,7 +19,7 @@ func worker(ctx actor.Context) {
 
 func tolerant(t *testing.T) *actortest.World {
 	w := actortest.NewWorld(t, actortest.Seed(1))
-	w.Tolerate(func(actortest.Panic) bool { return true })
+	w.AllowPanics(func(actortest.Panic) bool { return true })
 	return w
 }
 

@@ -297,7 +297,7 @@ func brokenWatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := actortest.NewWorld(t)
-			w.Network().Broken(3 * time.Second)
+			w.Network().SetBrokenAfter(3 * time.Second)
 			a := w.Node("a")
 			pid := w.Node("b").Spawn(actor.PropsFromFunc(echo), "echo")
 			p := a.Probe("p")

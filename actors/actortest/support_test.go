@@ -24,7 +24,7 @@ type row struct {
 // failing says that a test fails at once, and with which words.
 func failing(t *testing.T, says string, do func(w *actortest.World)) {
 	r := &recording{T: t}
-	w := actortest.NewWorld(r, actortest.Seed(1), actortest.Keep(0))
+	w := actortest.NewWorld(r, actortest.Seed(1), actortest.KeepEntries(0))
 	func() {
 		defer func() {
 			if failed := recover(); failed != nil && failed != "failed" {

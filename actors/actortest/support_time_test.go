@@ -46,7 +46,7 @@ func (unimportant) NotInfluenceReceiveTimeout() {}
 
 func receiveTimeout(t *testing.T) {
 	w := actortest.NewWorld(t)
-	w.Tolerate(func(actortest.Panic) bool { return true })
+	w.AllowPanics(func(actortest.Panic) bool { return true })
 	a := w.Node("a")
 	var at []time.Duration
 	pid := a.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -117,7 +117,7 @@ func contextFutures(t *testing.T) {
 	require.Less(t, before, w.Now())
 	require.ErrorIs(t, actortest.Expect[error](p), actor.ErrTimeout)
 	w.Network().Cut("a", "b")
-	w.Network().Broken(time.Minute)
+	w.Network().SetBrokenAfter(time.Minute)
 	p.Send(pid, text("stop"))
 	w.Advance(10*time.Second - 1)
 	require.Empty(t, p.Waiting())

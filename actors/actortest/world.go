@@ -32,36 +32,36 @@ func Seed(seed uint64) Option { return func(w *World) { w.seed = seed } }
 func Schedule(s Strategy) Option { return func(w *World) { w.ready.strategy = s } }
 
 // Keep is how many of the newest effects the journal keeps. Default 4096; 0 keeps none, which is faster.
-func Keep(n int) Option { return func(w *World) { w.journal.limit = n } }
+func KeepEntries(n int) Option { return func(w *World) { w.journal.limit = n } }
 
 // World is a number of nodes on one thread. It is not safe for concurrent use, and all of it, the actors included,
 // runs on the goroutine that made it.
 type World struct {
-	t       TB
-	seed    uint64
-	rng     *rand.Rand
-	now     time.Duration
-	timers  timers
-	ready   queue
-	nodes   map[string]*Node
-	order   []*Node
-	net     *Network
-	journal *Journal
-	steps   uint64
-	since   uint64 // steps when time last passed
-	home    home
-	acting  *runner // the actor whose step it is
+	t         TB
+	seed      uint64
+	rng       *rand.Rand
+	now       time.Duration
+	timers    timers
+	ready     queue
+	nodes     map[string]*Node
+	order     []*Node
+	net       *Network
+	journal   *Journal
+	steps     uint64
+	since     uint64 // steps when time last passed
+	goroutine worldGoroutine
+	acting    *runner // the actor whose step it is
 
-	tolerated func(Panic) bool
-	fault     atomic.Pointer[string] // what must not be; it fails the test after the step
-	failed    bool
+	allowedPanics func(Panic) bool
+	fault         atomic.Pointer[string] // what must not be; it fails the test after the step
+	failed        bool
 }
 
 // NewWorld makes a World for a test; it ends with the test.
 func NewWorld(t TB, options ...Option) *World {
 	t.Helper()
-	if len(unknown) > 0 {
-		t.Errorf("actortest does not know this version of Proto.Actor: %v", unknown)
+	if len(missingFields) > 0 {
+		t.Errorf("actortest does not know this version of Proto.Actor: %v", missingFields)
 		t.FailNow()
 	}
 	w := &World{t: t, nodes: map[string]*Node{}, journal: newJournal(4096), seed: *replay}
@@ -74,7 +74,7 @@ func NewWorld(t TB, options ...Option) *World {
 	w.rng = rand.New(rand.NewPCG(w.seed, 0))
 	w.ready.rng = rand.New(rand.NewPCG(w.seed, 1))
 	w.net = newNetwork(w)
-	w.home = newHome()
+	w.goroutine = newWorldGoroutine()
 	t.Cleanup(w.end)
 	return w
 }
@@ -101,34 +101,34 @@ func (w *World) Journal() *Journal { return w.journal }
 // arrival. It reports whether there was anything to do.
 func (w *World) Step() bool {
 	if next, ok := w.ready.pop(); ok {
-		if w.steps++; w.steps-w.since > restless {
-			w.Fail("Time passes: %d steps without it, the last of %s/%s", restless, next.who.life.node.address, next.who.path)
+		if w.steps++; w.steps-w.since > maxStepsAtOnce {
+			w.Fail("Time passes: %d steps without it, the last of %s/%s", maxStepsAtOnce, next.who.incarnation.node.address, next.who.path)
 		}
-		w.home.enter()
+		w.goroutine.enter()
 		w.acting = next.who
 		next.run()
 		w.acting = nil
-		w.judge()
+		w.failOnFault()
 		return true
 	}
 	return w.fire(-1)
 }
 
 // blame notes what must not be, from any goroutine. What was first counts: the rest may follow from it.
-func (w *World) blame(format string, args ...any) {
+func (w *World) reportFault(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	w.fault.CompareAndSwap(nil, &text)
 }
 
 // judge fails the test if something was blamed.
-func (w *World) judge() {
+func (w *World) failOnFault() {
 	if fault := w.fault.Load(); fault != nil && !w.failed {
 		w.Fail("%s", *fault)
 	}
 }
 
 // restless is how many steps there may be at one moment: actors that go on for ever would never let time pass.
-const restless = 200_000
+const maxStepsAtOnce = 200_000
 
 // fire lets the next timer go off, unless it is later than limit; a limit below 0 is none.
 func (w *World) fire(limit time.Duration) bool {
@@ -142,15 +142,15 @@ func (w *World) fire(limit time.Duration) bool {
 	if next.arrival {
 		w.net.flying--
 	}
-	w.home.enter()
+	w.goroutine.enter()
 	next.fire()
-	w.judge()
+	w.failOnFault()
 	return true
 }
 
 // At calls f at a virtual time; for faults and workloads. f runs between the steps of actors.
 func (w *World) At(at time.Duration, f func()) {
-	if w.ours("sets a timer") {
+	if w.checkGoroutine("sets a timer") {
 		w.timers.push(timer{at: at, fire: f})
 	}
 }
@@ -196,7 +196,7 @@ func (w *World) Fail(format string, args ...any) {
 
 // end names what the actors left running, and tells how to see a failure again.
 func (w *World) end() {
-	for _, stray := range w.home.strays() {
+	for _, stray := range w.goroutine.leakedGoroutines() {
 		w.t.Errorf("an actor left a goroutine running: %s", stray)
 	}
 	if fault := w.fault.Load(); fault != nil && !w.failed {
@@ -209,12 +209,12 @@ func (w *World) end() {
 	if entries := w.journal.Entries(); len(entries) > 0 {
 		const shown = 60
 		w.t.Logf("the last of %d effects:\n%s", w.journal.Total(), Text(entries[max(0, len(entries)-shown):]))
-		w.page(entries)
+		w.writeDiagram(entries)
 	}
 }
 
 // page writes the diagram as a file that a browser shows.
-func (w *World) page(entries []Entry) {
+func (w *World) writeDiagram(entries []Entry) {
 	file, err := os.CreateTemp("", "actortest-*.html")
 	if err == nil {
 		_, err = file.WriteString(HTML(fmt.Sprintf("%s, seed %d", w.t.Name(), w.seed), entries))

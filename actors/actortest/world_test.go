@@ -42,7 +42,7 @@ func (c *counter) Receive(ctx actor.Context) {
 // chatter is a run in which several nodes talk over a bad network.
 func chatter(t *testing.T, seed uint64, strategy actortest.Strategy) (uint64, string) {
 	w := actortest.NewWorld(t, actortest.Seed(seed), actortest.Schedule(strategy))
-	w.Network().Behave(actortest.Faults{Drop: 0.1, Duplicate: 0.1, Reorder: 0.2, Min: time.Millisecond, Max: 5 * time.Millisecond})
+	w.Network().SetFaults(actortest.Faults{Drop: 0.1, Duplicate: 0.1, Reorder: 0.2, Min: time.Millisecond, Max: 5 * time.Millisecond})
 	a := w.Node("a")
 	p := a.Probe("p")
 	var pids []*actor.PID
@@ -106,14 +106,14 @@ func TestFaults(t *testing.T) {
 	w.Network().Partition([]string{"a"}, []string{"b"})
 	require.Equal(t, 0, ask())
 	w.Network().Heal()
-	w.Network().Link("a", "b", &actortest.Faults{Duplicate: 1})
+	w.Network().SetLinkFaults("a", "b", &actortest.Faults{Duplicate: 1})
 	require.Equal(t, 2, ask())
-	w.Network().Link("a", "b", &actortest.Faults{Duplicate: 1, Echo: time.Hour})
+	w.Network().SetLinkFaults("a", "b", &actortest.Faults{Duplicate: 1, Echo: time.Hour})
 	before := w.Now()
 	require.Equal(t, 2, ask())
 	require.Greater(t, w.Now()-before, time.Second)
-	w.Network().Link("a", "b", nil)
-	w.Network().Each(func(e actortest.Envelope) actortest.Faults {
+	w.Network().SetLinkFaults("a", "b", nil)
+	w.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 		if _, ok := e.Message.(*durationpb.Duration); ok {
 			return actortest.Faults{}
 		}
@@ -190,7 +190,7 @@ func TestPauseSlowAndClocks(t *testing.T) {
 func TestSupervision(t *testing.T) {
 	w := actortest.NewWorld(t)
 	var panics []actortest.Panic
-	w.Tolerate(func(p actortest.Panic) bool { panics = append(panics, p); return true })
+	w.AllowPanics(func(p actortest.Panic) bool { panics = append(panics, p); return true })
 	a := w.Node("a")
 	p := a.Probe("p")
 	pid := a.Spawn(actor.PropsFromFunc(echo), "echo")
@@ -275,7 +275,7 @@ func TestDiagram(t *testing.T) {
 }
 
 func BenchmarkDelivery(b *testing.B) {
-	w := actortest.NewWorld(b, actortest.Seed(1), actortest.Keep(0))
+	w := actortest.NewWorld(b, actortest.Seed(1), actortest.KeepEntries(0))
 	var pids []*actor.PID
 	forward := func(to int) actor.ReceiveFunc {
 		return func(ctx actor.Context) {

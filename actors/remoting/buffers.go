@@ -11,27 +11,27 @@ import (
 
 // buffers are what messages travel in. Unlike gRPC's own, which clears a whole buffer before each use and has none between
 // 32 KB and 1 MB, a buffer is at most twice too large and keeps what was in it: who gets one fills it.
-var buffers mem.BufferPool = new(pool)
+var buffers mem.BufferPool = new(bufferPool)
 
 // pool keeps buffers of 2^low to 2^high bytes, by size.
-type pool [high - low + 1]sync.Pool
+type bufferPool [maxPower - minPower + 1]sync.Pool
 
 const (
-	low  = 11 // smaller ones never come back: to gRPC they are slices
-	high = 22
+	minPower = 11 // smaller ones never come back: to gRPC they are slices
+	maxPower = 22
 )
 
 // tier gives the pool of buffers of at least size bytes, and how large they are; nil: none are kept.
-func (p *pool) tier(size int) (*sync.Pool, int) {
+func (p *bufferPool) tier(size int) (*sync.Pool, int) {
 	power := bits.Len(uint(max(size, 1) - 1))
-	if power < low || power > high {
+	if power < minPower || power > maxPower {
 		return nil, size
 	}
-	return &p[power-low], 1 << power
+	return &p[power-minPower], 1 << power
 }
 
 // Get gives a buffer of that length with arbitrary content.
-func (p *pool) Get(length int) *[]byte {
+func (p *bufferPool) Get(length int) *[]byte {
 	tier, size := p.tier(length)
 	if tier != nil {
 		if b, ok := tier.Get().(*[]byte); ok {
@@ -44,7 +44,7 @@ func (p *pool) Get(length int) *[]byte {
 }
 
 // Put takes a buffer back.
-func (p *pool) Put(b *[]byte) {
+func (p *bufferPool) Put(b *[]byte) {
 	if tier, size := p.tier(cap(*b)); tier != nil && size == cap(*b) {
 		tier.Put(b)
 	}
@@ -56,7 +56,7 @@ type codec struct{}
 func (codec) Name() string { return "proto" }
 
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
-	if p, ok := v.(*parcel); ok {
+	if p, ok := v.(*frame); ok {
 		return p.encode(), nil
 	}
 	m, ok := v.(proto.Message)
@@ -72,7 +72,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if w, ok := v.(*wire); ok {
+	if w, ok := v.(*encodedMessage); ok {
 		w.Buffer = data.MaterializeToBuffer(buffers)
 		return nil
 	}

@@ -13,40 +13,40 @@ import (
 
 // outgoing is the Process behind every PID of another system. Proto.Actor's own starts a goroutine for every few messages,
 // whose stack grows anew each time, and keeps any number of messages for a system that does not answer.
-type outgoing struct{ n *Network }
+type remoteProcess struct{ n *Network }
 
 // SendUserMessage queues a message. It must not change afterwards.
-func (o outgoing) SendUserMessage(to *actor.PID, m any) {
+func (o remoteProcess) SendUserMessage(to *actor.PID, m any) {
 	_, content, sender := actor.UnwrapEnvelope(m)
 	message, ok := content.(proto.Message)
 	if !ok {
-		o.n.guard.Drop("no protobuf message")
+		o.n.guard.CountDrop("no protobuf message")
 		return
 	}
-	l := letter{to, sender, message, proto.Size(message)}
+	l := outgoingMessage{to, sender, message, proto.Size(message)}
 	if !o.n.guard.Sendable(to, message, l.size, func(to *actor.PID, m proto.Message) { o.n.sys.Root.Send(to, m) }) {
 		return
 	}
-	if strings.HasPrefix(to.Address, guestAddress) {
-		o.n.guests.post(l)
+	if strings.HasPrefix(to.Address, clientAddress) {
+		o.n.clients.post(l)
 		return
 	}
 	way := o.n.route(l)
-	for result := over; result == over; {
+	for result := queueClosed; result == queueClosed; {
 		e := o.n.endpoint(way)
 		if e == nil {
 			return
 		}
-		if result = e.queue.post(l); result == full {
-			o.n.full(to.Address)
+		if result = e.queue.post(l); result == queueFull {
+			o.n.countQueueFull(to.Address)
 		}
 	}
 }
 
 // SendSystemMessage sends nothing: nobody watches or stops actors of other systems.
-func (o outgoing) SendSystemMessage(*actor.PID, any) { o.n.guard.Drop("system message") }
+func (o remoteProcess) SendSystemMessage(*actor.PID, any) { o.n.guard.CountDrop("system message") }
 
-func (o outgoing) Stop(*actor.PID) { o.n.guard.Drop("system message") }
+func (o remoteProcess) Stop(*actor.PID) { o.n.guard.CountDrop("system message") }
 
 // route names a connection to another system. Between members there are two, so that Raft's own messages never wait for what
 // clients ask and are answered, nor for snapshots: not in a queue here, not for a receiver that is slow to read it, and not
@@ -56,18 +56,18 @@ type route struct {
 	bulk    bool
 }
 
-func (n *Network) route(l letter) route {
-	return route{l.to.Address, n.bulk[string(l.message.ProtoReflect().Descriptor().FullName())] && !n.sys.Identity().Guest()}
+func (n *Network) route(l outgoingMessage) route {
+	return route{l.to.Address, n.bulk[string(l.message.ProtoReflect().Descriptor().FullName())] && !n.sys.Identity().Unauthenticated()}
 }
 
 // endpoint is a way to one other system: a queue, and a goroutine that has a stream to it. It ends with its first
 // failure, and all that is queued is lost; who sends then makes a new one.
 type endpoint struct {
 	n      *Network
-	way    route
+	route  route
 	queue  *queue
 	stream remote.Remoting_ReceiveClient
-	mark   signature
+	header identityHeader
 }
 
 // endpoint finds or makes the endpoint of a route; nil: nothing is sent any more.
@@ -82,13 +82,13 @@ func (n *Network) endpoint(way route) *endpoint {
 	e = n.endpoints[way]
 	crowded := e == nil && len(n.endpoints) >= maxEndpoints
 	if e == nil && !crowded && n.ctx.Err() == nil {
-		e = &endpoint{n: n, way: way, queue: newQueue(n.o.QueueBytes, nil)}
+		e = &endpoint{n: n, route: way, queue: newQueue(n.o.QueueBytes, nil)}
 		n.endpoints[way] = e
 		n.running.Go(e.run)
 	}
 	n.mu.Unlock()
 	if crowded {
-		n.guard.Drop("too many systems")
+		n.guard.CountDrop("too many systems")
 	}
 	return e
 }
@@ -101,45 +101,45 @@ func (e *endpoint) run() {
 	if conn != nil {
 		defer conn.Close()
 	}
-	var letters []letter
-	idle := time.NewTimer(idleFor)
+	var letters []outgoingMessage
+	idle := time.NewTimer(idleTimeout)
 	defer idle.Stop()
 	for err == nil {
 		select {
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-idle.C:
-			if e.queue.endIfEmpty() {
+			if e.queue.closeIfEmpty() {
 				err = context.Canceled
 			}
-			idle.Reset(idleFor)
+			idle.Reset(idleTimeout)
 		case <-e.queue.wake:
-			letters = e.queue.take(letters)
-			err = e.queue.send(e.n, e.stream, e.mark.of(e.n.sys), letters)
+			letters = e.queue.drain(letters)
+			err = e.queue.send(e.n, e.stream, e.header.of(e.n.sys), letters)
 			clear(letters)
-			idle.Reset(idleFor)
+			idle.Reset(idleTimeout)
 		}
 	}
-	if time.Since(began) < shortLife { // whoever is there does not want us: the next try should not follow at once
+	if time.Since(began) < minEndpointLife { // whoever is there does not want us: the next try should not follow at once
 		select {
 		case <-e.n.ctx.Done():
-		case <-time.After(shortLife):
+		case <-time.After(minEndpointLife):
 		}
 	}
 	e.n.mu.Lock()
-	delete(e.n.endpoints, e.way)
+	delete(e.n.endpoints, e.route)
 	e.n.mu.Unlock()
-	e.n.lost(e.way.address, e.queue.end())
+	e.n.countLost(e.route.address, e.queue.close())
 }
 
 // connect opens the stream as soon as the other system listens, and gives up after a while or when this one stops. Who does
 // not listen, or is no member yet, is answered on it. When the other system says that it goes, the endpoint is over.
 func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+e.way.address, e.n.dial...) // its own resolver asks for more than the address
+	conn, err := grpc.NewClient("passthrough:///"+e.route.address, e.n.dial...) // its own resolver asks for more than the address
 	if err != nil {
 		return nil, err
 	}
-	timer := time.AfterFunc(dialFor, cancel)
+	timer := time.AfterFunc(dialTimeout, cancel)
 	e.stream, err = remote.NewRemotingClient(conn).Receive(ctx, grpc.WaitForReady(true))
 	timer.Stop()
 	if err != nil {
@@ -147,16 +147,16 @@ func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grp
 	}
 	e.n.running.Go(func() {
 		defer cancel()
-		in := inbox{n: e.n, called: e.way.address}
+		in := streamReader{n: e.n, dialed: e.route.address}
 		for over := false; !over; {
-			over = in.next(e.stream, in.answer) != nil
+			over = in.next(e.stream, in.control) != nil
 		}
 	})
-	return conn, e.stream.Send(e.n.introduction())
+	return conn, e.stream.Send(e.n.connectRequest())
 }
 
 // introduction is the first message of a stream that this system opens: what it is called, and where it listens.
-func (n *Network) introduction() *remote.RemoteMessage {
+func (n *Network) connectRequest() *remote.RemoteMessage {
 	request := &remote.ConnectRequest{ConnectionType: &remote.ConnectRequest_ClientConnection{
 		ClientConnection: &remote.ClientConnection{SystemId: n.sys.ID},
 	}}

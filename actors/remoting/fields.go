@@ -80,12 +80,12 @@ func sizeNumber(field protowire.Number, v uint64) int {
 }
 
 // signature is the identity of a system, encoded as a header. It seldom changes.
-type signature struct {
+type identityHeader struct {
 	id     actors.Identity
 	header []byte
 }
 
-func (s *signature) of(sys *actors.System) []byte {
+func (s *identityHeader) of(sys *actors.System) []byte {
 	if id := sys.Identity(); s.header == nil || id != s.id {
 		s.id, s.header = id, encodeHeader(id)
 	}
@@ -94,6 +94,6 @@ func (s *signature) of(sys *actors.System) []byte {
 
 // encodeHeader gives the field of an envelope that says who speaks.
 func encodeHeader(id actors.Identity) []byte {
-	pair := appendBytes(appendBytes(nil, ofKey, identityKey), ofValue, format(id))
+	pair := appendBytes(appendBytes(nil, ofKey, identityKey), ofValue, formatIdentity(id))
 	return appendBytes(nil, ofHeader, string(appendBytes(nil, ofPairs, string(pair))))
 }

@@ -21,13 +21,13 @@ import (
 )
 
 var rules = []actors.Rule{
-	{Type: "eraft.Requests", Paths: []string{"raft/"}, Guest: true, Bulk: true, Says: func(encoded []byte, replyAddress string) bool {
+	{Type: "eraft.Requests", Paths: []string{"raft/"}, Unauthenticated: true, Bulk: true, Validate: func(encoded []byte, replyAddress string) bool {
 		var m messages.Requests
 		return proto.Unmarshal(encoded, &m) == nil && !slices.ContainsFunc(m.Sessions, func(a *messages.SessionRequests) bool { return a.Address != replyAddress })
 	}},
-	{Type: "eraft.ConfigPull", Paths: []string{"raft/"}, Guest: true},
+	{Type: "eraft.ConfigPull", Paths: []string{"raft/"}, Unauthenticated: true},
 	{Type: "eraft.Replies", Paths: []string{"session/"}, Bulk: true},
-	{Type: "eraft.RaftMessages", Paths: []string{"raft/"}, Signs: func(m any) (messages.NodeID, messages.Epoch) {
+	{Type: "eraft.RaftMessages", Paths: []string{"raft/"}, Sender: func(m any) (messages.NodeID, messages.Epoch) {
 		return messages.NodeID(m.(*messages.RaftMessages).Messages[0].GetFrom()), 0
 	}},
 }
@@ -35,7 +35,7 @@ var rules = []actors.Rule{
 func system(t *testing.T, listen string, id actors.Identity) (*actors.System, *remoting.Network) {
 	network := remoting.New(remoting.Options{Listen: listen, Rules: rules})
 	sys, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1),
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(1),
 		Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
 	}, network)
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func counter(t *testing.T, sys *actors.System) *atomic.Int64 {
 				n.Add(int64(len(batch)))
 			}
 		})
-	}, actors.Batching(actors.Bound{}, nil))
+	}, actors.Batching(actors.MailboxBound{}, nil))
 	require.NoError(t, err)
 	return &n
 }
@@ -129,7 +129,7 @@ func TestHostileInput(t *testing.T) {
 		{"terminated without who", kind("actor.Terminated", &actor.Terminated{})},
 		{"watch without watcher", kind("actor.Watch", &actor.Watch{})},
 		{"activation of an unknown kind", kind("remote.ActorPidRequest", &remote.ActorPidRequest{Kind: "x"})},
-		{"other cluster", header("8/2/5")},
+		{"foreign cluster", header("8/2/5")},
 		{"no identity", header("")},
 		{"garbled identity", header("7//x")},
 		{"guest where members speak", func(b *remote.MessageBatch) {
@@ -195,17 +195,17 @@ func TestWhyNobodyAnswers(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, network.Detach()) }()
 	for _, address := range []string{nobody, "no.such.host.invalid:7400"} {
-		require.NoError(t, network.Trouble(address))
+		require.NoError(t, network.DialError(address))
 		a.Root.Send(actor.NewPID(address, "raft/1"), asking(1))
 		select {
 		case u := <-told:
 			require.Equal(t, address, u.Peer)
-			require.Equal(t, network.Trouble(address), u.Reason)
+			require.Equal(t, network.DialError(address), u.Reason)
 		case <-time.After(20 * time.Second):
 			require.Fail(t, "nothing is told of "+address)
 		}
 	}
-	require.ErrorContains(t, network.Trouble(nobody), "connection refused")
+	require.ErrorContains(t, network.DialError(nobody), "connection refused")
 	b, peer := system(t, nobody, actors.Identity{Cluster: 7, Node: 2, Epoch: 1})
 	defer func() { require.NoError(t, peer.Detach()) }()
 	got := counter(t, b)
@@ -213,7 +213,7 @@ func TestWhyNobodyAnswers(t *testing.T) {
 		a.Root.Send(actor.NewPID(nobody, "raft/1"), asking(1))
 		return got.Load() > 0
 	}, 20*time.Second, 20*time.Millisecond)
-	require.NoError(t, network.Trouble(nobody))
+	require.NoError(t, network.DialError(nobody))
 	require.Empty(t, told)
 }
 

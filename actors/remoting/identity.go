@@ -12,11 +12,11 @@ import (
 // identityKey is the envelope header that says who speaks: cluster/node/epoch.
 const identityKey = "e"
 
-func format(id actors.Identity) string {
+func formatIdentity(id actors.Identity) string {
 	return fmt.Sprintf("%x/%d/%d", id.Cluster, id.Node, id.Epoch)
 }
 
-func parse(text string) (actors.Identity, bool) {
+func parseIdentity(text string) (actors.Identity, bool) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 3 {
 		return actors.Identity{}, false

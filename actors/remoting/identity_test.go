@@ -30,7 +30,7 @@ func TestForgedEpochSilencesNobody(t *testing.T) {
 	liar, lies := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 2, Epoch: 999})
 	defer func() { require.NoError(t, lies.Detach()) }()
 	lied := counter(t, liar)
-	network.Members(map[string]messages.NodeID{node.Address(): 1, other.Address(): 2, liar.Address(): 3})
+	network.SetMembers(map[string]messages.NodeID{node.Address(): 1, other.Address(): 2, liar.Address(): 3})
 	to := node.Address()
 
 	arrives(sender{liar, to}, "who says that it is a member is heard: there is no proof yet")
@@ -43,10 +43,10 @@ func TestForgedEpochSilencesNobody(t *testing.T) {
 	require.Eventually(t, func() bool { sender{node, other.Address()}.send(); return heard.Load() > 0 }, 20*time.Second, 20*time.Millisecond)
 	require.Eventually(t, func() bool {
 		gone := before.say("7/2/4", &messages.Requests{}) != nil
-		return gone || network.Guard().Drops()["older life"] > 0
+		return gone || network.Guard().Drops()["superseded boot epoch"] > 0
 	}, 20*time.Second, 20*time.Millisecond, "an earlier life is not heard")
 	require.Eventually(t, func() bool { return before.RecvMsg(new(remote.RemoteMessage)) != nil }, 20*time.Second, time.Millisecond, "its stream ends")
-	require.Positive(t, network.Guard().Drops()["older life"])
+	require.Positive(t, network.Guard().Drops()["superseded boot epoch"])
 	arrives(sender{other, to}, "the present one is")
 }
 
@@ -59,25 +59,25 @@ func TestTwinsAreToldApart(t *testing.T) {
 	defer func() { require.NoError(t, peer.Detach()) }()
 	heard := counter(t, later)
 	counter(t, node)
-	network.Members(map[string]messages.NodeID{node.Address(): 1, later.Address(): 2})
+	network.SetMembers(map[string]messages.NodeID{node.Address(): 1, later.Address(): 2})
 	require.Eventually(t, func() bool { sender{node, later.Address()}.send(); return heard.Load() > 0 }, 20*time.Second, 20*time.Millisecond)
 
 	outlived := make(chan messages.Epoch, 1000)
 	ends := remoting.New(remoting.Options{Listen: "127.0.0.1:0", Rules: rules})
 	earlier, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
-		Outlived: func(by messages.Epoch) { outlived <- by },
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+		Superseded: func(by messages.Epoch) { outlived <- by },
 	}, ends)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, ends.Detach()) }()
 	earlier.SetIdentity(actors.Identity{Cluster: 7, Node: 2, Epoch: 5})
-	before := network.Guard().Drops()["older life"]
+	before := network.Guard().Drops()["superseded boot epoch"]
 	require.Eventually(t, func() bool {
 		sender{earlier, node.Address()}.send()
-		return network.Guard().Drops()["older life"] > before+1
+		return network.Guard().Drops()["superseded boot epoch"] > before+1
 	}, 20*time.Second, 20*time.Millisecond)
 	require.Empty(t, outlived, "it does not know that it has called a member")
-	ends.Members(map[string]messages.NodeID{node.Address(): 1})
+	ends.SetMembers(map[string]messages.NodeID{node.Address(): 1})
 	require.Eventually(t, func() bool { sender{earlier, node.Address()}.send(); return len(outlived) > 0 }, 20*time.Second, 20*time.Millisecond)
 	require.EqualValues(t, 6, <-outlived)
 }
@@ -106,5 +106,5 @@ func TestStreamsSpeakForOne(t *testing.T) {
 	require.NoError(t, c.say("0/0/0", asking(1)))
 	require.NoError(t, c.say("7/2/5", asking(1)))
 	require.Eventually(t, func() bool { return got.Load() == 3 }, 20*time.Second, time.Millisecond)
-	require.Equal(t, map[string]uint64{"stranger": 1, "signed by another": 1, "other identity": 2}, network.Guard().Drops())
+	require.Equal(t, map[string]uint64{"unauthenticated": 1, "sender mismatch": 1, "identity changed": 2}, network.Guard().Drops())
 }

@@ -38,44 +38,44 @@ type Options struct {
 	// MaxConnections bounds the connections that others open, at least 4, and three quarters of it those of outsiders, so that
 	// members find room. Default 16384.
 	MaxConnections int
-	Refused        func() // optional; a connection above that was closed
+	OnRefused      func() // optional; a connection above that was closed
 }
 
 const (
 	maxMessageBytes = messages.MaxLegacyBytes // one message
 	partBytes       = 1 << 20                 // of messages that travel together: the receiver has all of them in memory, per connection
 	maxPartBytes    = maxMessageBytes + partBytes
-	dialFor         = 10 * time.Second
-	idleFor         = 5 * time.Minute // a stream with nothing to send ends
+	dialTimeout     = 10 * time.Second
+	idleTimeout     = 5 * time.Minute // a stream with nothing to send ends
 	window          = 4 << 20         // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
 	maxQueue        = 1 << 14         // messages that wait for one other system,
 	queueBytes      = 64 << 20
 	maxEndpoints    = 1 << 11 // connections that this system has opened
 	maxParts        = 1 << 15 // types, targets, senders or envelopes of what arrives at once
 	maxConnections  = 1 << 14 // that others have opened
-	shortLife       = 200 * time.Millisecond
+	minEndpointLife = 200 * time.Millisecond
 )
 
 // Network is one system's end of the network.
 type Network struct {
-	o       Options
-	server  *grpc.Server
-	bounded *Bounded // that server listens on
-	guard   *actors.Guard
-	sys     *actors.System
-	dial    []grpc.DialOption
-	bulk    map[string]bool // types of messages
-	ctx     context.Context
-	cancel  context.CancelFunc
+	o        Options
+	server   *grpc.Server
+	listener *LimitedListener // that server listens on
+	guard    *actors.Guard
+	sys      *actors.System
+	dial     []grpc.DialOption
+	bulk     map[string]bool // types of messages
+	ctx      context.Context
+	cancel   context.CancelFunc
 
-	mu        sync.RWMutex
-	endpoints map[route]*endpoint
-	dropped   map[string]uint64 // messages to each address; guests count together
-	trouble   map[string]error  // why addresses cannot be reached
-	guests    guests
-	asks      meter                      // of all outsiders
-	members   map[string]messages.NodeID // by address
-	running   sync.WaitGroup             // every goroutine of this package
+	mu         sync.RWMutex
+	endpoints  map[route]*endpoint
+	dropped    map[string]uint64 // messages to each address; guests count together
+	dialErrors map[string]error  // why addresses cannot be reached
+	clients    clientStreams
+	clientRate tokenBucket                // of all outsiders
+	members    map[string]messages.NodeID // by address
+	running    sync.WaitGroup             // every goroutine of this package
 }
 
 // New makes a network; NewSystem attaches it.
@@ -83,26 +83,26 @@ func New(o Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Network{
 		o: o, ctx: ctx, cancel: cancel, bulk: map[string]bool{}, endpoints: map[route]*endpoint{}, dropped: map[string]uint64{},
-		trouble: map[string]error{},
+		dialErrors: map[string]error{},
 	}
 	n.o.QueueBytes = max(cmp.Or(o.QueueBytes, queueBytes), maxMessageBytes)
 	for _, rule := range o.Rules {
 		n.bulk[rule.Type] = n.bulk[rule.Type] || rule.Bulk
 	}
 	n.o.MaxConnections = max(cmp.Or(o.MaxConnections, maxConnections), 4)
-	n.asks.rate = allAsks
-	n.guests = guests{n: n, most: min(maxGuests, n.o.MaxConnections*3/4), streams: map[string][]*incoming{}, budget: &budget{limit: maxGuestBytes}}
+	n.clientRate.rate = totalClientRate
+	n.clients = clientStreams{n: n, limit: min(maxClients, n.o.MaxConnections*3/4), streams: map[string][]*incomingStream{}, budget: &budget{limit: maxClientBytes}}
 	return n
 }
 
 // Attach listens, if it shall, and gives the system its address.
 func (n *Network) Attach(sys *actors.System) error {
-	replies := guestAddress + sys.ID
+	replies := clientAddress + sys.ID
 	sys.SetReplyAddress(replies)
 	n.sys, n.guard = sys, actors.NewGuard(n.o.Rules, sys)
 	n.dial = append(dialOptions(), grpc.WithContextDialer(n.connect))
 	sys.ProcessRegistry.Address = replies
-	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return outgoing{n}, true })
+	sys.ProcessRegistry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return remoteProcess{n}, true })
 	if n.o.Listen == "" {
 		return nil
 	}
@@ -119,21 +119,21 @@ func (n *Network) Attach(sys *actors.System) error {
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.WaitForHandlers(true),
 		grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxMetadata),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: silentFor, Time: 10 * time.Second, Timeout: 10 * time.Second}),
-		grpc.ConnectionTimeout(silentFor),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: introductionTimeout, Time: 10 * time.Second, Timeout: 10 * time.Second}),
+		grpc.ConnectionTimeout(introductionTimeout),
 	)
 	remote.RegisterRemotingServer(n.server, server{n: n})
 	sys.ProcessRegistry.Address = address
-	n.bounded = Bound(l, n.o.MaxConnections, n.refuse)
-	n.running.Go(func() { _ = n.server.Serve(n.bounded) }) // ends with an error when it is stopped
+	n.listener = LimitListener(l, n.o.MaxConnections, n.refuseConnection)
+	n.running.Go(func() { _ = n.server.Serve(n.listener) }) // ends with an error when it is stopped
 	return nil
 }
 
 // refuse ends a connection that is above the bound. Before its first message nothing can be said over it.
-func (n *Network) refuse(conn net.Conn) {
-	n.guard.Drop("too many connections")
-	if n.o.Refused != nil {
-		n.o.Refused()
+func (n *Network) refuseConnection(conn net.Conn) {
+	n.guard.CountDrop("too many connections")
+	if n.o.OnRefused != nil {
+		n.o.OnRefused()
 	}
 	_ = conn.Close()
 }
@@ -182,7 +182,7 @@ func (n *Network) Detach() error {
 	n.mu.Unlock()
 	var err error
 	if n.server != nil {
-		err = n.bounded.CloseAll()
+		err = n.listener.CloseAll()
 		n.server.Stop()
 	}
 	n.running.Wait()
@@ -190,14 +190,14 @@ func (n *Network) Detach() error {
 }
 
 // Members says where the members of the cluster live. Who answers there is believed to be that member.
-func (n *Network) Members(at map[string]messages.NodeID) {
+func (n *Network) SetMembers(at map[string]messages.NodeID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.members = at
 }
 
 // lives gives the member that lives at an address, 0 if none.
-func (n *Network) lives(address string) messages.NodeID {
+func (n *Network) memberAt(address string) messages.NodeID {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.members[address]

@@ -9,26 +9,26 @@ import (
 // MessagesDropped tells that messages to another system were dropped because too many wait for it, or were lost with a connection. It
 // is told for the first and for every power of two.
 type MessagesDropped struct {
-	Peer  string // address; guests count together, as "guest/"
+	Peer  string // address; guests count together, as "client/"
 	Count uint64
 }
 
 func (MessagesDropped) EventName() string { return "messages dropped" }
 
-func (n *Network) full(peer string) {
-	n.guard.Drop("queue is full")
-	n.drop(peer, 1)
+func (n *Network) countQueueFull(peer string) {
+	n.guard.CountDrop("queue is full")
+	n.countDropped(peer, 1)
 }
 
 // lost counts what was on its way when a connection ended.
-func (n *Network) lost(peer string, messages int) {
+func (n *Network) countLost(peer string, messages int) {
 	for range messages {
-		n.guard.Drop("connection lost")
+		n.guard.CountDrop("connection lost")
 	}
-	n.drop(peer, uint64(messages))
+	n.countDropped(peer, uint64(messages))
 }
 
-func (n *Network) drop(peer string, messages uint64) {
+func (n *Network) countDropped(peer string, messages uint64) {
 	n.mu.Lock()
 	before := n.dropped[peer]
 	if _, known := n.dropped[peer]; !known && len(n.dropped) >= maxEndpoints {
@@ -43,7 +43,7 @@ func (n *Network) drop(peer string, messages uint64) {
 
 // Peer is what waits for another system.
 type Peer struct {
-	Address  string // guests count together, as "guest/"
+	Address  string // guests count together, as "client/"
 	Messages int    // of nodes, over all connections
 	Bytes    int
 	Dropped  uint64 // messages, since this system began
@@ -59,11 +59,11 @@ func (n *Network) Peers() map[string]Peer {
 	}
 	for way, e := range n.endpoints {
 		p := all[way.address]
-		count, bytes := e.queue.waits()
+		count, bytes := e.queue.size()
 		all[way.address] = Peer{way.address, p.Messages + count, p.Bytes + bytes, p.Dropped}
 	}
-	if used := n.guests.budget.used.Load(); used > 0 || all[guestAddress].Dropped > 0 {
-		all[guestAddress] = Peer{Address: guestAddress, Bytes: int(used), Dropped: all[guestAddress].Dropped}
+	if used := n.clients.budget.used.Load(); used > 0 || all[clientAddress].Dropped > 0 {
+		all[clientAddress] = Peer{Address: clientAddress, Bytes: int(used), Dropped: all[clientAddress].Dropped}
 	}
 	return all
 }
@@ -83,9 +83,9 @@ func (n *Network) connect(ctx context.Context, address string) (net.Conn, error)
 		return c, err
 	}
 	n.mu.Lock()
-	before := n.trouble[address]
-	if delete(n.trouble, address); err != nil && len(n.trouble) < maxEndpoints {
-		n.trouble[address] = err
+	before := n.dialErrors[address]
+	if delete(n.dialErrors, address); err != nil && len(n.dialErrors) < maxEndpoints {
+		n.dialErrors[address] = err
 	}
 	n.mu.Unlock()
 	if err != nil && before == nil {
@@ -95,8 +95,8 @@ func (n *Network) connect(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Trouble is why an address could not be reached when it was tried last; nil: it could, or was not tried.
-func (n *Network) Trouble(address string) error {
+func (n *Network) DialError(address string) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.trouble[address]
+	return n.dialErrors[address]
 }

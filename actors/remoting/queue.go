@@ -9,7 +9,7 @@ import (
 )
 
 // letter is a message on its way out. It must not change any more.
-type letter struct {
+type outgoingMessage struct {
 	to, sender *actor.PID
 	message    proto.Message
 	size       int // of the message, encoded
@@ -22,10 +22,10 @@ type queue struct {
 	budget *budget // that the queues of all guests share; nil: this queue is none of them
 
 	mu      sync.Mutex
-	waiting []letter
+	waiting []outgoingMessage
 	count   int // of messages that wait or are being sent
 	bytes   int // of them
-	over    bool
+	closed  bool
 	wake    chan struct{} // holds one if the queue may have something new
 }
 
@@ -33,23 +33,23 @@ func newQueue(limit int, shared *budget) *queue {
 	return &queue{limit: limit, budget: shared, wake: make(chan struct{}, 1)}
 }
 
-type posted int
+type postResult int
 
 const (
-	queued posted = iota
-	full
-	over // the stream has ended
+	queued postResult = iota
+	queueFull
+	queueClosed // the stream has ended
 )
 
 // post queues a letter, or tells why not.
-func (q *queue) post(l letter) posted {
+func (q *queue) post(l outgoingMessage) postResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.over:
-		return over
-	case q.count >= maxQueue || q.bytes+l.size > q.limit || !q.budget.take(l.size, q.bytes):
-		return full
+	case q.closed:
+		return queueClosed
+	case q.count >= maxQueue || q.bytes+l.size > q.limit || !q.budget.reserve(l.size, q.bytes):
+		return queueFull
 	}
 	q.waiting, q.count, q.bytes = append(q.waiting, l), q.count+1, q.bytes+l.size
 	if len(q.waiting) == 1 {
@@ -62,7 +62,7 @@ func (q *queue) post(l letter) posted {
 }
 
 // take gives all that wait, and lets the queue use the memory of an earlier answer. They count until they are sent.
-func (q *queue) take(spare []letter) []letter {
+func (q *queue) drain(spare []outgoingMessage) []outgoingMessage {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	all := q.waiting
@@ -71,42 +71,42 @@ func (q *queue) take(spare []letter) []letter {
 }
 
 // sent makes room.
-func (q *queue) sent(count, bytes int) {
+func (q *queue) release(count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.over {
+	if q.closed {
 		return
 	}
 	q.count, q.bytes = q.count-count, q.bytes-bytes
-	q.budget.give(bytes)
+	q.budget.release(bytes)
 }
 
 // end lets nothing in any more. It gives how many messages are lost: those that were not sent.
-func (q *queue) end() (lost int) {
+func (q *queue) close() (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.over {
+	if q.closed {
 		return 0
 	}
 	lost = q.count
-	q.budget.give(q.bytes)
-	q.over, q.waiting, q.count, q.bytes = true, nil, 0, 0
+	q.budget.release(q.bytes)
+	q.closed, q.waiting, q.count, q.bytes = true, nil, 0, 0
 	return lost
 }
 
 // waits is what is in the queue or being sent.
-func (q *queue) waits() (count, bytes int) {
+func (q *queue) size() (count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.count, q.bytes
 }
 
-// endIfEmpty lets nothing in any more if there is nothing to send.
-func (q *queue) endIfEmpty() bool {
+// closeIfEmpty lets nothing in any more if there is nothing to send.
+func (q *queue) closeIfEmpty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.over = q.over || q.count == 0
-	return q.over
+	q.closed = q.closed || q.count == 0
+	return q.closed
 }
 
 // budget is the bytes that wait for all guests together. Each of them may have as much as is left for others (dynamic
@@ -117,7 +117,7 @@ type budget struct {
 }
 
 // take tells whether a queue that has so many bytes may have some more.
-func (b *budget) take(more, has int) bool {
+func (b *budget) reserve(more, has int) bool {
 	if b == nil {
 		return true
 	}
@@ -129,18 +129,18 @@ func (b *budget) take(more, has int) bool {
 	return true
 }
 
-func (b *budget) give(bytes int) {
+func (b *budget) release(bytes int) {
 	if b != nil {
 		b.used.Add(-int64(bytes))
 	}
 }
 
 // outlet is the end of a stream into which messages go.
-type outlet interface{ SendMsg(m any) error }
+type messageSender interface{ SendMsg(m any) error }
 
 // send sends letters in order, as many at a time as the other system should have in memory.
-func (q *queue) send(n *Network, to outlet, header []byte, letters []letter) error {
-	p, bytes := parcel{n: n, header: header}, 0
+func (q *queue) send(n *Network, to messageSender, header []byte, letters []outgoingMessage) error {
+	p, bytes := frame{n: n, header: header}, 0
 	flush := func() error {
 		if len(p.envelopes) == 0 {
 			return nil
@@ -148,8 +148,8 @@ func (q *queue) send(n *Network, to outlet, header []byte, letters []letter) err
 		if err := to.SendMsg(&p); err != nil {
 			return err
 		}
-		q.sent(len(p.envelopes), bytes)
-		p, bytes = parcel{n: n, header: header}, 0
+		q.release(len(p.envelopes), bytes)
+		p, bytes = frame{n: n, header: header}, 0
 		return nil
 	}
 	for _, l := range letters {

@@ -10,25 +10,25 @@ import (
 func TestQueueCounts(t *testing.T) {
 	b := &budget{limit: 100}
 	q := newQueue(100, b)
-	require.Equal(t, queued, q.post(letter{size: 30}))
-	require.Equal(t, queued, q.post(letter{size: 20}))
-	require.False(t, q.endIfEmpty())
-	require.Len(t, q.take(nil), 2)
-	count, bytes := q.waits()
+	require.Equal(t, queued, q.post(outgoingMessage{size: 30}))
+	require.Equal(t, queued, q.post(outgoingMessage{size: 20}))
+	require.False(t, q.closeIfEmpty())
+	require.Len(t, q.drain(nil), 2)
+	count, bytes := q.size()
 	require.Equal(t, [2]int{2, 50}, [2]int{count, bytes})
-	q.sent(1, 30)
-	require.False(t, q.endIfEmpty(), "one is being sent")
+	q.release(1, 30)
+	require.False(t, q.closeIfEmpty(), "one is being sent")
 	require.EqualValues(t, 20, b.used.Load())
-	require.Equal(t, 1, q.end())
-	require.Zero(t, q.end())
+	require.Equal(t, 1, q.close())
+	require.Zero(t, q.close())
 	require.Zero(t, b.used.Load())
-	require.Equal(t, over, q.post(letter{size: 1}))
-	q.sent(1, 20) // it left a moment too late
+	require.Equal(t, queueClosed, q.post(outgoingMessage{size: 1}))
+	q.release(1, 20) // it left a moment too late
 	require.Zero(t, b.used.Load())
 
 	idle := newQueue(100, nil)
-	require.True(t, idle.endIfEmpty())
-	require.Equal(t, over, idle.post(letter{size: 1}))
+	require.True(t, idle.closeIfEmpty())
+	require.Equal(t, queueClosed, idle.post(outgoingMessage{size: 1}))
 }
 
 // A guest may have as much as is left for others: the first takes half, and there is always room for one that has nothing yet.
@@ -36,7 +36,7 @@ func TestBudgetIsShared(t *testing.T) {
 	b := &budget{limit: 120}
 	fill := func() (q *queue, bytes int) {
 		q = newQueue(1000, b)
-		for q.post(letter{size: 1}) == queued {
+		for q.post(outgoingMessage{size: 1}) == queued {
 			bytes++
 		}
 		return q, bytes
@@ -48,7 +48,7 @@ func TestBudgetIsShared(t *testing.T) {
 	_, third := fill()
 	require.InDelta(t, 15, third, 1)
 	require.Less(t, b.used.Load(), int64(120))
-	one.end()
+	one.close()
 	_, fourth := fill()
 	require.Greater(t, fourth, 30, "what one gave back others may have")
 }

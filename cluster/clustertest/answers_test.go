@@ -25,7 +25,7 @@ const largestMessage = 4 << 20
 // bucket of group 1.
 func answered(t *testing.T, seed uint64, limits raftactor.Limits) (s *clustertest.Simulation, c *clustertest.Client, tag string) {
 	s = born(t, seed, clustertest.Options{Groups: 2, Limits: limits})
-	s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+	s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 		if proto.Size(e.Message) > largestMessage {
 			return actortest.Faults{Drop: 1}
 		}

@@ -23,7 +23,7 @@ func Birth(t actortest.TB, seed uint64) []string {
 	if rng.IntN(2) == 0 {
 		net.Drop = 0.2 * rng.Float64()
 	}
-	s.Network().Behave(net)
+	s.Network().SetFaults(net)
 	rng.Shuffle(len(s.Members), func(i, j int) { s.Members[i], s.Members[j] = s.Members[j], s.Members[i] })
 	all := s.seeds()[:named]
 	kind, expect, worst := rng.IntN(4), 2+rng.IntN(named-1), []time.Duration{time.Millisecond, 20 * time.Millisecond, 2 * time.Second}[rng.IntN(3)]

@@ -48,7 +48,7 @@ func lagging(t *testing.T, seed uint64) (s *clustertest.Simulation, behind *clus
 // keeps tells whether the disk of a leader has entries before the start of its log.
 func keeps(m *clustertest.Member) func() bool {
 	disk, _ := m.Disks()
-	log := persistence.Glance{From: disk, Group: 1}
+	log := persistence.RecordReader{Reader: disk, Group: 1}
 	return func() bool { return log.Entry(log.Start().Index-2) != nil }
 }
 

@@ -18,7 +18,7 @@ import (
 func TestNodeWithAFailedActorStopsOrServes(t *testing.T) {
 	for path, poison := range map[string]any{
 		raftactor.TickerPath:              (*messages.NodeHeartbeat)(nil),
-		raftactor.PulsePath:               (*messages.RaftMessages)(nil),
+		raftactor.HeartbeatCoalescerPath:  (*messages.RaftMessages)(nil),
 		"router":                          (*messages.ConfigPush)(nil),
 		"member":                          (*messages.JoinRequest)(nil),
 		raftactor.PeerPath(1):             (*messages.Requests)(nil),

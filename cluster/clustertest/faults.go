@@ -87,7 +87,7 @@ func Kinds() []string {
 func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(m *Member, err error) bool {
-		corrupt, mixed := new(persistence.CorruptError), new(persistence.MixedError)
+		corrupt, mixed := new(persistence.CorruptError), new(persistence.MismatchError)
 		return errors.Is(err, errSync) || errors.Is(err, memory.ErrFull) || m.damaged && errors.As(err, &corrupt) ||
 			m.half && errors.As(err, &mixed)
 	})
@@ -101,8 +101,8 @@ func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 			*p = w.rng.Float64() * 0.1
 		}
 	}
-	s.Network().Behave(net)
-	s.Network().Once(func(e actortest.Envelope) bool {
+	s.Network().SetFaults(net)
+	s.Network().NeverDuplicate(func(e actortest.Envelope) bool {
 		// A leader says OVERLOADED to one that it does not take. It cannot know that it has answered a copy of it before,
 		// and that answer may be lost: here, but not with TCP.
 		_, requests := e.Message.(*messages.Requests)
@@ -184,8 +184,8 @@ func (w *Swarm) isolate() {
 // then: time enough to lose an office and to win it again.
 func (w *Swarm) echo() {
 	late := actortest.Faults{Duplicate: 0.2 + 0.5*w.rng.Float64(), Late: 0.2 * w.rng.Float64(), Echo: time.Duration(1+w.rng.IntN(5)) * time.Second}
-	w.s.Network().Each(func(actortest.Envelope) actortest.Faults { return late })
-	w.passing(4*time.Second, func() { w.s.Network().Each(nil) })
+	w.s.Network().SetMessageFaults(func(actortest.Envelope) actortest.Faults { return late })
+	w.passing(4*time.Second, func() { w.s.Network().SetMessageFaults(nil) })
 }
 
 func (w *Swarm) lose(how func(*Member)) {
@@ -250,8 +250,8 @@ func (w *Swarm) jump() {
 // Heal ends all faults: everybody lives, and everything is as fast and as reliable as it gets.
 func (s *Simulation) Heal() {
 	s.Network().Heal()
-	s.Network().Each(nil)
-	s.Network().Behave(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
+	s.Network().SetMessageFaults(nil)
+	s.Network().SetFaults(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
 	for _, m := range s.Members {
 		m.slow(nil)
 		for group := range s.groups() + 1 {

@@ -55,7 +55,7 @@ func (w *Swarm) disturb() {
 	late := actortest.Faults{Late: 0.3 + 0.5*w.rng.Float64(), Echo: 2 * time.Second}
 	if w.rng.IntN(2) == 0 {
 		w.move()
-		w.s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+		w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 			if _, answers := e.Message.(*messages.Replies); answers && !slices.Contains(nodes, e.To) {
 				return lost
 			}
@@ -63,14 +63,14 @@ func (w *Swarm) disturb() {
 		})
 	} else {
 		w.callBack(1500 * time.Millisecond)
-		w.s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+		w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 			if _, order := e.Message.(*messages.Requests); order && slices.Contains(nodes, e.From) {
 				return late
 			}
 			return actortest.Faults{}
 		})
 	}
-	w.passing(3*time.Second, func() { w.s.Network().Each(nil) })
+	w.passing(3*time.Second, func() { w.s.Network().SetMessageFaults(nil) })
 }
 
 func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply)) {

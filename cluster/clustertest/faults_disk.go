@@ -173,7 +173,7 @@ func (m *Member) loses(nth, count int) bool {
 	}
 	first := nth % len(keys)
 	for _, key := range keys[first:min(first+count, len(keys))] {
-		m.damaged = m.disks[1].Lose(key) || m.damaged
+		m.damaged = m.disks[1].FailChecksum(key) || m.damaged
 	}
 	return m.damaged
 }
@@ -189,7 +189,7 @@ func (w *Swarm) loseHalf() {
 	}
 	lost := w.rng.IntN(2)
 	kept := m.disks[lost]
-	m.disks[lost], m.half = memory.OnOneThread(), true
+	m.disks[lost], m.half = memory.NewSingleThreaded(), true
 	if m.Start(); m.Node != nil {
 		m.s.Oracle.violated("Half a directory is refused", "n%d starts without disk %d", m.number, lost)
 		return

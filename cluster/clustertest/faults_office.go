@@ -35,7 +35,7 @@ func (w *Swarm) outlive() {
 	}
 	w.passing(3*time.Second, func() {
 		w.s.Network().Heal()
-		w.s.Network().Each(nil)
+		w.s.Network().SetMessageFaults(nil)
 		m.at.Clock().Skew(1)
 	})
 }
@@ -96,7 +96,7 @@ func (w *Swarm) forget(m *Member, others []*Member) {
 func (w *Swarm) answerLate(m *Member) {
 	late := actortest.Faults{Min: time.Duration(100+w.rng.IntN(300)) * time.Millisecond}
 	late.Max = late.Min + 100*time.Millisecond
-	w.s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+	w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 		if _, raft := e.Message.(*messages.RaftMessages); raft && e.To == m.at.Address() {
 			return late
 		}
@@ -108,7 +108,7 @@ func (w *Swarm) answerLate(m *Member) {
 // comeBack: it loses its office and wins it again, while answers from before are still on their way.
 func (w *Swarm) comeBack(m *Member, group messages.GroupID) {
 	late := actortest.Faults{Duplicate: 0.8, Echo: 3 * time.Second}
-	w.s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+	w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 		if e.To == m.at.Address() {
 			return late
 		}

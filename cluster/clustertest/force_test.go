@@ -46,7 +46,7 @@ func TestForcedQuorum(t *testing.T) {
 		}))
 		require.ErrorContains(t, cluster.ForceNewQuorumOn(log, group, nil), "the only voter")
 	}
-	records, err := persistence.LoadForced(log)
+	records, err := persistence.LoadForcedQuorums(log)
 	require.NoError(t, err)
 	require.Len(t, records, 3)
 

@@ -177,7 +177,7 @@ func TestHandOverSurvivesEveryCrash(t *testing.T) {
 // While nothing fails every chunk is asked for once, however many buckets travel at the same time.
 func TestChunksTravelOnce(t *testing.T) {
 	s := born(t, 7, clustertest.Options{
-		Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 200}, World: []actortest.Option{actortest.Keep(1 << 20)},
+		Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 200}, World: []actortest.Option{actortest.KeepEntries(1 << 20)},
 	})
 	c := s.Client("c")
 	for i := range 300 {

@@ -64,7 +64,7 @@ func (s *Simulation) held() string {
 			return fmt.Sprintf("n%d has bucket %d of group %d %s", m.number, h.Bucket, h.Group, h.State)
 		}
 		for _, r := range m.Node.Replicas() {
-			log := persistence.Glance{From: m.disks[0], Group: messages.GroupID(r.Group)}
+			log := persistence.RecordReader{Reader: m.disks[0], Group: messages.GroupID(r.Group)}
 			switch {
 			case log.Entry(log.Start().GetIndex()) != nil:
 				return fmt.Sprintf("n%d keeps what is before the log of group %d on disk", m.number, r.Group)

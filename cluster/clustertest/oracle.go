@@ -45,7 +45,7 @@ func newOracle(s *Simulation) *Oracle {
 func mostOf(rules []actors.Rule) map[string]int {
 	most := map[string]int{}
 	for _, rule := range rules {
-		most[rule.Type] = min(rule.Max, messages.MaxMessageBytes)
+		most[rule.Type] = min(rule.MaxBytes, messages.MaxMessageBytes)
 	}
 	return most
 }

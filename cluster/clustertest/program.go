@@ -42,7 +42,7 @@ type programKey struct{}
 func (s *Simulation) Finish(limit time.Duration) error {
 	over := func() bool {
 		for _, p := range s.programs {
-			if !p.Over() {
+			if !p.Done() {
 				return false
 			}
 		}
@@ -52,7 +52,7 @@ func (s *Simulation) Finish(limit time.Duration) error {
 	var problems []error
 	for _, p := range s.programs {
 		switch {
-		case !p.Over():
+		case !p.Done():
 			problems = append(problems, fmt.Errorf("%v is not over after %v", p, limit))
 		case p.Err != nil:
 			problems = append(problems, fmt.Errorf("%v: %w", p, p.Err))

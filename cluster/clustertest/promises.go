@@ -100,7 +100,7 @@ func (s *Simulation) memberAt(address string) *Member {
 // promised holds a message against the disk of its sender, and what it calls committed against all disks.
 func (o *Oracle) promised(m *Member, r *messages.RaftMessage) {
 	group := messages.GroupID(r.Group)
-	disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
+	disk := persistence.RecordReader{Reader: m.disks[0].Synced(), Group: group}
 	hard := disk.HardState()
 	switch r.Kind {
 	case messages.RaftKind_APPEND:
@@ -142,7 +142,7 @@ func termIn(r *messages.RaftMessage, index uint64) uint64 {
 }
 
 // acknowledged checks that a follower has what it acknowledges, in the term in which it does.
-func (o *Oracle) acknowledged(m *Member, disk persistence.Glance, r *messages.RaftMessage) {
+func (o *Oracle) acknowledged(m *Member, disk persistence.RecordReader, r *messages.RaftMessage) {
 	if disk.HardState().GetTerm() < r.Term || !holds(disk, r.Index, 0) {
 		o.violated("Promises are on disk", "n%d acknowledges entry %d of group %d in term %d, but its disk does not have that", m.number, r.Index, r.Group, r.Term)
 		return
@@ -163,7 +163,7 @@ func (o *Oracle) acknowledged(m *Member, disk persistence.Glance, r *messages.Ra
 const lookedBack = 4
 
 // holds tells whether a log has an entry, of a term unless that is 0, or has compacted it away.
-func holds(disk persistence.Glance, index, term uint64) bool {
+func holds(disk persistence.RecordReader, index, term uint64) bool {
 	if start := disk.Start(); start.GetIndex() > index || start.GetIndex() == index && (term == 0 || start.GetTerm() == term) {
 		return true
 	}
@@ -173,7 +173,7 @@ func holds(disk persistence.Glance, index, term uint64) bool {
 
 // candidacy checks that a candidate that asks for votes has its term, its own vote and the log that it boasts with on
 // disk. One that has followed somebody else meanwhile can no longer win, whatever it says.
-func (o *Oracle) candidacy(m *Member, disk persistence.Glance, r *messages.RaftMessage) {
+func (o *Oracle) candidacy(m *Member, disk persistence.RecordReader, r *messages.RaftMessage) {
 	if now := o.promises.roles[replicaOf{m.number, disk.Group}]; now.role != raft.Candidate.String() || now.term != r.Term {
 		return
 	}
@@ -250,14 +250,14 @@ func (o *Oracle) committed(m *Member, group messages.GroupID, index, term uint64
 
 // holders are the disks that have an entry. If its term is not known, those with the newest come first: an older one at
 // that index was replaced, and who has lost its disk cannot tell which it had.
-func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persistence.Glance {
-	var all []persistence.Glance
+func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persistence.RecordReader {
+	var all []persistence.RecordReader
 	for _, m := range o.s.Members {
-		if disk := (persistence.Glance{From: m.log(), Group: group}); holds(disk, index, term) {
+		if disk := (persistence.RecordReader{Reader: m.log(), Group: group}); holds(disk, index, term) {
 			all = append(all, disk)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b persistence.Glance) int {
+	slices.SortStableFunc(all, func(a, b persistence.RecordReader) int {
 		return cmp.Compare(b.Term(index), a.Term(index))
 	})
 	return all
@@ -266,7 +266,7 @@ func (o *Oracle) holders(group messages.GroupID, index, term uint64) []persisten
 // persisted checks that a replica applies only what its own disk has: what a loss of power takes from the log must not
 // stay in the data. One that was retired has no log any more, and may still apply what it had been given before its data goes, too.
 func (o *Oracle) persisted(m *Member, at raftactor.Position) {
-	disk := persistence.Glance{From: m.disks[0].Synced(), Group: at.Group}
+	disk := persistence.RecordReader{Reader: m.disks[0].Synced(), Group: at.Group}
 	if retired := disk.Start() == nil && disk.HardState().GetVoteFloor() >= at.Index; !retired && !holds(disk, at.Index, at.Term) {
 		o.violated("Only what the own disk has is applied", "n%d applies entry %d of term %d in group %d", m.number, at.Index, at.Term, at.Group)
 	}
@@ -276,7 +276,7 @@ func (o *Oracle) persisted(m *Member, at raftactor.Position) {
 func (o *Oracle) disks(group messages.GroupID, index uint64) string {
 	var text []string
 	for _, m := range o.s.Members {
-		disk := persistence.Glance{From: m.log(), Group: group}
+		disk := persistence.RecordReader{Reader: m.log(), Group: group}
 		text = append(text, fmt.Sprintf("n%d: start %v, entry %v", m.number, disk.Start(), disk.Entry(index)))
 	}
 	return strings.Join(text, "; ")
@@ -285,7 +285,7 @@ func (o *Oracle) disks(group messages.GroupID, index uint64) string {
 // quorum tells whether a quorum has an entry on disk: of the members that there are by all that is before it in a log
 // that has it as well, since the entry before that was known to be committed. A change of members may be held by a quorum of either
 // side: it counts for what comes behind it. quorum also gives the members there are with the entry.
-func (o *Oracle) quorum(p *proof, disk persistence.Glance, index, term uint64) (durable bool, conf *messages.ConfState) {
+func (o *Oracle) quorum(p *proof, disk persistence.RecordReader, index, term uint64) (durable bool, conf *messages.ConfState) {
 	conf, from := p.conf, p.upTo
 	if start := disk.Start(); start.GetIndex() > from {
 		durable = start.Index >= index && o.heldByQuorum(disk.Group, conf, index, term)
@@ -329,10 +329,10 @@ func (o *Oracle) heldByQuorum(group messages.GroupID, conf *messages.ConfState, 
 // holdsOn tells whether a node has an entry on its disk.
 func (o *Oracle) holdsOn(id uint64, group messages.GroupID, index, term uint64) bool {
 	if m := o.promises.interim[id]; m != nil {
-		return holds(persistence.Glance{From: m.disks[0].Synced(), Group: group}, index, term)
+		return holds(persistence.RecordReader{Reader: m.disks[0].Synced(), Group: group}, index, term)
 	}
 	m := o.promises.nodes[id]
-	return m != nil && holds(persistence.Glance{From: m.log(), Group: group}, index, term)
+	return m != nil && holds(persistence.RecordReader{Reader: m.log(), Group: group}, index, term)
 }
 
 // elected checks Leader Completeness (thesis 3.4): who leads has everything that is known to be committed in an older
@@ -342,7 +342,7 @@ func (o *Oracle) elected(m *Member, group messages.GroupID, term uint64) {
 	if p.led = max(p.led, term); term <= p.in {
 		return
 	}
-	disk := persistence.Glance{From: m.disks[0].Synced(), Group: group}
+	disk := persistence.RecordReader{Reader: m.disks[0].Synced(), Group: group}
 	if p.index > 0 && !holds(disk, p.index, p.terms[p.index]) {
 		o.violated("Leader Completeness", "n%d leads group %d in term %d without entry %d, which is committed", m.number, group, term, p.index)
 	}

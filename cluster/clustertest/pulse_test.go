@@ -27,12 +27,12 @@ func TestHeartbeatsTravelTogether(t *testing.T) {
 		at       time.Duration
 	}
 	beats, alone, sent := 0, 0, map[way]int{}
-	s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+	s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 		m, ok := e.Message.(*messages.RaftMessages)
 		if !ok {
 			return actortest.Faults{}
 		}
-		if e.Target.Id == raftactor.PulsePath {
+		if e.Target.Id == raftactor.HeartbeatCoalescerPath {
 			beats += len(m.Messages)
 			sent[way{e.From, e.To, m.Messages[0].Kind, s.Now()}]++
 			return actortest.Faults{}

@@ -44,7 +44,7 @@ func hops(s *clustertest.Simulation, host string, since uint64) (all []hop) {
 func TestRedirectIsOneHop(t *testing.T) {
 	for _, redis := range []bool{false, true} {
 		t.Run(map[bool]string{false: "Go client", true: "Redis client"}[redis], func(t *testing.T) {
-			s := born(t, 600, clustertest.Options{Nodes: 5, Groups: 2, World: []actortest.Option{actortest.Keep(1 << 20)}})
+			s := born(t, 600, clustertest.Options{Nodes: 5, Groups: 2, World: []actortest.Option{actortest.KeepEntries(1 << 20)}})
 			placed(t, s)
 			admin, c, host := s.Client("admin"), s.Client("c"), "c:1"
 			if redis {
@@ -65,7 +65,7 @@ func TestRedirectIsOneHop(t *testing.T) {
 				_, err := c.Do(put(keys[group], "v"))
 				require.NoError(t, err)
 			}
-			s.Network().Each(func(e actortest.Envelope) actortest.Faults {
+			s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 				if _, push := e.Message.(*messages.ConfigPush); push && e.To == host {
 					return actortest.Faults{Drop: 1}
 				}

@@ -21,7 +21,7 @@ func TestRetriedConfigCommandsAreDone(t *testing.T) {
 		placed(t, s)
 		c := s.Client("c")
 		version, lost := newestConfig(t, c).Version, 0
-		s.Network().Each(func(e actortest.Envelope) (f actortest.Faults) {
+		s.Network().SetMessageFaults(func(e actortest.Envelope) (f actortest.Faults) {
 			m, answer := e.Message.(*messages.Replies)
 			if answer && e.To == "c:1" && lost == 0 && m.FromGroup == 0 && m.Replies[0].GetMeta().GetConfig().GetVersion() > version {
 				lost++

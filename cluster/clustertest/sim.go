@@ -114,10 +114,10 @@ func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 	o = o.withDefaults()
 	s := &Simulation{t: t, o: o, World: actortest.NewWorld(t, append(o.World, actortest.Seed(seed))...)}
 	s.Oracle = newOracle(s)
-	s.Tolerate(s.Oracle.panicked)
+	s.AllowPanics(s.Oracle.panicked)
 	s.wires = &wires{s: s, ends: map[string]*wireEnd{}}
-	s.Network().Through(s.wires)
-	s.Network().Watch(s.Oracle.sent)
+	s.Network().SetGate(s.wires)
+	s.Network().Observe(s.Oracle.sent)
 	for range o.Nodes {
 		if m := s.host(); o.Level != nil {
 			m.Level = o.Level(m.number)
@@ -129,7 +129,7 @@ func prepare(t actortest.TB, seed uint64, o Options) *Simulation {
 // host is a machine with empty disks.
 func (s *Simulation) host() *Member {
 	s.hosts++
-	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.OnOneThread(), memory.OnOneThread()}, room: diskSize}
+	m := &Member{s: s, number: s.hosts, at: s.World.Node(fmt.Sprintf("n%d:1", s.hosts)), disks: [2]*memory.Engine{memory.NewSingleThreaded(), memory.NewSingleThreaded()}, room: diskSize}
 	s.Members = append(s.Members, m)
 	return m
 }
@@ -152,7 +152,7 @@ func (s *Simulation) Gone(m *Member) {
 func (m *Member) Wipe() {
 	m.Kill()
 	m.s.Oracle.forgets(m)
-	m.disks, m.damaged = [2]*memory.Engine{memory.OnOneThread(), memory.OnOneThread()}, false
+	m.disks, m.damaged = [2]*memory.Engine{memory.NewSingleThreaded(), memory.NewSingleThreaded()}, false
 }
 
 // Unmount ends a life of the node and lets it find empty disks from then on, as when volumes are not mounted, until mount
@@ -418,7 +418,7 @@ func (w *wires) end(at *actortest.Node) *wireEnd { return &wireEnd{w: w, at: at}
 // Attach implements actors.Network.
 func (e *wireEnd) Attach(sys *actors.System) error {
 	e.sys, e.guard = sys, actors.NewGuard(router.Rules(), sys)
-	e.at.Live(sys.ActorSystem)
+	e.at.RestartWith(sys.ActorSystem)
 	e.w.ends[e.at.Address()] = e
 	return nil
 }
@@ -446,13 +446,13 @@ func (w *wires) Admit(at *actortest.Node, m actortest.Envelope) bool {
 		}
 	}
 	origin, kind := actors.Origin{Identity: from, ReplyAddress: m.From}, string(m.Message.ProtoReflect().Descriptor().FullName())
-	e.guard.Found(from) // in the World nobody lies about where it lives
-	if newest := e.guard.Outlived(from); newest != 0 {
+	e.guard.ConfirmEpoch(from) // in the World nobody lies about where it lives
+	if newest := e.guard.SupersededBy(from); newest != 0 {
 		if other := w.ends[m.From]; other != nil && other.sys.Identity() == from { // the real one answers over the connection
-			other.sys.Clock.After(time.Millisecond, func() { other.sys.Outlived(newest) })
+			other.sys.Clock.After(time.Millisecond, func() { other.sys.ReportSuperseded(newest) })
 		}
 	}
-	return e.guard.Admit(origin, kind, m.Target.Id, encoded) && e.guard.Signed(origin, kind, m.Message)
+	return e.guard.Admit(origin, kind, m.Target.Id, encoded) && e.guard.CheckSender(origin, kind, m.Message)
 }
 
 // source is a random source of the simulation's for one purpose, so that more of one never shifts another.

@@ -39,7 +39,7 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 		_, err := c.Do(put("k", ""))
 		require.NoError(t, err)
 		var held *messages.Requests
-		s.Network().Watch(func(e actortest.Envelope) {
+		s.Network().Observe(func(e actortest.Envelope) {
 			if m, ok := e.Message.(*messages.Requests); ok && held == nil && len(m.Sessions) > 0 && len(m.Sessions[0].Commands) > 0 {
 				held = proto.CloneOf(m)
 			}
@@ -49,7 +49,7 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 		require.EqualValues(t, 1, r.Number)
 		require.NotNil(t, held)
 		require.NotZero(t, messages.DeadlineOf(held.Sessions[0].Commands[0]))
-		s.Network().Watch(nil)
+		s.Network().Observe(nil)
 		if later > 20*time.Minute { // all clocks are set
 			for _, m := range s.Members {
 				m.Host().Clock().Jump(later - time.Minute)

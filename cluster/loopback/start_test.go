@@ -64,7 +64,7 @@ func TestHostileGuest(t *testing.T) {
 
 	network := remoting.New(remoting.Options{Rules: router.Rules()})
 	guest, err := actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
 	}, network)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, network.Detach()) }()

@@ -29,7 +29,7 @@ func TestACounterOfManySenders(t *testing.T) {
 // What Proto.Actor does with an actor that panics: another one takes its place, and knows nothing.
 func TestAPlainActorComesBackEmpty(t *testing.T) {
 	w := actortest.NewWorld(t)
-	w.Tolerate(func(p actortest.Panic) bool { return p.Reason == "a bug" })
+	w.AllowPanics(func(p actortest.Panic) bool { return p.Reason == "a bug" })
 	n := w.Node("n1")
 	pid := n.Spawn(actor.PropsFromProducer(func() actor.Actor { return new(counter) }), "counter")
 	me := n.Probe("me")

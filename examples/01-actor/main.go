@@ -29,7 +29,7 @@ func run() error {
 	}
 	stopped := make(chan error, 1) // what a node does here is to stop
 	system, err := actors.NewSystem(actors.Env{
-		Clock:  actors.NewWallClock(),
+		Clock:  actors.NewSystemClock(),
 		Rand:   actors.SeededRand(1),
 		Events: func(e actors.Event) { fmt.Printf("   event %q: %+v\n", e.EventName(), e) },
 		Fatal:  func(err error) { stopped <- err },
@@ -75,7 +75,7 @@ func syncTogether(system *actors.System, dir string) error {
 		options []actors.Option
 	}{
 		{"one message per Receive", nil},
-		{"all waiting messages per Receive", []actors.Option{actors.Batching(actors.Bound{}, nil)}},
+		{"all waiting messages per Receive", []actors.Option{actors.Batching(actors.MailboxBound{}, nil)}},
 	} {
 		name := fmt.Sprintf("journal-%d", i+1)
 		file, err := os.Create(filepath.Join(dir, name))

@@ -47,7 +47,7 @@ func start(dir string, id messages.NodeID, addresses []string) (*node, error) {
 		return nil, errors.Join(err, n.stop())
 	}
 	n.system, err = actors.NewSystem(actors.Env{
-		Clock: actors.NewWallClock(), Rand: actors.SeededRand(rand.Uint64()),
+		Clock: actors.NewSystemClock(), Rand: actors.SeededRand(rand.Uint64()),
 		Events: func(actors.Event) {}, Fatal: func(err error) { n.failed <- err },
 	}, n.network)
 	if err != nil {
@@ -72,16 +72,16 @@ func (n *node) open(dir string) (id persistence.Identity, err error) {
 		return id, err
 	}
 	directory := persistence.Directory{Log: n.log, State: n.state}
-	if id, err = directory.Begin(fmt.Sprintf("n%d", n.id), rand.Uint64); err != nil || id.Cluster != 0 {
+	if id, err = directory.StartEpoch(fmt.Sprintf("n%d", n.id), rand.Uint64); err != nil || id.Cluster != 0 {
 		return id, err
 	}
 	id.Cluster, id.Node = 1, n.id
-	if err := directory.Become(id); err != nil {
+	if err := directory.JoinCluster(id); err != nil {
 		return id, err
 	}
 	batch := new(persistence.Batch)
-	err = persistence.OpenLog(n.log).Add(batch, persistence.Save{
-		Group: group, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.Birth([]uint64{1, 2, 3}),
+	err = persistence.OpenLog(n.log).Add(batch, persistence.LogUpdate{
+		Group: group, HardState: &messages.HardState{Term: 1, Commit: 1}, Snapshot: raftactor.InitialSnapshot([]uint64{1, 2, 3}),
 	})
 	return id, errors.Join(err, n.log.Write(batch, true))
 }
@@ -89,7 +89,7 @@ func (n *node) open(dir string) (id persistence.Identity, err error) {
 // spawn starts the actors, the replica last.
 func (n *node) spawn() error {
 	log := persistence.OpenLog(n.log)
-	fatal, batching := n.system.Fatal, actors.Batching(actors.Bound{}, nil)
+	fatal, batching := n.system.Fatal, actors.Batching(actors.MailboxBound{}, nil)
 	var problems error
 	spawn := func(path string, producer func() actor.Actor, options ...actors.Option) *actor.PID {
 		pid, err := n.system.Spawn(path, producer, options...)
@@ -97,7 +97,7 @@ func (n *node) spawn() error {
 		n.pids = append(n.pids, pid)
 		return pid
 	}
-	spawn(raftactor.PulsePath, func() actor.Actor { return raftactor.NewPulse(n.system) }, batching)
+	spawn(raftactor.HeartbeatCoalescerPath, func() actor.Actor { return raftactor.NewHeartbeatCoalescer(n.system) }, batching)
 	ticker := spawn(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }, actors.Durable())
 	writer := spawn("persistence/log", func() actor.Actor {
 		return persistence.NewWriter(log, persistence.WriterOptions{Fatal: fatal, Now: n.system.Clock.Now})
@@ -118,7 +118,7 @@ func (n *node) spawn() error {
 		Group: group, Node: n.id, System: n.system, Writer: writer, LogReader: reader, StateWriter: stateWriter, Ticker: ticker,
 		State: n.state, Log: loaded, Machine: new(counter),
 		Address: func(id messages.NodeID) string { return n.addresses[id-1] },
-		OnState: n.status.Store, OnRetired: func(messages.GroupID) {},
+		OnState: n.status.Store, OnDestroyed: func(messages.GroupID) {},
 	})
 }
 

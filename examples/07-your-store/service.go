@@ -39,7 +39,7 @@ func start(ctx context.Context, config cluster.Config, listen string) (s *servic
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	clock := actors.NewWallClock()
+	clock := actors.NewSystemClock()
 	counter := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
 		return &visits{session: s.c.PID(), after: clock.After, wrote: func() { s.writes.Add(1) }, links: map[string]*actor.PID{}}
 	}))

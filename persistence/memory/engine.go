@@ -15,16 +15,16 @@ import (
 
 // Engine is a persistence.Engine in memory. The zero value is not usable; see New.
 type Engine struct {
-	mu       sync.RWMutex
-	data     *tree
-	synced   *tree                // what a power loss cannot take
-	unsynced []*persistence.Batch // since synced, in order
-	faults   Faults
-	rot      *rot
-	scans    *scans
-	bytes    int
-	closed   bool
-	broken   bool // a write has failed: nothing more may be written
+	mu         sync.RWMutex
+	data       *tree
+	synced     *tree                // what a power loss cannot take
+	unsynced   []*persistence.Batch // since synced, in order
+	faults     Faults
+	corruption *corruption
+	scans      *scanTracker
+	bytes      int
+	closed     bool
+	broken     bool // a write has failed: nothing more may be written
 }
 
 type tree = btree.Map[string, []byte]
@@ -41,34 +41,34 @@ var ErrFull = errors.New("no space left on device")
 
 // New makes an empty engine.
 func New() *Engine {
-	return &Engine{data: new(tree), synced: new(tree), rot: new(rot), scans: new(scans)}
+	return &Engine{data: new(tree), synced: new(tree), corruption: new(corruption), scans: new(scanTracker)}
 }
 
-// OnOneThread makes an empty engine of which a call from within the callback of a scan fails, which no engine allows. It is for
+// NewSingleThreaded makes an empty engine of which a call from within the callback of a scan fails, which no engine allows. It is for
 // those who make all calls on one thread.
-func OnOneThread() *Engine {
+func NewSingleThreaded() *Engine {
 	e := New()
 	e.scans.strict = true
 	return e
 }
 
 // scans are those that run on an engine and its views.
-type scans struct {
-	strict bool
-	run    int // if strict
+type scanTracker struct {
+	strict  bool
+	running int // if strict
 }
 
-func (s *scans) begin() (end func()) {
+func (s *scanTracker) begin() (end func()) {
 	if !s.strict {
 		return func() {}
 	}
-	s.run++
-	return func() { s.run-- }
+	s.running++
+	return func() { s.running-- }
 }
 
 // refuse tells of a call whether it is made from within a scan.
-func (s *scans) refuse() error {
-	if s.strict && s.run > 0 {
+func (s *scanTracker) refuse() error {
+	if s.strict && s.running > 0 {
 		return errors.New("an engine is called from within the callback of a scan: it may be closing by then")
 	}
 	return nil
@@ -87,7 +87,7 @@ func (e *Engine) Crash(rng *rand.Rand) *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	left := &Engine{data: e.synced.Copy(), rot: e.rot.clone(), scans: &scans{strict: e.scans.strict}}
+	left := &Engine{data: e.synced.Copy(), corruption: e.corruption.clone(), scans: &scanTracker{strict: e.scans.strict}}
 	for _, batch := range e.unsynced[:rng.IntN(len(e.unsynced)+1)] {
 		apply(left.data, batch)
 	}
@@ -100,7 +100,7 @@ func (e *Engine) Kill() *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true
-	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, rot: e.rot.clone(), scans: &scans{strict: e.scans.strict}}
+	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, corruption: e.corruption.clone(), scans: &scanTracker{strict: e.scans.strict}}
 }
 
 // Synced reads what no loss of power can take any more. Values that Get gives must not be changed: they are not copied.
@@ -117,7 +117,7 @@ func (s synced) Get(key []byte) ([]byte, bool, error) {
 
 func (s synced) Scan(low, high []byte, visit func(key, value []byte) bool) error {
 	s.e.mu.Lock()
-	view := &snapshot{data: s.e.synced.Copy(), rot: new(rot), scans: new(scans)}
+	view := &snapshot{data: s.e.synced.Copy(), corruption: new(corruption), scans: new(scanTracker)}
 	s.e.mu.Unlock()
 	return view.Scan(low, high, visit)
 }
@@ -132,7 +132,7 @@ func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 	if err := e.scans.refuse(); err != nil {
 		return nil, false, err
 	}
-	return get(e.data, e.rot, key)
+	return get(e.data, e.corruption, key)
 }
 
 // Scan implements persistence.Reader. It sees the engine as it is when it begins.
@@ -155,7 +155,7 @@ func (e *Engine) Snapshot() (persistence.Snapshot, error) {
 	if err := e.scans.refuse(); err != nil {
 		return nil, err
 	}
-	return &snapshot{data: e.data.Copy(), rot: e.rot, scans: e.scans}, nil
+	return &snapshot{data: e.data.Copy(), corruption: e.corruption, scans: e.scans}, nil
 }
 
 // Size implements persistence.Engine, exactly.
@@ -190,8 +190,8 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 		return err
 	}
 	apply(e.data, kept)
-	if e.rot.any() {
-		must(kept.Each(rewriting{e.rot}))
+	if e.corruption.any() {
+		must(kept.Each(repairing{e.corruption}))
 	}
 	e.unsynced = append(e.unsynced, kept)
 	e.bytes += kept.Bytes()
@@ -227,10 +227,10 @@ func (e *Engine) Close() error {
 }
 
 type snapshot struct {
-	mu    sync.Mutex
-	data  *tree
-	rot   *rot
-	scans *scans
+	mu         sync.Mutex
+	data       *tree
+	corruption *corruption
+	scans      *scanTracker
 }
 
 func (s *snapshot) view() (*tree, error) {
@@ -247,7 +247,7 @@ func (s *snapshot) Get(key []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return get(data, s.rot, key)
+	return get(data, s.corruption, key)
 }
 
 func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) error {
@@ -260,7 +260,7 @@ func (s *snapshot) Scan(low, high []byte, visit func(key, value []byte) bool) er
 		if len(high) > 0 && key >= string(high) {
 			return false
 		}
-		value, err = s.rot.read(key, value)
+		value, err = s.corruption.read(key, value)
 		return err == nil && visit([]byte(key), value)
 	})
 	return err
@@ -272,7 +272,7 @@ func (s *snapshot) Close() {
 	s.data = nil
 }
 
-func get(data *tree, rot *rot, key []byte) ([]byte, bool, error) {
+func get(data *tree, rot *corruption, key []byte) ([]byte, bool, error) {
 	value, found := data.Get(string(key))
 	if !found {
 		return nil, false, nil

@@ -78,14 +78,14 @@ func TestFlippedBit(t *testing.T) {
 // A lost block is an error for whoever reads it or walks over it, in every view and every life, and for nobody else.
 func TestLostBlock(t *testing.T) {
 	e := memory.New()
-	require.False(t, e.Lose([]byte("b")))
+	require.False(t, e.FailChecksum([]byte("b")))
 	for _, key := range []string{"a", "b", "c"} {
 		require.NoError(t, e.Write(one(key), true))
 	}
 	view, err := e.Snapshot()
 	require.NoError(t, err)
 	defer view.Close()
-	require.True(t, e.Lose([]byte("b")))
+	require.True(t, e.FailChecksum([]byte("b")))
 	check := func(r persistence.Reader) {
 		t.Helper()
 		corrupt := new(persistence.CorruptError)
@@ -101,7 +101,7 @@ func TestLostBlock(t *testing.T) {
 	require.True(t, e.Repair())
 	_, _, err = view.Get([]byte("b"))
 	require.NoError(t, err, "the disk is whole again, whoever reads it")
-	e.Lose([]byte("b"))
+	e.FailChecksum([]byte("b"))
 	check(e.Kill())
 	check(e.Crash(rand.New(rand.NewPCG(1, 1))))
 }
@@ -124,7 +124,7 @@ func TestFaults(t *testing.T) {
 
 // An engine on one thread tells of every call from within a scan, whatever it is scanned by.
 func TestCallsWithinScans(t *testing.T) {
-	e := memory.OnOneThread()
+	e := memory.NewSingleThreaded()
 	batch := new(persistence.Batch)
 	batch.Put([]byte("k"), []byte("v"))
 	require.NoError(t, e.Write(batch, true))

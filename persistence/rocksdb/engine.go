@@ -24,11 +24,11 @@ type Engine struct {
 	read    *grocksdb.ReadOptions
 	writes  *grocksdb.WriteOptions
 
-	db      *grocksdb.DB
-	calls   *calls
-	failed  atomic.Pointer[error] // the first
-	closing sync.Once
-	synced  *mark // of a log
+	db       *grocksdb.DB
+	calls    *calls
+	failed   atomic.Pointer[error] // the first
+	closing  sync.Once
+	syncMark *syncMark // of a log
 }
 
 // Limits are what a database may take of its process. A zero field is a moderate default.
@@ -46,7 +46,7 @@ func open(dir string, kind Kind, limits Limits) (*Engine, error) {
 	if err := checkContents(dir); err != nil {
 		return nil, err
 	}
-	if err := tidy(dir); err != nil {
+	if err := removeLeftovers(dir); err != nil {
 		return nil, err
 	}
 	if kind == Log {
@@ -58,7 +58,7 @@ func open(dir string, kind Kind, limits Limits) (*Engine, error) {
 	db, err := grocksdb.OpenDb(o.db, dir)
 	if err != nil {
 		o.destroy()
-		return nil, explain(dir, err)
+		return nil, describeError(dir, err)
 	}
 	e := &Engine{
 		dir: dir, kind: kind, options: o, db: db, calls: newCalls(),
@@ -68,7 +68,7 @@ func open(dir string, kind Kind, limits Limits) (*Engine, error) {
 	e.writes.DisableWAL(kind == State) // the Raft logs are its log
 	e.writes.SetSync(kind == Log)
 	if kind == Log {
-		err = e.openMark()
+		err = e.openSyncMark()
 	}
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -76,16 +76,16 @@ func open(dir string, kind Kind, limits Limits) (*Engine, error) {
 	return e, nil
 }
 
-// openMark checks that a log has all that was synced.
-func (e *Engine) openMark() (err error) {
-	if e.synced, err = openMark(e.dir); err != nil {
+// openSyncMark checks that a log has all that was synced.
+func (e *Engine) openSyncMark() (err error) {
+	if e.syncMark, err = openSyncMark(e.dir); err != nil {
 		return err
 	}
-	return e.synced.check(e.dir, e.db.GetLatestSequenceNumber())
+	return e.syncMark.check(e.dir, e.db.GetLatestSequenceNumber())
 }
 
 // explain turns RocksDB's texts into errors that say what to do.
-func explain(dir string, err error) error {
+func describeError(dir string, err error) error {
 	text := err.Error()
 	switch {
 	case strings.HasPrefix(text, "Corruption:"):
@@ -105,7 +105,7 @@ func explain(dir string, err error) error {
 }
 
 // tidy deletes the text logs and the drafts of OPTIONS files that former starts have left.
-func tidy(dir string) error {
+func removeLeftovers(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -136,14 +136,14 @@ func (e *Engine) enter() error {
 
 // fail explains an error, and makes it the last thing that is heard of RocksDB.
 func (e *Engine) fail(err error) error {
-	err = explain(e.dir, err)
+	err = describeError(e.dir, err)
 	e.failed.CompareAndSwap(nil, &err)
 	return err
 }
 
 // misread is fail for those who only read. A damaged block is an error for whoever reads it, and changes nothing elsewhere.
-func (e *Engine) misread(err error) error {
-	if corrupt := new(persistence.CorruptError); errors.As(explain(e.dir, err), &corrupt) {
+func (e *Engine) readFailed(err error) error {
+	if corrupt := new(persistence.CorruptError); errors.As(describeError(e.dir, err), &corrupt) {
 		return corrupt
 	}
 	return e.fail(err)
@@ -189,7 +189,7 @@ func (e *Engine) Get(key []byte) ([]byte, bool, error) {
 func (e *Engine) get(read *grocksdb.ReadOptions, key []byte) ([]byte, bool, error) {
 	slice, err := e.db.Get(read, key)
 	if err != nil {
-		return nil, false, e.misread(err)
+		return nil, false, e.readFailed(err)
 	}
 	defer slice.Free()
 	if !slice.Exists() {
@@ -231,7 +231,7 @@ func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, v
 		}
 	}
 	if err := it.Err(); err != nil {
-		return e.misread(err)
+		return e.readFailed(err)
 	}
 	return nil
 }
@@ -248,8 +248,8 @@ func (e *Engine) Write(batch *persistence.Batch, sync bool) error {
 			return e.fail(err)
 		}
 	}
-	if e.synced != nil {
-		if err := e.synced.set(e.db.GetLatestSequenceNumber()); err != nil {
+	if e.syncMark != nil {
+		if err := e.syncMark.set(e.db.GetLatestSequenceNumber()); err != nil {
 			return e.fail(err)
 		}
 	}
@@ -297,7 +297,7 @@ func (e *Engine) Size(low, high []byte) (uint64, error) {
 	defer e.calls.leave()
 	sizes, err := e.db.GetApproximateSizes([]grocksdb.Range{{Start: low, Limit: high}})
 	if err != nil {
-		return 0, e.misread(err)
+		return 0, e.readFailed(err)
 	}
 	return sizes[0], nil
 }
@@ -312,8 +312,8 @@ func (e *Engine) Close() (err error) {
 				err = e.fail(err)
 			}
 		}
-		if e.synced != nil {
-			err = errors.Join(err, e.synced.close())
+		if e.syncMark != nil {
+			err = errors.Join(err, e.syncMark.close())
 		}
 		if e.failed.Load() == nil {
 			e.db.Close()

@@ -20,7 +20,7 @@ const (
 
 // silent is above all levels that RocksDB logs at. RocksDB cannot write it into its OPTIONS file, which nobody reads, and leaves
 // what it has of that behind: see tidy.
-const silent = grocksdb.InfoLogLevel(6)
+const noInfoLog = grocksdb.InfoLogLevel(6)
 
 type options struct {
 	db    *grocksdb.Options
@@ -43,7 +43,7 @@ func (k Kind) options(limits Limits) *options {
 	db.SetMaxWriteBufferNumber(3)                // writes go on while one is flushed
 	db.SetMaxTotalWalSize(128 << 20)             // bounds the replay at start
 	db.SetMaxOpenFiles(limits.Files)             // bounds memory of open tables
-	db.SetInfoLogLevel(silent)                   // RocksDB's own text log: where a disk refuses a line, the next one aborts; one that rolls is not silent
+	db.SetInfoLogLevel(noInfoLog)                // RocksDB's own text log: where a disk refuses a line, the next one aborts; one that rolls is not silent
 	db.SetStatsDumpPeriodSec(0)                  // no periodic work in an idle node
 	db.SetStatsPersistPeriodSec(0)               // likewise
 	db.SetBytesPerSync(1 << 20)                  // write tables out steadily, not in one stall at the end

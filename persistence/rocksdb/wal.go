@@ -46,7 +46,7 @@ func replay(dir string, limits Limits) error {
 	o.db.SetWALRecoveryMode(grocksdb.TolerateCorruptedTailRecordsRecovery)
 	db, err := grocksdb.OpenDb(o.db, dir)
 	if err != nil {
-		return explain(dir, err)
+		return describeError(dir, err)
 	}
 	db.Close()
 	return nil

@@ -31,7 +31,7 @@ var inAnswers = []mutant{
 	{
 		fault:  "all reads of a session are answered in one turn",
 		file:   "raftactor/reads.go",
-		old:    "spent < a.o.Limits.AnswerBytes &&",
+		old:    "spent < a.options.Limits.AnswerBytes &&",
 		new:    "spent >= 0 &&",
 		unseen: "memory of a turn is not judged; TestTurnAnswersSoMuchToEachSession sees it",
 	},

@@ -11,7 +11,7 @@ var inMemory = []mutant{
 	{
 		fault: "reads that were answered still count as waiting",
 		file:  "raftactor/propose.go",
-		old:   "\t\tfor _, asker := range askers {\n\t\t\tp.noLonger(asker)\n\t\t}\n",
+		old:   "\t\tfor _, asker := range askers {\n\t\t\tp.releaseRead(asker)\n\t\t}\n",
 		new:   "",
 	},
 	{
@@ -99,7 +99,7 @@ var inMemory = []mutant{
 	{
 		fault: "answers that leave together are not bounded",
 		file:  "raftactor/outbox.go",
-		old:   "if p.bytes > 0 && p.bytes+size > parcelBytes {",
+		old:   "if frame.bytes > 0 && frame.bytes+size > frameBytes {",
 		new:   "if false {",
 	},
 }

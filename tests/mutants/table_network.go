@@ -33,15 +33,15 @@ var inNetwork = []mutant{
 	},
 	{
 		fault:  "whoever is called is believed to be any node",
-		file:   "actors/remoting/inbox.go",
-		old:    "case ok && in.n.lives(in.called) == id.Node:",
+		file:   "actors/remoting/stream_reader.go",
+		old:    "case ok && in.n.memberAt(in.dialed) == id.Node:",
 		new:    "case ok:",
 		unseen: "TestForgedEpochSilencesNobody sees it",
 	},
 	{
 		fault:  "an earlier life of a node is heard",
-		file:   "actors/remoting/inbox.go",
-		old:    "in.n.guard.Found(id)",
+		file:   "actors/remoting/stream_reader.go",
+		old:    "in.n.guard.ConfirmEpoch(id)",
 		new:    "_ = id",
 		unseen: "TestForgedEpochSilencesNobody sees it",
 	},
@@ -54,8 +54,8 @@ var inNetwork = []mutant{
 	},
 	{
 		fault:  "a stream changes whom it speaks for",
-		file:   "actors/remoting/inbox.go",
-		old:    "case in.header != nil && !in.from.Guest() && from != in.from.Identity:",
+		file:   "actors/remoting/stream_reader.go",
+		old:    "case in.header != nil && !in.from.Unauthenticated() && from != in.from.Identity:",
 		new:    "case in.header != nil && from.Cluster != in.from.Cluster && false:",
 		unseen: "TestStreamsSpeakForOne sees it",
 	},
@@ -75,9 +75,9 @@ var inNetwork = []mutant{
 	},
 	{
 		fault:  "an outsider asks as often as it likes",
-		file:   "actors/remoting/inbox.go",
-		old:    "return in.asks.take(now) && in.n.asks.take(now)",
-		new:    "return in.asks.take(now) || true",
+		file:   "actors/remoting/stream_reader.go",
+		old:    "return in.rate.take(now) && in.n.clientRate.take(now)",
+		new:    "return in.rate.take(now) || true",
 		unseen: "TestGuestsThatAskWithoutEnd sees it",
 	},
 }

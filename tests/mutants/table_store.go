@@ -42,26 +42,26 @@ var inStore = []mutant{
 	{
 		fault: "the applied index is on disk before the data",
 		file:  "raftactor/applier.go",
-		old:   "\tif err := a.store.putMeta(a.batch, a.store.key(kindApplied), a.at); err != nil {",
-		new:   "\tearly := new(persistence.Batch)\n\tif err := errors.Join(a.store.putMeta(early, a.store.key(kindApplied), a.at), a.store.engine.Write(early, true)); err != nil {",
+		old:   "\tif err := a.store.putMeta(a.engineBatch, a.store.key(kindApplied), a.state); err != nil {",
+		new:   "\tearly := new(persistence.Batch)\n\tif err := errors.Join(a.store.putMeta(early, a.store.key(kindApplied), a.state), a.store.engine.Write(early, true)); err != nil {",
 	},
 	{
 		fault: "the applied index is on disk after the data",
 		file:  "raftactor/applier.go",
-		old:   "a.store.putMeta(a.batch, a.store.key(kindApplied), a.at)",
-		new:   "a.store.putMeta(a.batch, a.store.key(kindApplied), &messages.SnapshotMeta{Index: a.at.Index - 1, Term: a.at.Term, TimeMs: a.at.TimeMs, Conf: a.at.Conf})",
+		old:   "a.store.putMeta(a.engineBatch, a.store.key(kindApplied), a.state)",
+		new:   "a.store.putMeta(a.engineBatch, a.store.key(kindApplied), &messages.SnapshotMeta{Index: a.state.Index - 1, Term: a.state.Term, TimeMs: a.state.TimeMs, Conf: a.state.Conf})",
 	},
 	{
 		fault: "a read does not wait for its index",
 		file:  "raftactor/reads.go",
-		old:   "if q.index <= a.at.Index && !a.failed {",
+		old:   "if q.index <= a.state.Index && !a.failed {",
 		new:   "if !a.failed {",
 	},
 	{
 		fault: "reads miss the turn that is being written",
 		file:  "raftactor/applier.go",
-		old:   "a.work.store, a.spare, a.batch, a.flushing = a.writing, nil, nil, false",
-		new:   "a.work.store, a.spare, a.batch, a.flushing = a.store.data(), nil, nil, false",
+		old:   "a.batch.base, a.spare, a.engineBatch, a.flushing = a.writing, nil, nil, false",
+		new:   "a.batch.base, a.spare, a.engineBatch, a.flushing = a.store.data(), nil, nil, false",
 	},
 	{
 		fault: "a waiter gets the answer of another leader's entry",
@@ -92,15 +92,15 @@ var inStore = []mutant{
 	{
 		fault:  "a snapshot goes on behind the chunk that should come next",
 		file:   "raftactor/snapshot_receive.go",
-		old:    "r.transfer, r.next = progress.Transfer, progress.Number\n",
-		new:    "r.transfer, r.next = progress.Transfer, progress.Number+1\n",
+		old:    "r.transfer, r.nextChunk = progress.Transfer, progress.Number\n",
+		new:    "r.transfer, r.nextChunk = progress.Transfer, progress.Number+1\n",
 		unseen: "not seen under 200 seeds",
 	},
 	{
 		fault:  "a snapshot takes chunks of another transfer",
 		file:   "raftactor/snapshot_receive.go",
-		old:    "\tcase r.busy || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:\n\t\tack.Refused = true // there is another one\n\tcase m.Transfer != r.transfer && m.Number != 0:\n",
-		new:    "\tcase r.busy:\n\t\tack.Refused = true // there is another one\n\tcase m.Transfer != r.transfer && m.Number != 0 && m.Number != r.next:\n",
+		old:    "\tcase r.occupied || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:\n\t\tack.Refused = true // there is another one\n\tcase m.Transfer != r.transfer && m.Number != 0:\n",
+		new:    "\tcase r.occupied:\n\t\tack.Refused = true // there is another one\n\tcase m.Transfer != r.transfer && m.Number != 0 && m.Number != r.nextChunk:\n",
 		unseen: "not seen under 200 seeds",
 	},
 	{
@@ -112,8 +112,8 @@ var inStore = []mutant{
 	{
 		fault: "what was not written yet stays on top of a snapshot",
 		file:  "raftactor/applier.go",
-		old:   "a.at, a.writes = meta, meta.Index\n\t\ta.work.reset()",
-		new:   "a.at, a.writes = meta, meta.Index",
+		old:   "a.state, a.writtenIndex = meta, meta.Index\n\t\ta.batch.reset()",
+		new:   "a.state, a.writtenIndex = meta, meta.Index",
 	},
 	{
 		fault: "a machine keeps its memory over a snapshot",
@@ -234,8 +234,8 @@ var inStore = []mutant{
 	{
 		fault: "what cannot be read counts as absent",
 		file:  "raftactor/state_batch.go",
-		old:   "\treturn t.store.Get(key)\n",
-		new:   "\tvalue, found, _ := t.store.Get(key)\n\treturn value, found, nil\n",
+		old:   "\treturn t.base.Get(key)\n",
+		new:   "\tvalue, found, _ := t.base.Get(key)\n\treturn value, found, nil\n",
 	},
 	{
 		fault: "a config command that comes again is carried out again",

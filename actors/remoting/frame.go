@@ -9,7 +9,7 @@ import (
 
 // parcel is letters that travel together. On the wire it is a remote.RemoteMessage with a MessageBatch, which would take a
 // copy of every message more to make.
-type parcel struct {
+type frame struct {
 	n         *Network
 	header    []byte // of every envelope, encoded
 	envelopes []envelope
@@ -28,13 +28,13 @@ type envelope struct {
 // envelopeBytes is more than an envelope takes beside its message and its header.
 const envelopeBytes = 40
 
-func (p *parcel) add(l letter) {
+func (p *frame) add(l outgoingMessage) {
 	pids := len(p.targets) + len(p.senders)
 	e := envelope{message: l.message, size: l.size}
-	e.kind, p.types = place(p.types, string(l.message.ProtoReflect().Descriptor().FullName()), func(a, b string) bool { return a == b })
-	e.target, p.targets = place(p.targets, l.to, samePID)
+	e.kind, p.types = indexOf(p.types, string(l.message.ProtoReflect().Descriptor().FullName()), func(a, b string) bool { return a == b })
+	e.target, p.targets = indexOf(p.targets, l.to, samePID)
 	if l.sender != nil {
-		e.sender, p.senders = place(p.senders, l.sender, samePID)
+		e.sender, p.senders = indexOf(p.senders, l.sender, samePID)
 		e.sender++
 	}
 	p.envelopes = append(p.envelopes, e)
@@ -49,7 +49,7 @@ func pidBytes(pid *actor.PID) int { return envelopeBytes + len(pid.GetAddress())
 func samePID(a, b *actor.PID) bool { return a.Id == b.Id && a.Address == b.Address }
 
 // place finds v among all, or appends it.
-func place[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
+func indexOf[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
 	for i, known := range all {
 		if same(known, v) {
 			return uint64(i), all
@@ -59,7 +59,7 @@ func place[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
 }
 
 // encode gives what goes on the wire, in a buffer of the pool.
-func (p *parcel) encode() mem.BufferSlice {
+func (p *frame) encode() mem.BufferSlice {
 	room := p.bytes
 	for _, kind := range p.types {
 		room += envelopeBytes + len(kind)
@@ -78,7 +78,7 @@ func (p *parcel) encode() mem.BufferSlice {
 }
 
 // append encodes an envelope, or drops it: a string in it may be no UTF-8, or somebody may have changed it.
-func (p *parcel) append(b []byte, e envelope) []byte {
+func (p *frame) append(b []byte, e envelope) []byte {
 	before := len(b)
 	fixed := len(p.header) + sizeNumber(ofKind, e.kind) + sizeNumber(ofTarget, e.target) + sizeNumber(ofSender, e.sender)
 	b = appendLength(b, ofEnvelopes, fixed+protowire.SizeTag(ofData)+protowire.SizeBytes(e.size))
@@ -88,7 +88,7 @@ func (p *parcel) append(b []byte, e envelope) []byte {
 	end := len(b) + e.size
 	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, e.message)
 	if err != nil || len(b) != end {
-		p.n.guard.Drop("cannot be encoded")
+		p.n.guard.CountDrop("cannot be encoded")
 		return b[:before]
 	}
 	return b

@@ -15,7 +15,7 @@ import (
 
 // home knows the goroutine that a World lives on, and finds others that its actors started: goroutines inherit the
 // profiler labels of whoever starts them, and actors run under a label that only this World has.
-type home struct {
+type worldGoroutine struct {
 	label  string
 	in     context.Context
 	inside bool
@@ -23,15 +23,15 @@ type home struct {
 
 var worlds atomic.Uint64
 
-func newHome() home {
+func newWorldGoroutine() worldGoroutine {
 	label := fmt.Sprintf("world-%d", worlds.Add(1))
-	settle()
-	return home{label: label, in: pprof.WithLabels(context.Background(), pprof.Labels("actortest", label))}
+	markGoroutine()
+	return worldGoroutine{label: label, in: pprof.WithLabels(context.Background(), pprof.Labels("actortest", label))}
 }
 
 // enter is called before actors run. The label stays until the World ends: setting it costs as much as a step.
-func (h *home) enter() {
-	settle()
+func (h *worldGoroutine) enter() {
+	markGoroutine()
 	if !h.inside {
 		h.inside = true
 		pprof.SetGoroutineLabels(h.in)
@@ -40,10 +40,10 @@ func (h *home) enter() {
 
 // settle marks the goroutine as one that belongs to a World. The mark is the setting of debug.SetPanicOnFault, the one thing
 // that a goroutine can be asked for in a few nanoseconds and that goroutines and timers that it starts do not inherit.
-func settle() { debug.SetPanicOnFault(true) }
+func markGoroutine() { debug.SetPanicOnFault(true) }
 
 // settled tells whether the calling goroutine is marked.
-func settled() bool {
+func onWorldGoroutine() bool {
 	if debug.SetPanicOnFault(true) {
 		return true
 	}
@@ -52,7 +52,7 @@ func settled() bool {
 }
 
 // intruder describes the calling goroutine by the functions that it is in.
-func intruder() string {
+func callerFunctions() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	var names []string
@@ -67,7 +67,7 @@ func intruder() string {
 }
 
 // strays are the goroutines that actors of this World started and that still run, by the function that they are in.
-func (h *home) strays() []string {
+func (h *worldGoroutine) leakedGoroutines() []string {
 	if !h.inside {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (h *home) strays() []string {
 // grace is what a goroutine gets to end by itself, or to arrive in the function that names it.
 const grace = 20 * time.Millisecond
 
-func (h *home) running() []string {
+func (h *worldGoroutine) running() []string {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
 		return []string{err.Error()}

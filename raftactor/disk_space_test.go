@@ -28,12 +28,12 @@ func TestRoom(t *testing.T) {
 		{[]uint64{2, 3}, []uint64{1, 2, 3}, 0, true},
 		{[]uint64{9, 8}, []uint64{1, 2, 3}, 0, false}, // of another group
 	} {
-		d := replicaTarget{nodes: c.wanted, full: c.full}
-		require.Equal(t, c.roomier, d.roomier(status), "full: %v", c.full)
-		require.Equal(t, c.crowded, d.crowded(1, status.Conf.Voters), "full: %v", c.full)
+		d := replicaTarget{nodes: c.wanted, fullNodes: c.full}
+		require.Equal(t, c.roomier, d.voterWithSpace(status), "full: %v", c.full)
+		require.Equal(t, c.crowded, d.shortOfSpace(1, status.Conf.Voters), "full: %v", c.full)
 	}
 	late := status
 	late.Followers = []raft.FollowerStatus{{ID: 2, Active: true, Match: 10}, {ID: 3, Match: 100}}
-	d := replicaTarget{nodes: []uint64{1, 2, 3}, full: []uint64{1}}
-	require.Zero(t, d.roomier(late), "one is behind, the other silent")
+	d := replicaTarget{nodes: []uint64{1, 2, 3}, fullNodes: []uint64{1}}
+	require.Zero(t, d.voterWithSpace(late), "one is behind, the other silent")
 }

@@ -19,21 +19,21 @@ import (
 // always, and a machine that loses power up to what the kernel had written of it, some seconds before.
 //
 // The file has 12 bytes, which share a sector: the number, little endian, and a CRC-32C over it.
-type mark struct {
+type syncMark struct {
 	mu   sync.Mutex
 	file *os.File
 	at   uint64
 }
 
-const markName = "SYNCED"
+const syncMarkFile = "SYNCED"
 
-// openMark makes the file if there is none. What cannot be read counts as no mark: a loss of power may leave an empty file.
-func openMark(dir string) (*mark, error) {
-	file, err := os.OpenFile(filepath.Join(dir, markName), os.O_RDWR|os.O_CREATE, 0o600)
+// openSyncMark makes the file if there is none. What cannot be read counts as no mark: a loss of power may leave an empty file.
+func openSyncMark(dir string) (*syncMark, error) {
+	file, err := os.OpenFile(filepath.Join(dir, syncMarkFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	m, content := &mark{file: file}, make([]byte, 12)
+	m, content := &syncMark{file: file}, make([]byte, 12)
 	if _, err := file.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -44,7 +44,7 @@ func openMark(dir string) (*mark, error) {
 }
 
 // set notes that everything up to a sequence number is synced.
-func (m *mark) set(at uint64) error {
+func (m *syncMark) set(at uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if at <= m.at {
@@ -57,7 +57,7 @@ func (m *mark) set(at uint64) error {
 }
 
 // check refuses a log that has less than was synced.
-func (m *mark) check(dir string, last uint64) error {
+func (m *syncMark) check(dir string, last uint64) error {
 	if last >= m.at {
 		return nil
 	}
@@ -69,4 +69,4 @@ func (m *mark) check(dir string, last uint64) error {
 }
 
 // close makes the mark durable.
-func (m *mark) close() error { return errors.Join(m.file.Sync(), m.file.Close()) }
+func (m *syncMark) close() error { return errors.Join(m.file.Sync(), m.file.Close()) }

@@ -11,28 +11,28 @@ import (
 
 // rot is what of a disk is read wrong: key -> which bit, or lost. An engine shares it with its views: a disk that is
 // repaired is whole for all of them. The map is never changed, only replaced.
-type rot struct {
-	bits atomic.Pointer[map[string]int]
+type corruption struct {
+	flipped atomic.Pointer[map[string]int]
 }
 
 // lost is the bit of a value that a checksum below the engine refuses to give out.
-const lost = -1
+const unreadable = -1
 
 // FlipBit damages one stored value, as a bad disk would: until it is written anew, whoever reads it gets it with one
 // bit wrong. It tells whether the key was there.
-func (e *Engine) FlipBit(key []byte, bit int) bool { return e.rots(key, bit) }
+func (e *Engine) FlipBit(key []byte, bit int) bool { return e.corrupt(key, bit) }
 
 // Lose damages one stored value where every block has a checksum, as in RocksDB: until it is written anew, whoever reads
 // it, or walks over it, gets a CorruptError. It tells whether the key was there.
-func (e *Engine) Lose(key []byte) bool { return e.rots(key, lost) }
+func (e *Engine) FailChecksum(key []byte) bool { return e.corrupt(key, unreadable) }
 
-func (e *Engine) rots(key []byte, bit int) bool {
+func (e *Engine) corrupt(key []byte, bit int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if value, found := e.data.Get(string(key)); !found || len(value) == 0 {
 		return false
 	}
-	e.rot.change(func(bits map[string]int) { bits[string(key)] = bit })
+	e.corruption.update(func(bits map[string]int) { bits[string(key)] = bit })
 	return true
 }
 
@@ -40,35 +40,35 @@ func (e *Engine) rots(key []byte, bit int) bool {
 func (e *Engine) Repair() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rotten := e.rot.any()
-	e.rot.bits.Store(nil)
+	rotten := e.corruption.any()
+	e.corruption.flipped.Store(nil)
 	return rotten
 }
 
-func (r *rot) any() bool {
-	bits := r.bits.Load()
+func (r *corruption) any() bool {
+	bits := r.flipped.Load()
 	return bits != nil && len(*bits) > 0
 }
 
-func (r *rot) clone() *rot {
-	c := new(rot)
-	c.bits.Store(r.bits.Load())
+func (r *corruption) clone() *corruption {
+	c := new(corruption)
+	c.flipped.Store(r.flipped.Load())
 	return c
 }
 
 // change is called by one engine at a time.
-func (r *rot) change(how func(bits map[string]int)) {
+func (r *corruption) update(how func(bits map[string]int)) {
 	next := map[string]int{}
-	if bits := r.bits.Load(); bits != nil {
+	if bits := r.flipped.Load(); bits != nil {
 		maps.Copy(next, *bits)
 	}
 	how(next)
-	r.bits.Store(&next)
+	r.flipped.Store(&next)
 }
 
 // read gives a value as the disk gives it.
-func (r *rot) read(key string, value []byte) ([]byte, error) {
-	bits := r.bits.Load()
+func (r *corruption) read(key string, value []byte) ([]byte, error) {
+	bits := r.flipped.Load()
 	if bits == nil {
 		return value, nil
 	}
@@ -76,7 +76,7 @@ func (r *rot) read(key string, value []byte) ([]byte, error) {
 	switch {
 	case !ok:
 		return value, nil
-	case bit == lost:
+	case bit == unreadable:
 		return nil, &persistence.CorruptError{
 			Where: fmt.Sprintf("block with key %q", key),
 			What:  "its checksum is wrong; remove this node from the cluster and let it join again with an empty data directory",
@@ -88,14 +88,14 @@ func (r *rot) read(key string, value []byte) ([]byte, error) {
 }
 
 // rewriting heals what is written anew.
-type rewriting struct{ rot *rot }
+type repairing struct{ corruption *corruption }
 
-func (r rewriting) Put(key, _ []byte) { r.Delete(key) }
-func (r rewriting) Delete(key []byte) {
-	r.rot.change(func(bits map[string]int) { delete(bits, string(key)) })
+func (r repairing) Put(key, _ []byte) { r.Delete(key) }
+func (r repairing) Delete(key []byte) {
+	r.corruption.update(func(bits map[string]int) { delete(bits, string(key)) })
 }
-func (r rewriting) DeleteRange(low, high []byte) {
-	r.rot.change(func(bits map[string]int) {
+func (r repairing) DeleteRange(low, high []byte) {
+	r.corruption.update(func(bits map[string]int) {
 		maps.DeleteFunc(bits, func(key string, _ int) bool { return key >= string(low) && key < string(high) })
 	})
 }

@@ -6,12 +6,12 @@ import (
 
 // own makes a PID lead to where it leads for a node. Proto.Actor keeps in a PID the process that it was found to stand for, for the
 // first system that asked: to the next system of the same program it would be a way past the network.
-func (l *life) own(pid *actor.PID) {
+func (l *incarnation) rebind(pid *actor.PID) {
 	if pid == nil {
 		return
 	}
 	cached := cachedProcess.of(pid)
-	if *cached != nil && l.has(**cached) {
+	if *cached != nil && l.owns(**cached) {
 		return
 	}
 	*cached = nil
@@ -22,36 +22,36 @@ func (l *life) own(pid *actor.PID) {
 	if !ok {
 		return
 	}
-	if a, ok := process.(*actor.ActorProcess); ok && !l.has(a) {
-		l.node.w.blame("%s/%s was spawned past the World: spawn it with Node.Spawn, the node's actor.RootContext or from another actor", pid.Address, pid.Id)
+	if a, ok := process.(*actor.ActorProcess); ok && !l.owns(a) {
+		l.node.w.reportFault("%s/%s was spawned past the World: spawn it with Node.Spawn, the node's actor.RootContext or from another actor", pid.Address, pid.Id)
 	}
 	*cached = &process
 }
 
 // has tells whether a process is one of this life.
-func (l *life) has(process actor.Process) bool {
+func (l *incarnation) owns(process actor.Process) bool {
 	switch p := process.(type) {
-	case *wire:
-		return p.life == l
+	case *remoteProcess:
+		return p.incarnation == l
 	case *actor.ActorProcess:
-		b, ok := (*mailboxOf.of(p)).(*box)
-		return ok && b.r.life == l
+		b, ok := (*mailboxOf.of(p)).(*guardedMailbox)
+		return ok && b.r.incarnation == l
 	case *Probe:
-		return p.life == l
+		return p.incarnation == l
 	}
 	return false
 }
 
 // sends is the middleware of all that a node sends.
-func (l *life) sends(next actor.SenderFunc) actor.SenderFunc {
+func (l *incarnation) sendMiddleware(next actor.SenderFunc) actor.SenderFunc {
 	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
-		if !settled() {
-			l.node.w.intruded(envelope.Message, l.node.address, name(target))
+		if !onWorldGoroutine() {
+			l.node.w.reportIntruder(envelope.Message, l.node.address, name(target))
 			return
 		}
-		l.own(target)
+		l.rebind(target)
 		if envelope.Sender != nil {
-			l.asks(envelope.Sender)
+			l.adoptSender(envelope.Sender)
 		}
 		next(ctx, target, envelope)
 	}

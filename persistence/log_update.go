@@ -6,7 +6,7 @@ import (
 )
 
 // Save is one step of one group's log. Its parts take effect together, in the order of the fields.
-type Save struct {
+type LogUpdate struct {
 	Group     messages.GroupID
 	HardState *messages.HardState    // nil: unchanged
 	Snapshot  *messages.SnapshotMeta // the whole log is replaced: it starts after this state
@@ -19,7 +19,7 @@ type Save struct {
 
 // Persist asks the Writer to make a Save durable. Saves of one group take effect in the order they were sent.
 type Persist struct {
-	Save    Save
+	Update  LogUpdate
 	Seq     uint64 // echoed; per group ascending
 	ReplyTo *actor.PID
 }
@@ -31,9 +31,9 @@ type Persisted struct {
 }
 
 // Loaded is what a group's log holds after a restart.
-type Loaded struct {
-	HardState *messages.HardState
-	Snapshot  *messages.SnapshotMeta // start of the log: the state up to here is not in it. Never nil
-	Entries   []*messages.Entry      // contiguous from Snapshot.Index+1
-	Kept      uint64                 // first entry that is there, also before the start; 0: none
+type LoadedLog struct {
+	HardState   *messages.HardState
+	Snapshot    *messages.SnapshotMeta // start of the log: the state up to here is not in it. Never nil
+	Entries     []*messages.Entry      // contiguous from Snapshot.Index+1
+	FirstOnDisk uint64                 // first entry that is there, also before the start; 0: none
 }

@@ -26,7 +26,7 @@ func TestSweep(t *testing.T) {
 	}
 	require.NoError(t, engine.Write(batch, false))
 	for range 2 {
-		require.NoError(t, Sweep(engine, []messages.GroupID{1, 255}))
+		require.NoError(t, DeleteOrphans(engine, []messages.GroupID{1, 255}))
 		left := map[string]bool{}
 		require.NoError(t, engine.Scan(nil, nil, func(key, _ []byte) bool { left[string(key)] = true; return true }))
 		for key, stays := range want {

@@ -12,7 +12,7 @@ import (
 func TestBoundedListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	b := Bound(l, 2, func(conn net.Conn) {
+	b := LimitListener(l, 2, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "full")
 		_ = conn.Close()
 	})

@@ -116,7 +116,7 @@ func TestGuestsAreAnsweredOnTheirStream(t *testing.T) {
 		addresses = append(addresses, fmt.Sprintf("127.0.%d.%d:%d", i/250, i%250, 1))
 	}
 	require.NoError(t, c.say("0/0/0", asking(1, append(addresses, stranger.Addr().String())...)))
-	require.NoError(t, c.say("0/0/0", asking(2, "guest/abc", "guest/abc")))
+	require.NoError(t, c.say("0/0/0", asking(2, "client/abc", "client/abc")))
 	for range 2 {
 		b, err := c.answer()
 		require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestGuestsAreAnsweredOnTheirStream(t *testing.T) {
 	}
 	require.Less(t, runtime.NumGoroutine(), 200)
 	require.False(t, called.Load())
-	require.Equal(t, map[string]uint64{"not for strangers": 1}, network.Guard().Drops())
+	require.Equal(t, map[string]uint64{"invalid content": 1}, network.Guard().Drops())
 }
 
 // A system that does not listen asks and is answered.
@@ -173,12 +173,12 @@ func TestGuestsThatDoNotRead(t *testing.T) {
 		id := fmt.Sprint("deaf", i)
 		c := call(t, node, id)
 		for range 40 {
-			require.NoError(t, c.say("0/0/0", asking(1, "guest/"+id)))
+			require.NoError(t, c.say("0/0/0", asking(1, "client/"+id)))
 		}
 	}
 	require.Eventually(t, func() bool { return network.Guard().Drops()["queue is full"] >= 3*40-256/4-3*5 }, time.Minute, time.Millisecond)
 	c := call(t, node, "good")
-	require.NoError(t, c.say("0/0/0", asking(1, "guest/good")))
+	require.NoError(t, c.say("0/0/0", asking(1, "client/good")))
 	m := new(remote.RemoteMessage)
 	for m.GetMessageBatch() == nil {
 		var err error
@@ -204,7 +204,7 @@ func TestGuestsThatAskWithoutEnd(t *testing.T) {
 		}
 		require.NoError(t, flood.say("0/0/0", all...))
 	}
-	require.Eventually(t, func() bool { return uint64(got.Load())+network.Guard().Drops()["too many questions"] == 10_000 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return uint64(got.Load())+network.Guard().Drops()["rate exceeded"] == 10_000 }, 20*time.Second, time.Millisecond)
 	require.LessOrEqual(t, got.Load(), int64(100*(time.Since(began).Seconds()+1)))
 	before := got.Load()
 	other := call(t, node, "other")

@@ -8,8 +8,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// PulsePath is the path of the Pulse on every node.
-const PulsePath = "pulse"
+// HeartbeatCoalescerPath is the path of the Pulse on every node.
+const HeartbeatCoalescerPath = "pulse"
 
 // Pulse carries heartbeats and their answers: those of all groups between two nodes travel in one message. The Ticker ticks
 // all Peers together, so at a tick they all have something to say. Pulse waits for nobody: what is in its mailbox
@@ -19,8 +19,8 @@ const PulsePath = "pulse"
 //	pulse                   Peers   goes to the Pulse of a node, together with the others for it
 //	*messages.RaftMessages  Pulses  each goes to the Peer of its group
 //
-// It is spawned batching, once per node, under PulsePath. It may lose anything, as the network may.
-type Pulse struct{ system *actors.System }
+// It is spawned batching, once per node, under HeartbeatCoalescerPath. It may lose anything, as the network may.
+type HeartbeatCoalescer struct{ system *actors.System }
 
 // pulse is a heartbeat or an answer to one, for the replica on the node at an address.
 type pulse struct {
@@ -31,25 +31,27 @@ type pulse struct {
 // pulsed is what came by Pulse; answers to it go the same way.
 type pulsed struct{ message *messages.RaftMessage }
 
-// NewPulse makes the node's Pulse.
-func NewPulse(system *actors.System) *Pulse { return &Pulse{system} }
+// NewHeartbeatCoalescer makes the node's Pulse.
+func NewHeartbeatCoalescer(system *actors.System) *HeartbeatCoalescer {
+	return &HeartbeatCoalescer{system}
+}
 
-func (p *Pulse) Receive(ctx actor.Context) {
+func (p *HeartbeatCoalescer) Receive(ctx actor.Context) {
 	batch, ok := ctx.Message().([]any)
 	if !ok {
 		return
 	}
-	together := map[string]*heartbeats{}
+	frames := map[string]*heartbeatFrame{}
 	var order []string
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		switch m := message.(type) {
 		case pulse:
-			if together[m.address] == nil {
-				together[m.address] = new(heartbeats)
+			if frames[m.address] == nil {
+				frames[m.address] = new(heartbeatFrame)
 				order = append(order, m.address)
 			}
-			if all := together[m.address]; !all.add(m.message) {
+			if all := frames[m.address]; !all.add(m.message) {
 				p.send(m.address, all)
 				all.add(m.message)
 			}
@@ -60,24 +62,24 @@ func (p *Pulse) Receive(ctx actor.Context) {
 		}
 	}
 	for _, address := range order {
-		p.send(address, together[address])
+		p.send(address, frames[address])
 	}
 }
 
 // send lets what is gathered for a node leave.
-func (p *Pulse) send(address string, all *heartbeats) {
-	p.system.Root.Send(actor.NewPID(address, PulsePath), &messages.RaftMessages{Messages: all.messages})
-	*all = heartbeats{}
+func (p *HeartbeatCoalescer) send(address string, all *heartbeatFrame) {
+	p.system.Root.Send(actor.NewPID(address, HeartbeatCoalescerPath), &messages.RaftMessages{Messages: all.messages})
+	*all = heartbeatFrame{}
 }
 
 // heartbeats are what goes to one node in one message.
-type heartbeats struct {
+type heartbeatFrame struct {
 	messages []*messages.RaftMessage
 	bytes    int
 }
 
 // add tells whether there was room for a message.
-func (h *heartbeats) add(m *messages.RaftMessage) bool {
+func (h *heartbeatFrame) add(m *messages.RaftMessage) bool {
 	size := proto.Size(m) + messageFrame
 	if h.bytes > 0 && h.bytes+size > sendBytes {
 		return false
@@ -87,6 +89,6 @@ func (h *heartbeats) add(m *messages.RaftMessage) bool {
 }
 
 // beats tells whether a message goes by Pulse: in a turn that began with a tick or with what came that way.
-func (p *Peer) beats(m *messages.RaftMessage) bool {
-	return p.pulsing && (m.Kind == messages.RaftKind_HEARTBEAT || m.Kind == messages.RaftKind_HEARTBEAT_REPLY)
+func (p *Peer) coalesces(m *messages.RaftMessage) bool {
+	return p.coalescing && (m.Kind == messages.RaftKind_HEARTBEAT || m.Kind == messages.RaftKind_HEARTBEAT_REPLY)
 }

@@ -23,31 +23,31 @@ type server struct {
 
 // Receive takes what another system sends. Whatever it is, it can end its own stream only.
 func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
-	i := &incoming{n: s.n, stream: stream, ended: make(chan error, 1)}
-	i.in = inbox{n: s.n, meet: i.meet, older: i.older, asks: meter{rate: guestAsks}}
-	i.silent = time.AfterFunc(silentFor, func() { i.end(status.Error(codes.DeadlineExceeded, "nobody said on this stream who it is")) })
+	i := &incomingStream{n: s.n, stream: stream, ended: make(chan error, 1)}
+	i.in = streamReader{n: s.n, onIdentified: i.onIdentified, onSuperseded: i.onSuperseded, rate: tokenBucket{rate: clientRate}}
+	i.introductionTimer = time.AfterFunc(introductionTimeout, func() { i.end(status.Error(codes.DeadlineExceeded, "nobody said on this stream who it is")) })
 	s.n.running.Go(i.read)
 	err := <-i.ended
-	i.silent.Stop()
-	s.n.guests.leave(i)
+	i.introductionTimer.Stop()
+	s.n.clients.remove(i)
 	return err
 }
 
 // incoming is a stream that another system opened. It ends when read or answer do, or when they are stuck.
-type incoming struct {
-	n      *Network
-	stream remote.Remoting_ReceiveServer
-	in     inbox
-	silent *time.Timer
-	spoken bool
-	ended  chan error // takes the first
+type incomingStream struct {
+	n                 *Network
+	stream            remote.Remoting_ReceiveServer
+	in                streamReader
+	introductionTimer *time.Timer
+	introduced        bool
+	ended             chan error // takes the first
 
 	// Of those who are answered on their own stream. Under the lock of guests:
 	entered, left bool
 	queue         *queue // nil: it has not said at which address
 }
 
-func (i *incoming) end(err error) {
+func (i *incomingStream) end(err error) {
 	select {
 	case i.ended <- err:
 	default:
@@ -55,11 +55,11 @@ func (i *incoming) end(err error) {
 }
 
 // read takes what comes, until something is wrong with it.
-func (i *incoming) read() {
+func (i *incomingStream) read() {
 	for {
 		err := i.in.next(i.stream, i.control)
 		if err == nil {
-			i.spoken = true
+			i.introduced = true
 			continue
 		}
 		if errors.Is(err, io.EOF) {
@@ -71,12 +71,12 @@ func (i *incoming) read() {
 }
 
 // control is for all messages that are no batches. An introduction comes first, or never.
-func (i *incoming) control(m *remote.RemoteMessage) error {
+func (i *incomingStream) control(m *remote.RemoteMessage) error {
 	request := m.GetConnectRequest()
 	switch {
 	case m.GetDisconnectRequest() != nil:
 		return nil
-	case request == nil || i.spoken:
+	case request == nil || i.introduced:
 		return errMessage
 	}
 	id := request.GetServerConnection().GetSystemId()
@@ -87,57 +87,57 @@ func (i *incoming) control(m *remote.RemoteMessage) error {
 		return errMessage
 	}
 	if id != "" {
-		i.in.from.ReplyAddress = guestAddress + id
+		i.in.from.ReplyAddress = clientAddress + id
 	}
-	return i.say(i.n.sys.Identity())
+	return i.sendIdentity(i.n.sys.Identity())
 }
 
 // say tells the other system who somebody is: this one, or, before the stream ends, a later boot of itself.
-func (i *incoming) say(id actors.Identity) error {
+func (i *incomingStream) sendIdentity(id actors.Identity) error {
 	return i.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
-		ConnectResponse: &remote.ConnectResponse{MemberId: format(id)},
+		ConnectResponse: &remote.ConnectResponse{MemberId: formatIdentity(id)},
 	}})
 }
 
 // older ends the stream of a member's earlier boot, and says which one is known. It is no outsider, so nobody else sends on its stream.
-func (i *incoming) older(newest messages.Epoch) error {
+func (i *incomingStream) onSuperseded(newest messages.Epoch) error {
 	id := i.in.from.Identity
 	id.Epoch = newest
-	return errors.Join(i.say(id), status.Errorf(codes.FailedPrecondition, "this node has begun another life since"))
+	return errors.Join(i.sendIdentity(id), status.Errorf(codes.FailedPrecondition, "this node has begun another life since"))
 }
 
 // meet hears that the other system has said who it is. Outsiders are answered on this stream.
-func (i *incoming) meet() error {
-	i.silent.Stop()
+func (i *incomingStream) onIdentified() error {
+	i.introductionTimer.Stop()
 	if !i.n.guard.Outsider(i.in.from.Identity) {
 		return nil
 	}
-	entered, first := i.n.guests.enter(i)
+	entered, first := i.n.clients.add(i)
 	switch {
 	case !entered:
-		i.n.guard.Drop("too many guests")
-		return status.Errorf(codes.ResourceExhausted, "this node has %d clients: connect to another one, or later", i.n.guests.most)
+		i.n.guard.CountDrop("too many clients")
+		return status.Errorf(codes.ResourceExhausted, "this node has %d clients: connect to another one, or later", i.n.clients.limit)
 	case first && i.queue != nil:
-		i.n.running.Go(i.answer)
+		i.n.running.Go(i.sendReplies)
 	}
 	return nil
 }
 
 // answer sends what there is for the guest.
-func (i *incoming) answer() {
-	var mark signature
-	stuck := time.AfterFunc(stuckFor, func() { i.end(status.Error(codes.DeadlineExceeded, "answers are not read")) })
+func (i *incomingStream) sendReplies() {
+	var mark identityHeader
+	stuck := time.AfterFunc(writeTimeout, func() { i.end(status.Error(codes.DeadlineExceeded, "answers are not read")) })
 	defer stuck.Stop()
 	stuck.Stop()
-	var letters []letter
+	var letters []outgoingMessage
 	for {
 		select {
 		case <-i.stream.Context().Done():
 			return
 		case <-i.queue.wake:
 		}
-		letters = i.queue.take(letters)
-		if err := i.queue.send(i.n, punctual{i.stream, stuck}, mark.of(i.n.sys), letters); err != nil {
+		letters = i.queue.drain(letters)
+		if err := i.queue.send(i.n, timedSender{i.stream, stuck}, mark.of(i.n.sys), letters); err != nil {
 			i.end(err)
 			return
 		}
@@ -146,61 +146,61 @@ func (i *incoming) answer() {
 }
 
 // punctual is an outlet with a timer that runs while a message goes out.
-type punctual struct {
-	outlet
-	stuck *time.Timer
+type timedSender struct {
+	messageSender
+	timer *time.Timer
 }
 
-func (p punctual) SendMsg(m any) error {
-	p.stuck.Reset(stuckFor)
-	defer p.stuck.Stop()
-	return p.outlet.SendMsg(m)
+func (p timedSender) SendMsg(m any) error {
+	p.timer.Reset(writeTimeout)
+	defer p.timer.Stop()
+	return p.messageSender.SendMsg(m)
 }
 
-// guestAddress begins the address of a system that is answered on streams that it opened. No such address can be dialed. What
+// clientAddress begins the address of a system that is answered on streams that it opened. No such address can be dialed. What
 // follows is the system's ID, which it draws at random: nobody else knows it but those who are to answer.
-const guestAddress = "guest/"
+const clientAddress = "client/"
 
 const (
-	maxGuests     = 1 << 12   // streams of guests
-	maxGuestBytes = 256 << 20 // that wait for all of them together
-	guestAsks     = 100       // messages a second of one of them that are no requests for data,
-	allAsks       = 2000      // and of all
-	maxSystemID   = 64
-	maxStreams    = 16      // of one connection
-	maxMetadata   = 4 << 10 // of one call
-	silentFor     = 20 * time.Second
-	stuckFor      = 30 * time.Second // a guest may take to read one part
+	maxClients          = 1 << 12   // streams of guests
+	maxClientBytes      = 256 << 20 // that wait for all of them together
+	clientRate          = 100       // messages a second of one of them that are no requests for data,
+	totalClientRate     = 2000      // and of all
+	maxSystemID         = 64
+	maxStreams          = 16      // of one connection
+	maxMetadata         = 4 << 10 // of one call
+	introductionTimeout = 20 * time.Second
+	writeTimeout        = 30 * time.Second // a guest may take to read one part
 )
 
 // guests are the streams on which guests are answered.
-type guests struct {
+type clientStreams struct {
 	n       *Network
 	budget  *budget
 	mu      sync.RWMutex
-	most    int
+	limit   int
 	count   int
-	streams map[string][]*incoming // by reply address, the newest last
+	streams map[string][]*incomingStream // by reply address, the newest last
 }
 
 // enter takes a stream in, and tells whether it is here, and whether it was not before.
-func (g *guests) enter(i *incoming) (here, first bool) {
+func (g *clientStreams) add(i *incomingStream) (here, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i.left || i.entered || g.count >= g.most {
+	if i.left || i.entered || g.count >= g.limit {
 		return i.entered && !i.left, false
 	}
 	i.entered = true
 	g.count++
 	if at := i.in.from.ReplyAddress; at != "" {
-		i.queue = newQueue(maxGuestBytes, g.budget)
+		i.queue = newQueue(maxClientBytes, g.budget)
 		g.streams[at] = append(g.streams[at], i)
 	}
 	return true, true
 }
 
 // leave is the end of a stream. What waits for it is lost.
-func (g *guests) leave(i *incoming) {
+func (g *clientStreams) remove(i *incomingStream) {
 	g.mu.Lock()
 	i.left = true
 	if i.entered {
@@ -208,19 +208,19 @@ func (g *guests) leave(i *incoming) {
 	}
 	if i.queue != nil {
 		at := i.in.from.ReplyAddress
-		g.streams[at] = slices.DeleteFunc(g.streams[at], func(other *incoming) bool { return other == i })
+		g.streams[at] = slices.DeleteFunc(g.streams[at], func(other *incomingStream) bool { return other == i })
 		if len(g.streams[at]) == 0 {
 			delete(g.streams, at)
 		}
 	}
 	g.mu.Unlock()
 	if i.queue != nil {
-		g.n.lost(guestAddress, i.queue.end())
+		g.n.countLost(clientAddress, i.queue.close())
 	}
 }
 
 // post queues an answer for the guest at an address: on the stream that it has opened last.
-func (g *guests) post(l letter) {
+func (g *clientStreams) post(l outgoingMessage) {
 	g.mu.RLock()
 	var to *queue
 	if all := g.streams[l.to.Address]; len(all) > 0 {
@@ -228,13 +228,13 @@ func (g *guests) post(l letter) {
 	}
 	g.mu.RUnlock()
 	if to == nil {
-		g.n.guard.Drop("guest is gone")
+		g.n.guard.CountDrop("client is gone")
 		return
 	}
 	switch to.post(l) {
-	case full:
-		g.n.full(guestAddress)
-	case over:
-		g.n.guard.Drop("guest is gone")
+	case queueFull:
+		g.n.countQueueFull(clientAddress)
+	case queueClosed:
+		g.n.guard.CountDrop("client is gone")
 	}
 }

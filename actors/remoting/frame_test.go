@@ -35,11 +35,11 @@ func TestParcelIsAMessageBatch(t *testing.T) {
 		"eraft.Requests": func(t *rapid.T) proto.Message { return &messages.Requests{Group: rapid.Uint64().Draw(t, "group")} },
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		p := parcel{n: network(), header: encodeHeader(speaker)}
-		var letters []letter
+		p := frame{n: network(), header: encodeHeader(speaker)}
+		var letters []outgoingMessage
 		for range rapid.IntRange(1, 200).Draw(t, "letters") {
 			kind := rapid.SampledFrom([]string{"eraft.Entry", "eraft.Requests"}).Draw(t, "kind")
-			l := letter{to: pid.Draw(t, "to"), message: kinds[kind](t)}
+			l := outgoingMessage{to: pid.Draw(t, "to"), message: kinds[kind](t)}
 			if rapid.Bool().Draw(t, "has sender") {
 				l.sender = pid.Draw(t, "sender")
 			}
@@ -61,7 +61,7 @@ func TestParcelIsAMessageBatch(t *testing.T) {
 			data, err := proto.Marshal(l.message)
 			require.NoError(t, err)
 			require.Equal(t, string(data), string(e.MessageData))
-			from, ok := parse(e.MessageHeader.HeaderData[identityKey])
+			from, ok := parseIdentity(e.MessageHeader.HeaderData[identityKey])
 			require.True(t, ok)
 			require.Equal(t, speaker, from)
 		}
@@ -70,7 +70,7 @@ func TestParcelIsAMessageBatch(t *testing.T) {
 	})
 }
 
-func read(t require.TestingT, p *parcel) *remote.MessageBatch {
+func read(t require.TestingT, p *frame) *remote.MessageBatch {
 	encoded, err := codec{}.Marshal(p)
 	require.NoError(t, err)
 	defer encoded.Free()
@@ -81,10 +81,10 @@ func read(t require.TestingT, p *parcel) *remote.MessageBatch {
 
 // A message that is no protobuf is dropped alone.
 func TestWhatCannotBeEncodedIsDropped(t *testing.T) {
-	p := parcel{n: network(), header: encodeHeader(speaker)}
+	p := frame{n: network(), header: encodeHeader(speaker)}
 	for _, text := range []string{"good", "\xff", "good"} {
 		m := &messages.Reply{Text: text}
-		p.add(letter{to: actor.NewPID("a:1", "x"), message: m, size: proto.Size(m)})
+		p.add(outgoingMessage{to: actor.NewPID("a:1", "x"), message: m, size: proto.Size(m)})
 	}
 	b := read(t, &p)
 	require.Len(t, b.Envelopes, 2)
@@ -103,17 +103,17 @@ func TestAnyBytesAreRead(t *testing.T) {
 	require.True(t, free)
 	rapid.Check(t, func(t *rapid.T) {
 		n.guard = actors.NewGuard(n.o.Rules, sys) // one flip makes a speaker younger
-		in := inbox{n: n}
-		p := parcel{n: n, header: encodeHeader(speaker)}
+		in := streamReader{n: n}
+		p := frame{n: n, header: encodeHeader(speaker)}
 		for range rapid.IntRange(1, 5).Draw(t, "letters") {
 			m := &messages.Entry{Data: rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "data")}
-			p.add(letter{to: sys.PID(sys.Address(), "raft/1"), sender: sys.PID("b:1", "x"), message: m, size: proto.Size(m)})
+			p.add(outgoingMessage{to: sys.PID(sys.Address(), "raft/1"), sender: sys.PID("b:1", "x"), message: m, size: proto.Size(m)})
 		}
 		encoded := p.encode()
 		data := encoded.Materialize()
 		encoded.Free()
 		got = 0
-		err := in.read(data, in.answer)
+		err := in.read(data, in.control)
 		require.NoError(t, err)
 		require.Len(t, p.envelopes, got)
 
@@ -122,7 +122,7 @@ func TestAnyBytesAreRead(t *testing.T) {
 		}
 		data = data[:rapid.IntRange(0, len(data)).Draw(t, "length")]
 		got = 0
-		_ = in.read(data, in.answer)
+		_ = in.read(data, in.control)
 		require.LessOrEqual(t, got, len(data)/2)
 	})
 }
@@ -136,10 +136,10 @@ func (p process) Stop(*actor.PID)                   { panic("a stop came from ou
 
 // A message that somebody changed after it was sent does not spoil those it travels with.
 func TestWhatHasChangedIsDropped(t *testing.T) {
-	p := parcel{n: network(), header: encodeHeader(speaker)}
+	p := frame{n: network(), header: encodeHeader(speaker)}
 	changed := &messages.Entry{Data: make([]byte, 10)}
 	for _, m := range []*messages.Entry{{Index: 1}, changed, {Index: 3}} {
-		p.add(letter{to: actor.NewPID("a:1", "x"), message: m, size: proto.Size(m)})
+		p.add(outgoingMessage{to: actor.NewPID("a:1", "x"), message: m, size: proto.Size(m)})
 	}
 	changed.Data = changed.Data[:5]
 	require.Len(t, read(t, &p).Envelopes, 2)
@@ -150,11 +150,11 @@ func TestWhatHasChangedIsDropped(t *testing.T) {
 func TestManySmallParts(t *testing.T) {
 	for _, field := range []protowire.Number{ofTypes, ofTargets, ofSenders, ofEnvelopes} {
 		body := bytes.Repeat(appendLength(nil, field, 0), 1<<20)
-		in := inbox{n: network()}
-		err := in.read(append(appendLength(nil, ofBatch, len(body)), body...), in.answer)
+		in := streamReader{n: network()}
+		err := in.read(append(appendLength(nil, ofBatch, len(body)), body...), in.control)
 		require.Error(t, err)
 		require.LessOrEqual(t, cap(in.types)+cap(in.targets)+cap(in.senders)+cap(in.envelopes), 2*maxParts)
-		err = in.read(append(append(appendLength(nil, ofBatch, len(body)), body...), appendLength(nil, 4, 0)...), in.answer)
+		err = in.read(append(append(appendLength(nil, ofBatch, len(body)), body...), appendLength(nil, 4, 0)...), in.control)
 		require.Error(t, err)
 	}
 }

@@ -10,38 +10,38 @@ import (
 
 // Bounded is a listener that has a bounded number of connections. What comes above is refused at once, so that it waits for nothing
 // and holds nothing.
-type Bounded struct {
+type LimitedListener struct {
 	net.Listener
-	most   int64
+	limit  int64
 	open   atomic.Int64
 	refuse func(net.Conn)
 
 	mu     sync.Mutex
-	conns  map[*boundedConn]struct{}
+	conns  map[*limitedConn]struct{}
 	closed bool
 }
 
 // Bound bounds a listener. refuse ends a connection that is above the bound; it must not block.
-func Bound(l net.Listener, most int, refuse func(net.Conn)) *Bounded {
-	return &Bounded{Listener: l, most: int64(most), refuse: refuse, conns: map[*boundedConn]struct{}{}}
+func LimitListener(l net.Listener, most int, refuse func(net.Conn)) *LimitedListener {
+	return &LimitedListener{Listener: l, limit: int64(most), refuse: refuse, conns: map[*limitedConn]struct{}{}}
 }
 
 // Accept implements net.Listener.
-func (b *Bounded) Accept() (net.Conn, error) {
+func (b *LimitedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := b.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if b.open.Add(1) <= b.most {
-			return b.keep(&boundedConn{Conn: conn, of: b}), nil
+		if b.open.Add(1) <= b.limit {
+			return b.keep(&limitedConn{Conn: conn, listener: b}), nil
 		}
 		b.open.Add(-1)
 		b.refuse(conn)
 	}
 }
 
-func (b *Bounded) keep(c *boundedConn) *boundedConn {
+func (b *LimitedListener) keep(c *limitedConn) *limitedConn {
 	b.mu.Lock()
 	b.conns[c] = struct{}{}
 	closed := b.closed
@@ -53,7 +53,7 @@ func (b *Bounded) keep(c *boundedConn) *boundedConn {
 }
 
 // CloseAll closes the listener and what it has accepted: a server that stops must not wait for connections that have never said anything.
-func (b *Bounded) CloseAll() error {
+func (b *LimitedListener) CloseAll() error {
 	err := b.Listener.Close()
 	b.mu.Lock()
 	b.closed = true
@@ -65,20 +65,20 @@ func (b *Bounded) CloseAll() error {
 	return err
 }
 
-// boundedConn gives its place back when it is closed.
-type boundedConn struct {
+// limitedConn gives its place back when it is closed.
+type limitedConn struct {
 	net.Conn
-	of   *Bounded
-	once sync.Once
+	listener *LimitedListener
+	once     sync.Once
 }
 
-func (c *boundedConn) Close() error {
+func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(func() {
-		c.of.open.Add(-1)
-		c.of.mu.Lock()
-		delete(c.of.conns, c)
-		c.of.mu.Unlock()
+		c.listener.open.Add(-1)
+		c.listener.mu.Lock()
+		delete(c.listener.conns, c)
+		c.listener.mu.Unlock()
 	})
 	return err
 }

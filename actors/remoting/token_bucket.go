@@ -6,7 +6,7 @@ import (
 )
 
 // meter lets so many through in a second, and as many at once after a lull (a token bucket).
-type meter struct {
+type tokenBucket struct {
 	rate int
 
 	mu     sync.Mutex
@@ -15,7 +15,7 @@ type meter struct {
 }
 
 // take tells whether one more may go through now.
-func (m *meter) take(now time.Time) bool {
+func (m *tokenBucket) take(now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.at.IsZero() {

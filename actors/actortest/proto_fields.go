@@ -27,21 +27,21 @@ var (
 )
 
 // unknown are the fields that this version of Proto.Actor does not have.
-var unknown []string
+var missingFields []string
 
 // field is where in an S there is an F.
-type field[S, F any] struct{ offset uintptr }
+type fieldOffset[S, F any] struct{ offset uintptr }
 
-func fieldOf[S, F any](name string) field[S, F] {
+func fieldOf[S, F any](name string) fieldOffset[S, F] {
 	f, ok := reflect.TypeFor[S]().FieldByName(name)
 	if !ok || f.Type != reflect.TypeFor[F]() {
-		unknown = append(unknown, fmt.Sprintf("%v has no field %s of type %v", reflect.TypeFor[S](), name, reflect.TypeFor[F]()))
-		return field[S, F]{}
+		missingFields = append(missingFields, fmt.Sprintf("%v has no field %s of type %v", reflect.TypeFor[S](), name, reflect.TypeFor[F]()))
+		return fieldOffset[S, F]{}
 	}
-	return field[S, F]{f.Offset}
+	return fieldOffset[S, F]{f.Offset}
 }
 
-func (f field[S, F]) of(s *S) *F { return (*F)(unsafe.Add(unsafe.Pointer(s), f.offset)) }
+func (f fieldOffset[S, F]) of(s *S) *F { return (*F)(unsafe.Add(unsafe.Pointer(s), f.offset)) }
 
 // futureOf gives the Future that a process stands for, nil if for none.
 func futureOf(process actor.Process) *actor.Future {

@@ -7,66 +7,66 @@ import (
 )
 
 // scene is the Context that an actor of a World gets: what Proto.Actor would do by the machine's clock is done by the node's.
-type scene struct {
+type virtualContext struct {
 	actor.Context
 	r *runner
 }
 
 func (r *runner) decorate(next actor.ContextDecoratorFunc) actor.ContextDecoratorFunc {
-	return func(ctx actor.Context) actor.Context { return &scene{next(ctx), r} }
+	return func(ctx actor.Context) actor.Context { return &virtualContext{next(ctx), r} }
 }
 
 // SetReceiveTimeout implements actor.Context.
-func (s *scene) SetReceiveTimeout(d time.Duration) { s.r.idle.set(s.r, d) }
+func (s *virtualContext) SetReceiveTimeout(d time.Duration) { s.r.idle.set(s.r, d) }
 
 // CancelReceiveTimeout implements actor.Context.
-func (s *scene) CancelReceiveTimeout() { s.r.idle.after = 0 }
+func (s *virtualContext) CancelReceiveTimeout() { s.r.idle.after = 0 }
 
 // ReceiveTimeout implements actor.Context.
-func (s *scene) ReceiveTimeout() time.Duration { return s.r.idle.after }
+func (s *virtualContext) ReceiveTimeout() time.Duration { return s.r.idle.after }
 
 // RequestFuture implements actor.Context.
-func (s *scene) RequestFuture(pid *actor.PID, message any, timeout time.Duration) *actor.Future {
-	f := s.r.life.future(timeout)
+func (s *virtualContext) RequestFuture(pid *actor.PID, message any, timeout time.Duration) *actor.Future {
+	f := s.r.incarnation.future(timeout)
 	s.RequestWithCustomSender(pid, message, f.PID())
 	return f
 }
 
 // StopFuture implements actor.Context.
-func (s *scene) StopFuture(pid *actor.PID) *actor.Future {
-	f := s.r.life.ending(pid)
+func (s *virtualContext) StopFuture(pid *actor.PID) *actor.Future {
+	f := s.r.incarnation.stopFuture(pid)
 	s.Stop(pid)
 	return f
 }
 
 // PoisonFuture implements actor.Context.
-func (s *scene) PoisonFuture(pid *actor.PID) *actor.Future {
-	f := s.r.life.ending(pid)
+func (s *virtualContext) PoisonFuture(pid *actor.PID) *actor.Future {
+	f := s.r.incarnation.stopFuture(pid)
 	s.Poison(pid)
 	return f
 }
 
 // Stop implements actor.Context.
-func (s *scene) Stop(pid *actor.PID) {
-	s.r.life.own(pid)
+func (s *virtualContext) Stop(pid *actor.PID) {
+	s.r.incarnation.rebind(pid)
 	s.Context.Stop(pid)
 }
 
 // Poison implements actor.Context.
-func (s *scene) Poison(pid *actor.PID) {
-	s.r.life.own(pid)
+func (s *virtualContext) Poison(pid *actor.PID) {
+	s.r.incarnation.rebind(pid)
 	s.Context.Poison(pid)
 }
 
 // Watch implements actor.Context.
-func (s *scene) Watch(pid *actor.PID) {
-	s.r.life.own(pid)
+func (s *virtualContext) Watch(pid *actor.PID) {
+	s.r.incarnation.rebind(pid)
 	s.Context.Watch(pid)
 }
 
 // Unwatch implements actor.Context.
-func (s *scene) Unwatch(pid *actor.PID) {
-	s.r.life.own(pid)
+func (s *virtualContext) Unwatch(pid *actor.PID) {
+	s.r.incarnation.rebind(pid)
 	s.Context.Unwatch(pid)
 }
 
@@ -92,14 +92,14 @@ func (i *idle) restart(r *runner) {
 	if i.after == 0 {
 		return
 	}
-	i.due = r.life.node.clock.Now() + i.after
+	i.due = r.incarnation.node.clock.Now() + i.after
 	i.arm(r)
 }
 
 func (i *idle) arm(r *runner) {
 	if !i.armed {
 		i.armed = true
-		clock := r.life.node.clock
+		clock := r.incarnation.node.clock
 		clock.After(i.due-clock.Now(), func() { i.fire(r) })
 	}
 }
@@ -108,11 +108,11 @@ func (i *idle) fire(r *runner) {
 	i.armed = false
 	switch {
 	case i.after == 0:
-	case r.life.node.clock.Now() < i.due:
+	case r.incarnation.node.clock.Now() < i.due:
 		i.arm(r)
 	default:
 		i.after = 0 // as in Proto.Actor, once
-		if process, ok := r.life.system.ProcessRegistry.GetLocal(r.path); ok {
+		if process, ok := r.incarnation.system.ProcessRegistry.GetLocal(r.path); ok {
 			process.SendUserMessage(nil, &actor.ReceiveTimeout{})
 		}
 	}
@@ -120,6 +120,6 @@ func (i *idle) fire(r *runner) {
 
 // influences tells whether a message lets the time of a receive timeout begin anew. One in an envelope does, as in Proto.Actor.
 func influences(envelope *actor.MessageEnvelope) bool {
-	_, not := bare(envelope).(actor.NotInfluenceReceiveTimeout)
+	_, not := unwrapBare(envelope).(actor.NotInfluenceReceiveTimeout)
 	return !not
 }

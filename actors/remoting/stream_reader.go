@@ -20,17 +20,17 @@ import (
 )
 
 // wire is an encoded remote.RemoteMessage.
-type wire struct{ mem.Buffer }
+type encodedMessage struct{ mem.Buffer }
 
 // inbox reads one stream from another system.
-type inbox struct {
-	n      *Network
-	header []byte // of the last envelope
-	from   actors.Origin
-	meet   func() error               // called when the sender has said who it is; optional
-	older  func(messages.Epoch) error // called when the sender is an earlier boot of a member than the one given; optional
-	asks   meter
-	called string // address at which this system has opened the stream; "": the other one has
+type streamReader struct {
+	n            *Network
+	header       []byte // of the last envelope
+	from         actors.Origin
+	onIdentified func() error               // called when the sender has said who it is; optional
+	onSuperseded func(messages.Epoch) error // called when the sender is an earlier boot of a member than the one given; optional
+	rate         tokenBucket
+	dialed       string // address at which this system has opened the stream; "": the other one has
 
 	types            []string
 	targets, senders []*actor.PID
@@ -43,14 +43,14 @@ const maxHeader = 1 << 10
 var errMessage = status.Error(codes.InvalidArgument, "unknown message")
 
 // next takes one message from a stream: a batch, or what control is for.
-func (in *inbox) next(from interface{ RecvMsg(m any) error }, control func(*remote.RemoteMessage) error) (err error) {
+func (in *streamReader) next(from interface{ RecvMsg(m any) error }, control func(*remote.RemoteMessage) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			in.n.guard.Drop("panic")
+			in.n.guard.CountDrop("panic")
 			err = status.Errorf(codes.Internal, "message could not be handled: %v", r)
 		}
 	}()
-	var w wire
+	var w encodedMessage
 	if err := from.RecvMsg(&w); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (in *inbox) next(from interface{ RecvMsg(m any) error }, control func(*remo
 }
 
 // read delivers what is in a message.
-func (in *inbox) read(data []byte, control func(*remote.RemoteMessage) error) error {
+func (in *streamReader) read(data []byte, control func(*remote.RemoteMessage) error) error {
 	if number, kind, n := protowire.ConsumeTag(data); n > 0 && number == ofBatch && kind == protowire.BytesType {
 		if body, size := protowire.ConsumeBytes(data[n:]); size == len(data)-n {
 			return in.batch(body)
@@ -73,16 +73,16 @@ func (in *inbox) read(data []byte, control func(*remote.RemoteMessage) error) er
 }
 
 // answer is what the other end of a stream that this system opened says beside batches.
-func (in *inbox) answer(m *remote.RemoteMessage) error {
+func (in *streamReader) control(m *remote.RemoteMessage) error {
 	switch {
 	case m.GetConnectResponse() != nil:
-		id, ok := parse(m.GetConnectResponse().MemberId)
+		id, ok := parseIdentity(m.GetConnectResponse().MemberId)
 		self := in.n.sys.Identity()
 		switch {
-		case ok && id.Cluster == self.Cluster && id.Node == self.Node && in.n.lives(in.called) != 0:
-			in.n.sys.Outlived(id.Epoch) // a member says that there was a later boot of this node
-		case ok && in.n.lives(in.called) == id.Node:
-			in.n.guard.Found(id)
+		case ok && id.Cluster == self.Cluster && id.Node == self.Node && in.n.memberAt(in.dialed) != 0:
+			in.n.sys.ReportSuperseded(id.Epoch) // a member says that there was a later boot of this node
+		case ok && in.n.memberAt(in.dialed) == id.Node:
+			in.n.guard.ConfirmEpoch(id)
 		}
 		return nil
 	case m.GetDisconnectRequest() != nil:
@@ -92,7 +92,7 @@ func (in *inbox) answer(m *remote.RemoteMessage) error {
 }
 
 // batch delivers those of its envelopes that are well formed and admitted.
-func (in *inbox) batch(body []byte) error {
+func (in *streamReader) batch(body []byte) error {
 	in.types, in.targets, in.senders, in.envelopes = in.types[:0], in.targets[:0], in.senders[:0], in.envelopes[:0]
 	err := eachField(body, func(field protowire.Number, _ uint64, content []byte) (err error) {
 		switch field {
@@ -129,7 +129,7 @@ func appendPID(all []*actor.PID, encoded []byte) ([]*actor.PID, error) {
 	return append(all, pid), nil
 }
 
-func (in *inbox) envelope(encoded []byte) error {
+func (in *streamReader) envelope(encoded []byte) error {
 	var e struct{ kind, target, sender, serializer uint64 }
 	var data, header []byte
 	err := eachField(encoded, func(field protowire.Number, v uint64, content []byte) error {
@@ -157,52 +157,52 @@ func (in *inbox) envelope(encoded []byte) error {
 	case e.serializer != 0 || e.kind >= uint64(len(in.types)) || e.target >= uint64(len(in.targets)) || e.sender > uint64(len(in.senders)):
 		reason = "malformed envelope"
 	default:
-		if reason, err = in.speaker(header); err != nil {
+		if reason, err = in.senderIdentity(header); err != nil {
 			return err
 		}
 	}
 	if reason != "" {
-		in.n.guard.Drop(reason)
+		in.n.guard.CountDrop(reason)
 		return nil
 	}
 	// Whatever the sender calls this system, it has reached it.
 	to, kind := actor.NewPID(in.n.sys.Address(), in.targets[e.target].Id), in.types[e.kind]
 	if !in.n.guard.Admit(in.from, kind, to.Id, data) {
-		if newest := in.n.guard.Outlived(in.from.Identity); newest != 0 && in.older != nil {
-			return in.older(newest)
+		if newest := in.n.guard.SupersededBy(in.from.Identity); newest != 0 && in.onSuperseded != nil {
+			return in.onSuperseded(newest)
 		}
 		return nil
 	}
-	if !in.patient(kind) {
-		in.n.guard.Drop("too many questions")
+	if !in.withinRate(kind) {
+		in.n.guard.CountDrop("rate exceeded")
 		return nil
 	}
 	message, err := decode(kind, data)
 	if err != nil {
 		return err
 	}
-	if !in.n.guard.Signed(in.from, kind, message) {
+	if !in.n.guard.CheckSender(in.from, kind, message) {
 		return nil
 	}
-	if e.sender > 0 && in.mayAnswer(in.senders[e.sender-1]) {
+	if e.sender > 0 && in.mayReplyTo(in.senders[e.sender-1]) {
 		message = &actor.MessageEnvelope{Message: message, Sender: in.senders[e.sender-1]}
 	}
 	in.n.sys.Root.Send(to, message)
 	return nil
 }
 
-// mayAnswer tells whether a sender may be answered. Outsiders are answered on their own stream only.
-func (in *inbox) mayAnswer(sender *actor.PID) bool {
+// mayReplyTo tells whether a sender may be answered. Outsiders are answered on their own stream only.
+func (in *streamReader) mayReplyTo(sender *actor.PID) bool {
 	return !in.n.guard.Outsider(in.from.Identity) || sender.Address == in.from.ReplyAddress
 }
 
 // patient tells whether an outsider does not ask too often for other things than data, which have a budget of their own.
-func (in *inbox) patient(kind string) bool {
-	if in.n.bulk[kind] || in.called != "" || !in.n.guard.Outsider(in.from.Identity) {
+func (in *streamReader) withinRate(kind string) bool {
+	if in.n.bulk[kind] || in.dialed != "" || !in.n.guard.Outsider(in.from.Identity) {
 		return true
 	}
 	now := time.Now()
-	return in.asks.take(now) && in.n.asks.take(now)
+	return in.rate.take(now) && in.n.clientRate.take(now)
 }
 
 // decode makes a message of a type that the guard knows.
@@ -220,7 +220,7 @@ func decode(kind string, data []byte) (any, error) {
 
 // speaker learns from a header who speaks, or gives the reason why not. It is the same for the whole stream, but for a guest that
 // becomes a member.
-func (in *inbox) speaker(header []byte) (reason string, err error) {
+func (in *streamReader) senderIdentity(header []byte) (reason string, err error) {
 	if len(header) > 0 && bytes.Equal(header, in.header) {
 		return "", nil
 	}
@@ -228,16 +228,16 @@ func (in *inbox) speaker(header []byte) (reason string, err error) {
 	if len(header) > maxHeader || proto.Unmarshal(header, &m) != nil {
 		return "no identity", nil
 	}
-	from, ok := parse(m.HeaderData[identityKey])
+	from, ok := parseIdentity(m.HeaderData[identityKey])
 	switch {
 	case !ok:
 		return "no identity", nil
-	case in.header != nil && !in.from.Guest() && from != in.from.Identity:
-		return "other identity", nil
+	case in.header != nil && !in.from.Unauthenticated() && from != in.from.Identity:
+		return "identity changed", nil
 	}
 	in.header, in.from.Identity = bytes.Clone(header), from
-	if in.meet != nil {
-		err = in.meet()
+	if in.onIdentified != nil {
+		err = in.onIdentified()
 	}
 	return "", err
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestMeter(t *testing.T) {
-	m, now := meter{rate: 10}, time.Unix(1, 0)
+	m, now := tokenBucket{rate: 10}, time.Unix(1, 0)
 	taken := func(n int) (all int) {
 		for range n {
 			if m.take(now) {

@@ -1,0 +1,77 @@
+package actortest
+
+import "github.com/asynkron/protoactor-go/actor"
+
+// box stands before the mailbox of every actor of a World. It lets in what comes from the World only, and sees failures on their
+// way to supervisors, whatever mailbox an actor has.
+type guardedMailbox struct {
+	actor.Mailbox
+	r       *runner
+	invoker actor.MessageInvoker
+}
+
+// boxed lets a producer make mailboxes in boxes; nil makes the World's own.
+func (r *runner) guardMailbox(producer actor.MailboxProducer) actor.MailboxProducer {
+	if producer == nil {
+		producer = newMailbox
+	}
+	return func() actor.Mailbox { return &guardedMailbox{Mailbox: producer(), r: r} }
+}
+
+func (b *guardedMailbox) PostUserMessage(message any) {
+	if b.r.accepts(message) {
+		b.Mailbox.PostUserMessage(unwrapBare(message))
+	}
+}
+
+func (b *guardedMailbox) PostSystemMessage(message any) {
+	if b.r.accepts(message) {
+		if m, ok := message.(*actor.Watch); ok {
+			b.r.incarnation.adoptWatcher(m.Watcher)
+		}
+		b.Mailbox.PostSystemMessage(message)
+	}
+}
+
+// bare takes a message out of an envelope that says nothing: senders' middleware puts every message into one, which without a
+// World comes as it is.
+func unwrapBare(message any) any {
+	if e, ok := message.(*actor.MessageEnvelope); ok && e.Sender == nil && len(e.Header) == 0 {
+		return e.Message
+	}
+	return message
+}
+
+// RegisterHandlers puts the box between the mailbox and the actor as well.
+func (b *guardedMailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	b.invoker = invoker
+	b.Mailbox.RegisterHandlers(b, dispatcher)
+}
+
+// InvokeUserMessage implements actor.MessageInvoker.
+func (b *guardedMailbox) InvokeUserMessage(message any) { b.invoker.InvokeUserMessage(message) }
+
+// accepts tells whether a message comes from the World's own goroutine. What comes from another could come at any time, so that
+// no seed would show it again: it is not let in, and the test fails.
+func (r *runner) accepts(message any) bool {
+	if onWorldGoroutine() {
+		return true
+	}
+	r.incarnation.node.w.reportIntruder(actor.UnwrapEnvelopeMessage(message), r.incarnation.node.address, r.incarnation.node.address+"/"+r.path)
+	return false
+}
+
+// ours tells whether the calling goroutine is the World's, and fails the test if not.
+func (w *World) checkGoroutine(does string) bool {
+	if !onWorldGoroutine() {
+		w.reportFault("a goroutine that is not the World's %s: actors in a World must not start goroutines or real timers. It is in %s", does, callerFunctions())
+		return false
+	}
+	return true
+}
+
+// intruded is called on a goroutine that is not the World's and that sends.
+func (w *World) reportIntruder(message any, from, to string) {
+	w.reportFault("a goroutine that is not the World's sends a %T from %s to %s: actors in a World must not start goroutines or real timers; "+
+		"time comes from Node.Clock. It is in %s", message, from, to, callerFunctions())
+}
