@@ -141,7 +141,7 @@ func (h *Host) bear() error {
 	if err := h.start(messages.Meta); err != nil {
 		return err
 	}
-	h.n.send(h.n.peer(messages.Meta), raftactor.Desire{Nodes: []uint64{1}, Bootstrap: true})
+	h.n.send(h.n.peer(messages.Meta), raftactor.ReplicaTarget{Nodes: []uint64{1}, Bootstrap: true})
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (h *Host) onHost(config *messages.Config) error {
 			}
 		}
 		if h.running[id] {
-			h.n.send(h.n.peer(id), raftactor.Desire{
+			h.n.send(h.n.peer(id), raftactor.ReplicaTarget{
 				Nodes: group.Nodes, Bootstrap: born, StepAside: yields(config, self), FullNodes: h.full, OutOfSpace: h.space.starved,
 			})
 			h.n.send(actor.NewPID(h.n.address(), moverPath(id)), follow{config})

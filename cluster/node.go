@@ -373,7 +373,7 @@ func (n *node) handOver() {
 		if !able {
 			n.system.Events(HandOverFailed{Group: group, Why: "no other replica has caught up"})
 		}
-		n.send(n.peer(group), raftactor.Transfer{To: to})
+		n.send(n.peer(group), raftactor.TransferLeadership{To: to})
 	}
 	for deadline := n.system.Clock.Now() + handOverTime; len(led) > 0; {
 		if n.system.Clock.Now() >= deadline {

@@ -95,9 +95,9 @@ func (m *Member) retire() {
 			continue
 		}
 		if len(g.Nodes) == 0 {
-			m.n.send(m.n.peer(id), raftactor.Retire{Index: raftactor.GroupDeleted})
+			m.n.send(m.n.peer(id), raftactor.DestroyReplica{Index: raftactor.GroupDeleted})
 		} else if without, _ := s.without(id, self); without {
-			m.n.send(m.n.peer(id), raftactor.Retire{Index: s.led(id).Applied})
+			m.n.send(m.n.peer(id), raftactor.DestroyReplica{Index: s.led(id).Applied})
 		}
 	}
 }

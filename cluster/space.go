@@ -186,7 +186,7 @@ func (h *Host) desire(config *messages.Config) {
 	self := uint64(h.n.identity().Node)
 	for _, group := range config.GetGroups() {
 		if id := messages.GroupID(group.Id); h.running[id] {
-			h.n.send(h.n.peer(id), raftactor.Desire{
+			h.n.send(h.n.peer(id), raftactor.ReplicaTarget{
 				Nodes: group.Nodes, StepAside: yields(config, self), FullNodes: h.full, OutOfSpace: h.space.starved,
 			})
 		}

@@ -25,7 +25,7 @@ type LogReader struct {
 func NewLogReader(log *Log, fatal func(error)) *LogReader { return &LogReader{log, fatal} }
 
 // Read asks for the entries From..To of a group's log: at least two of them, and no more than Bytes of the others.
-type Read struct {
+type ReadEntries struct {
 	Group    messages.GroupID
 	For      messages.NodeID // echoed
 	From, To uint64
@@ -40,7 +40,7 @@ type Entries struct {
 }
 
 func (r *LogReader) Receive(ctx actor.Context) {
-	m, ok := ctx.Message().(*Read)
+	m, ok := ctx.Message().(*ReadEntries)
 	if !ok {
 		return
 	}

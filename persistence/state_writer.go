@@ -37,7 +37,7 @@ type StateWriterOptions struct {
 }
 
 // Store asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
-type Store struct {
+type WriteState struct {
 	Batch   *Batch
 	Index   uint64 // of the log that the data is at with this batch; Synced names it. 0: the batch deletes the data
 	Sync    bool   // everything up to this batch is to become durable soon
@@ -45,10 +45,10 @@ type Store struct {
 }
 
 // Stored answers one Store and gives its batch back. The batch can be read, but need not be durable.
-type Stored struct{ *Store }
+type StateWritten struct{ *WriteState }
 
 // Synced tells an Applier that its batches up to the one of Index are durable: a sync serves all groups.
-type Synced struct{ Index uint64 }
+type StateSynced struct{ Index uint64 }
 
 // mark is the newest batch of one Applier.
 type writtenUpTo struct {
@@ -91,15 +91,15 @@ func (w *StateWriter) Receive(ctx actor.Context) {
 			return
 		}
 		switch m := element.(type) {
-		case *Store:
+		case *WriteState:
 			w.store(ctx, m)
-		case *synced:
+		case *syncDone:
 			w.synced(ctx)
 		}
 	}
 }
 
-func (w *StateWriter) store(ctx actor.Context, s *Store) {
+func (w *StateWriter) store(ctx actor.Context, s *WriteState) {
 	if err := w.engine.Write(s.Batch, false); err != nil {
 		w.failed = true
 		w.options.Fatal(fmt.Errorf("write state: %w", err))
@@ -110,7 +110,7 @@ func (w *StateWriter) store(ctx actor.Context, s *Store) {
 	} else { // a later replica of the group has this address, and none of this data
 		w.written, w.covered = w.written.without(s.ReplyTo), w.covered.without(s.ReplyTo)
 	}
-	ctx.Send(s.ReplyTo, Stored{s})
+	ctx.Send(s.ReplyTo, StateWritten{s})
 	w.sync(ctx)
 }
 
@@ -125,7 +125,7 @@ func (w *StateWriter) sync(ctx actor.Context) {
 
 func (w *StateWriter) synced(ctx actor.Context) {
 	for _, m := range w.covered {
-		ctx.Send(m.applier, Synced{m.index})
+		ctx.Send(m.applier, StateSynced{m.index})
 	}
 	w.syncing, w.covered = false, nil
 	w.sync(ctx)
@@ -145,7 +145,7 @@ type StateSyncer struct {
 
 type (
 	syncState struct{ replyTo *actor.PID }
-	synced    struct{}
+	syncDone  struct{}
 )
 
 // NewStateSyncer makes a StateSyncer; the node spawns it once.
@@ -162,5 +162,5 @@ func (s *StateSyncer) Receive(ctx actor.Context) {
 		s.fatal(fmt.Errorf("sync state: %w", err))
 		return
 	}
-	ctx.Send(m.replyTo, new(synced))
+	ctx.Send(m.replyTo, new(syncDone))
 }

@@ -25,9 +25,9 @@ func (o *outer) Self() *actor.PID { return actor.NewPID("n", "state") }
 
 func (o *outer) Send(to *actor.PID, message any) {
 	switch m := message.(type) {
-	case persistence.Stored:
+	case persistence.StateWritten:
 		o.sent = append(o.sent, fmt.Sprint(to.Id, " stored ", m.Index))
-	case persistence.Synced:
+	case persistence.StateSynced:
 		o.sent = append(o.sent, fmt.Sprint(to.Id, " synced ", m.Index))
 	default:
 		if to.Id == "sync" {
@@ -81,7 +81,7 @@ func TestStateWriterSyncs(t *testing.T) {
 			if c.gone {
 				index = 0
 			}
-			o.message = []any{&persistence.Store{Batch: batch, Index: index, Sync: c.sync, ReplyTo: actor.NewPID("n", c.who)}}
+			o.message = []any{&persistence.WriteState{Batch: batch, Index: index, Sync: c.sync, ReplyTo: actor.NewPID("n", c.who)}}
 		}
 		w.Receive(o)
 		syncs = append(syncs, o.syncs...)

@@ -20,7 +20,7 @@ import (
 //	receives            from         does
 //	apply               Peer         runs committed entries in log order, answers who proposed them
 //	query               Peer         answers reads as soon as the data is at their index, a bounded number of bytes per mailbox drain
-//	moreReads           itself       answers more of them
+//	continueReads           itself       answers more of them
 //	restore             Peer         replaces the data by the staged snapshot
 //	retire              Peer         deletes the data: the replica is destroyed
 //	flush               Peer         makes everything applied durable and says up to where
@@ -59,7 +59,7 @@ type (
 		entries   []*messages.Entry
 		proposals []*proposal // one per entry; nil where nobody on this node waits
 	}
-	query struct {
+	readRequest struct {
 		index  uint64
 		askers []*messages.SessionRequests
 	}
@@ -82,7 +82,7 @@ type (
 func newApplier(o *Options, s store, at *messages.SnapshotMeta, peer *actor.PID) *Applier {
 	a := &Applier{
 		options: o, store: s, state: at, writtenIndex: at.Index, batch: newStateBatch(s.data()), spare: newStateBatch(nil), engineBatch: new(persistence.Batch),
-		policy: batchPolicy{draw: o.System.Rand("turns/" + o.Group.String()).IntN},
+		policy: batchPolicy{draw: o.System.Rand("state batch/" + o.Group.String()).IntN},
 		self:   actor.NewPID(peer.Address, ApplierPath(o.Group)), peer: peer, replies: newOutbox(o), reads: waitingReads{sessionBytes: map[recipient]int{}},
 	}
 	a.policy.begin(o.System.Clock.Now())
@@ -121,19 +121,19 @@ func (a *Applier) drain(batch []any) {
 
 func (a *Applier) on(message any) {
 	if a.failed {
-		if _, ok := message.(persistence.Stored); ok && a.destroying {
+		if _, ok := message.(persistence.StateWritten); ok && a.destroying {
 			a.dataDeleted()
 		}
 		return
 	}
 	switch m := message.(type) {
-	case persistence.Stored:
+	case persistence.StateWritten:
 		a.onStored(m)
 		return
-	case persistence.Synced:
+	case persistence.StateSynced:
 		a.options.System.Root.Send(a.peer, flushed{m.Index})
 		return
-	case moreReads:
+	case continueReads:
 		a.reads.scheduled = false
 		return
 	}
@@ -144,7 +144,7 @@ func (a *Applier) on(message any) {
 	switch m := message.(type) {
 	case apply:
 		a.apply(m)
-	case query:
+	case readRequest:
 		a.addReads(m)
 	case restore:
 		a.restore(m.meta)
@@ -154,7 +154,7 @@ func (a *Applier) on(message any) {
 		a.options.System.Root.Send(a.peer, probed{})
 	case Digest:
 		a.digest(m)
-	case retire:
+	case deleteData:
 		a.destroy()
 	}
 }
@@ -169,7 +169,7 @@ func (a *Applier) mustDefer(message any) bool {
 	switch message.(type) {
 	case apply:
 		return a.writing != nil && a.batch.bytes >= a.policy.maxBytes()
-	case restore, retire:
+	case restore, deleteData:
 		return a.writing != nil
 	}
 	return false
@@ -269,7 +269,7 @@ func (a *Applier) writeBatch() {
 		a.fail(err)
 		return
 	}
-	a.options.System.Root.Send(a.options.StateWriter, &persistence.Store{Batch: a.engineBatch, Index: a.state.Index, Sync: a.flushing, ReplyTo: a.self})
+	a.options.System.Root.Send(a.options.StateWriter, &persistence.WriteState{Batch: a.engineBatch, Index: a.state.Index, Sync: a.flushing, ReplyTo: a.self})
 	a.writing, a.batch, a.writtenIndex = a.batch, a.spare, a.state.Index
 	a.batch.base, a.spare, a.engineBatch, a.flushing = a.writing, nil, nil, false
 	a.policy.begin(a.options.System.Clock.Now())
@@ -286,7 +286,7 @@ func (a *Applier) endBatch() bool {
 }
 
 // onStored goes on where messages had to wait.
-func (a *Applier) onStored(done persistence.Stored) {
+func (a *Applier) onStored(done persistence.StateWritten) {
 	a.policy.written(a.options.System.Clock.Now(), done.Batch.Bytes())
 	a.engineBatch, a.spare, a.writing = done.Batch, a.writing, nil
 	if a.engineBatch.Bytes() > 2*fullBatchBytes {
@@ -327,7 +327,7 @@ func (a *Applier) restore(meta *messages.SnapshotMeta) {
 		a.open()
 	}
 	a.options.System.Root.Send(a.peer, applied{a.state.Index})
-	a.options.System.Root.Send(actor.NewPID(a.peer.Address, SnapshotPath(a.options.Group)), installed{})
+	a.options.System.Root.Send(actor.NewPID(a.peer.Address, SnapshotPath(a.options.Group)), snapshotConsumed{})
 }
 
 func (a *Applier) digest(m Digest) {

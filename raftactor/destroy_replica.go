@@ -10,13 +10,13 @@ import (
 // Retire destroys a replica that is no member any more: its log and data are deleted. The group's leader said that at Index this replica
 // was no member; GroupDeleted tells that the whole group is over. What it has voted stays on its disk: should it become a member again,
 // it starts empty, does not vote twice in a term, and takes part in no election until it has what it had.
-type Retire struct{ Index uint64 }
+type DestroyReplica struct{ Index uint64 }
 
 // GroupDeleted is the Index of a Retire for a group that nobody needs any more.
 const GroupDeleted = math.MaxUint64
 
 // onRetire destroys this replica unless it has heard later than at that index that it is a member.
-func (p *Peer) onRetire(m Retire) {
+func (p *Peer) onRetire(m DestroyReplica) {
 	if m.Index != GroupDeleted && p.core.MemberAfter(m.Index) {
 		return
 	}
@@ -40,20 +40,20 @@ func (p *Peer) logDeleted(batch []any) {
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		if done, ok := message.(*persistence.Persisted); ok && done.Seq == math.MaxUint64 {
-			p.o.System.Root.Send(p.applier, retire{})
+			p.o.System.Root.Send(p.applier, deleteData{})
 		}
 	}
 }
 
 // retire is the last message of a Peer to its Applier.
-type retire struct{}
+type deleteData struct{}
 
 // destroy deletes the data. Nothing is applied or answered from here on.
 func (a *Applier) destroy() {
 	a.failed, a.destroying = true, true
 	batch := new(persistence.Batch)
 	a.store.wipe(batch)
-	a.options.System.Root.Send(a.options.StateWriter, &persistence.Store{Batch: batch, ReplyTo: a.self})
+	a.options.System.Root.Send(a.options.StateWriter, &persistence.WriteState{Batch: batch, ReplyTo: a.self})
 }
 
 // destroyed tells the node that nothing is left of the replica.

@@ -9,7 +9,7 @@ import (
 )
 
 // HeartbeatCoalescerPath is the path of the Pulse on every node.
-const HeartbeatCoalescerPath = "pulse"
+const HeartbeatCoalescerPath = "heartbeats"
 
 // Pulse carries heartbeats and their answers: those of all groups between two nodes travel in one message. The Ticker ticks
 // all Peers together, so at a tick they all have something to say. Pulse waits for nobody: what is in its mailbox
@@ -23,13 +23,13 @@ const HeartbeatCoalescerPath = "pulse"
 type HeartbeatCoalescer struct{ system *actors.System }
 
 // pulse is a heartbeat or an answer to one, for the replica on the node at an address.
-type pulse struct {
+type outgoingHeartbeat struct {
 	address string
 	message *messages.RaftMessage
 }
 
 // pulsed is what came by Pulse; answers to it go the same way.
-type pulsed struct{ message *messages.RaftMessage }
+type incomingHeartbeat struct{ message *messages.RaftMessage }
 
 // NewHeartbeatCoalescer makes the node's Pulse.
 func NewHeartbeatCoalescer(system *actors.System) *HeartbeatCoalescer {
@@ -46,7 +46,7 @@ func (p *HeartbeatCoalescer) Receive(ctx actor.Context) {
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		switch m := message.(type) {
-		case pulse:
+		case outgoingHeartbeat:
 			if frames[m.address] == nil {
 				frames[m.address] = new(heartbeatFrame)
 				order = append(order, m.address)
@@ -57,7 +57,7 @@ func (p *HeartbeatCoalescer) Receive(ctx actor.Context) {
 			}
 		case *messages.RaftMessages:
 			for _, r := range m.Messages {
-				p.system.Root.Send(actor.NewPID(p.system.Address(), PeerPath(messages.GroupID(r.GetGroup()))), pulsed{r})
+				p.system.Root.Send(actor.NewPID(p.system.Address(), PeerPath(messages.GroupID(r.GetGroup()))), incomingHeartbeat{r})
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func (p *Peer) sendSnapshots(to []uint64) {
 	}
 }
 
-func (p *Peer) onSnapshotSending(m snapshotSending) {
+func (p *Peer) onSnapshotSending(m snapshotProgress) {
 	if t := p.transfers[m.to]; t != nil && t.id == m.transfer {
 		t.index, t.bytes = m.index, m.bytes
 	}
@@ -67,13 +67,13 @@ func (p *Peer) onSnapshotSending(m snapshotSending) {
 // load asks for pieces of the log that only the disk has.
 func (p *Peer) load(loads []raft.Load) {
 	for _, l := range loads {
-		p.o.System.Root.Send(p.o.LogReader, &persistence.Read{
+		p.o.System.Root.Send(p.o.LogReader, &persistence.ReadEntries{
 			Group: p.o.Group, For: messages.NodeID(l.For), From: l.From, To: l.To, Bytes: p.o.Limits.InflightBytes, ReplyTo: p.self,
 		})
 	}
 }
 
-func (p *Peer) onSnapshotSent(m snapshotSent) {
+func (p *Peer) onSnapshotSent(m snapshotEnded) {
 	p.o.System.Events(SnapshotSent{Group: p.o.Group, To: messages.NodeID(m.to), Index: m.index, OK: m.ok})
 	t := p.transfers[m.to]
 	if t == nil || t.id != m.transfer {

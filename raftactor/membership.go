@@ -10,7 +10,7 @@ import (
 
 // Desire says where a group's replicas should be, the preferred leader first. The leader gets there by one
 // membership change after the other; everybody else remembers it for the day it leads.
-type Desire struct {
+type ReplicaTarget struct {
 	Nodes     []uint64
 	Bootstrap bool // the group was just made: its preferred leader campaigns at once
 	StepAside bool // this replica should not lead: it hands over as soon as the preferred leader is up to date
@@ -28,7 +28,7 @@ type replicaTarget struct {
 	preference leaderPreference
 }
 
-func (d *replicaTarget) set(m Desire) {
+func (d *replicaTarget) set(m ReplicaTarget) {
 	if d.preferred() != preferredOf(m.Nodes) {
 		d.preference = leaderPreference{}
 	}
@@ -68,7 +68,7 @@ func (p *Peer) quiesce() {
 	}
 	p.report()
 	if p.quiesced = p.core.Quiesced(); !p.quiesced {
-		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
+		p.o.System.Root.Send(p.o.Ticker, Subscribe{p.self})
 		return
 	}
 	status := p.core.Status()
@@ -76,7 +76,7 @@ func (p *Peer) quiesce() {
 	if status.Role == raft.Leader {
 		nodes = raft.Members(status.Conf)
 	}
-	rest := Rest{Peer: p.self}
+	rest := Quiesce{Peer: p.self}
 	for _, node := range nodes {
 		if node != status.ID {
 			rest.Watch = append(rest.Watch, WatchedNode{messages.NodeID(node), p.o.Address(messages.NodeID(node))})
@@ -93,11 +93,11 @@ func (p *Peer) reconcile() bool {
 		return false
 	}
 	if to := chooseTransferee(status, p.target.nodes); to != 0 {
-		p.onTransfer(Transfer{To: messages.NodeID(to)})
+		p.onTransfer(TransferLeadership{To: messages.NodeID(to)})
 		return false
 	}
 	if roomy := p.target.voterWithSpace(status); roomy != 0 {
-		p.onTransfer(Transfer{To: messages.NodeID(roomy)})
+		p.onTransfer(TransferLeadership{To: messages.NodeID(roomy)})
 		return false
 	}
 	if change := NextChange(status, p.target.nodes); change != nil {
@@ -116,7 +116,7 @@ func (p *Peer) reconcile() bool {
 	}
 	ready := upToDate(status, preferred)
 	if p.target.preference.due(p.o.System.Clock.Now(), ready) || ready && p.target.stepAside {
-		p.onTransfer(Transfer{To: messages.NodeID(preferred)})
+		p.onTransfer(TransferLeadership{To: messages.NodeID(preferred)})
 	}
 	return !ready
 }

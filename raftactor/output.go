@@ -62,7 +62,7 @@ func (p *Peer) send(all []*messages.RaftMessage) {
 				continue
 			}
 			if p.coalesces(m) && address != "" {
-				p.o.System.Root.Send(p.coalescer, pulse{address, m})
+				p.o.System.Root.Send(p.coalescer, outgoingHeartbeat{address, m})
 				continue
 			}
 			batch, size = append(batch, m), size+n

@@ -28,7 +28,7 @@ import (
 //	viewChanged              Applier    proposals are checked against it
 //	probed                   Applier    the disk of the data answers
 //	*persistence.Entries     LogReader  a piece of the log that a follower needs and memory does not have
-//	snapshotSending, snapshotSent  senders  the log behind a snapshot is kept while it is on its way
+//	snapshotProgress, snapshotEnded  senders  the log behind a snapshot is kept while it is on its way
 //	staged                   receiver   a whole snapshot is there
 //	Desire                   node       where the group's replicas should be
 //	Transfer                 node       hand leadership over
@@ -85,13 +85,13 @@ type pendingWrite struct {
 }
 
 // pause is over: what is gathered may have waited long enough.
-type pause struct{}
+type batchTimer struct{}
 
 // Tick lets one tick pass. Sent by the node's Ticker to all Peers at once.
 type Tick struct{}
 
 // Transfer asks the leader to hand leadership to another voter; 0 lets it choose the one that is up to date.
-type Transfer struct{ To messages.NodeID }
+type TransferLeadership struct{ To messages.NodeID }
 
 func newPeer(o *Options, s store, core *raft.Core) *Peer {
 	address := o.System.Address()
@@ -112,10 +112,10 @@ func newPeer(o *Options, s store, core *raft.Core) *Peer {
 func (p *Peer) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		p.o.System.Root.Send(p.o.Ticker, Join{p.self})
+		p.o.System.Root.Send(p.o.Ticker, Subscribe{p.self})
 		p.output()
 	case *actor.Stopping:
-		p.o.System.Root.Send(p.o.Ticker, Leave{p.self})
+		p.o.System.Root.Send(p.o.Ticker, Unsubscribe{p.self})
 	case []any:
 		if p.failed {
 			if p.destroying {
@@ -145,7 +145,7 @@ func (p *Peer) on(message any) {
 	switch m := message.(type) {
 	case *messages.RaftMessages:
 		p.onRaft(m.Messages)
-	case pulsed:
+	case incomingHeartbeat:
 		p.coalescing = true
 		p.onRaft([]*messages.RaftMessage{m.message})
 	case *messages.Requests:
@@ -153,11 +153,11 @@ func (p *Peer) on(message any) {
 	case Tick:
 		p.coalescing = true
 		p.onTick()
-	case Lost:
+	case NodeSuspected:
 		p.core.NodeSuspected(uint64(m.Node))
 	case *persistence.Persisted:
 		p.onPersisted(m)
-	case pause:
+	case batchTimer:
 		p.batchTimerRunning = false // propose comes at the end of every turn
 	case applied:
 		p.onApplied(m)
@@ -170,23 +170,23 @@ func (p *Peer) on(message any) {
 		p.answeredWhileQuiesced()
 	case *persistence.Entries:
 		p.core.Loaded(uint64(m.For), m.Entries)
-	case snapshotSending:
+	case snapshotProgress:
 		p.onSnapshotSending(m)
-	case snapshotSent:
+	case snapshotEnded:
 		p.onSnapshotSent(m)
-	case staged:
+	case snapshotStaged:
 		p.onStaged(m)
-	case Desire:
+	case ReplicaTarget:
 		if m.OutOfSpace != p.target.outOfSpace {
-			p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), starved{m.OutOfSpace})
+			p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), outOfSpace{m.OutOfSpace})
 		}
 		p.target.set(m)
 		if p.core.Soft().Role == raft.Leader {
 			p.core.Wake()
 		}
-	case Transfer:
+	case TransferLeadership:
 		p.onTransfer(m)
-	case Retire:
+	case DestroyReplica:
 		p.onRetire(m)
 	}
 }
@@ -255,7 +255,7 @@ func (p *Peer) onApplied(m applied) {
 	}
 }
 
-func (p *Peer) onTransfer(m Transfer) {
+func (p *Peer) onTransfer(m TransferLeadership) {
 	to := uint64(m.To)
 	if to == 0 {
 		to = mostUpToDateVoter(p.core.Status())

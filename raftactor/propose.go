@@ -138,7 +138,7 @@ func (p *Peer) startBatchTimer(wait time.Duration) {
 	}
 	p.batchTimerRunning = true
 	self := p.self
-	p.o.System.Clock.After(wait, func() { p.o.System.Root.Send(self, pause{}) })
+	p.o.System.Clock.After(wait, func() { p.o.System.Root.Send(self, batchTimer{}) })
 }
 
 // onQueries gathers reads. Those that only a leader may answer are not given here on another replica.
@@ -208,7 +208,7 @@ func (p *Peer) answerReads(results []raft.ReadResult) {
 		for _, asker := range askers {
 			p.releaseRead(asker)
 		}
-		p.o.System.Root.Send(p.applier, query{result.Index, askers})
+		p.o.System.Root.Send(p.applier, readRequest{result.Index, askers})
 	}
 }
 

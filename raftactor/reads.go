@@ -9,7 +9,7 @@ import (
 
 // reads are queries that wait for their turn at the Applier.
 type waitingReads struct {
-	queue        []query          // ascending by index
+	queue        []readRequest    // ascending by index
 	count        int              // of single queries
 	bytes        int              // and their size
 	queryIDs     map[queryID]bool // of those that wait, as of this turn; nil until more come
@@ -18,15 +18,15 @@ type waitingReads struct {
 	scheduled    bool // a message is on its way that makes another turn
 }
 
-// moreReads makes the next turn, behind all that came meanwhile.
-type moreReads struct{}
+// continueReads makes the next turn, behind all that came meanwhile.
+type continueReads struct{}
 
 // drainSessions is what one turn looks at for all sessions, in units of Limits.ReplyBytes, which holds for each.
 const drainSessions = 16
 
 // addReads takes queries, unless too many wait. What waits already is not taken again: who asked has waited long, and to read
 // it twice would make everybody wait longer.
-func (a *Applier) addReads(q query) {
+func (a *Applier) addReads(q readRequest) {
 	kept := q.askers[:0:0]
 	for _, asker := range q.askers {
 		if asker = a.reads.withoutWaiting(asker); len(asker.Queries) == 0 {
@@ -44,7 +44,7 @@ func (a *Applier) addReads(q query) {
 		kept = append(kept, asker)
 	}
 	if len(kept) > 0 {
-		a.reads.queue = append(a.reads.queue, query{q.index, kept})
+		a.reads.queue = append(a.reads.queue, readRequest{q.index, kept})
 	}
 }
 
@@ -118,7 +118,7 @@ func (a *Applier) answerReady() {
 	clear(a.reads.sessionBytes)
 	if left && !a.reads.scheduled {
 		a.reads.scheduled = true
-		a.options.System.Root.Send(a.self, moreReads{})
+		a.options.System.Root.Send(a.self, continueReads{})
 	}
 }
 

@@ -103,10 +103,10 @@ func (w *readWorld) turn(want map[string]int) {
 // A session that asks for much gets so much in a turn, and nobody waits for it.
 func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
-	w.a.addReads(query{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
+	w.a.addReads(readRequest{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
 	later := asks("b", 0, 10, 10)
 	later.Queries = later.Queries[1:]
-	w.a.addReads(query{11, []*messages.SessionRequests{later}})
+	w.a.addReads(readRequest{11, []*messages.SessionRequests{later}})
 	w.turn(map[string]int{"a": 2, "b": 1})
 	require.True(t, w.a.reads.scheduled, "the next turn comes by itself")
 	w.turn(map[string]int{"a": 4, "b": 1})
@@ -125,10 +125,10 @@ func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 // A read that is asked again while it waits is read once.
 func TestReadsThatWaitAreNotTakenTwice(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
-	w.a.addReads(query{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600)}})
+	w.a.addReads(readRequest{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600)}})
 	w.turn(map[string]int{"a": 2})
 	again := asks("a", 0, 600, 600, 600, 600, 10)
-	w.a.addReads(query{10, []*messages.SessionRequests{again}})
+	w.a.addReads(readRequest{10, []*messages.SessionRequests{again}})
 	require.Len(t, again.Queries, 5, "a message is not changed")
 	require.Equal(t, 5, w.a.reads.count, "the first two were answered, and the last one is new")
 	w.turn(map[string]int{"a": 4})
@@ -147,7 +147,7 @@ func TestTurnIsBounded(t *testing.T) {
 	for i := range 2 * drainSessions {
 		askers = append(askers, &messages.SessionRequests{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
 	}
-	w.a.addReads(query{10, append(askers, asks("b", 0, 10))})
+	w.a.addReads(readRequest{10, append(askers, asks("b", 0, 10))})
 	for want := len(askers) + 1; want > 0; want -= 4 {
 		require.Equal(t, want, w.a.reads.count)
 		w.turn(nil)
@@ -157,7 +157,7 @@ func TestTurnIsBounded(t *testing.T) {
 // Nothing is sent that there is no room for; who asked hears how much it takes.
 func TestAnswersAreNoLargerThanTheRoomForThem(t *testing.T) {
 	w := newReadWorld(t, Limits{})
-	w.a.addReads(query{10, []*messages.SessionRequests{asks("a", 1000, 5000, 100), asks("b", 0, 5000)}})
+	w.a.addReads(readRequest{10, []*messages.SessionRequests{asks("a", 1000, 5000, 100), asks("b", 0, 5000)}})
 	w.turn(map[string]int{"a": 2, "b": 1})
 	large, small := w.replies["a"][0], w.replies["a"][1]
 	require.Equal(t, messages.Code_OVERLOADED, large.Code)
@@ -178,7 +178,7 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 		for i := range 10 {
 			one := asks("a", 0, slices.Repeat([]int{1}, i+1)...)
 			one.Queries = one.Queries[i:] // each has a name of its own
-			w.a.addReads(query{math.MaxUint64, []*messages.SessionRequests{one}})
+			w.a.addReads(readRequest{math.MaxUint64, []*messages.SessionRequests{one}})
 		}
 		require.Equal(t, c.taken, w.a.reads.count)
 		w.turn(map[string]int{"a": 10 - c.taken})

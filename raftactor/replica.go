@@ -236,7 +236,7 @@ func shedMessage(o *Options) func(any) bool {
 			refuseAll(answers, m, messages.Errorf(messages.Code_OVERLOADED, "group %d has too much to do", o.Group))
 			answers.flush()
 			return true
-		case *messages.RaftMessages, pulsed:
+		case *messages.RaftMessages, incomingHeartbeat:
 			return true
 		}
 		return false

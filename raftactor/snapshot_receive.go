@@ -32,9 +32,9 @@ type snapshotReceiver struct {
 }
 
 type (
-	installed struct{}
-	starved   struct{ now bool }
-	staged    struct{ meta *messages.SnapshotMeta }
+	snapshotConsumed struct{}
+	outOfSpace       struct{ now bool }
+	snapshotStaged   struct{ meta *messages.SnapshotMeta }
 )
 
 func newSnapshotReceiver(o *Options, s store, peer *actor.PID) *snapshotReceiver {
@@ -49,9 +49,9 @@ func (r *snapshotReceiver) Receive(ctx actor.Context) {
 		}
 	case *messages.SnapshotChunk:
 		r.onChunk(ctx, m)
-	case installed:
+	case snapshotConsumed:
 		r.occupied = false
-	case starved:
+	case outOfSpace:
 		r.outOfSpace = m.now
 	}
 }
@@ -68,7 +68,7 @@ func (r *snapshotReceiver) resume(ctx actor.Context) error {
 	}
 	if meta != nil {
 		r.occupied, r.stagedTransfer = true, progress.Transfer
-		ctx.Send(r.peer, staged{meta})
+		ctx.Send(r.peer, snapshotStaged{meta})
 		return nil
 	}
 	r.transfer, r.nextChunk = progress.Transfer, progress.Number
@@ -99,7 +99,7 @@ func (r *snapshotReceiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk)
 		ack.Number, ack.Done = r.nextChunk, m.Last
 		if m.Last {
 			r.occupied, r.transfer, r.stagedTransfer = true, 0, m.Transfer
-			ctx.Send(r.peer, staged{m.Meta})
+			ctx.Send(r.peer, snapshotStaged{m.Meta})
 		}
 	}
 	ctx.Send(actor.NewPID(m.ReplyAddress, m.ReplyId), ack)
@@ -130,7 +130,7 @@ func (r *snapshotReceiver) stage(m *messages.SnapshotChunk) error {
 }
 
 // onStaged offers a complete snapshot to raft.
-func (p *Peer) onStaged(m staged) {
+func (p *Peer) onStaged(m snapshotStaged) {
 	p.offered = true
 	if err := p.core.Restore(m.meta); err != nil {
 		p.o.System.Events(MessageDropped{Group: p.o.Group, From: p.o.Node, Reason: err})
@@ -142,6 +142,6 @@ func (p *Peer) onStaged(m staged) {
 func (p *Peer) settle() {
 	if p.offered {
 		p.offered = false
-		p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), installed{})
+		p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), snapshotConsumed{})
 	}
 }

@@ -57,13 +57,13 @@ type chunkStart struct {
 const maxWholeValue = 2 << 20
 
 type (
-	idle            struct{}
-	rested          struct{}
-	snapshotSending struct {
+	resendTimer      struct{}
+	limitPassed      struct{}
+	snapshotProgress struct {
 		to, transfer, index uint64
 		bytes               int
 	}
-	snapshotSent struct {
+	snapshotEnded struct {
 		to, transfer, index uint64
 		ok                  bool
 	}
@@ -75,10 +75,10 @@ func (s *snapshotSender) Receive(ctx actor.Context) {
 		s.start(ctx)
 	case *messages.SnapshotAck:
 		s.onAck(ctx, m)
-	case rested:
+	case limitPassed:
 		s.limited = false
 		s.fill(ctx)
-	case idle:
+	case resendTimer:
 		s.onResendTimer(ctx)
 	case *actor.Stopping, *actor.Restarting:
 		s.end(ctx, false)
@@ -108,7 +108,7 @@ func (s *snapshotSender) start(ctx actor.Context) {
 // tell lets the Peer know how much is sent.
 func (s *snapshotSender) reportProgress(ctx actor.Context) {
 	s.reportedBytes = s.sentBytes
-	ctx.Send(s.peer, snapshotSending{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index, bytes: s.sentBytes})
+	ctx.Send(s.peer, snapshotProgress{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index, bytes: s.sentBytes})
 }
 
 func (s *snapshotSender) onAck(ctx actor.Context, m *messages.SnapshotAck) {
@@ -142,7 +142,7 @@ func (s *snapshotSender) fill(ctx actor.Context) {
 		if wait := s.limiter.wait(now); wait > 0 {
 			s.limited = true
 			self := ctx.Self()
-			s.o.System.Clock.After(wait, func() { s.o.System.Root.Send(self, rested{}) })
+			s.o.System.Clock.After(wait, func() { s.o.System.Root.Send(self, limitPassed{}) })
 			return
 		}
 		chunk, size, err := s.read(s.next)
@@ -201,7 +201,7 @@ func (s *snapshotSender) read(number uint64) (*messages.SnapshotChunk, int, erro
 }
 
 func (s *snapshotSender) startResendTimer(self *actor.PID) {
-	s.o.System.Clock.After(resendAfter, func() { s.o.System.Root.Send(self, idle{}) })
+	s.o.System.Clock.After(resendAfter, func() { s.o.System.Root.Send(self, resendTimer{}) })
 }
 
 func (s *snapshotSender) onResendTimer(ctx actor.Context) {
@@ -237,7 +237,7 @@ func (s *snapshotSender) end(ctx actor.Context, ok bool) {
 	if s.data != nil {
 		s.data.Close()
 	}
-	ctx.Send(s.peer, snapshotSent{to: uint64(s.node), transfer: s.transfer, index: s.meta.GetIndex(), ok: ok})
+	ctx.Send(s.peer, snapshotEnded{to: uint64(s.node), transfer: s.transfer, index: s.meta.GetIndex(), ok: ok})
 	ctx.Stop(ctx.Self())
 }
 

@@ -43,7 +43,7 @@ type transferWorld struct {
 	sent     line // by the sender
 	got      line // by the receiver
 	chunks   map[uint64]int
-	ended    []snapshotSent
+	ended    []snapshotEnded
 	staged   int
 	failed   error  // why the node stops
 	at       string // where the follower is
@@ -90,7 +90,7 @@ func (w *transferWorld) pass(lost func(message any) bool) {
 	w.sent.out, w.got.out = nil, nil
 	for _, message := range sent {
 		switch m := message.(type) {
-		case snapshotSent:
+		case snapshotEnded:
 			w.ended = append(w.ended, m)
 		case *messages.SnapshotChunk:
 			if w.chunks[m.Number]++; !lost(m) {
@@ -100,7 +100,7 @@ func (w *transferWorld) pass(lost func(message any) bool) {
 	}
 	for _, message := range got {
 		switch m := message.(type) {
-		case staged:
+		case snapshotStaged:
 			w.staged++
 		case *messages.SnapshotAck:
 			if !lost(m) {
@@ -111,9 +111,9 @@ func (w *transferWorld) pass(lost func(message any) bool) {
 	if len(sent)+len(got) == 0 {
 		w.clock.now += 100 * time.Millisecond
 		if w.sender.limited {
-			w.tell(w.sender, &w.sent, rested{})
+			w.tell(w.sender, &w.sent, limitPassed{})
 		}
-		w.tell(w.sender, &w.sent, idle{})
+		w.tell(w.sender, &w.sent, resendTimer{})
 	}
 }
 
@@ -130,7 +130,7 @@ func (w *transferWorld) run(lost func(message any) bool) {
 // whole checks that everything has arrived, once.
 func (w *transferWorld) whole(pairs int) {
 	require.NoError(w.t, w.failed)
-	require.Equal(w.t, []snapshotSent{{to: 2, transfer: 77, index: 10, ok: true}}, w.ended)
+	require.Equal(w.t, []snapshotEnded{{to: 2, transfer: 77, index: 10, ok: true}}, w.ended)
 	w.pass(never)
 	require.Equal(w.t, 1, w.staged)
 	require.NoError(w.t, w.to.install(&messages.SnapshotMeta{Index: 10, Term: 1, Conf: &messages.ConfState{}}))
@@ -200,7 +200,7 @@ func TestSnapshotsNeedAWholeDisk(t *testing.T) {
 	w.run(never)
 	corrupt := new(persistence.CorruptError)
 	require.ErrorAs(t, w.failed, &corrupt)
-	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
+	require.Equal(t, []snapshotEnded{{to: 2, transfer: 77, index: 10}}, w.ended)
 
 	w = newTransferWorld(t, 10)
 	w.sender.data.Close()
@@ -265,14 +265,14 @@ func TestDiskKeepsNoMoreThanTheSnapshotTakes(t *testing.T) {
 func TestSnapshotsEnd(t *testing.T) {
 	w := newTransferWorld(t, 4)
 	w.run(func(any) bool { return true })
-	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
+	require.Equal(t, []snapshotEnded{{to: 2, transfer: 77, index: 10}}, w.ended)
 	require.GreaterOrEqual(t, w.clock.now-time.Hour, transferTimeout)
 
 	w = newTransferWorld(t, 10)
 	w.pass(never)
 	w.tell(w.receiver, &w.got, &messages.SnapshotChunk{Group: 5, Transfer: 78, Meta: &messages.SnapshotMeta{Index: 11, Conf: &messages.ConfState{}}})
 	w.run(never)
-	require.Equal(t, []snapshotSent{{to: 2, transfer: 77, index: 10}}, w.ended)
+	require.Equal(t, []snapshotEnded{{to: 2, transfer: 77, index: 10}}, w.ended)
 }
 
 // A follower that is started again at another address gets the rest there (seed 1001045 of the simulator).

@@ -34,7 +34,7 @@ type Ticker struct {
 	system          *actors.System
 	self            *actor.PID
 	subscribers     []*actor.PID
-	quiesced        []Rest
+	quiesced        []Quiesce
 	lastHeard       map[messages.NodeID]nodeSighting // of the nodes that somebody rests with
 	heartbeatSentAt time.Duration                    // when this node last said that it is alive
 	idle            bool
@@ -49,11 +49,11 @@ type nodeSighting struct {
 
 type (
 	// Join asks for Ticks.
-	Join struct{ Peer *actor.PID }
+	Subscribe struct{ Peer *actor.PID }
 	// Leave ends them.
-	Leave struct{ Peer *actor.PID }
+	Unsubscribe struct{ Peer *actor.PID }
 	// Rest ends them until one of the nodes is lost; then the Peer gets Lost, and Ticks again.
-	Rest struct {
+	Quiesce struct {
 		Peer  *actor.PID
 		Watch []WatchedNode
 	}
@@ -63,8 +63,8 @@ type (
 		Address string
 	}
 	// Lost tells a Peer that a node is gone, or was for a while.
-	Lost struct{ Node messages.NodeID }
-	beat struct{ number uint64 }
+	NodeSuspected struct{ Node messages.NodeID }
+	tickTimer     struct{ number uint64 }
 )
 
 // NewTicker makes the node's Ticker; it is spawned once per node, durable, under TickerPath: a Ticker that came back with an empty
@@ -80,15 +80,15 @@ func (t *Ticker) Receive(ctx actor.Context) {
 		t.startTimer()
 	case *actor.Stopping, *actor.Restarting:
 		t.cancel()
-	case Join:
+	case Subscribe:
 		t.subscribe(m.Peer)
-	case Leave:
+	case Unsubscribe:
 		t.unsubscribe(m.Peer)
-	case Rest:
+	case Quiesce:
 		t.quiesce(m)
 	case *messages.NodeHeartbeat:
 		t.onNodeHeartbeat(m)
-	case beat:
+	case tickTimer:
 		if m.number == t.timers {
 			t.onTimer()
 		}
@@ -102,7 +102,7 @@ func (t *Ticker) startTimer() {
 	}
 	t.timers++
 	number := t.timers
-	t.cancel = t.system.Clock.After(interval, func() { t.system.Root.Send(t.self, beat{number}) })
+	t.cancel = t.system.Clock.After(interval, func() { t.system.Root.Send(t.self, tickTimer{number}) })
 }
 
 func (t *Ticker) onTimer() {
@@ -133,11 +133,11 @@ func (t *Ticker) subscribe(peer *actor.PID) {
 
 func (t *Ticker) unsubscribe(peer *actor.PID) {
 	t.subscribers = slices.DeleteFunc(t.subscribers, func(p *actor.PID) bool { return p.Id == peer.Id })
-	t.quiesced = slices.DeleteFunc(t.quiesced, func(r Rest) bool { return r.Peer.Id == peer.Id })
+	t.quiesced = slices.DeleteFunc(t.quiesced, func(r Quiesce) bool { return r.Peer.Id == peer.Id })
 	t.forgetUnwatched()
 }
 
-func (t *Ticker) quiesce(r Rest) {
+func (t *Ticker) quiesce(r Quiesce) {
 	t.unsubscribe(r.Peer)
 	t.quiesced = append(t.quiesced, r)
 	for _, n := range r.Watch {
@@ -179,7 +179,7 @@ func (t *Ticker) suspect(node messages.NodeID) {
 	for _, r := range slices.Clone(t.quiesced) {
 		if slices.ContainsFunc(r.Watch, func(n WatchedNode) bool { return n.Node == node }) {
 			t.subscribe(r.Peer)
-			t.system.Root.Send(r.Peer, Lost{node})
+			t.system.Root.Send(r.Peer, NodeSuspected{node})
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (w *tickerWorld) hear(who string) actor.ReceiveFunc {
 		switch m := ctx.Message().(type) {
 		case Tick:
 			w.heard <- who + " tick"
-		case Lost:
+		case NodeSuspected:
 			w.heard <- who + " lost " + m.Node.String()
 		case *messages.NodeHeartbeat:
 			require.EqualValues(w.t, 7, m.Epoch)
@@ -107,18 +107,18 @@ func (w *tickerWorld) next() string {
 func (w *tickerWorld) beat() time.Duration {
 	before := w.clock.now
 	w.clock.now = w.clock.at
-	w.tell(beat{w.ticker.timers})
+	w.tell(tickTimer{w.ticker.timers})
 	return w.clock.now - before
 }
 
 func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	w := newTickerWorld(t)
-	w.tell(Join{w.peer("raft/1")})
+	w.tell(Subscribe{w.peer("raft/1")})
 	require.Equal(t, TickInterval, w.clock.at-w.clock.now, "somebody counts ticks: no slow beat")
 	require.Equal(t, TickInterval, w.beat())
 	require.Equal(t, "raft/1 tick", w.next())
 
-	w.tell(Rest{Peer: w.peer("raft/1"), Watch: []WatchedNode{{Node: 2, Address: "n1"}}})
+	w.tell(Quiesce{Peer: w.peer("raft/1"), Watch: []WatchedNode{{Node: 2, Address: "n1"}}})
 	w.beat() // was set before
 	require.Equal(t, nodeHeartbeatInterval, w.beat(), "nobody counts ticks")
 	require.Equal(t, "other ticker alive 1", w.next())
@@ -132,8 +132,8 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 	require.Equal(t, TickInterval, w.beat())
 	require.Equal(t, "raft/1 tick", w.next())
 
-	w.tell(Rest{Peer: w.peer("raft/1"), Watch: []WatchedNode{{Node: 2, Address: "n1"}}})
-	w.tell(Rest{Peer: w.peer("raft/2"), Watch: []WatchedNode{{Node: 3, Address: "n1"}}})
+	w.tell(Quiesce{Peer: w.peer("raft/1"), Watch: []WatchedNode{{Node: 2, Address: "n1"}}})
+	w.tell(Quiesce{Peer: w.peer("raft/2"), Watch: []WatchedNode{{Node: 3, Address: "n1"}}})
 	silent := time.Duration(0)
 	for silent <= suspectAfter {
 		w.tell(&messages.NodeHeartbeat{Node: 3, Epoch: 1})
@@ -145,8 +145,8 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 		heard = w.next()
 	}
 	require.Equal(t, "raft/1 lost 2", heard, "a silence is a loss to whom it concerns")
-	w.tell(Leave{w.peer("raft/1")})
-	w.tell(Leave{w.peer("raft/2")})
+	w.tell(Unsubscribe{w.peer("raft/1")})
+	w.tell(Unsubscribe{w.peer("raft/2")})
 	require.Empty(t, w.ticker.watchedNodes())
 	require.Empty(t, w.ticker.lastHeard, "nothing is kept for nobody")
 }
@@ -155,9 +155,9 @@ func TestTickerWatchesForGroupsAtRest(t *testing.T) {
 // twice as fast for ever.
 func TestTickerBeatsOnce(t *testing.T) {
 	w := newTickerWorld(t)
-	late := beat{w.ticker.timers}
+	late := tickTimer{w.ticker.timers}
 	require.True(t, w.ticker.idle)
-	w.tell(Join{w.peer("raft/1")})
+	w.tell(Subscribe{w.peer("raft/1")})
 	set := w.ticker.timers
 	w.tell(late)
 	require.Equal(t, set, w.ticker.timers)

@@ -85,7 +85,7 @@ func (w *Swarm) transfer() {
 	group := messages.GroupID(w.rng.IntN(w.s.groups() + 1))
 	to := messages.NodeID(w.rng.IntN(len(w.s.Members) + 1))
 	if m := w.s.Oracle.newest[group]; m != nil && m.Node != nil {
-		w.tell(m, group, raftactor.Transfer{To: to})
+		w.tell(m, group, raftactor.TransferLeadership{To: to})
 	}
 }
 

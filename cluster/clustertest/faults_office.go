@@ -75,7 +75,7 @@ func (w *Swarm) isolated(m *Member) {
 
 // letGo: it hands over, and hears of nothing after that.
 func (w *Swarm) letGo(m *Member, group messages.GroupID) {
-	w.tell(m, group, raftactor.Transfer{})
+	w.tell(m, group, raftactor.TransferLeadership{})
 	w.after(20*time.Millisecond, func() { w.isolated(m) })
 }
 
@@ -115,10 +115,10 @@ func (w *Swarm) comeBack(m *Member, group messages.GroupID) {
 		return actortest.Faults{}
 	})
 	id := m.id()
-	w.tell(m, group, raftactor.Transfer{})
+	w.tell(m, group, raftactor.TransferLeadership{})
 	w.s.At(w.s.Now()+300*time.Millisecond, func() {
 		if now := w.s.Oracle.newest[group]; now != nil && now.Node != nil && now != m && m.Node != nil {
-			w.tell(now, group, raftactor.Transfer{To: id})
+			w.tell(now, group, raftactor.TransferLeadership{To: id})
 		}
 	})
 	w.s.At(w.s.Now()+600*time.Millisecond, func() {
