@@ -12,7 +12,7 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// writing is one command at work on one bucket.
+// bucketWriter carries out one command on one bucket. What it writes is also appended to the change log if the bucket migrates.
 type bucketWriter struct {
 	tx      persistence.Tx
 	machine *Machine
@@ -20,9 +20,9 @@ type bucketWriter struct {
 	id      uint32
 }
 
-// record is a key's current state; version 0 is absent.
+// keyState is the current state of a key.
 type keyState struct {
-	version uint64
+	version uint64 // 0: the key does not exist
 	value   []byte
 }
 
@@ -40,7 +40,7 @@ func (w *bucketWriter) read(key []byte) (keyState, error) {
 	return keyState{version, value}, nil
 }
 
-// next is a version that no key of the bucket has had. It moves along with the bucket, so versions only grow.
+// nextVersion is a version that no key of the bucket has had. The counter moves along with the bucket, so versions only grow.
 func (w *bucketWriter) nextVersion() uint64 {
 	w.bucket.versionCounter++
 	w.machine.markDirty(w.id, w.bucket)
@@ -51,17 +51,17 @@ func (w *bucketWriter) write(key, value []byte) uint64 {
 	version := w.nextVersion()
 	stored := encodeValue(version, value)
 	w.tx.Put(dataKey(w.id, key), stored)
-	w.machine.appendChange(w.tx, w.id, w.bucket, 'd', key, stored)
+	w.machine.appendChange(w.tx, w.id, w.bucket, dataPair, key, stored)
 	return version
 }
 
 func (w *bucketWriter) remove(key []byte) uint64 {
 	w.tx.Delete(dataKey(w.id, key))
-	w.machine.appendChange(w.tx, w.id, w.bucket, 'd', key, nil)
+	w.machine.appendChange(w.tx, w.id, w.bucket, dataPair, key, nil)
 	return w.nextVersion()
 }
 
-// execute runs a client's command. Its key has been checked and the bucket serves.
+// execute carries out a client's command. The caller has checked it, and that the group serves the bucket.
 func (m *Machine) execute(w *bucketWriter, c *messages.Command) (*messages.Reply, error) {
 	switch op := c.Op.(type) {
 	case *messages.Command_Put:
@@ -162,7 +162,7 @@ func (w *bucketWriter) checkCondition(c *messages.Condition) (bool, keyState, er
 	return true, old, nil
 }
 
-// conflict shows what is there instead.
+// conflictReply says what a key has instead of what was expected.
 func conflictReply(old keyState) *messages.Reply {
 	return &messages.Reply{Code: messages.Code_CONFLICT, Found: old.found(), Version: old.version, Value: bytes.Clone(old.value)}
 }
@@ -185,8 +185,8 @@ func (w *bucketWriter) cas(c *messages.CompareAndSwap) (*messages.Reply, error) 
 	return r, nil
 }
 
-// batch tries everything on an overlay first, so that it is all or nothing. most is how large the reply may be; 0: any.
-func (w *bucketWriter) batch(b *messages.Batch, most int) (*messages.Reply, error) {
+// batch makes all writes of a batch, or none: it tries them on an overlay first. maxReply bounds the reply in bytes; 0: no bound.
+func (w *bucketWriter) batch(b *messages.Batch, maxReply int) (*messages.Reply, error) {
 	for _, c := range b.Conditions {
 		ok, old, err := w.checkCondition(c)
 		if err != nil {
@@ -197,16 +197,16 @@ func (w *bucketWriter) batch(b *messages.Batch, most int) (*messages.Reply, erro
 		}
 	}
 	trial := &overlay{Tx: w.tx, writes: map[string][]byte{}}
-	inner := &bucketWriter{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
+	writer := &bucketWriter{tx: trial, machine: w.machine, bucket: w.bucket, id: w.id}
 	before := *w.bucket
 	reply, size := &messages.Reply{}, batchReplyOverhead
 	for i, op := range b.Writes {
-		part, err := inner.applyWrite(op)
+		part, err := writer.applyWrite(op)
 		if err != nil {
 			return nil, err
 		}
-		if size += proto.Size(part) + batchPartOverhead; most > 0 && size > most && part.Code == messages.Code_OK {
-			part = errorReply(messages.Errorf(messages.Code_TOO_LARGE, "with it the answer is larger than %d bytes: ask for fewer previous values", most))
+		if size += proto.Size(part) + batchPartOverhead; maxReply > 0 && size > maxReply && part.Code == messages.Code_OK {
+			part = errorReply(messages.Errorf(messages.Code_TOO_LARGE, "with it the answer is larger than %d bytes: ask for fewer previous values", maxReply))
 		}
 		if part.Code != messages.Code_OK {
 			*w.bucket = before
@@ -220,7 +220,7 @@ func (w *bucketWriter) batch(b *messages.Batch, most int) (*messages.Reply, erro
 	return reply, nil
 }
 
-// What the reply of a batch takes beside its parts, and each of them beside what is in it, at most.
+// Bytes that the reply of a batch takes beside its parts, and each part beside its own encoding, at most.
 const (
 	batchReplyOverhead = 64
 	batchPartOverhead  = 8
@@ -240,11 +240,11 @@ func (w *bucketWriter) applyWrite(op *messages.Write) (*messages.Reply, error) {
 	return nil, fmt.Errorf("unknown write %T in the log: a newer eraft wrote it", op.Op)
 }
 
-// overlay holds a batch's writes back until all of them are known to work.
+// overlay holds the writes of a batch back until all of them are known to succeed. Reads see them.
 type overlay struct {
 	persistence.Tx
-	writes map[string][]byte // nil: deleted
-	order  []string
+	writes map[string][]byte // newest value by key; nil: deleted
+	order  []string          // keys in the order of the writes
 }
 
 func (o *overlay) Get(key []byte) ([]byte, bool, error) {

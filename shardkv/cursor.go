@@ -10,32 +10,35 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// cursors remembers the keys at which the next pages of scans begin. It only saves work: the key of a cursor that is not
-// there is looked for in its bucket.
+// A RESP client can carry only a number from one page of a SCAN to the next. The cursor of a page is the bucket and the
+// fingerprint of the key at which the next page begins, so any replica can find that key again.
+
+// cursorCache has the keys of the newest cursors. It only saves work: the key of a cursor that it does not have is looked for
+// in the bucket. It is not part of the replicated state.
 type cursorCache struct {
 	keys  map[cursorKey][]byte
 	order []cursorKey // oldest first
-	bytes int
+	bytes int         // of keys and their overhead; at most maxCursorBytes
 }
 
-// place is a key of a bucket, by its number.
+// cursorKey is a key of a bucket, by its fingerprint.
 type cursorKey struct {
 	bucket uint32
 	cursor uint64
 }
 
 const (
-	maxCursorBytes = 1 << 20 // of memory for cursors
-	cursorOverhead = 128     // that one takes beside its key
+	maxCursorBytes = 1 << 20 // of memory for the cursors of a replica
+	cursorOverhead = 128     // bytes counted for a cursor beside its key
 )
 
-// fingerprint is the number of a key: 1 to 2^39-1, equal for different keys once in so many pairs.
+// fingerprint is the number of a key: 1 to 2^messages.CursorBits-1. Of so many pairs of keys one has equal numbers.
 func fingerprint(key []byte) uint64 {
 	sum := sha256.Sum256(key)
 	return 1 + binary.BigEndian.Uint64(sum[:])%(1<<messages.CursorBits-1)
 }
 
-// remember gives the number of a key.
+// remember returns the fingerprint of a key, and keeps the key.
 func (c *cursorCache) remember(bucket uint32, key []byte) uint64 {
 	at := cursorKey{bucket, fingerprint(key)}
 	if _, known := c.keys[at]; known {
@@ -53,8 +56,8 @@ func (c *cursorCache) remember(bucket uint32, key []byte) uint64 {
 	return at.cursor
 }
 
-// seek gives the key that a Scan's cursor stands for. If it is not remembered, it is looked for, as far as one page goes:
-// then there is a reply instead.
+// resolveCursor returns the key that a Scan's cursor stands for. A key that is not in the cache is looked for in the bucket, as far
+// as one page goes; if it is not found there, the reply says how far the search came, or that the bucket has no such key.
 func (m *Machine) resolveCursor(store persistence.Reader, s *messages.Scan) ([]byte, *messages.Reply, error) {
 	if key, known := m.cursors.keys[cursorKey{s.Bucket, s.Cursor}]; known {
 		return key, nil, nil
@@ -64,7 +67,7 @@ func (m *Machine) resolveCursor(store persistence.Reader, s *messages.Scan) ([]b
 	if len(s.After) > 0 {
 		low = append(dataKey(s.Bucket, s.After), 0)
 	}
-	page, looked := &messages.Page{Last: true, Seeking: true, Buckets: uint32(m.bucketCount)}, 0
+	page, scanned := &messages.Page{Last: true, Seeking: true, Buckets: uint32(m.bucketCount)}, 0
 	var found []byte
 	err := store.Scan(low, high, func(stored, value []byte) bool {
 		key := stored[strip:]
@@ -74,8 +77,8 @@ func (m *Machine) resolveCursor(store persistence.Reader, s *messages.Scan) ([]b
 		}
 		page.ScannedBytes += uint32(len(key) + len(value))
 		page.After = append(page.After[:0], key...)
-		looked++
-		page.Last = looked < messages.MaxScanKeys && page.ScannedBytes < messages.MaxScanBytes
+		scanned++
+		page.Last = scanned < messages.MaxScanKeys && page.ScannedBytes < messages.MaxScanBytes
 		return page.Last
 	})
 	switch {

@@ -1,5 +1,3 @@
-// Package shardkv is the data of a group's buckets as a deterministic Machine: commands, sessions that make a retry
-// the same command, ownership of buckets, and their hand-over to another group.
 package shardkv
 
 import (
@@ -14,31 +12,37 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// Machine is the state machine of one shard group. It implements raftactor's Machine, Flusher and Viewer.
+// Machine is the state machine of one shard group. It implements raftactor's Machine, Flusher and Viewer. Its owner is the
+// group's Applier; no method may be called by another goroutine.
 type Machine struct {
-	group             messages.GroupID
-	bucketCount       int // buckets of the cluster
-	buckets           map[uint32]*bucket
-	sessions          *sessionTable
-	migrations        map[uint32]bool // buckets that are given or installed
-	view              *View
-	ownershipChanged  bool   // the view does not show the newest ownership
-	migrationsChanged bool   // nor how far hand-overs are
-	entryIndex        uint64 // log index of the last command, and its place among the entry's commands
-	ordinal           uint64
-	dirtyBuckets      []uint32 // buckets whose record must be written at the end of the turn
-	decoder           messages.CommandDecoder
-	cursors           cursorCache
+	group       messages.GroupID
+	bucketCount int                // buckets of the cluster, fixed at bootstrap
+	buckets     map[uint32]*bucket // every bucket that the group has a record of
+	sessions    *sessionTable
+	migrations  map[uint32]bool // buckets that are Migrating, Frozen or Importing
+
+	view              *View // the newest, if the next two are false
+	ownershipChanged  bool  // view.Buckets is out of date
+	migrationsChanged bool  // view.Migrations is out of date
+
+	entryIndex   uint64   // log index of the newest command
+	ordinal      uint64   // its number among the commands of that entry, from 1
+	dirtyBuckets []uint32 // buckets whose record Flush writes
+	decoder      messages.CommandDecoder
+	cursors      cursorCache
 }
 
-// New makes the Machine of a group in a cluster of that many buckets. Open gives it its state.
+// New makes the Machine of a group in a cluster of that many buckets. It has no state before Open.
 func New(group messages.GroupID, buckets int) *Machine {
 	return &Machine{group: group, bucketCount: buckets}
 }
 
-// Open implements raftactor.Machine.
+// Open implements raftactor.Machine: it reads the buckets and the session table from a store, and forgets what it had.
 func (m *Machine) Open(store persistence.Reader) error {
-	*m = Machine{group: m.group, bucketCount: m.bucketCount, buckets: map[uint32]*bucket{}, migrations: map[uint32]bool{}, sessions: newSessions(), ownershipChanged: true}
+	*m = Machine{
+		group: m.group, bucketCount: m.bucketCount, buckets: map[uint32]*bucket{}, migrations: map[uint32]bool{}, sessions: newSessions(),
+		ownershipChanged: true,
+	}
 	var bad error
 	err := store.Scan([]byte{'o'}, []byte{'p'}, func(key, value []byte) bool {
 		b, err := decodeBucket(value)
@@ -53,8 +57,8 @@ func (m *Machine) Open(store persistence.Reader) error {
 	return m.sessions.load(store)
 }
 
-// Checker refuses what can be known to be wrong before it enters the log: bytes that are no command of this
-// machine, and sizes. It costs one decoding on the leader.
+// Checker refuses a command before it enters the log if it can be known to be wrong: bytes that are no command of a shard
+// group, and sizes. The Peer of a leader calls it; it costs one decoding. The first argument is not used.
 func Checker(_ any, command []byte) *messages.Error {
 	var d messages.CommandDecoder
 	c, err := d.Decode(command, messages.NewestLevel)
@@ -72,7 +76,7 @@ func Checker(_ any, command []byte) *messages.Error {
 			return checkImport(op.ImportChunk)
 		case *messages.ShardCommand_FreezeBucket:
 			if op.FreezeBucket.GetPull() == nil {
-				return messages.Errorf(messages.Code_INVALID, "a freeze that does not say of what")
+				return messages.Errorf(messages.Code_INVALID, "a freeze that names no bucket")
 			}
 		}
 		return nil
@@ -80,7 +84,8 @@ func Checker(_ any, command []byte) *messages.Error {
 	return messages.CheckCommand(c)
 }
 
-// Grows tells whether a command may make the data of the group that takes it larger. Deletes do not, nor does giving a bucket away.
+// Grows reports whether a command may make the group's data larger. A node whose disk is nearly full refuses such commands;
+// deletes, and all commands of a migration at its source, are taken.
 func Grows(command []byte) bool {
 	var d messages.CommandDecoder
 	c, err := d.Decode(command, messages.NewestLevel)
@@ -93,13 +98,14 @@ func Grows(command []byte) bool {
 	case *messages.Command_Batch:
 		return slices.ContainsFunc(op.Batch.GetWrites(), func(w *messages.Write) bool { return w.GetDelete() == nil })
 	case *messages.Command_Shard:
-		_, installs := op.Shard.Op.(*messages.ShardCommand_ImportChunk)
-		return installs
+		_, imports := op.Shard.Op.(*messages.ShardCommand_ImportChunk)
+		return imports
 	}
 	return true
 }
 
-// Apply implements raftactor.Machine.
+// Apply implements raftactor.Machine. Commands come in log order. An error stops the replica: the command cannot be understood, or
+// the store cannot be read.
 func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []byte) (*messages.Reply, error) {
 	if at.Index != m.entryIndex {
 		m.entryIndex, m.ordinal = at.Index, 0
@@ -123,7 +129,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	return reply, err
 }
 
-// applyOnce applies a command unless its session has had it applied before.
+// applyOnce applies a client's command unless it was applied before: see the essay in session.go.
 func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messages.Command) (*messages.Reply, error) {
 	if why := messages.CheckOp(c); why != nil {
 		return errorReply(why), nil
@@ -157,28 +163,31 @@ func (m *Machine) applyOnce(tx persistence.Tx, at persistence.Position, c *messa
 		reply.Session, reply.Seq = c.Session, c.Seq
 		s = m.sessions.touch(c.Session, at.TimeMs, c.DeadlineMs, m.logOrder())
 		m.sessions.acknowledge(s, min(c.Acked, c.Seq))
-		a := newSavedReply(id, reply)
-		m.sessions.save(s, a)
-		m.appendReply(tx, id, b, a)
+		saved := newSavedReply(id, reply)
+		m.sessions.save(s, saved)
+		m.appendReply(tx, id, b, saved)
 	}
-	m.abortOversized(tx, id, b)
+	m.apply(tx, id, b.abortOversized())
 	return reply, nil
 }
 
-// order is the place of the command that is applied in the log.
+// logOrder is the place in the log of the newest command: its index, and in the low bits its number in the entry.
 func (m *Machine) logOrder() uint64 { return m.entryIndex<<orderShift | m.ordinal }
 
+// orderShift is the bits of a logOrder for the number in the entry.
 const orderShift = 20
 
+// errorReply is the reply that carries a refusal.
 func errorReply(why *messages.Error) *messages.Reply {
 	return &messages.Reply{Code: why.Code, Text: why.Text, Hint: why.Hint}
 }
 
+// wrongGroup is the reply for a bucket that the group does not serve, with a hint at the group that does.
 func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
 	r := errorReply(messages.Errorf(messages.Code_WRONG_GROUP, "group %d does not serve this bucket", m.group))
 	switch {
 	case b == nil:
-	case b.state == Importing: // until the config before, it was there
+	case b.state == Importing: // the source serves it, by the config before this one
 		r.Hint = &messages.Hint{Group: b.counterpart, ConfigVersion: b.configVersion - 1}
 	default:
 		r.Hint = &messages.Hint{Group: b.counterpart, ConfigVersion: b.configVersion}
@@ -186,6 +195,7 @@ func (m *Machine) wrongGroup(b *bucket) *messages.Reply {
 	return r
 }
 
+// markDirty has Flush write the record of a bucket whose fields were changed in place.
 func (m *Machine) markDirty(id uint32, b *bucket) {
 	if !b.dirty {
 		b.dirty = true
@@ -193,7 +203,8 @@ func (m *Machine) markDirty(id uint32, b *bucket) {
 	}
 }
 
-// Flush implements raftactor.Flusher: sessions and what is kept for retries, and version counters of the buckets written to.
+// Flush implements raftactor.Flusher. At the end of a state batch it writes what changed in it: sessions, saved replies, and the
+// records of buckets that were written to.
 func (m *Machine) Flush(tx persistence.Tx) error {
 	for _, id := range m.dirtyBuckets {
 		if b := m.buckets[id]; b != nil {
@@ -205,7 +216,7 @@ func (m *Machine) Flush(tx persistence.Tx) error {
 	return m.sessions.flush(tx)
 }
 
-// Query implements raftactor.Machine.
+// Query implements raftactor.Machine. It changes nothing but the cursor cache.
 func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply, error) {
 	q := new(messages.Query)
 	if proto.Unmarshal(query, q) != nil {

@@ -9,21 +9,21 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// What a page looks at when the Scan does not say.
+// Bounds of what one page scans if the Scan does not say.
 const (
-	scanKeys  = 1000
-	scanBytes = 256 << 10
+	defaultScanKeys  = 1000
+	defaultScanBytes = 256 << 10 // of keys and values
 )
 
-// limit is what is asked for, or the default, but never above the most.
-func limit(asked uint32, usual, most int) int {
+// limit is what is asked for, or the default if that is 0, but never above the highest.
+func limit(asked uint32, usual, highest int) int {
 	if asked == 0 {
 		return usual
 	}
-	return int(min(asked, uint32(most)))
+	return int(min(asked, uint32(highest)))
 }
 
-// scan answers with one page of a bucket. What it costs is bounded by what it looks at, not by what it finds.
+// scan replies with one page of a bucket. Its cost is bounded by the keys and bytes that it scans, whether they match or not.
 func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Reply, error) {
 	if int64(s.GetBucket()) >= int64(m.bucketCount) {
 		return m.noSuchBucket(s.GetBucket()), nil
@@ -31,7 +31,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	if b := m.buckets[s.GetBucket()]; !b.serves() {
 		return m.wrongGroup(b), nil
 	}
-	keys, size := limit(s.MaxKeys, scanKeys, messages.MaxScanKeys), limit(s.MaxBytes, scanBytes, messages.MaxScanBytes)
+	maxKeys, maxBytes := limit(s.MaxKeys, defaultScanKeys, messages.MaxScanKeys), limit(s.MaxBytes, defaultScanBytes, messages.MaxScanBytes)
 	low := dataKey(s.Bucket, s.Prefix)
 	high := persistence.PrefixEnd(low)
 	strip := len(low) - len(s.Prefix)
@@ -55,7 +55,7 @@ func (m *Machine) scan(store persistence.Reader, s *messages.Scan) (*messages.Re
 	}
 	var bad error
 	err := store.Scan(low, high, func(stored, value []byte) bool {
-		if int(page.ScannedKeys) >= keys || int(page.ScannedBytes) >= size {
+		if int(page.ScannedKeys) >= maxKeys || int(page.ScannedBytes) >= maxBytes {
 			if page.Last = false; s.Projection == messages.Scan_KEYS {
 				page.Cursor = m.cursors.remember(s.Bucket, stored[strip:])
 			}

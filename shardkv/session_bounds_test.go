@@ -19,11 +19,11 @@ func newReplicaOf(t *testing.T, count int) *replica {
 	r := newReplica(t, 1, false)
 	r.m = shardkv.New(1, count)
 	require.NoError(t, r.m.Open(r.engine))
-	adopt := &messages.CreateBuckets{ConfigVersion: 1}
+	create := &messages.CreateBuckets{ConfigVersion: 1}
 	for b := range uint32(count) {
-		adopt.Buckets = append(adopt.Buckets, b)
+		create.Buckets = append(create.Buckets, b)
 	}
-	r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: adopt}})
+	r.shard(&messages.ShardCommand{Op: &messages.ShardCommand_CreateBuckets{CreateBuckets: create}})
 	return r
 }
 
@@ -82,20 +82,20 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 }
 
 // move takes a bucket from a to b, and looks at the size of all that travels.
-func move(t *testing.T, a, b *replica, id uint32, pace shardkv.MigrationLimits, meanwhile func()) (chunks int) {
+func move(t *testing.T, a, b *replica, id uint32, limits shardkv.MigrationLimits, meanwhile func()) (chunks int) {
 	for b.m.View().(*shardkv.View).Find(id).State != shardkv.Serving {
 		chunks++
 		require.Less(t, chunks, 100_000)
-		asks := shardkv.PlanMigrations(2, moving(id), b.m.View().(*shardkv.View), nil, pace).Steps
-		require.Len(t, asks, 1)
+		steps := shardkv.PlanMigrations(2, moving(id), b.m.View().(*shardkv.View), nil, limits).Steps
+		require.Len(t, steps, 1)
 		var c *messages.BucketChunk
-		if asks[0].Command != nil {
-			c = a.shard(asks[0].Command).Chunk
-		} else if c = a.pull(asks[0].Pull); meanwhile != nil {
+		if steps[0].Command != nil {
+			c = a.shard(steps[0].Command).Chunk
+		} else if c = a.pull(steps[0].Pull); meanwhile != nil {
 			meanwhile()
 		}
-		command, word := shardkv.InterpretChunk(1, c)
-		require.Nil(t, word)
+		command, status := shardkv.InterpretChunk(1, c)
+		require.Nil(t, status)
 		encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Shard{Shard: command}})
 		require.NoError(t, err)
 		require.Less(t, len(encoded), messages.MaxCommandBytes)

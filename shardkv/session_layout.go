@@ -14,8 +14,8 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// encodeSession: layout, low-water mark, log time and order of the last use; with layout 2 also until when commands may be
-// applied. Layout 1 is for sessions whose commands do not say it, as in clusters of nodes that do not know that.
+// encodeSession is the record of a session: the layout's number, then acked, noDeadlineUseMs and lastUse as varints. Layout 2
+// also has deadlineMs; layout 1 is of a session whose commands had no deadline.
 func encodeSession(s *session) []byte {
 	numbers, out := s.numbers(), []byte{2}
 	if s.deadlineMs == 0 {
@@ -31,7 +31,7 @@ func (s *session) numbers() []*uint64 {
 	return []*uint64{&s.acked, &s.noDeadlineUseMs, &s.lastUse, &s.deadlineMs}
 }
 
-// readSession reads a session record that other things may follow.
+// readSession reads a session record; the reader is left behind it.
 func readSession(stored []byte) (*session, *recordReader) {
 	if len(stored) < 1 || stored[0] < 1 || stored[0] > 2 {
 		return nil, &recordReader{err: errCorrupt}
@@ -48,12 +48,12 @@ func decodeSession(stored []byte) (*session, error) {
 	return s, f.err
 }
 
-// encodeMigratedSession is what travels of a session with a bucket: a session record, the number of answers, and their replies. Of one
-// session several records may come; all that they say counts.
-func encodeMigratedSession(s *session, answers []*savedReply) ([]byte, error) {
-	out := binary.AppendUvarint(encodeSession(s), uint64(len(answers)))
-	for _, a := range answers {
-		reply, err := a.encode()
+// encodeMigratedSession is what travels of a session with a bucket: a session record, the number of replies, and the replies,
+// each behind its length. Several records of one session may travel; the destination merges them.
+func encodeMigratedSession(s *session, replies []*savedReply) ([]byte, error) {
+	out := binary.AppendUvarint(encodeSession(s), uint64(len(replies)))
+	for _, r := range replies {
+		reply, err := r.encode()
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func encodeMigratedSession(s *session, answers []*savedReply) ([]byte, error) {
 	return out, nil
 }
 
-// decodeMigratedSession also reads the records of before: their replies may be of any size, and are cut to what is kept.
+// decodeMigratedSession also reads records of programs that kept replies of any size: what is above MaxSavedReply is trimmed.
 func decodeMigratedSession(stored []byte, bucket uint32, id uint64) (*session, error) {
 	s, f := readSession(stored)
 	if f.err != nil {
@@ -80,34 +80,35 @@ func decodeMigratedSession(stored []byte, bucket uint32, id uint64) (*session, e
 	return s, f.err
 }
 
-// migratedSessionBytes is about how much of a session travels in one record.
+// migratedSessionBytes bounds the replies in one such record; one reply that is larger is alone.
 const migratedSessionBytes = 64 << 10
 
-// export gives the next record of a session that travels with a bucket: of answers from a seq on, and up to which seq it goes.
+// exportFrom is the next record of a session that travels with a bucket: of the replies of that bucket from a seq on. upTo is the
+// last seq in it, math.MaxUint64 if none is left.
 func (s *session) exportFrom(bucket uint32, from uint64) (record []byte, upTo uint64, err error) {
-	i, _ := slices.BinarySearchFunc(s.replies, from, func(a *savedReply, seq uint64) int {
-		if a.seq < seq {
+	i, _ := slices.BinarySearchFunc(s.replies, from, func(r *savedReply, seq uint64) int {
+		if r.seq < seq {
 			return -1
 		}
 		return 1
 	})
 	var part []*savedReply
 	size := 0
-	for _, a := range s.replies[i:] {
-		if a.bucket != bucket {
+	for _, r := range s.replies[i:] {
+		if r.bucket != bucket {
 			continue
 		}
-		if size += a.bytes; size > migratedSessionBytes && len(part) > 0 {
+		if size += r.bytes; size > migratedSessionBytes && len(part) > 0 {
 			record, err = encodeMigratedSession(s, part)
 			return record, part[len(part)-1].seq, err
 		}
-		part = append(part, a)
+		part = append(part, r)
 	}
 	record, err = encodeMigratedSession(s, part)
 	return record, math.MaxUint64, err
 }
 
-// load reads the session table from a store.
+// load fills an empty table from a store.
 func (t *sessionTable) load(store persistence.Reader) error {
 	known := map[uint64]*session{}
 	get := func(id uint64) *session {
@@ -116,7 +117,7 @@ func (t *sessionTable) load(store persistence.Reader) error {
 		}
 		return known[id]
 	}
-	var answers []*savedReply
+	var replies []*savedReply
 	err := scanRecords(store, 'f', 9, func(key, value []byte) error {
 		s, err := decodeSession(value)
 		if err == nil {
@@ -126,13 +127,13 @@ func (t *sessionTable) load(store persistence.Reader) error {
 		return err
 	})
 	err = errors.Join(err, scanRecords(store, 'r', 21, func(key, value []byte) error {
-		answers = append(answers, &savedReply{
+		replies = append(replies, &savedReply{
 			bucket: binary.BigEndian.Uint32(key[1:]), session: binary.BigEndian.Uint64(key[5:]), seq: binary.BigEndian.Uint64(key[13:]),
 			encoded: slices.Clone(value), bytes: savedReplyOverhead + len(value), stored: true,
 		})
 		return nil
 	}))
-	// Records of before are read as if they had just been made, and are replaced at the end of the first turn.
+	// Records of programs that kept all replies of a session in one are replaced by the next flush.
 	err = errors.Join(err, scanRecords(store, 's', 13, func(key, value []byte) error {
 		id := binary.BigEndian.Uint64(key[5:])
 		old, err := decodeMigratedSession(value, binary.BigEndian.Uint32(key[1:]), id)
@@ -140,8 +141,9 @@ func (t *sessionTable) load(store persistence.Reader) error {
 			return err
 		}
 		s := get(id)
-		s.acked, s.noDeadlineUseMs, s.lastUse, s.deadlineMs = max(s.acked, old.acked), max(s.noDeadlineUseMs, old.noDeadlineUseMs), max(s.lastUse, old.lastUse), max(s.deadlineMs, old.deadlineMs)
-		answers = append(answers, old.replies...)
+		s.acked, s.noDeadlineUseMs = max(s.acked, old.acked), max(s.noDeadlineUseMs, old.noDeadlineUseMs)
+		s.lastUse, s.deadlineMs = max(s.lastUse, old.lastUse), max(s.deadlineMs, old.deadlineMs)
+		replies = append(replies, old.replies...)
 		t.markDirty(s)
 		t.deletions = append(t.deletions, slices.Clone(key))
 		return nil
@@ -149,8 +151,8 @@ func (t *sessionTable) load(store persistence.Reader) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range answers {
-		get(a.session)
+	for _, r := range replies {
+		get(r.session)
 	}
 	all := make([]*session, 0, len(known))
 	for _, s := range known {
@@ -160,14 +162,14 @@ func (t *sessionTable) load(store persistence.Reader) error {
 	for _, s := range all {
 		t.insert(s)
 	}
-	slices.SortFunc(answers, func(a, b *savedReply) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.bucket, b.bucket)) })
-	for _, a := range answers {
-		t.save(t.all[a.session], a)
+	slices.SortFunc(replies, func(a, b *savedReply) int { return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.bucket, b.bucket)) })
+	for _, r := range replies {
+		t.save(t.all[r.session], r)
 	}
 	return nil
 }
 
-// scanRecords shows all records of a kind, whose keys have a fixed length.
+// scanRecords visits all records of a kind, whose keys have a fixed length.
 func scanRecords(store persistence.Reader, kind byte, length int, visit func(key, value []byte) error) error {
 	var bad error
 	err := store.Scan([]byte{kind}, []byte{kind + 1}, func(key, value []byte) bool {

@@ -86,7 +86,7 @@ var stages = []struct {
 	is   func(x *travel) bool
 }{
 	{"moved in the config", func(x *travel) bool { return x.arriving() }},
-	{"giving", func(x *travel) bool { return x.seen(1).State == "giving" }},
+	{"migrating", func(x *travel) bool { return x.seen(1).State == "migrating" }},
 	{"first chunk", func(x *travel) bool { return x.seen(2).Chunks == 1 }},
 	{"some chunks", func(x *travel) bool { return x.seen(2).Chunks == 4 }},
 	{"copied", func(x *travel) bool { return x.seen(2).Copied }},

@@ -40,26 +40,26 @@ var inMemory = []mutant{
 	},
 	{
 		fault: "what has changed while a bucket was copied is noted for ever",
-		file:  "shardkv/tail.go",
+		file:  "shardkv/bucket.go",
 		old:   "\tif b.logPosition > b.base {\n",
 		new:   "\tif b.logPosition > b.base && b.state == Absent {\n",
 	},
 	{
 		fault: "a bucket that is dropped leaves its sessions behind",
-		file:  "shardkv/bucket.go",
+		file:  "shardkv/migration.go",
 		old:   "for _, kind := range []byte{'d', 'r', 't'} {",
 		new:   "for _, kind := range []byte{'d', 't'} {",
 	},
 	{
 		fault:  "a session keeps its answers for ever",
 		file:   "shardkv/session.go",
-		old:    "\tt.dropFirst(s, many)\n}",
+		old:    "\tt.dropFirst(s, count)\n}",
 		new:    "}",
 		unseen: "not tried since answers have records of their own; TestAnswersOfASessionAreBounded finds it",
 	},
 	{
 		fault:  "a large answer is kept whole",
-		file:   "shardkv/session.go",
+		file:   "shardkv/saved_reply.go",
 		old:    "size <= MaxSavedReply {",
 		new:    "size <= 1000*MaxSavedReply {",
 		unseen: "clients of the simulator have no large answers; TestBucketWithLargeAnswersMoves finds it",
@@ -93,8 +93,8 @@ var inMemory = []mutant{
 	{
 		fault: "a batch is carried out whose answer cannot be sent",
 		file:  "shardkv/command.go",
-		old:   "most > 0 && size > most && part.Code == messages.Code_OK",
-		new:   "most < 0",
+		old:   "maxReply > 0 && size > maxReply && part.Code == messages.Code_OK",
+		new:   "maxReply < 0",
 	},
 	{
 		fault: "answers that leave together are not bounded",

@@ -13,17 +13,17 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// world is three groups and a config chain, driven by leaders of which some know only an old config, and whose
-// commands reach a log late, twice, or never.
+// world is three groups and a config chain. Some leaders know only an old config, and their commands reach a log late, twice, or
+// never.
 type world struct {
 	t        *testing.T
 	rand     *rand.Rand
 	chain    []*messages.Config
 	groups   map[uint64]*replica
-	statuses map[uint64]map[uint32]shardkv.MoveStatus // what leaders heard; forgotten when another leads
+	statuses map[uint64]map[uint32]shardkv.MoveStatus // by group, then by bucket; lost when another replica leads
 	limits   shardkv.MigrationLimits
 	late     []lateCommand
-	wrote    map[uint32]int64 // bucket -> what its counter must be
+	wrote    map[uint32]int64 // the number that the counter of a bucket must have
 	key      map[uint32]string
 }
 
@@ -39,7 +39,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w.limits = shardkv.MigrationLimits{ChunkBytes: 1 + w.rand.IntN(200), MaxChangeLogBytes: 1 << 20}
 	if w.rand.IntN(3) == 0 {
-		w.limits.MaxChangeLogBytes = 200 // the copying begins again and again
+		w.limits.MaxChangeLogBytes = 200 // migrations are aborted and begin again
 	}
 	for i := 0; len(w.key) < buckets; i++ {
 		key := fmt.Sprint("k", i)
@@ -56,7 +56,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 func (w *world) newest() *messages.Config { return w.chain[len(w.chain)-1] }
 
-// link appends a config, as meta would: only what has arrived moves.
+// appendConfig appends a config, as meta would: a bucket whose move is pending may only be called back.
 func (w *world) appendConfig(change func(*messages.Config)) {
 	next := proto.Clone(w.newest()).(*messages.Config)
 	next.Version++
@@ -88,7 +88,7 @@ func (w *world) move() {
 	})
 }
 
-// lead lets a leader of a group take its steps by a config; what it writes is kept back if late.
+// runLeader has the leader of a group take its steps by a config. Late: its commands are kept back.
 func (w *world) runLeader(g uint64, c *messages.Config, late bool) {
 	r := w.groups[g]
 	if w.statuses[g] == nil || w.rand.IntN(8) == 0 {
@@ -101,27 +101,27 @@ func (w *world) runLeader(g uint64, c *messages.Config, late bool) {
 		}
 		return w.groups[to].shard(command)
 	}
-	steps := shardkv.PlanMigrations(r.group, c, r.m.View().(*shardkv.View), w.statuses[g], w.limits)
-	for _, ask := range steps.Steps {
+	plan := shardkv.PlanMigrations(r.group, c, r.m.View().(*shardkv.View), w.statuses[g], w.limits)
+	for _, step := range plan.Steps {
 		var reply *messages.Reply
-		if ask.Command != nil {
-			reply = write(ask.Group, ask.Command)
+		if step.Command != nil {
+			reply = write(step.Group, step.Command)
 		} else {
-			reply = w.groups[ask.Group].query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: ask.Pull}})
+			reply = w.groups[step.Group].query(&messages.Query{Op: &messages.Query_BucketPull{BucketPull: step.Pull}})
 		}
-		if reply.GetChunk() == nil || ask.Group == g {
+		if reply.GetChunk() == nil || step.Group == g {
 			continue
 		}
-		command, word := shardkv.InterpretChunk(ask.Group, reply.Chunk)
-		if word != nil {
-			w.statuses[g][ask.Bucket] = *word
+		command, status := shardkv.InterpretChunk(step.Group, reply.Chunk)
+		if status != nil {
+			w.statuses[g][step.Bucket] = *status
 			continue
 		}
-		delete(w.statuses[g], ask.Bucket)
+		delete(w.statuses[g], step.Bucket)
 		write(g, command)
 	}
-	for _, over := range steps.Completed {
-		w.completeMove(over.Bucket, over.ConfigVersion)
+	for _, move := range plan.Completed {
+		w.completeMove(move.Bucket, move.ConfigVersion)
 	}
 }
 
@@ -158,7 +158,7 @@ func (w *world) check(all bool) {
 	}
 }
 
-func TestHandOverByLeadersThatLag(t *testing.T) {
+func TestMigrationByLaggingLeaders(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
