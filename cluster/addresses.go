@@ -15,7 +15,7 @@ import (
 // announceAddress tells those who may not know it where this node is: at the addresses that the others had last, and, as
 // long as some of them are not heard, at the seeds.
 func (m *Member) announceAddress() {
-	alive := m.n.board.snapshot().alive
+	alive := m.n.status.snapshot().alive
 	missing := false
 	var to []string
 	for _, node := range m.config.GetNodes() {
@@ -23,45 +23,45 @@ func (m *Member) announceAddress() {
 		if node.Removed || id == m.n.identity().Node {
 			continue
 		}
-		if missing = missing || !alive(id); !alive(id) || m.told[id] == 0 || m.told[id] < m.boots[id] {
-			to = append(to, m.n.book.Address(node.Id))
+		if missing = missing || !alive(id); !alive(id) || m.ackedEpochs[id] == 0 || m.ackedEpochs[id] < m.heardEpochs[id] {
+			to = append(to, m.n.addressBook.Address(node.Id))
 		}
 	}
 	if missing || m.config == nil {
-		to = append(to, m.n.c.Seeds...)
+		to = append(to, m.n.config.Seeds...)
 	}
 	slices.Sort(to)
 	for _, address := range slices.Compact(to) {
 		if address != m.n.address() {
-			m.sayAddresses(address, &messages.NodeAddresses{ReplyAddress: m.n.address()})
+			m.sendAddresses(address, &messages.NodeAddresses{ReplyAddress: m.n.address()})
 		}
 	}
 }
 
 // whereabouts are where this node is.
-func (n *node) whereabouts() *messages.NodeAddress {
+func (n *node) ownAddress() *messages.NodeAddress {
 	id := n.identity()
 	return &messages.NodeAddress{Node: uint64(id.Node), DirectoryToken: id.Token, Epoch: uint64(id.Epoch), Address: n.address()}
 }
 
 // publishAddresses tells all of this node where the nodes of the config are, itself among them.
 func (m *Member) publishAddresses() {
-	m.n.book.Learn(m.n.whereabouts())
-	m.n.board.setAddresses(m.config, &m.n.book)
-	if heard := m.n.book.Newer(); len(heard) > 0 {
+	m.n.addressBook.Learn(m.n.ownAddress())
+	m.n.status.setAddresses(m.config, &m.n.addressBook)
+	if heard := m.n.addressBook.Newer(); len(heard) > 0 {
 		m.n.send(m.n.pids.router, &messages.NodeAddresses{Nodes: heard})
 	}
 }
 
-// sayAddresses tells what this node knows of where nodes are beside the config, itself last.
-func (m *Member) sayAddresses(to string, a *messages.NodeAddresses) {
-	a.Nodes = append(m.n.book.Newer(), m.n.whereabouts())
+// sendAddresses tells what this node knows of where nodes are beside the config, itself last.
+func (m *Member) sendAddresses(to string, a *messages.NodeAddresses) {
+	a.Nodes = append(m.n.addressBook.Newer(), m.n.ownAddress())
 	m.n.send(actor.NewPID(to, memberPath), a)
 }
 
 // outlived tells whether there was a later boot of this node than this one. A boot epoch is on disk before its first word, so then
 // this is an older disk.
-func (m *Member) outlived(token, epoch uint64) bool {
+func (m *Member) hasLaterEpoch(token, epoch uint64) bool {
 	id := m.n.identity()
 	return token == id.Token && epoch > uint64(id.Epoch)
 }
@@ -74,17 +74,17 @@ func (m *Member) onAddresses(a *messages.NodeAddresses) {
 	news, self, sender := false, uint64(m.n.identity().Node), a.Nodes[len(a.Nodes)-1]
 	for _, n := range a.Nodes {
 		if n.Node != self {
-			news = m.n.book.Learn(n) || news
-		} else if m.outlived(n.DirectoryToken, n.Epoch) {
+			news = m.n.addressBook.Learn(n) || news
+		} else if m.hasLaterEpoch(n.DirectoryToken, n.Epoch) {
 			m.n.fail(ErrOlderCopy)
 			return
 		}
 	}
 	if a.To == self {
-		m.told[messages.NodeID(sender.Node)] = sender.Epoch
+		m.ackedEpochs[messages.NodeID(sender.Node)] = sender.Epoch
 	}
 	if a.ReplyAddress != "" {
-		m.sayAddresses(a.ReplyAddress, &messages.NodeAddresses{To: sender.Node})
+		m.sendAddresses(a.ReplyAddress, &messages.NodeAddresses{To: sender.Node})
 		if m.config == nil {
 			m.n.send(actor.NewPID(a.ReplyAddress, memberPath), &messages.ConfigPull{ReplyAddress: m.n.address(), ReplyId: memberPath})
 		}
@@ -93,7 +93,7 @@ func (m *Member) onAddresses(a *messages.NodeAddresses) {
 		return
 	}
 	m.publishAddresses()
-	for _, address := range m.others() {
-		m.sayAddresses(address, &messages.NodeAddresses{})
+	for _, address := range m.otherAddresses() {
+		m.sendAddresses(address, &messages.NodeAddresses{})
 	}
 }

@@ -5,17 +5,17 @@ import (
 	"runtime/debug"
 )
 
-// Build says of what this program was built, as far as the build has noted it.
+// Build describes the build of this program, as far as the Go toolchain has recorded it.
 type Build struct {
-	Version string `json:"version"` // of the module, "(devel)" between versions
-	Commit  string `json:"commit"`  // "unknown" outside of a repository; "+changed": with changes that are not in it
+	Version string `json:"version"` // of the module; "(devel)": built between versions
+	Commit  string `json:"commit"`  // hash; "unknown": built outside of a repository; suffix "+changed": built with uncommitted changes
 	Go      string `json:"go"`
 }
 
-// module is the path of this one, in whatever program it is.
+// module is the path of eRaft's Go module.
 const module = "github.com/eraft-io/eraft"
 
-// BuildOf gives the Build of this program.
+// BuildOf returns the Build of this program.
 func BuildOf() Build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -26,7 +26,7 @@ func BuildOf() Build {
 
 func buildOf(info *debug.BuildInfo) Build {
 	b := Build{Version: info.Main.Version, Go: info.GoVersion}
-	if info.Main.Path != module { // it is a part of somebody else's program, whose commit says nothing of it
+	if info.Main.Path != module { // eRaft is embedded in another program, whose commit says nothing about eRaft
 		for _, m := range info.Deps {
 			if m.Path == module {
 				b.Version = m.Version

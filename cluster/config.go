@@ -15,67 +15,66 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// Config says who a node is and where it lives. Start fills in defaults and refuses what makes no sense.
+// Config describes a node. Start fills in defaults and refuses invalid values with a ConfigError.
 type Config struct {
 	Name      string   // unique in the cluster; default: the host name
-	Dir       string   // data directory, made if absent; one node per directory
+	Dir       string   // data directory, created if absent; one node per directory
 	Listen    string   // host:port for other nodes and Go clients; port 0 takes a free one
-	Advertise string   // host:port at which everybody reaches Listen; default Listen
-	Seeds     []string // host:port of any nodes of the cluster, this one may be among them; all nodes get the same list
-	Expect    int      // nodes that must meet before a new cluster is born; default 1 without Seeds, else their number
+	Advertise string   // host:port at which other nodes and clients reach Listen; default Listen
+	Seeds     []string // host:port of any nodes of the cluster, possibly this one; all nodes get the same list
+	Expect    int      // nodes that must meet before a new cluster is bootstrapped; default: len(Seeds), or 1 without Seeds
 	RESP      string   // host:port for Redis clients; "" for none
-	OwnKeys   bool     // SCAN, KEYS and DBSIZE over RESP tell only of keys that this node leads, as in Redis Cluster
+	OwnKeys   bool     // SCAN, KEYS and DBSIZE over RESP return only keys that this node leads, as in Redis Cluster
 	HTTP      string   // host:port for health, metrics and status; "" for none
-	Buckets   int      // of a new cluster, 1 to 16384, fixed for ever; default 256
-	Groups    int      // shard groups of a new cluster; default: as many as there are nodes at any time
+	Buckets   int      // buckets of a new cluster, 1 to 16384; they cannot be changed later; default 256
+	Groups    int      // shard groups of a new cluster; default 0: always as many as there are nodes
 	Replicas  int      // replicas per shard group of a new cluster; default 3
 	Insecure  bool     // allow listening beyond loopback without TLS
-	Profiles  bool     // serve Go's profiles over HTTP also to other machines; on a loopback address they always are
-	Labels    []string // "key=value" each; replicas of a group are spread over the values of zone
+	Profiles  bool     // serve Go's profiles over HTTP to other machines, too; on a loopback address they are always served
+	Labels    []string // "key=value" each; the replicas of a group are spread over the values of the key zone
 
-	// ReplaceAfter is how long a node may be silent until others get what it has, as seen by whoever leads meta. Default
-	// 10 minutes. It comes back into its own when it is heard again.
+	// ReplaceAfter is how long a node may be silent, as seen by the leader of group 0, before its replicas are placed on other
+	// nodes. When it is heard again, placement may use it again. Default 10 minutes, at least 5 seconds.
 	ReplaceAfter time.Duration
 
-	// UnevenBytes is how many bytes apart groups may be before buckets change places for it. Default 64 MiB.
+	// UnevenBytes is the difference in size between two groups above which placement moves buckets. Default 64 MiB.
 	UnevenBytes uint64
 
-	// CacheBytes is how much memory holds data that is read often, at least 16 MiB. What is not in it comes from files, which the
-	// system's page cache may hold. Default: an eighth of the memory that the process may use, 64 MiB to 4 GiB.
+	// CacheBytes is the size of the block cache for data that is read often, at least 16 MiB. Other data is read from files,
+	// which the system's page cache may hold. Default: an eighth of the memory that the process may use, 64 MiB to 4 GiB.
 	CacheBytes int64
 
-	// ReserveBytes is how much of the disk is kept free: with less the node takes nothing that makes data larger, and leads
-	// nothing if another node has room. Default: a tenth of the file system, but at least
-	// 256 MiB and at most 1 GiB.
+	// ReserveBytes is how many bytes of the disk are kept free. With less, the node accepts only commands that make data smaller,
+	// and transfers its leaderships to nodes with more space. Default: a tenth of the file system, between 256 MiB and 1 GiB.
 	ReserveBytes uint64
 
-	// LeaseReads lets leaders answer reads without asking a quorum while they hold a lease: linearizable as long as no
-	// node's clock runs more than ClockRatio (default 1.25) times as fast as another's.
+	// LeaseReads lets a leader answer reads without asking a quorum while it holds a lease. Reads stay linearizable as long as no
+	// node's clock runs more than ClockRatio times as fast as another's. ClockRatio is 1.01 to 3, default 1.25.
 	LeaseReads bool
 	ClockRatio float64
 
 	Logger *slog.Logger       // optional
-	Events func(actors.Event) // optional; hears every event, beside the log and the metrics; must not block
-	Limits raftactor.Limits
+	Events func(actors.Event) // optional; is called with every event, from any goroutine, and must not block
+	Limits raftactor.Limits   // of each replica; a zero field means its default
 
-	HandOver HandOverLimits
-	Ground   Ground
+	Migration MigrationLimits
+	Overrides Overrides
 }
 
-// Ground is what a node stands on. Simulations bring their own; a zero field is the real thing.
-type Ground struct {
-	Network func(Config) actors.Network                                 // TCP
-	Engines func(dir string) (log, state persistence.Engine, err error) // RocksDB, and a lock on the directory
-	Free    func(dir string) (free, total uint64, err error)            // bytes of the file system; with Engines: not watched
-	Clock   actors.Clock                                                // the machine's
-	Seed    uint64                                                      // of the node's random numbers: drawn. No two lives of a node may share one
-	Level   messages.Level                                              // feature level of the program: that of this one, NewestLevel
-	Fatal   func(error)                                                 // ends a node that must not go on: Close without hand-over
-	OnApply raftactor.Observer                                          // sees everything that replicas apply: nobody
-	OnRead  raftactor.ReadObserver                                      // sees everything that replicas read: nobody
+// Overrides replace parts of a node's environment. Simulations and tests set them; a zero field means the production part.
+type Overrides struct {
+	Network func(Config) actors.Network                                 // default: TCP
+	Engines func(dir string) (log, state persistence.Engine, err error) // default: RocksDB, and a lock on the directory
+	Free    func(dir string) (free, total uint64, err error)            // free space in bytes; default: the file system's, not checked if Engines is set
+	Clock   actors.Clock                                                // default: the machine's clock
+	Seed    uint64                                                      // of the node's random numbers; default: drawn. Each start of a node needs another one
+	Level   messages.Level                                              // feature level of the program; default: NewestLevel
+	Fatal   func(error)                                                 // stops a node that must not go on; default: stop without leadership transfer
+	OnApply raftactor.Observer                                          // is called with every command that a replica applies; default: none
+	OnRead  raftactor.ReadObserver                                      // is called with every read that a replica answers; default: none
 }
 
-// ConfigError is what Start says of a Config that makes no sense. Nothing was touched.
+// ConfigError is the error of Start for an invalid Config. Start has changed nothing.
 type ConfigError struct{ error }
 
 func (c *Config) fill() error {
@@ -107,18 +106,18 @@ func (c *Config) fill() error {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = cacheFor(usableMemory())
 	}
-	if c.Ground.Level == 0 {
-		c.Ground.Level = messages.NewestLevel
+	if c.Overrides.Level == 0 {
+		c.Overrides.Level = messages.NewestLevel
 	}
-	if c.Ground.Free == nil && c.Ground.Engines == nil {
-		c.Ground.Free = freeBytes
+	if c.Overrides.Free == nil && c.Overrides.Engines == nil {
+		c.Overrides.Free = freeBytes
 	}
 	c.Limits.LeaseReads = c.Limits.LeaseReads || c.LeaseReads
 	c.Limits.ClockRatio = max(c.Limits.ClockRatio, c.ClockRatio)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := c.HandOver.fill(); err != nil {
+	if err := c.Migration.fill(); err != nil {
 		return err
 	}
 	return c.validate()
@@ -138,8 +137,8 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s is %d, but must be %d to %d", n.name, n.value, n.low, n.high)
 		}
 	}
-	if c.CacheBytes < leastCache {
-		return fmt.Errorf("cache is %d bytes, but must be at least %d MiB: indexes and filters of the data must fit", c.CacheBytes, leastCache>>20)
+	if c.CacheBytes < minCache {
+		return fmt.Errorf("cache is %d bytes, but must be at least %d MiB: indexes and filters of the data must fit", c.CacheBytes, minCache>>20)
 	}
 	if r := c.Limits.ClockRatio; r != 0 && (r < 1.01 || r > 3) {
 		return fmt.Errorf("clock-ratio is %v, but must be 1.01 to 3: by so much the clocks of two nodes may differ in speed", r)

@@ -67,7 +67,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 		require.NoError(t, err)
 	})
 	full := c
-	full.Ground.Free = func(dir string) (free, total uint64, err error) {
+	full.Overrides.Free = func(dir string) (free, total uint64, err error) {
 		require.Equal(t, c.Dir, dir)
 		return 5 << 20, 1 << 30, nil
 	}

@@ -8,48 +8,48 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// drainStatus is how far a drain is: at 100 per cent no group needs the node any more, and it can be stopped.
+// drainStatus is the progress of a drain: at 100 per cent no group needs the node any more, and it can be stopped.
 type drainStatus struct {
-	Percent    int   `json:"percent"`     // -1: not known, since not all are heard who could tell
-	ETASeconds int64 `json:"eta_seconds"` // -1: not known, for that reason or since nothing has moved yet
+	Percent    int   `json:"percent"`     // -1: unknown, since some nodes that could tell are silent
+	ETASeconds int64 `json:"eta_seconds"` // -1: unknown, for that reason or because nothing has moved yet
 }
 
-// sight is what was left of a drain when this node knew that for the first time.
-type sight struct {
-	drain uint64 // since when the node drains, which tells this drain from an earlier one
-	at    time.Duration
-	left  int
+// drainStart is what remained of a drain when this node learned of it.
+type drainStart struct {
+	sinceMs   uint64 // since when the node drains, which tells this drain from an earlier one
+	at        time.Duration
+	remaining int
 }
 
-// sightDrains notes drains that are seen for the first time, and forgets those that are over. By them this node tells how
-// long a drain will take: with its own clock, as the log's time may lag behind.
-func (b *board) sightDrains(s snapshot) {
+// trackDrains records the start of drains that are new and forgets those that are over. The estimate of the remaining time is based
+// on these records and on this node's own clock, as log time may lag behind.
+func (b *statusBoard) trackDrains(s snapshot) {
 	for _, node := range s.config.GetNodes() {
 		id := messages.NodeID(node.Id)
-		if !drains(node) {
+		if !isDraining(node) {
 			delete(b.drains, id)
 			continue
 		}
-		if first, seen := b.drains[id]; seen && first.drain == node.StateSinceMs {
+		if first, seen := b.drains[id]; seen && first.sinceMs == node.StateSinceMs {
 			continue
 		}
 		delete(b.drains, id)
-		if left, known := s.left(node.Id); known {
-			b.drains[id] = sight{drain: node.StateSinceMs, at: s.now, left: left}
+		if left, known := s.remaining(node.Id); known {
+			b.drains[id] = drainStart{sinceMs: node.StateSinceMs, at: s.now, remaining: left}
 		}
 	}
 }
 
-func drains(node *messages.Node) bool {
+func isDraining(node *messages.Node) bool {
 	return !node.Removed && node.State == messages.NodeState_DRAINING
 }
 
-// drain tells how far a node's drain is: what it had, what it still should have or has, and how fast that became less.
-func (s snapshot) drain(node *messages.Node) *drainStatus {
-	if !drains(node) {
+// drainStatus returns the progress of a node's drain; nil: it is not draining.
+func (s snapshot) drainStatus(node *messages.Node) *drainStatus {
+	if !isDraining(node) {
 		return nil
 	}
-	left, known := s.left(node.Id)
+	left, known := s.remaining(node.Id)
 	switch {
 	case !known:
 		return &drainStatus{Percent: -1, ETASeconds: -1}
@@ -58,22 +58,22 @@ func (s snapshot) drain(node *messages.Node) *drainStatus {
 	}
 	had := max(int(node.DrainReplicas), left)
 	d := &drainStatus{Percent: (had - left) * 100 / had, ETASeconds: -1}
-	if first, seen := s.drains[messages.NodeID(node.Id)]; seen && first.left > left {
-		d.ETASeconds = int64(((s.now - first.at) * time.Duration(left) / time.Duration(first.left-left)).Seconds())
+	if first, seen := s.drains[messages.NodeID(node.Id)]; seen && first.remaining > left {
+		d.ETASeconds = int64(((s.now - first.at) * time.Duration(left) / time.Duration(first.remaining-left)).Seconds())
 	}
 	return d
 }
 
-// left counts the groups that need a node; known tells whether all were heard who must be.
-func (s snapshot) left(node uint64) (left int, known bool) {
+// remaining counts the groups that still need a node. known reports whether every node that could change the count was heard.
+func (s snapshot) remaining(node uint64) (left int, known bool) {
 	known = true
 	for _, g := range s.config.GetGroups() {
 		switch {
-		case len(g.Nodes) == 0: // it is over
+		case len(g.Nodes) == 0: // the group has left the cluster
 		case slices.Contains(g.Nodes, node):
 			left++
 		default:
-			without, heard := s.without(messages.GroupID(g.Id), node)
+			without, heard := s.removalDurable(messages.GroupID(g.Id), node)
 			if !without {
 				left++
 			}
@@ -83,11 +83,11 @@ func (s snapshot) left(node uint64) (left int, known bool) {
 	return left, known
 }
 
-// without tells whether a group can do without a node for ever: its members have left it out, and most of them know that
-// for sure. As long as they might forget it in a crash, they may need the node to find it out again. known tells whether
-// those who are not heard could not make a difference.
-func (s snapshot) without(group messages.GroupID, node uint64) (without, known bool) {
-	led := s.led(group)
+// removalDurable reports whether a group can do without a node for ever: the membership of its leader is without it, and a majority
+// of the voters has that membership durable. Until then a crash could make them forget the removal, and need the node again. known
+// reports whether the answer would be the same if the silent voters were heard.
+func (s snapshot) removalDurable(group messages.GroupID, node uint64) (without, known bool) {
+	led := s.leaderStatus(group)
 	if led == nil {
 		return false, false
 	}

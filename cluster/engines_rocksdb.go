@@ -11,12 +11,12 @@ import (
 )
 
 // openEngines opens the engines of the log and the state in a data directory.
-func openEngines(dir string, cacheBytes int64, f files) (log, state persistence.Engine, err error) {
-	l, err := rocksdb.Open(filepath.Join(dir, "log"), rocksdb.Log, rocksdb.Limits{Files: f.log})
+func openEngines(dir string, cacheBytes int64, f fileLimits) (log, state persistence.Engine, err error) {
+	l, err := rocksdb.Open(filepath.Join(dir, "log"), rocksdb.Log, rocksdb.Limits{Files: f.logTables})
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := rocksdb.Open(filepath.Join(dir, "state"), rocksdb.State, rocksdb.Limits{CacheBytes: uint(cacheBytes), Files: f.state})
+	s, err := rocksdb.Open(filepath.Join(dir, "state"), rocksdb.State, rocksdb.Limits{CacheBytes: uint(cacheBytes), Files: f.stateTables})
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close())
 	}

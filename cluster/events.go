@@ -13,53 +13,53 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// Joined tells that this node is a member of a cluster from now on.
+// Joined is the event of a node that has become a member of a cluster.
 type Joined struct {
-	Cluster messages.ClusterID
-	Node    messages.NodeID
-	Birth   bool
+	Cluster      messages.ClusterID
+	Node         messages.NodeID
+	Bootstrapped bool // the node has bootstrapped the cluster itself
 }
 
-// JoinRefused tells that the cluster does not want this node, and why.
+// JoinRefused is the event of a node that the cluster does not admit; Text says why.
 type JoinRefused struct{ Text string }
 
-// ConfigAdopted tells that this node follows a newer config.
+// ConfigAdopted is the event of a node that follows a newer config.
 type ConfigAdopted struct {
 	Version uint64
 	Change  string
 }
 
-// BucketArrived tells that a group which this node leads serves a bucket that another group gave to it.
-type BucketArrived struct {
+// BucketMigrated is the event of a completed migration: Group, which this node leads, serves a bucket that group From had.
+type BucketMigrated struct {
 	Bucket        uint32
 	Group, From   messages.GroupID
-	ConfigVersion uint64
-	Chunks, Bytes uint64 // that came before the last chunk
+	ConfigVersion uint64 // of the config that moved the bucket
+	Chunks, Bytes uint64 // imported before the last chunk
 }
 
-// ClientStalled tells that a Redis client did not read its answers for ten seconds, and was disconnected.
+// ClientStalled is the event of a Redis client that has not read its replies for ten seconds and is disconnected.
 type ClientStalled struct{ Client string }
 
-// DirectoryOpen tells that others than the owner of the data directory may look into it.
+// DirectoryOpen is the event of a data directory that users other than its owner may read; Do is the command that changes this.
 type DirectoryOpen struct{ Dir, Mode, Do string }
 
-// Stopped tells that the node stops by itself, and why.
+// Stopped is the event of a node that stops by itself; Reason says why.
 type Stopped struct{ Reason error }
 
-func (Joined) EventName() string        { return "joined" }
-func (JoinRefused) EventName() string   { return "join refused" }
-func (ConfigAdopted) EventName() string { return "config adopted" }
-func (BucketArrived) EventName() string { return "bucket arrived" }
-func (ClientStalled) EventName() string { return "client stalled" }
-func (DirectoryOpen) EventName() string { return "data directory is open to others" }
-func (Stopped) EventName() string       { return "node stopped" }
+func (Joined) EventName() string         { return "joined" }
+func (JoinRefused) EventName() string    { return "join refused" }
+func (ConfigAdopted) EventName() string  { return "config adopted" }
+func (BucketMigrated) EventName() string { return "bucket migrated" }
+func (ClientStalled) EventName() string  { return "client stalled" }
+func (DirectoryOpen) EventName() string  { return "data directory is open to others" }
+func (Stopped) EventName() string        { return "node stopped" }
 
-// logEvents is the one place where events become log lines: the name is the message, the fields are the keys.
+// logEvents turns events into log lines: the event's name is the message, its fields are the keys.
 func logEvents(logger *slog.Logger) func(actors.Event) {
 	return func(e actors.Event) {
 		level := slog.LevelInfo
 		switch e := e.(type) {
-		case raftactor.MessageDropped, BucketArrived:
+		case raftactor.MessageDropped, BucketMigrated:
 			level = slog.LevelDebug
 		case ConfigAdopted:
 			if meta.IsMoveCompletion(e.Change) {
@@ -67,7 +67,7 @@ func logEvents(logger *slog.Logger) func(actors.Event) {
 			}
 		case actors.ActorFailed, Stopped:
 			level = slog.LevelError
-		case JoinRefused, ClientStalled, actors.MessageTooLarge, HandOverFailed, DiskSpace, DirectoryOpen:
+		case JoinRefused, ClientStalled, actors.MessageTooLarge, TransferFailed, DiskSpace, DirectoryOpen:
 			level = slog.LevelWarn
 		}
 		if logger.Enabled(context.Background(), level) {

@@ -15,7 +15,7 @@ import (
 // What there may be of for every bucket is no line of a log that people read.
 func TestLevelsOfEvents(t *testing.T) {
 	for want, events := range map[string][]actors.Event{
-		"DEBUG": {BucketArrived{}, ConfigAdopted{Change: "3 arrived at 1"}, ConfigAdopted{Change: "1-3, 7 arrived at 12"}, ConfigAdopted{Change: "9 buckets arrived at 2"}},
+		"DEBUG": {BucketMigrated{}, ConfigAdopted{Change: "3 arrived at 1"}, ConfigAdopted{Change: "1-3, 7 arrived at 12"}, ConfigAdopted{Change: "9 buckets arrived at 2"}},
 		"INFO":  {Joined{}, ConfigAdopted{Change: "move 3 to 1"}, ConfigAdopted{Change: "add node 4 (3 arrived at 1)"}},
 		"WARN":  {JoinRefused{}, DirectoryOpen{}},
 		"ERROR": {Stopped{Reason: errors.New("x")}},

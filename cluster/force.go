@@ -12,18 +12,18 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// ForcePlan is what ForceNewQuorum is about to do, for the one who must confirm it.
+// ForcePlan describes what ForceNewQuorum is about to do, for the operator who must confirm it.
 type ForcePlan struct {
 	Node      messages.NodeID
 	Name      string
 	Group     messages.GroupID
-	Lost      []uint64 // voters that will never count again
-	LastTerm  uint64   // of the log that becomes the group's: of several nodes that are left the one to force has the
-	LastIndex uint64   // highest term here, and of those with the same term the highest index
-	Committed uint64   // known here to be committed; entries behind it may or may not have been
+	Lost      []uint64 // voters that will never vote again
+	LastTerm  uint64   // term of the last entry of this node's log, which becomes the group's log. If several nodes are left, force
+	LastIndex uint64   // the one with the highest LastTerm, and among those the one with the highest LastIndex
+	Committed uint64   // commit index known here; later entries may or may not have been committed
 }
 
-// Sentence is what has to be typed.
+// Sentence returns the text that the operator must type to confirm.
 func (p ForcePlan) Sentence() string {
 	return fmt.Sprintf("group %d loses nodes %s", p.Group, list(p.Lost))
 }
@@ -38,9 +38,9 @@ func list(ids []uint64) (text string) {
 	return text
 }
 
-// ForceNewQuorum makes the stopped node whose data is in dir the only voter of a group that has lost its majority for
-// ever. confirm is asked before anything is written; its error is given back. When the node starts it leads the group,
-// tells the config chain what was done, and placement replaces what was lost. It fails while the node runs.
+// ForceNewQuorum makes the stopped node whose data is in dir the only voter of a group that has lost its majority for ever. It calls
+// confirm before it writes anything, and returns confirm's error. When the node starts, it leads the group and reports the forced
+// quorum to the config chain, and placement replaces the lost replicas. ForceNewQuorum fails while the node runs.
 func ForceNewQuorum(dir string, group messages.GroupID, confirm func(ForcePlan) error) error {
 	if _, err := os.Stat(filepath.Join(dir, "log")); err != nil {
 		return fmt.Errorf("%s holds no data of a node: name the directory that the node was started with: %w", dir, err)
@@ -49,11 +49,11 @@ func ForceNewQuorum(dir string, group messages.GroupID, confirm func(ForcePlan) 
 	if err != nil {
 		return err
 	}
-	files, err := filesHere()
+	files, err := processFileLimits()
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}
-	logEngine, stateEngine, err := openEngines(dir, leastCache, files)
+	logEngine, stateEngine, err := openEngines(dir, minCache, files)
 	if err != nil {
 		return errors.Join(err, lock.Unlock())
 	}

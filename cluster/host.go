@@ -16,9 +16,9 @@ import (
 // Host brings replicas of this node to life and keeps on disk what the node needs to find them again.
 //
 //	receives     from    does
-//	notePeer     Member  writes down which nodes may found a cluster, as long as this one belongs to none
-//	giveBirth    Member  writes the birth record: this node is node 1 of a new cluster
-//	takeIdentity Member  writes the identity that the cluster gave this node
+//	savePeer     Member  writes down which nodes may found a cluster, as long as this one belongs to none
+//	bootstrap    Member  writes the birth record: this node is node 1 of a new cluster
+//	saveIdentity Member  writes the identity that the cluster gave this node
 //	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
 //	pledge       Member  writes down below which feature level no program may start here again
 //	measure      Member  says how big the buckets are of the groups that are led here
@@ -28,57 +28,57 @@ import (
 //
 // It reads and writes the disk in its Receive: it is a persistence actor, and it is never in the way of a request.
 type Host struct {
-	n       *node
-	running map[messages.GroupID]bool
-	ending  map[messages.GroupID]int // how many actors of a retired replica have not stopped yet
-	config  *messages.Config
-	space   space
-	weighed uint64   // looks at the free space
-	full    []uint64 // nodes whose disks have no room for more data
+	n           *node
+	running     map[messages.GroupID]bool
+	stopping    map[messages.GroupID]int // how many actors of a retired replica have not stopped yet
+	config      *messages.Config
+	space       space
+	spaceChecks uint64   // looks at the free space
+	fullNodes   []uint64 // nodes whose disks have no room for more data
 }
 
 type (
-	notePeer struct {
-		pendingNote
+	savePeer struct {
+		peerUpdate
 		hello *messages.Hello
 	}
-	giveBirth    struct{}
-	takeIdentity struct {
+	bootstrap    struct{}
+	saveIdentity struct {
 		cluster uint64
 		node    messages.NodeID
 		config  *messages.Config
 	}
-	host    struct{ config *messages.Config }
-	retired struct{ group messages.GroupID }
+	applyConfig      struct{ config *messages.Config }
+	replicaDestroyed struct{ group messages.GroupID }
 )
 
 func newHost(n *node) *Host {
-	return &Host{n: n, running: map[messages.GroupID]bool{}, ending: map[messages.GroupID]int{}}
+	return &Host{n: n, running: map[messages.GroupID]bool{}, stopping: map[messages.GroupID]int{}}
 }
 
 func (h *Host) Receive(ctx actor.Context) {
 	var err error
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		if err = h.restart(); h.n.c.Ground.Free != nil {
-			h.weighLater()
+		if err = h.restart(); h.n.config.Overrides.Free != nil {
+			h.scheduleSpaceCheck()
 		}
-	case notePeer:
-		err = h.onNotePeer(m)
-	case giveBirth:
-		err = h.onGiveBirth()
-	case takeIdentity:
-		err = h.onTakeIdentity(m)
-	case host:
-		err = h.onHost(m.config)
+	case savePeer:
+		err = h.onSavePeer(m)
+	case bootstrap:
+		err = h.onBootstrap()
+	case saveIdentity:
+		err = h.onSaveIdentity(m)
+	case applyConfig:
+		err = h.onApplyConfig(m.config)
 	case pledge:
 		err = h.onPledge(m.level)
-	case measure:
-		err = h.onMeasure(m)
-	case weigh:
-		err = h.onWeigh()
-	case retired:
-		h.onRetired(ctx, m.group)
+	case measureSizes:
+		err = h.onMeasureSizes(m)
+	case checkSpace:
+		err = h.onCheckSpace()
+	case replicaDestroyed:
+		h.onReplicaDestroyed(ctx, m.group)
 	case *actor.Terminated:
 		err = h.onTerminated(m.Who)
 	}
@@ -107,35 +107,35 @@ func (h *Host) restart() error {
 	if meta, err := h.n.log.Load(messages.Meta); err != nil || h.n.identity().Node != 1 || meta.HardState.Term > 0 {
 		return err
 	}
-	return h.bear() // the birth was cut off between the identity and the log
+	return h.startMeta() // the birth was cut off between the identity and the log
 }
 
-func (h *Host) onNotePeer(m notePeer) error {
-	err := persistence.SaveBootstrapPeers(h.n.logEngine, m.save, m.lost)
+func (h *Host) onSavePeer(m savePeer) error {
+	err := persistence.SaveBootstrapPeers(h.n.logEngine, m.save, m.forget)
 	if err == nil && m.save != nil {
-		h.n.send(h.n.pids.member, noted{m.hello})
+		h.n.send(h.n.pids.member, peerSaved{m.hello})
 	}
 	return err
 }
 
-func (h *Host) onGiveBirth() error {
+func (h *Host) onBootstrap() error {
 	cluster := h.n.system.Rand("cluster").Uint64() | 1
-	if err := h.n.become(cluster, 1); err != nil {
+	if err := h.n.setMembership(cluster, 1); err != nil {
 		return err
 	}
-	if err := h.bear(); err != nil {
+	if err := h.startMeta(); err != nil {
 		return err
 	}
-	h.n.send(h.n.pids.member, admitted{birth: true})
+	h.n.send(h.n.pids.member, identitySaved{bootstrapped: true})
 	return nil
 }
 
 // bear starts meta with this node as its only voter, if it does not run yet.
-func (h *Host) bear() error {
+func (h *Host) startMeta() error {
 	if h.running[messages.Meta] {
 		return nil
 	}
-	if err := h.found(messages.Meta, []uint64{1}); err != nil {
+	if err := h.createGroup(messages.Meta, []uint64{1}); err != nil {
 		return err
 	}
 	if err := h.start(messages.Meta); err != nil {
@@ -145,57 +145,57 @@ func (h *Host) bear() error {
 	return nil
 }
 
-// onTakeIdentity writes the config first: a member must know who the others are, whatever happens in between.
-func (h *Host) onTakeIdentity(m takeIdentity) error {
+// onSaveIdentity writes the config first: a member must know who the others are, whatever happens in between.
+func (h *Host) onSaveIdentity(m saveIdentity) error {
 	if err := persistence.SaveConfig(h.n.logEngine, m.config); err != nil {
 		return err
 	}
 	if err := h.onPledge(m.config.FeatureLevel()); err != nil {
 		return err
 	}
-	if err := h.n.become(m.cluster, m.node); err != nil {
+	if err := h.n.setMembership(m.cluster, m.node); err != nil {
 		return err
 	}
-	h.n.cached = m.config
-	h.n.send(h.n.pids.member, admitted{})
+	h.n.savedConfig = m.config
+	h.n.send(h.n.pids.member, identitySaved{})
 	return nil
 }
 
-// onRetired stops what is left of a replica. Its paths are free when all its actors have stopped.
-func (h *Host) onRetired(ctx actor.Context, group messages.GroupID) {
+// onReplicaDestroyed stops what is left of a replica. Its paths are free when all its actors have stopped.
+func (h *Host) onReplicaDestroyed(ctx actor.Context, group messages.GroupID) {
 	for _, path := range replicaPaths(group) {
 		pid := actor.NewPID(h.n.address(), path)
 		ctx.Watch(pid)
 		h.n.system.Root.Stop(pid)
-		h.ending[group]++
+		h.stopping[group]++
 	}
 }
 
 func replicaPaths(group messages.GroupID) []string {
 	paths := raftactor.Paths(group)
 	if group != messages.Meta {
-		paths = append(paths, moverPath(group))
+		paths = append(paths, migratorPath(group))
 	}
 	return paths
 }
 
 func (h *Host) onTerminated(who *actor.PID) error {
-	for group := range h.ending {
+	for group := range h.stopping {
 		if !slices.Contains(replicaPaths(group), who.Id) {
 			continue
 		}
-		if h.ending[group]--; h.ending[group] > 0 {
+		if h.stopping[group]--; h.stopping[group] > 0 {
 			return nil
 		}
-		delete(h.ending, group)
+		delete(h.stopping, group)
 		delete(h.running, group)
-		h.n.board.dropReplica(group)
-		return h.onHost(h.config)
+		h.n.status.forgetReplica(group)
+		return h.onApplyConfig(h.config)
 	}
 	return nil
 }
 
-func (h *Host) onHost(config *messages.Config) error {
+func (h *Host) onApplyConfig(config *messages.Config) error {
 	h.config = config
 	if err := h.onPledge(config.FeatureLevel()); err != nil {
 		return err
@@ -208,7 +208,7 @@ func (h *Host) onHost(config *messages.Config) error {
 		id, born := messages.GroupID(group.Id), false
 		if slices.Contains(group.Nodes, self) && !h.running[id] {
 			if slices.Contains(group.InitialVoters, self) && sameNodes(group.InitialVoters, group.Nodes) && id != messages.Meta {
-				if err := h.found(id, group.InitialVoters); err != nil {
+				if err := h.createGroup(id, group.InitialVoters); err != nil {
 					return err
 				}
 				born = true
@@ -219,21 +219,21 @@ func (h *Host) onHost(config *messages.Config) error {
 		}
 		if h.running[id] {
 			h.n.send(h.n.peer(id), raftactor.ReplicaTarget{
-				Nodes: group.Nodes, Bootstrap: born, StepAside: yields(config, self), FullNodes: h.full, OutOfSpace: h.space.starved,
+				Nodes: group.Nodes, Bootstrap: born, StepAside: yieldsLeadership(config, self), FullNodes: h.fullNodes, OutOfSpace: h.space.starved,
 			})
-			h.n.send(actor.NewPID(h.n.address(), moverPath(id)), follow{config})
+			h.n.send(actor.NewPID(h.n.address(), migratorPath(id)), configChanged{config})
 		}
 	}
 	return nil
 }
 
 // yields tells whether a node should lead nothing: it is about to go.
-func yields(config *messages.Config, self uint64) bool {
+func yieldsLeadership(config *messages.Config, self uint64) bool {
 	return findNode(config, messages.NodeID(self)).GetState() == messages.NodeState_DRAINING
 }
 
 // found writes the start of a group's log on its first nodes, unless the log knows the group already.
-func (h *Host) found(group messages.GroupID, voters []uint64) error {
+func (h *Host) createGroup(group messages.GroupID, voters []uint64) error {
 	loaded, err := h.n.log.Load(group)
 	if err != nil || loaded.Snapshot.Index > 0 || loaded.HardState.Term > 0 {
 		return err // the log knows it, or knew it before it was retired: no replica is founded twice
@@ -262,10 +262,10 @@ func (h *Host) start(group messages.GroupID) error {
 	o := raftactor.Options{
 		Group: group, Node: id.Node, System: h.n.system, Writer: h.n.pids.writer, LogReader: h.n.pids.logReader,
 		StateWriter: h.n.pids.stateWriter, Ticker: h.n.pids.ticker,
-		State: h.n.stateEngine, Log: loaded, Address: h.n.board.address, OnState: h.n.onState,
-		OnCommit: h.n.metrics.Commit, OnView: h.n.onView, OnDestroyed: func(id messages.GroupID) { h.n.send(h.n.pids.host, retired{id}) },
-		OnApply: h.n.c.Ground.OnApply, OnRead: h.n.c.Ground.OnRead, Limits: h.n.c.Limits,
-		Level: h.n.level(), Cluster: h.n.board.level,
+		State: h.n.stateEngine, Log: loaded, Address: h.n.status.address, OnState: h.n.onReplicaStatus,
+		OnCommit: h.n.metrics.Commit, OnView: h.n.onView, OnDestroyed: func(id messages.GroupID) { h.n.send(h.n.pids.host, replicaDestroyed{id}) },
+		OnApply: h.n.config.Overrides.OnApply, OnRead: h.n.config.Overrides.OnRead, Limits: h.n.config.Limits,
+		Level: h.n.level(), Cluster: h.n.status.level,
 	}
 	if group == messages.Meta {
 		o.Machine, o.Check = meta.New(), h.n.checkMeta
@@ -273,7 +273,7 @@ func (h *Host) start(group messages.GroupID) error {
 		o.Machine, o.Check, o.Grows = shardkv.New(group, h.n.buckets()), h.n.checkShard, shardkv.Grows
 	}
 	if group != messages.Meta {
-		_, err := h.n.system.Spawn(moverPath(group), func() actor.Actor { return newMover(h.n, group) })
+		_, err := h.n.system.Spawn(migratorPath(group), func() actor.Actor { return newMigrator(h.n, group) })
 		if err != nil {
 			return err
 		}
@@ -297,15 +297,15 @@ func (n *node) loadConfig() error {
 	if err != nil || config == nil || config.ClusterId != n.identity().Cluster {
 		return err
 	}
-	n.cached = config
+	n.savedConfig = config
 	n.setConfig(config)
-	n.book.Update(config)
-	n.board.setAddresses(config, &n.book)
+	n.addressBook.Update(config)
+	n.status.setAddresses(config, &n.addressBook)
 	return nil
 }
 
 // become makes this node a member for good: first on disk, then in every envelope it sends.
-func (n *node) become(cluster uint64, node messages.NodeID) error {
+func (n *node) setMembership(cluster uint64, node messages.NodeID) error {
 	id := n.identity()
 	id.Cluster, id.Node = cluster, node
 	if err := n.directory().JoinCluster(id); err != nil {

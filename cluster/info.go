@@ -13,9 +13,9 @@ import (
 	"github.com/eraft-io/eraft/router/gateway"
 )
 
-// info is what INFO tells over RESP beside the keyspace: of Redis' fields those that have a meaning here.
+// info returns the sections of INFO over RESP beside the keyspace: those of Redis' fields that have a meaning here.
 func (n *node) info(g *gateway.Gateway) []gateway.Section {
-	s, stats := n.board.snapshot(), g.Stats()
+	s, stats := n.status.snapshot(), g.Stats()
 	loading := 0
 	if s.config == nil {
 		loading = 1
@@ -40,12 +40,12 @@ func (n *node) info(g *gateway.Gateway) []gateway.Section {
 		section("Replication", "role", "master", "connected_slaves", 0),
 		section("CPU", "used_cpu_sys", seconds(usage.Stime), "used_cpu_user", seconds(usage.Utime)),
 		section("Cluster", "cluster_enabled", 1),
-		section("Eraft", "eraft_node", n.c.Name, "cluster_id", fmt.Sprintf("%016x", uint64(s.identity.Cluster)), "node_id", uint64(s.identity.Node),
+		section("Eraft", "eraft_node", n.config.Name, "cluster_id", fmt.Sprintf("%016x", uint64(s.identity.Cluster)), "node_id", uint64(s.identity.Node),
 			"config_version", s.config.GetVersion(), "groups", len(s.config.GetGroups())),
 	}
 }
 
-// section writes names and values as INFO does.
+// section formats names and values as Redis' INFO does.
 func section(name string, pairs ...any) gateway.Section {
 	var b strings.Builder
 	for i := 0; i < len(pairs); i += 2 {
@@ -61,7 +61,7 @@ func cpuTime() (u syscall.Rusage) {
 
 func seconds(t syscall.Timeval) string { return fmt.Sprintf("%d.%06d", t.Sec, t.Usec) }
 
-// memoryInUse is what Go's runtime has of the machine's memory.
+// memoryInUse returns the bytes of memory that Go's runtime holds and has not released to the system.
 func memoryInUse() uint64 {
 	samples := []gometrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	gometrics.Read(samples)

@@ -15,67 +15,67 @@ import (
 // in rendezvous.go.
 
 // seek asks everybody known for a cluster, and founds one when the rendezvous says so.
-func (m *Member) seek() {
-	m.n.meet.forget(m.n.system.Clock.Now())
-	if m.beats < 2 || m.beats%2 == 1 {
-		all, seed := m.n.meet.contacts()
+func (m *Member) discover() {
+	m.n.discovery.expire(m.n.system.Clock.Now())
+	if m.ticks < 2 || m.ticks%2 == 1 {
+		all, seed := m.n.discovery.contacts()
 		for _, address := range all {
 			m.n.send(actor.NewPID(address, memberPath), m.hello(address, seed(address)))
 		}
 	}
-	m.meetUp()
+	m.tryBootstrap()
 }
 
 // hello is what this node says of itself to who is at an address.
 func (m *Member) hello(address string, seed bool) *messages.Hello {
 	id := m.n.identity()
 	return &messages.Hello{
-		Address: m.n.address(), Name: m.n.c.Name, DirectoryToken: id.Token, ClusterId: id.Cluster, Epoch: uint64(id.Epoch),
+		Address: m.n.address(), Name: m.n.config.Name, DirectoryToken: id.Token, ClusterId: id.Cluster, Epoch: uint64(id.Epoch),
 		ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
-		BootstrapCandidate: m.n.meet.self.BootstrapCandidate, DialedSeed: seed, DialedAddress: address,
+		BootstrapCandidate: m.n.discovery.self.BootstrapCandidate, DialedSeed: seed, DialedAddress: address,
 	}
 }
 
-// meetUp founds a cluster when the rendezvous says so.
-func (m *Member) meetUp() {
-	meet, now := m.n.meet, m.n.system.Clock.Now()
-	if meet.busy {
+// tryBootstrap founds a cluster when the rendezvous says so.
+func (m *Member) tryBootstrap() {
+	meet, now := m.n.discovery, m.n.system.Clock.Now()
+	if meet.inProgress {
 		return
 	}
-	waits := meet.waits(now)
+	waits := meet.waitReason(now)
 	if waits == "" {
-		meet.busy = true
-		m.n.send(m.n.pids.host, giveBirth{})
+		meet.inProgress = true
+		m.n.send(m.n.pids.host, bootstrap{})
 	}
-	if m.refused != "" {
-		waits = m.refused
+	if m.refusal != "" {
+		waits = m.refusal
 	}
-	m.n.board.setWaiting(meet.silent(now), waits)
+	m.n.status.setJoinProblem(meet.missing(now), waits)
 }
 
 // onHello answers at once, but for a node that may found a cluster: first it must be on disk that it may.
 func (m *Member) onHello(h *messages.Hello) {
 	if h.Client || h.ClusterId != 0 || m.joined {
-		m.answer(h)
+		m.answerHello(h)
 		return
 	}
 	asker := &messages.BootstrapPeer{DirectoryToken: h.DirectoryToken, Name: h.Name, Address: h.Address, Epoch: h.Epoch, BootstrapCandidate: h.BootstrapCandidate}
-	d := m.n.meet.asked(asker, h.DialedSeed, m.n.system.Clock.Now())
-	if d.save != nil || len(d.lost) > 0 {
-		m.n.send(m.n.pids.host, notePeer{d, h})
+	d := m.n.discovery.onHello(asker, h.DialedSeed, m.n.system.Clock.Now())
+	if d.save != nil || len(d.forget) > 0 {
+		m.n.send(m.n.pids.host, savePeer{d, h})
 	}
-	if d.save == nil && !d.wait {
-		m.answer(h)
+	if d.save == nil && !d.pending {
+		m.answerHello(h)
 	}
 }
 
-func (m *Member) answer(h *messages.Hello) {
+func (m *Member) answerHello(h *messages.Hello) {
 	id := m.n.identity()
 	reply := &messages.HelloReply{
-		Address: m.n.address(), Name: m.n.c.Name, DirectoryToken: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node), DialedAddress: h.DialedAddress, ToToken: h.DirectoryToken,
+		Address: m.n.address(), Name: m.n.config.Name, DirectoryToken: id.Token, ClusterId: id.Cluster, Node: uint64(id.Node), DialedAddress: h.DialedAddress, ToToken: h.DirectoryToken,
 	}
 	if id.Cluster == 0 {
-		m.n.meet.answers(reply)
+		m.n.discovery.fillReply(reply)
 	}
 	if h.ClusterId == 0 || h.ClusterId == id.Cluster {
 		reply.ConfigVersion, reply.Config = m.config.GetVersion(), m.config
@@ -83,12 +83,12 @@ func (m *Member) answer(h *messages.Hello) {
 	m.n.send(actor.NewPID(cmp.Or(h.ReplyAddress, h.Address), h.ReplyId), reply)
 }
 
-// lookAround asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
-func (m *Member) lookAround() {
-	if len(m.n.board.snapshot().others) > 0 {
+// askSeeds asks the seeds who they are while nobody of the cluster is heard: they may belong to another one.
+func (m *Member) askSeeds() {
+	if len(m.n.status.snapshot().others) > 0 {
 		return
 	}
-	for _, seed := range m.n.c.Seeds {
+	for _, seed := range m.n.config.Seeds {
 		if seed == m.n.address() {
 			continue
 		}
@@ -98,9 +98,9 @@ func (m *Member) lookAround() {
 
 // refuse notes why this node is not where it was told to be, and tells it once.
 func (m *Member) refuse(text string) {
-	m.n.board.setWaiting(nil, text)
-	if m.refused != text {
-		m.refused = text
+	m.n.status.setJoinProblem(nil, text)
+	if m.refusal != text {
+		m.refusal = text
 		m.n.system.Events(JoinRefused{Text: text})
 	}
 }
@@ -108,7 +108,7 @@ func (m *Member) refuse(text string) {
 func (m *Member) onHelloReply(h *messages.HelloReply) {
 	if m.joined {
 		if own := m.n.identity().Cluster; h.ClusterId != 0 && h.ClusterId != own {
-			m.astray = true
+			m.wrongCluster = true
 			m.refuse(fmt.Sprintf("the seed %s belongs to cluster %016x, but this data directory to %016x: name seeds of that one, "+
 				"or start with an empty data directory to join the other", seedOf(h), h.ClusterId, own))
 		}
@@ -116,20 +116,20 @@ func (m *Member) onHelloReply(h *messages.HelloReply) {
 	}
 	now := m.n.system.Clock.Now()
 	if h.ClusterId == 0 {
-		m.n.meet.answered(h, now)
-		m.meetUp()
+		m.n.discovery.onReply(h, now)
+		m.tryBootstrap()
 		return
 	}
 	h.Joining = true // it founds none
-	m.n.meet.answered(h, now)
-	if other := m.n.meet.belongs(h.ClusterId, now); other != 0 {
+	m.n.discovery.onReply(h, now)
+	if other := m.n.discovery.onClusterSeen(h.ClusterId, now); other != 0 {
 		m.refuse(fmt.Sprintf("the seeds belong to two clusters, %016x and %016x: name seeds of one", min(other, h.ClusterId), max(other, h.ClusterId)))
 		return
 	}
-	if m.n.meet.busy || h.Config == nil {
+	if m.n.discovery.inProgress || h.Config == nil {
 		return // it was just founded and cannot admit anybody yet
 	}
-	card := m.n.card()
+	card := m.n.nodeInfo()
 	card.Replaces = meta.NodeByName(h.Config, card.Name).GetId()
 	m.n.send(actor.NewPID(cmp.Or(h.DialedAddress, h.Address), memberPath), &messages.JoinRequest{
 		Node: card, ClusterId: h.ClusterId, ReplyAddress: m.n.system.ReplyAddress(), ReplyId: memberPath,
@@ -155,7 +155,7 @@ func (m *Member) onJoin(j *messages.JoinRequest) {
 		})
 		return
 	}
-	if n := m.taken(j.Node); n != nil {
+	if n := m.liveHolder(j.Node); n != nil {
 		m.n.send(actor.NewPID(j.ReplyAddress, j.ReplyId), &messages.JoinReply{
 			DirectoryToken: j.Node.DirectoryToken, Text: fmt.Sprintf("node %d (%s) has this data directory, and is alive at %s: a directory is one node's. "+
 				"Stop one of them, or start with an empty data directory", n.Id, n.Name, n.Address),
@@ -168,9 +168,9 @@ func (m *Member) onJoin(j *messages.JoinRequest) {
 // taken gives the node that is alive and has a card's directory, but says something else of itself. Anybody may ask to be admitted,
 // and tokens are no secret: what a member says of itself, only a member can change. Who asks once more, since the answer was
 // lost, says the same as before.
-func (m *Member) taken(card *messages.AddNode) *messages.Node {
+func (m *Member) liveHolder(card *messages.AddNode) *messages.Node {
 	for _, n := range m.config.GetNodes() {
-		if n.DirectoryToken != card.DirectoryToken || n.Removed || !m.n.board.snapshot().alive(messages.NodeID(n.Id)) {
+		if n.DirectoryToken != card.DirectoryToken || n.Removed || !m.n.status.snapshot().alive(messages.NodeID(n.Id)) {
 			continue
 		}
 		if n.Address != card.Address || n.Name != card.Name || n.Resp != card.Resp || n.Http != card.Http || !slices.Equal(n.Labels, card.Labels) {
@@ -182,17 +182,17 @@ func (m *Member) taken(card *messages.AddNode) *messages.Node {
 
 // admit has a node's card written into the config chain, and tells who asked.
 func (m *Member) admit(card *messages.AddNode, join *messages.JoinRequest) {
-	m.n.ask(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: card}}, func(r *messages.Reply) {
-		m.n.send(m.self, announced{join, r})
+	m.n.request(&messages.MetaCommand{Op: &messages.MetaCommand_AddNode{AddNode: card}}, func(r *messages.Reply) {
+		m.n.send(m.self, nodeAdded{join, r})
 	})
 }
 
-func (m *Member) onAnnounced(a announced) {
+func (m *Member) onNodeAdded(a nodeAdded) {
 	if a.join == nil {
-		m.announce = false
+		m.announcing = false
 		switch r := a.reply; r.Code {
 		case messages.Code_OK:
-			m.n.board.setWaiting(nil, "")
+			m.n.status.setJoinProblem(nil, "")
 		case messages.Code_CONFLICT, messages.Code_INVALID:
 			m.refuse(r.Text)
 		}
@@ -211,30 +211,30 @@ func (m *Member) onAnnounced(a announced) {
 }
 
 func (m *Member) onJoinReply(r *messages.JoinReply) {
-	if m.joined || m.n.meet.busy || r.DirectoryToken != m.n.identity().Token {
+	if m.joined || m.n.discovery.inProgress || r.DirectoryToken != m.n.identity().Token {
 		return
 	}
 	if r.Node == 0 || r.Config == nil {
 		m.refuse(r.Text)
 		return
 	}
-	m.n.meet.busy = true
-	m.n.send(m.n.pids.host, takeIdentity{cluster: r.Config.ClusterId, node: messages.NodeID(r.Node), config: r.Config})
+	m.n.discovery.inProgress = true
+	m.n.send(m.n.pids.host, saveIdentity{cluster: r.Config.ClusterId, node: messages.NodeID(r.Node), config: r.Config})
 }
 
-func (m *Member) onAdmitted(a admitted) {
+func (m *Member) onIdentitySaved(a identitySaved) {
 	m.joined = true
-	m.n.board.setWaiting(nil, "")
-	m.n.system.Events(Joined{Cluster: messages.ClusterID(m.n.identity().Cluster), Node: m.n.identity().Node, Birth: a.birth})
-	if m.n.cached != nil {
-		m.adopt(m.n.cached, false)
+	m.n.status.setJoinProblem(nil, "")
+	m.n.system.Events(Joined{Cluster: messages.ClusterID(m.n.identity().Cluster), Node: m.n.identity().Node, Bootstrapped: a.bootstrapped})
+	if m.n.savedConfig != nil {
+		m.adopt(m.n.savedConfig, false)
 	}
-	m.greet()
+	m.announceSelf()
 }
 
 // greet tells the others that this node is there: placement, and the guard of remove, count on whom they have heard.
-func (m *Member) greet() {
-	for _, address := range m.others() {
+func (m *Member) announceSelf() {
+	for _, address := range m.otherAddresses() {
 		m.n.send(actor.NewPID(address, memberPath), m.status(0))
 	}
 }

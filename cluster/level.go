@@ -17,7 +17,7 @@ import (
 // ErrLevel is why a node stops, or does not start, whose program is too old for its cluster.
 var ErrLevel = errors.New("start the eraft that ran here before, or a newer one")
 
-func tooOld(has, needs messages.Level) error {
+func levelTooOld(has, needs messages.Level) error {
 	return fmt.Errorf("this eraft has feature level %d, but its cluster needs %d, and never goes back: %w", has, needs, ErrLevel)
 }
 
@@ -25,13 +25,13 @@ func tooOld(has, needs messages.Level) error {
 type pledge struct{ level messages.Level }
 
 // level is the feature level of this node's program.
-func (n *node) level() messages.Level { return n.c.Ground.Level }
+func (n *node) level() messages.Level { return n.config.Overrides.Level }
 
 // checkDirectory refuses a directory that has pledged a level that this program does not have. It changes nothing.
 func (n *node) checkDirectory() error {
 	id, _, err := persistence.LoadIdentity(n.logEngine)
 	if err == nil && id.Level > n.level() {
-		err = tooOld(n.level(), id.Level)
+		err = levelTooOld(n.level(), id.Level)
 	}
 	return err
 }
@@ -41,14 +41,14 @@ func (m *Member) pledge() {
 	if m.config == nil {
 		return
 	}
-	if level := m.known(); level > m.n.identity().Level {
+	if level := m.commonLevel(); level > m.n.identity().Level {
 		m.n.send(m.n.pids.host, pledge{level})
 	}
 }
 
 // known is the level that every node of the config is known to have.
-func (m *Member) known() messages.Level {
-	s := m.n.board.snapshot()
+func (m *Member) commonLevel() messages.Level {
+	s := m.n.status.snapshot()
 	return meta.CommonLevel(m.config, func(node uint64) messages.Level { return s.level(node, m.n.level()) })
 }
 
@@ -79,11 +79,11 @@ func (n *node) pledged(node uint64) messages.Level {
 	if id := n.identity(); node == uint64(id.Node) {
 		return max(messages.FirstLevel, id.Level)
 	}
-	return n.board.pledged(messages.NodeID(node))
+	return n.status.pledged(messages.NodeID(node))
 }
 
 // raise gives the command that raises the cluster's level; nil: there is none to raise it to.
-func (m *Member) raise() *messages.MetaCommand { return meta.RaiseLevel(m.config, m.n.pledged) }
+func (m *Member) levelCommand() *messages.MetaCommand { return meta.RaiseLevel(m.config, m.n.pledged) }
 
 // checkRaise refuses, where meta is led, a level that a node has not pledged.
 func (n *node) checkRaise(config *messages.Config, level messages.Level) *messages.Error {
@@ -98,7 +98,7 @@ func (n *node) checkRaise(config *messages.Config, level messages.Level) *messag
 // checkLevel refuses, where a group is led and before the log, what not every node understands. What no node understands the
 // Machines refuse. It is called on Peers' goroutines.
 func (n *node) checkLevel(command []byte) *messages.Error {
-	cluster := n.board.level()
+	cluster := n.status.level()
 	if cluster >= messages.NewestLevel {
 		return nil
 	}

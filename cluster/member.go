@@ -34,42 +34,42 @@ import (
 //
 // Config pulls and pushes never enter a log. Who is up is only a hint for people and for placement.
 type Member struct {
-	n         *node
-	self      *actor.PID
-	joined    bool
-	refused   string // what was told last of why this node may not join
-	astray    bool   // its seeds belong to another cluster, and nobody of its own is heard
-	config    *messages.Config
-	beats     uint64
-	set       uint64 // beats that have been set; one that was on its way when stir set another does not count
-	calm      int    // beats since there was a newer config or a step of placement
-	placement placement
-	announce  bool
-	told      map[messages.NodeID]uint64 // in which boot a node was told where this one is,
-	boots     map[messages.NodeID]uint64 // and in which it was heard last
-	cancel    func()
+	n            *node
+	self         *actor.PID
+	joined       bool
+	refusal      string // what was told last of why this node may not join
+	wrongCluster bool   // its seeds belong to another cluster, and nobody of its own is heard
+	config       *messages.Config
+	ticks        uint64
+	timerSeq     uint64 // beats that have been set; one that was on its way when stir set another does not count
+	idleTicks    int    // beats since there was a newer config or a step of placement
+	placement    placement
+	announcing   bool
+	ackedEpochs  map[messages.NodeID]uint64 // in which boot a node was told where this one is,
+	heardEpochs  map[messages.NodeID]uint64 // and in which it was heard last
+	cancel       func()
 }
 
 type (
-	beat      struct{ number uint64 }
-	noted     struct{ hello *messages.Hello }
-	admitted  struct{ birth bool }
-	committed struct{ config *messages.Config }
-	placed    struct{ reply *messages.Reply }
-	announced struct {
+	tick              struct{ number uint64 }
+	peerSaved         struct{ hello *messages.Hello }
+	identitySaved     struct{ bootstrapped bool }
+	configCommitted   struct{ config *messages.Config }
+	placementAnswered struct{ reply *messages.Reply }
+	nodeAdded         struct {
 		join  *messages.JoinRequest // who is to be told; nil: this node itself
 		reply *messages.Reply
 	}
 )
 
 const (
-	memberPath = "member"
-	beatEvery  = 100 * time.Millisecond
-	calmAfter  = 20 // beats; from then on every tenth is enough
+	memberPath   = "member"
+	tickInterval = 100 * time.Millisecond
+	idleAfter    = 20 // beats; from then on every tenth is enough
 )
 
 func newMember(n *node) *Member {
-	return &Member{n: n, told: map[messages.NodeID]uint64{}, boots: map[messages.NodeID]uint64{}}
+	return &Member{n: n, ackedEpochs: map[messages.NodeID]uint64{}, heardEpochs: map[messages.NodeID]uint64{}}
 }
 
 func (m *Member) Receive(ctx actor.Context) {
@@ -78,9 +78,9 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.start(ctx.Self())
 	case *actor.Stopping, *actor.Restarting:
 		m.cancel()
-	case beat:
-		if msg.number == m.set {
-			m.onBeat()
+	case tick:
+		if msg.number == m.timerSeq {
+			m.onTick()
 		}
 	case *messages.Hello:
 		m.onHello(msg)
@@ -90,29 +90,29 @@ func (m *Member) Receive(ctx actor.Context) {
 		m.onJoin(msg)
 	case *messages.JoinReply:
 		m.onJoinReply(msg)
-	case noted:
-		m.n.meet.saved(msg.hello.DirectoryToken)
-		m.answer(msg.hello)
-	case admitted:
-		m.onAdmitted(msg)
+	case peerSaved:
+		m.n.discovery.onPeerSaved(msg.hello.DirectoryToken)
+		m.answerHello(msg.hello)
+	case identitySaved:
+		m.onIdentitySaved(msg)
 	case *messages.ConfigPull:
 		m.onConfigPull(msg)
 	case *messages.ConfigPush:
 		m.adopt(msg.GetConfig(), false)
-	case committed:
-		m.adopt(msg.config, m.n.board.leads(messages.Meta))
+	case configCommitted:
+		m.adopt(msg.config, m.n.status.leads(messages.Meta))
 	case *messages.NodeAddresses:
 		m.onAddresses(msg)
 	case *messages.StatusPull:
 		m.onStatusPull(msg)
 	case *messages.NodeStatus:
 		m.onNodeStatus(msg)
-	case measured:
-		m.onMeasured(msg)
-	case placed:
-		m.onPlaced(msg)
-	case announced:
-		m.onAnnounced(msg)
+	case sizesMeasured:
+		m.onSizesMeasured(msg)
+	case placementAnswered:
+		m.onPlacementAnswered(msg)
+	case nodeAdded:
+		m.onNodeAdded(msg)
 	}
 }
 
@@ -121,59 +121,59 @@ func (m *Member) start(self *actor.PID) {
 	if id := m.n.identity(); id.Cluster != 0 {
 		m.joined = true
 	} else {
-		m.seek()
+		m.discover()
 	}
-	m.next()
-	if m.n.cached != nil {
-		m.adopt(m.n.cached, false)
+	m.schedule()
+	if m.n.savedConfig != nil {
+		m.adopt(m.n.savedConfig, false)
 	}
 }
 
-func (m *Member) next() {
-	interval := beatEvery
-	if m.joined && m.calm >= calmAfter {
+func (m *Member) schedule() {
+	interval := tickInterval
+	if m.joined && m.idleTicks >= idleAfter {
 		interval *= 10
 	}
-	m.set++
-	number := m.set
-	m.cancel = m.n.system.Clock.After(interval, func() { m.n.send(m.self, beat{number}) })
+	m.timerSeq++
+	number := m.timerSeq
+	m.cancel = m.n.system.Clock.After(interval, func() { m.n.send(m.self, tick{number}) })
 }
 
 // stir makes the beats frequent again.
-func (m *Member) stir() {
-	if m.calm >= calmAfter {
-		m.calm = 0
+func (m *Member) wake() {
+	if m.idleTicks >= idleAfter {
+		m.idleTicks = 0
 		m.cancel()
-		m.next()
+		m.schedule()
 	}
-	m.calm = 0
+	m.idleTicks = 0
 }
 
-func (m *Member) onBeat() {
-	if m.beats++; m.joined && m.calm >= calmAfter {
-		m.beats = (m.beats + 9) / 10 * 10
+func (m *Member) onTick() {
+	if m.ticks++; m.joined && m.idleTicks >= idleAfter {
+		m.ticks = (m.ticks + 9) / 10 * 10
 	}
-	m.calm++
-	m.next()
+	m.idleTicks++
+	m.schedule()
 	if !m.joined {
-		m.seek()
+		m.discover()
 		return
 	}
-	m.pull()
-	if m.beats == 1 { // a node that was started again
-		m.greet()
-		m.pulse() // and wants to know how far its replicas must come
+	m.pullConfig()
+	if m.ticks == 1 { // a node that was started again
+		m.announceSelf()
+		m.pullStatus() // and wants to know how far its replicas must come
 	}
-	if m.beats%10 == 0 {
-		m.pulse()
+	if m.ticks%10 == 0 {
+		m.pullStatus()
 		m.announceAddress()
-		m.refreshCard()
-		m.lookAround()
+		m.refreshNodeInfo()
+		m.askSeeds()
 		m.pledge()
-		m.foresee()
-		m.retire()
+		m.publishPlan()
+		m.destroyRemovedReplicas()
 	}
-	m.place()
+	m.drivePlacement()
 }
 
 func (m *Member) onConfigPull(p *messages.ConfigPull) {
@@ -196,33 +196,33 @@ func (m *Member) adopt(config *messages.Config, push bool) {
 		return
 	}
 	if has := m.n.level(); config.FeatureLevel() > has {
-		m.n.fail(tooOld(has, config.FeatureLevel()))
+		m.n.fail(levelTooOld(has, config.FeatureLevel()))
 		return
 	}
-	if self := findNode(config, m.n.identity().Node); m.outlived(self.GetDirectoryToken(), self.GetEpoch()) {
+	if self := findNode(config, m.n.identity().Node); m.hasLaterEpoch(self.GetDirectoryToken(), self.GetEpoch()) {
 		m.n.fail(ErrOlderCopy)
 		return
 	}
-	m.stir()
-	m.n.book.Update(config)
+	m.wake()
+	m.n.addressBook.Update(config)
 	m.n.setConfig(config)
 	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
 	m.publishAddresses()
-	m.n.send(m.n.pids.host, host{config})
+	m.n.send(m.n.pids.host, applyConfig{config})
 	m.n.system.Events(ConfigAdopted{Version: config.Version, Change: config.Change})
 	if push {
-		for _, address := range m.others() {
+		for _, address := range m.otherAddresses() {
 			m.n.send(actor.NewPID(address, memberPath), &messages.ConfigPush{Config: config})
 		}
 	}
 }
 
 // others are the addresses of the other nodes of the config.
-func (m *Member) others() []string {
+func (m *Member) otherAddresses() []string {
 	var all []string
 	for _, node := range m.config.GetNodes() {
 		if !node.Removed && node.Id != uint64(m.n.identity().Node) {
-			all = append(all, m.n.book.Address(node.Id))
+			all = append(all, m.n.addressBook.Address(node.Id))
 		}
 	}
 	return all
@@ -230,48 +230,48 @@ func (m *Member) others() []string {
 
 // pull asks one other node for a newer config: often while this node knows none, else now and then, since pushes
 // may get lost.
-func (m *Member) pull() {
-	if m.config != nil && m.beats%20 != 0 {
+func (m *Member) pullConfig() {
+	if m.config != nil && m.ticks%20 != 0 {
 		return
 	}
-	from := m.others()
+	from := m.otherAddresses()
 	if len(from) == 0 {
-		from = slices.DeleteFunc(slices.Clone(m.n.c.Seeds), func(a string) bool { return a == m.n.address() })
+		from = slices.DeleteFunc(slices.Clone(m.n.config.Seeds), func(a string) bool { return a == m.n.address() })
 	}
 	if len(from) == 0 {
 		return
 	}
-	m.n.send(actor.NewPID(from[int(m.beats/20)%len(from)], memberPath), &messages.ConfigPull{
+	m.n.send(actor.NewPID(from[int(m.ticks/20)%len(from)], memberPath), &messages.ConfigPull{
 		HaveVersion: m.config.GetVersion(), ReplyAddress: m.n.address(), ReplyId: memberPath,
 	})
 }
 
 // pulse asks the others how they are.
-func (m *Member) pulse() {
-	for _, address := range m.others() {
+func (m *Member) pullStatus() {
+	for _, address := range m.otherAddresses() {
 		m.n.send(actor.NewPID(address, memberPath), &messages.StatusPull{
-			Seq: m.beats, ReplyAddress: m.n.address(), ReplyId: memberPath,
+			Seq: m.ticks, ReplyAddress: m.n.address(), ReplyId: memberPath,
 		})
 	}
 }
 
 func (m *Member) onStatusPull(p *messages.StatusPull) {
 	if p.Sizes {
-		m.n.send(m.n.pids.host, measure{p})
+		m.n.send(m.n.pids.host, measureSizes{p})
 		return
 	}
 	status := m.status(p.Seq)
 	if p.ReplyId != memberPath {
-		status.Json = m.n.statusJSON(m.n.board.snapshot())
+		status.Json = m.n.statusJSON(m.n.status.snapshot())
 	}
 	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), sendable(status))
 }
 
 // status is what other nodes are told of this one.
 func (m *Member) status(seq uint64) *messages.NodeStatus {
-	s := m.n.board.snapshot()
+	s := m.n.status.snapshot()
 	status := &messages.NodeStatus{
-		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), CommittedLevel: uint32(s.identity.Level), LowDiskSpace: s.low,
+		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), CommittedLevel: uint32(s.identity.Level), LowDiskSpace: s.ownLowSpace,
 	}
 	for _, r := range s.replicas {
 		status.Replicas = append(status.Replicas, r)
@@ -280,7 +280,7 @@ func (m *Member) status(seq uint64) *messages.NodeStatus {
 		status.LaggingGroups = append(status.LaggingGroups, uint64(l.group))
 	}
 	slices.SortFunc(status.Replicas, func(a, b *messages.ReplicaStatus) int { return int(a.Group) - int(b.Group) })
-	if m.n.board.leads(messages.Meta) {
+	if m.n.status.leads(messages.Meta) {
 		status.Placement = s.plan
 	}
 	return status
@@ -294,35 +294,35 @@ func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 	if len(s.Sizes) > 0 {
 		m.placement.sizes.Observe(m.config, s.Sizes)
 	}
-	if s.Node == uint64(m.n.identity().Node) || s.Epoch < m.boots[messages.NodeID(s.Node)] {
+	if s.Node == uint64(m.n.identity().Node) || s.Epoch < m.heardEpochs[messages.NodeID(s.Node)] {
 		return // its own word, or one of an earlier life
 	}
-	m.n.board.setOther(s)
-	m.boots[messages.NodeID(s.Node)] = s.Epoch
-	if m.astray {
-		m.astray, m.refused = false, ""
-		m.n.board.setWaiting(nil, "")
+	m.n.status.setOther(s)
+	m.heardEpochs[messages.NodeID(s.Node)] = s.Epoch
+	if m.wrongCluster {
+		m.wrongCluster, m.refusal = false, ""
+		m.n.status.setJoinProblem(nil, "")
 	}
 }
 
-// refreshCard announces what this node is when it is not what the config says.
-func (m *Member) refreshCard() {
-	if m.announce || m.config == nil {
+// refreshNodeInfo announces what this node is when it is not what the config says.
+func (m *Member) refreshNodeInfo() {
+	if m.announcing || m.config == nil {
 		return
 	}
-	card := m.n.card()
+	card := m.n.nodeInfo()
 	for _, node := range m.config.Nodes {
 		if node.Id == uint64(m.n.identity().Node) &&
 			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name ||
-				!slices.Equal(node.Labels, card.Labels) || m.untold(card.ForcedQuorums)) {
-			m.announce = true
+				!slices.Equal(node.Labels, card.Labels) || m.unreported(card.ForcedQuorums)) {
+			m.announcing = true
 			m.admit(card, nil)
 		}
 	}
 }
 
 // untold tells whether the config does not know yet that quorums were made on this node by hand.
-func (m *Member) untold(forced []*messages.ForcedQuorum) bool {
+func (m *Member) unreported(forced []*messages.ForcedQuorum) bool {
 	return slices.ContainsFunc(forced, func(f *messages.ForcedQuorum) bool {
 		return !slices.ContainsFunc(m.config.ForcedQuorums, func(known *messages.ForcedQuorum) bool { return proto.Equal(known, f) })
 	})

@@ -9,26 +9,26 @@ import (
 	"strings"
 )
 
-// Bounds of Config.CacheBytes, in bytes. Below the least, indexes and filters of the data do not fit.
+// Bounds of Config.CacheBytes, in bytes. With less than minCache, indexes and filters of the data do not fit.
 const (
-	leastCache   = 16 << 20
-	defaultCache = 128 << 20 // where nobody says how much memory there is
-	mostCache    = 4 << 30   // by default; a Config may say more
+	minCache     = 16 << 20
+	defaultCache = 128 << 20 // if the amount of memory is unknown
+	maxCache     = 4 << 30   // of the default; a Config may set more
 )
 
-// cacheFor is how much of the memory that this process may use holds data that is read often: an eighth, in bounds.
+// cacheFor returns the default of Config.CacheBytes for a process that may use memory bytes: an eighth, in bounds.
 func cacheFor(memory uint64) int64 {
 	if memory == 0 {
 		return defaultCache
 	}
-	return int64(min(max(memory/8, 4*leastCache), mostCache))
+	return int64(min(max(memory/8, 4*minCache), maxCache))
 }
 
-// usableMemory is how many bytes of memory this process may use, as Linux says: those of the machine, or what a control
-// group (of a container or a service) leaves it. 0: unknown.
-func usableMemory() uint64 { return memoryOf(os.ReadFile) }
+// usableMemory returns how many bytes of memory this process may use according to Linux: those of the machine, or the limit of a
+// control group (of a container or a service). 0: unknown.
+func usableMemory() uint64 { return readMemory(os.ReadFile) }
 
-func memoryOf(read func(name string) ([]byte, error)) uint64 {
+func readMemory(read func(name string) ([]byte, error)) uint64 {
 	memory := uint64(math.MaxUint64)
 	if info, err := read("/proc/meminfo"); err == nil {
 		for line := range bytes.Lines(info) {
@@ -54,8 +54,8 @@ func memoryOf(read func(name string) ([]byte, error)) uint64 {
 	return memory
 }
 
-// limitFiles are where the control groups of this process may have limits: its own and those around it, of both versions
-// of control groups. A container sees its own at the root.
+// limitFiles returns the files that may hold memory limits of this process: those of its control group and of the groups around it,
+// of both versions of control groups. A container sees its own group at the root.
 func limitFiles(read func(name string) ([]byte, error)) []string {
 	files := []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
 	groups, err := read("/proc/self/cgroup")

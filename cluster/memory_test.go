@@ -25,7 +25,7 @@ func TestUsableMemory(t *testing.T) {
 		}, 3 * gib},
 		{"nonsense", map[string]string{"/proc/meminfo": "MemTotal: x kB\n", "/proc/self/cgroup": "::::\n0::\n", "/sys/fs/cgroup/memory.max": "-1"}, 0},
 	} {
-		got := memoryOf(func(name string) ([]byte, error) {
+		got := readMemory(func(name string) ([]byte, error) {
 			if text, found := c.files[name]; found {
 				return []byte(text), nil
 			}
@@ -36,6 +36,6 @@ func TestUsableMemory(t *testing.T) {
 	require.EqualValues(t, defaultCache, cacheFor(0))
 	require.EqualValues(t, 64<<20, cacheFor(100<<20))
 	require.EqualValues(t, gib/2, cacheFor(4*gib))
-	require.EqualValues(t, mostCache, cacheFor(1<<50))
+	require.EqualValues(t, maxCache, cacheFor(1<<50))
 	require.Error(t, (&Config{Dir: "x", CacheBytes: 1}).fill())
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// metrics are a node's own: nothing global, so that many nodes fit into one process. docs/METRICS.md lists them.
+// metrics are the Prometheus metrics of one node. Nothing in them is global, so that one process can run many nodes.
+// docs/METRICS.md lists them.
 type metrics struct {
 	registry *prometheus.Registry
 	node     *node
@@ -23,7 +24,7 @@ type metrics struct {
 	commits  prometheus.Histogram
 	saves    prometheus.Histogram
 	bytes    prometheus.Counter
-	copied   prometheus.Counter
+	migrated prometheus.Counter
 	refused  *prometheus.CounterVec
 	requests *prometheus.HistogramVec
 	ready    *prometheus.Desc
@@ -39,7 +40,7 @@ func newMetrics(n *node) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(), node: n,
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eraft_events_total", Help: "Facts worth telling, by name.",
+			Name: "eraft_events_total", Help: "Events, by name.",
 		}, []string{"event"}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eraft_resp_commands_total", Help: "RESP commands answered, by name and whether they were done.",
@@ -56,8 +57,8 @@ func newMetrics(n *node) *metrics {
 			Name: "eraft_log_batch_saves", Help: "Saves of all groups that shared one write.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
-		bytes:  prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
-		copied: prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_hand_over_bytes_total", Help: "Bytes of buckets that came to groups that this node leads."}),
+		bytes:    prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_log_bytes_total", Help: "Bytes written to the Raft logs."}),
+		migrated: prometheus.NewCounter(prometheus.CounterOpts{Name: "eraft_migration_bytes_total", Help: "Bytes of migrated buckets received by groups that this node leads."}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eraft_connections_refused_total", Help: "Connections above what the process may open files for, by listener.",
 		}, []string{"listener"}),
@@ -66,14 +67,14 @@ func newMetrics(n *node) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17),
 		}, []string{"kind", "code"}),
 		ready:   prometheus.NewDesc("eraft_ready", "1 when this node can serve, as /readyz says.", nil, nil),
-		disk:    prometheus.NewDesc("eraft_disk_bytes", "Bytes of this node's files, and of the file system that they are on.", []string{"of"}, nil),
+		disk:    prometheus.NewDesc("eraft_disk_bytes", "Bytes of this node's files, and of their file system.", []string{"of"}, nil),
 		replica: prometheus.NewDesc("eraft_raft_index", "Term and indexes of this node's replicas.", []string{"group", "of"}, nil),
-		held:    prometheus.NewDesc("eraft_raft_held", "What this node's replicas hold in memory: bytes, or how many.", []string{"group", "of"}, nil),
+		held:    prometheus.NewDesc("eraft_raft_held", "Memory of this node's replicas: bytes, or counts.", []string{"group", "of"}, nil),
 		leads:   prometheus.NewDesc("eraft_raft_leads", "1 where this node leads the group.", []string{"group"}, nil),
-		queue:   prometheus.NewDesc("eraft_peer_queue", "What waits for another system: messages, or their bytes.", []string{"peer", "of"}, nil),
-		dropped: prometheus.NewDesc("eraft_peer_dropped_total", "Messages that did not leave for another system.", []string{"peer"}, nil),
+		queue:   prometheus.NewDesc("eraft_peer_queue", "Messages queued for another node, or their bytes.", []string{"peer", "of"}, nil),
+		dropped: prometheus.NewDesc("eraft_peer_dropped_total", "Messages to another node that were dropped before they were sent.", []string{"peer"}, nil),
 	}
-	m.registry.MustRegister(m.events, m.commands, m.sync, m.commits, m.saves, m.bytes, m.copied, m.refused, m.requests, buildInfo(n), m,
+	m.registry.MustRegister(m.events, m.commands, m.sync, m.commits, m.saves, m.bytes, m.migrated, m.refused, m.requests, buildInfo(n), m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -86,18 +87,18 @@ func (m *metrics) Command(name string, ok bool) {
 	m.commands.WithLabelValues(name, strconv.FormatBool(ok)).Inc()
 }
 
-// buildInfo is 1, with what this program was built of.
+// buildInfo is a gauge of value 1 whose labels describe the build.
 func buildInfo(n *node) prometheus.Collector {
 	b := BuildOf()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "eraft_build_info", Help: "1, with what this program was built of.",
+		Name: "eraft_build_info", Help: "1; the labels describe the build.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go, "level": strconv.Itoa(int(n.level()))},
 	})
 	info.Set(1)
 	return info
 }
 
-// Request notes how long a request took, and how it ended.
+// Request observes the duration of a request and its result.
 func (m *metrics) Request(op proto.Message, code messages.Code, took time.Duration) {
 	kind := "write"
 	switch op.(type) {
@@ -109,16 +110,16 @@ func (m *metrics) Request(op proto.Message, code messages.Code, took time.Durati
 	m.requests.WithLabelValues(kind, code.String()).Observe(took.Seconds())
 }
 
-// Refused counts a connection that a listener had no room for.
+// Refused counts a connection above a listener's limit.
 func (m *metrics) Refused(listener string) { m.refused.WithLabelValues(listener).Inc() }
 
-// Copied notes one chunk of a bucket that came.
-func (m *metrics) Copied(bytes int) { m.copied.Add(float64(bytes)) }
+// Migrated counts the bytes of one imported chunk of a bucket.
+func (m *metrics) Migrated(bytes int) { m.migrated.Add(float64(bytes)) }
 
-// Commit notes how long an entry took to be committed.
+// Commit observes the time from the proposal of an entry to its commit.
 func (m *metrics) Commit(took time.Duration) { m.commits.Observe(took.Seconds()) }
 
-// Sync notes one engine write of the Writer.
+// Sync observes one synced write of the log Writer: bytes, saves that shared it, and its duration.
 func (m *metrics) Sync(bytes, saves int, took time.Duration) {
 	m.bytes.Add(float64(bytes))
 	m.saves.Observe(float64(saves))
@@ -136,9 +137,9 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	to <- m.dropped
 }
 
-// Collect implements prometheus.Collector from the board: a scrape never asks an actor.
+// Collect implements prometheus.Collector from the status board: a scrape sends no message to an actor.
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
-	s, ready := m.node.board.snapshot(), 0.0
+	s, ready := m.node.status.snapshot(), 0.0
 	if len(failing(s)) == 0 {
 		ready = 1
 	}

@@ -31,7 +31,7 @@ type Node struct{ n *node }
 
 // node is what the parts of a Node share. What changes after Start is behind atomics or on the board.
 type node struct {
-	c           Config
+	config      Config
 	system      *actors.System
 	network     actors.Network
 	lock        *persistence.DirLock
@@ -40,21 +40,21 @@ type node struct {
 	log         *persistence.Log
 	id          atomic.Pointer[persistence.Identity]
 	forced      []*messages.ForcedQuorum  // quorums that were made by hand on this directory
-	cached      *messages.Config          // newest config on disk at start, or given at admission; Host writes, Member reads after a message
-	noted       []*messages.BootstrapPeer // nodes that may found a cluster, as the disk says at start
-	meet        *rendezvous               // Member's; a Member that is started again goes on with it
-	book        router.AddressBook        // Member's, likewise
-	board       *board
-	flow        flow // of the buckets that come to this node
+	savedConfig *messages.Config          // newest config on disk at start, or given at admission; Host writes, Member reads after a message
+	savedPeers  []*messages.BootstrapPeer // nodes that may found a cluster, as the disk says at start
+	discovery   *discovery                // Member's; a Member that is started again goes on with it
+	addressBook router.AddressBook        // Member's, likewise
+	status      *statusBoard
+	copyRate    migrationRate // of the buckets that come to this node
 	client      *client.Client
 	pids        struct{ writer, logReader, stateWriter, stateSyncer, ticker, router, session, host, member *actor.PID }
-	edge        edge
+	listeners   listeners
 	metrics     *metrics
 
-	stopping sync.Once
+	stopOnce sync.Once
 	failure  atomic.Pointer[error]
 	seed     uint64
-	files    files
+	files    fileLimits
 	done     chan struct{}
 }
 
@@ -64,8 +64,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if err := c.fill(); err != nil {
 		return nil, ConfigError{err}
 	}
-	n := &node{c: c, done: make(chan struct{})}
-	n.seed = c.Ground.Seed
+	n := &node{config: c, done: make(chan struct{})}
+	n.seed = c.Overrides.Seed
 	if n.seed == 0 {
 		n.seed = rand.Uint64()
 	}
@@ -76,7 +76,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 }
 
 func (n *node) start(ctx context.Context) (err error) {
-	if n.files, err = filesHere(); err != nil {
+	if n.files, err = processFileLimits(); err != nil {
 		return err
 	}
 	if err := n.open(); err != nil {
@@ -93,73 +93,73 @@ func (n *node) start(ctx context.Context) (err error) {
 
 // open takes the directory and reads who this node is. The boot epoch is raised and synced before anything speaks.
 func (n *node) open() error {
-	open, err := n.c.Ground.Engines, error(nil)
+	open, err := n.config.Overrides.Engines, error(nil)
 	if open == nil {
-		if n.lock, err = persistence.LockDir(n.c.Dir); err != nil {
+		if n.lock, err = persistence.LockDir(n.config.Dir); err != nil {
 			return err
 		}
-		if err := roomToStart(n.c.Dir, n.c.Ground.Free); err != nil {
+		if err := checkStartSpace(n.config.Dir, n.config.Overrides.Free); err != nil {
 			return err
 		}
 		open = func(dir string) (log, state persistence.Engine, err error) {
-			return openEngines(dir, n.c.CacheBytes, n.files)
+			return openEngines(dir, n.config.CacheBytes, n.files)
 		}
 	}
-	if n.logEngine, n.stateEngine, err = open(n.c.Dir); err != nil {
+	if n.logEngine, n.stateEngine, err = open(n.config.Dir); err != nil {
 		return err
 	}
 	n.log = persistence.OpenLog(n.logEngine)
 	if err := n.checkDirectory(); err != nil {
 		return err
 	}
-	id, err := n.directory().StartEpoch(n.c.Name, actors.SeededRand(n.seed)("identity").Uint64)
+	id, err := n.directory().StartEpoch(n.config.Name, actors.SeededRand(n.seed)("identity").Uint64)
 	if err != nil {
 		return err
 	}
-	n.setIdentityOnly(id)
+	n.storeIdentity(id)
 	if n.forced, err = persistence.LoadForcedQuorums(n.logEngine); err != nil {
 		return err
 	}
-	n.noted, err = persistence.LoadBootstrapPeers(n.logEngine)
+	n.savedPeers, err = persistence.LoadBootstrapPeers(n.logEngine)
 	return err
 }
 
 // connect makes the actor system and joins the network.
 func (n *node) connect() error {
-	clock := n.c.Ground.Clock
+	clock := n.config.Overrides.Clock
 	if clock == nil {
 		clock = actors.NewSystemClock()
 	}
-	n.board, n.flow.rate = newBoard(clock.Now), int64(n.c.HandOver.BytesPerSecond)
-	n.board.setIdentity(n.identity())
+	n.status, n.copyRate.rate = newStatusBoard(clock.Now), int64(n.config.Migration.BytesPerSecond)
+	n.status.setIdentity(n.identity())
 	n.metrics = newMetrics(n)
-	toLog := logEvents(n.c.Logger)
+	toLog := logEvents(n.config.Logger)
 	env := actors.Env{
 		Clock: clock,
 		Rand:  actors.SeededRand(n.seed),
 		Events: func(e actors.Event) {
 			n.metrics.Event(e)
 			toLog(e)
-			if n.c.Events != nil {
-				n.c.Events(e)
+			if n.config.Events != nil {
+				n.config.Events(e)
 			}
 		},
 		Fatal:      n.fail,
 		Superseded: func(messages.Epoch) { n.fail(ErrOlderCopy) },
 	}
 	attached := actors.Network(nil)
-	if n.c.Ground.Network != nil {
-		attached = n.c.Ground.Network(n.c)
+	if n.config.Overrides.Network != nil {
+		attached = n.config.Overrides.Network(n.config)
 	} else {
-		attached = n.overTCP()
+		attached = n.tcpNetwork()
 	}
 	system, err := actors.NewSystem(env, attached)
 	if err != nil {
 		return err
 	}
 	n.system, n.network = system, attached
-	if mode, open := persistence.AccessibleToOthers(n.c.Dir); n.lock != nil && open {
-		system.Events(DirectoryOpen{Dir: n.c.Dir, Mode: mode.String(), Do: "chmod 700 " + n.c.Dir})
+	if mode, open := persistence.AccessibleToOthers(n.config.Dir); n.lock != nil && open {
+		system.Events(DirectoryOpen{Dir: n.config.Dir, Mode: mode.String(), Do: "chmod 700 " + n.config.Dir})
 	}
 	id := n.identity()
 	system.SetIdentity(actors.Identity{Cluster: id.Cluster, Node: id.Node, Epoch: id.Epoch})
@@ -177,8 +177,8 @@ func (n *node) spawn() error {
 	n.pids.host = actor.NewPID(address, "host")
 	n.pids.member = actor.NewPID(address, memberPath)
 	id := n.identity()
-	n.meet = newRendezvous(&messages.BootstrapPeer{DirectoryToken: id.Token, Name: n.c.Name, Address: address, Epoch: uint64(id.Epoch)},
-		n.c.Seeds, n.c.Expect, n.noted)
+	n.discovery = newDiscovery(&messages.BootstrapPeer{DirectoryToken: id.Token, Name: n.config.Name, Address: address, Epoch: uint64(id.Epoch)},
+		n.config.Seeds, n.config.Expect, n.savedPeers)
 	start := func(path string, make func() actor.Actor, options ...actors.Option) error {
 		_, err := n.system.Spawn(path, make, options...)
 		return err
@@ -189,7 +189,7 @@ func (n *node) spawn() error {
 	}
 	n.pids.session = session
 	n.client = client.FromSession(n.system, session)
-	if err := n.listen(); err != nil {
+	if err := n.openListeners(); err != nil {
 		return err
 	}
 	return errors.Join(
@@ -213,7 +213,7 @@ func (n *node) newWriter() *persistence.Writer {
 
 func (n *node) newStateWriter() *persistence.StateWriter {
 	return persistence.NewStateWriter(n.stateEngine, persistence.StateWriterOptions{
-		Fatal: n.fail, Syncer: n.pids.stateSyncer, SyncBytes: n.c.Limits.SyncBytes(n.system.Rand("persistence/state")),
+		Fatal: n.fail, Syncer: n.pids.stateSyncer, SyncBytes: n.config.Limits.SyncBytes(n.system.Rand("persistence/state")),
 	})
 }
 
@@ -231,16 +231,16 @@ func (n *node) directory() persistence.Directory {
 
 func (n *node) identity() persistence.Identity { return *n.id.Load() }
 
-func (n *node) setIdentityOnly(id persistence.Identity) { n.id.Store(&id) }
+func (n *node) storeIdentity(id persistence.Identity) { n.id.Store(&id) }
 
 func (n *node) setIdentity(id persistence.Identity) {
-	n.setIdentityOnly(id)
-	n.board.setIdentity(id)
+	n.storeIdentity(id)
+	n.status.setIdentity(id)
 }
 
 // setConfig lets everybody see a newer config. The network believes whoever answers where it says that a node lives.
 func (n *node) setConfig(config *messages.Config) {
-	n.board.setConfig(config)
+	n.status.setConfig(config)
 	network, ok := n.network.(interface {
 		Members(at map[string]messages.NodeID)
 	})
@@ -256,41 +256,41 @@ func (n *node) setConfig(config *messages.Config) {
 	network.Members(at)
 }
 
-// askTimeout is how long the node itself waits for meta.
-const askTimeout = 5 * time.Second
+// requestTimeout is how long the node itself waits for meta.
+const requestTimeout = 5 * time.Second
 
 // ask sends an operation through the node's own session. done is called on the session's goroutine.
-func (n *node) ask(op proto.Message, done func(*messages.Reply)) {
-	if c, ok := op.(*messages.MetaCommand); ok && n.board.level() >= messages.RequesterLevel {
-		if c.RequestedBy = n.c.Name; c.Reason != "" {
+func (n *node) request(op proto.Message, done func(*messages.Reply)) {
+	if c, ok := op.(*messages.MetaCommand); ok && n.status.level() >= messages.RequesterLevel {
+		if c.RequestedBy = n.config.Name; c.Reason != "" {
 			c.RequestedBy = "placement"
 		}
 	}
-	n.send(n.pids.session, &router.Ask{Op: op, Timeout: askTimeout, Done: done})
+	n.send(n.pids.session, &router.Ask{Op: op, Timeout: requestTimeout, Done: done})
 }
 
 // buckets is the cluster's number of buckets; known wherever a shard group can start.
 func (n *node) buckets() int {
-	if config := n.board.snapshot().config; config != nil {
+	if config := n.status.snapshot().config; config != nil {
 		return len(config.Owners)
 	}
-	return n.c.Buckets
+	return n.config.Buckets
 }
 
 // card is what this node tells the cluster about itself.
-func (n *node) card() *messages.AddNode {
+func (n *node) nodeInfo() *messages.AddNode {
 	id := n.identity()
 	return &messages.AddNode{
-		Name: n.c.Name, Address: n.address(), DirectoryToken: id.Token, Epoch: uint64(id.Epoch),
-		Resp: n.edge.respAddress(), Http: n.edge.httpAddress(), Labels: n.c.Labels, ForcedQuorums: n.forced,
+		Name: n.config.Name, Address: n.address(), DirectoryToken: id.Token, Epoch: uint64(id.Epoch),
+		Resp: n.listeners.respAddress(), Http: n.listeners.httpAddress(), Labels: n.config.Labels, ForcedQuorums: n.forced,
 		Level: uint32(n.level()),
 	}
 }
 
-func (n *node) birthRecord() *messages.Bootstrap {
+func (n *node) bootstrapRecord() *messages.Bootstrap {
 	return &messages.Bootstrap{
-		ClusterId: n.identity().Cluster, Buckets: uint32(n.c.Buckets), Groups: uint32(n.c.Groups),
-		Replicas: uint32(n.c.Replicas), Expect: uint32(n.c.Expect), Node: n.card(),
+		ClusterId: n.identity().Cluster, Buckets: uint32(n.config.Buckets), Groups: uint32(n.config.Groups),
+		Replicas: uint32(n.config.Replicas), Expect: uint32(n.config.Expect), Node: n.nodeInfo(),
 	}
 }
 
@@ -298,20 +298,20 @@ func (n *node) birthRecord() *messages.Bootstrap {
 func (n *node) onView(group messages.GroupID, view any) {
 	switch v := view.(type) {
 	case *meta.View:
-		n.send(n.pids.member, committed{v.Config})
+		n.send(n.pids.member, configCommitted{v.Config})
 	case *shardkv.View:
-		n.board.setView(group, v)
-		n.send(actor.NewPID(n.address(), moverPath(group)), v)
+		n.status.setView(group, v)
+		n.send(actor.NewPID(n.address(), migratorPath(group)), v)
 	}
 }
 
-// onState hears how this node's replicas are. It is called on Peers' goroutines.
-func (n *node) onState(status *messages.ReplicaStatus) {
+// onReplicaStatus hears how this node's replicas are. It is called on Peers' goroutines.
+func (n *node) onReplicaStatus(status *messages.ReplicaStatus) {
 	group := messages.GroupID(status.Group)
-	led := n.board.leads(group)
-	n.board.setReplica(status)
-	if !led && group != messages.Meta && n.board.leads(group) {
-		n.send(actor.NewPID(n.address(), moverPath(group)), stroll{})
+	led := n.status.leads(group)
+	n.status.setReplica(status)
+	if !led && group != messages.Meta && n.status.leads(group) {
+		n.send(actor.NewPID(n.address(), migratorPath(group)), poll{})
 	}
 }
 
@@ -323,23 +323,23 @@ func (n *node) fail(err error) {
 	if n.system != nil {
 		n.system.Events(Stopped{Reason: err})
 	}
-	if n.c.Ground.Fatal != nil {
-		n.c.Ground.Fatal(err)
+	if n.config.Overrides.Fatal != nil {
+		n.config.Overrides.Fatal(err)
 		return
 	}
 	go func() {
 		if stopped := n.stop(false); stopped != nil {
-			n.c.Logger.Error("stop after failure", "error", stopped)
+			n.config.Logger.Error("stop after failure", "error", stopped)
 		}
 	}()
 }
 
 // stop ends everything, once. Gracefully, it first hands leadership over.
 func (n *node) stop(graceful bool) (err error) {
-	n.stopping.Do(func() {
-		err = n.edge.close()
+	n.stopOnce.Do(func() {
+		err = n.listeners.close()
 		if graceful {
-			n.handOver()
+			n.transferLeaderships()
 		}
 		if n.client != nil {
 			err = errors.Join(err, n.client.Close())
@@ -360,30 +360,30 @@ func (n *node) stop(graceful bool) (err error) {
 	return err
 }
 
-// handOver asks those that can serve to lead what this node leads, and tells of groups that nobody can.
-func (n *node) handOver() {
+// transferLeaderships asks those that can serve to lead what this node leads, and tells of groups that nobody can.
+func (n *node) transferLeaderships() {
 	var led []messages.GroupID // that nobody else is known to lead yet
-	s := n.board.snapshot()
+	s := n.status.snapshot()
 	for _, group := range slices.Sorted(maps.Keys(s.replicas)) {
-		if !n.board.leads(group) || len(s.replicas[group].Conf.GetVoters()) < 2 {
+		if !n.status.leads(group) || len(s.replicas[group].Conf.GetVoters()) < 2 {
 			continue
 		}
 		led = append(led, group)
-		to, able := s.heir(group)
+		to, able := s.transferee(group)
 		if !able {
-			n.system.Events(HandOverFailed{Group: group, Why: "no other replica has caught up"})
+			n.system.Events(TransferFailed{Group: group, Why: "no other replica has caught up"})
 		}
 		n.send(n.peer(group), raftactor.TransferLeadership{To: to})
 	}
-	for deadline := n.system.Clock.Now() + handOverTime; len(led) > 0; {
+	for deadline := n.system.Clock.Now() + transferTimeout; len(led) > 0; {
 		if n.system.Clock.Now() >= deadline {
 			for _, group := range led {
-				n.system.Events(HandOverFailed{Group: group, Why: "nobody has taken over in time"})
+				n.system.Events(TransferFailed{Group: group, Why: "nobody has taken over in time"})
 			}
 			return
 		}
 		<-time.After(20 * time.Millisecond)
-		s := n.board.snapshot()
+		s := n.status.snapshot()
 		led = slices.DeleteFunc(led, func(group messages.GroupID) bool {
 			leader := s.replicas[group].GetLeader()
 			return leader != 0 && leader != uint64(s.identity.Node)
@@ -402,10 +402,10 @@ func (n *node) stopActors() error {
 	stop(n.pids.member)
 	stop(n.pids.host)
 	stop(n.pids.ticker)
-	groups := n.board.snapshot().replicas
+	groups := n.status.snapshot().replicas
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		if group != messages.Meta {
-			stop(actor.NewPID(n.address(), moverPath(group)))
+			stop(actor.NewPID(n.address(), migratorPath(group)))
 		}
 		err = errors.Join(err, raftactor.Stop(n.system, group))
 	}

@@ -22,73 +22,73 @@ var ErrRemoved = errors.New("the cluster has removed this node: to use it again,
 
 // placement is what a Member remembers of placing while it is at meta's leader.
 type placement struct {
-	busy  bool          // a step is on its way into the log
-	since time.Duration // when this node was first seen to lead meta; 0: it does not
-	borne uint64        // beats since then in which there was no config yet
+	busy           bool          // a step is on its way into the log
+	ledSince       time.Duration // when this node was first seen to lead meta; 0: it does not
+	bootstrapTicks uint64        // beats since then in which there was no config yet
 
-	sizes   meta.Sizes
-	measure time.Duration // when to ask for sizes again
+	sizes       meta.Sizes
+	nextMeasure time.Duration // when to ask for sizes again
 }
 
-// maxForeseen is how many steps of placement are told to people.
-const maxForeseen = 200
+// maxPlanSteps is how many steps of placement are told to people.
+const maxPlanSteps = 200
 
 // place proposes the next step of meta.Plan, one at a time, where meta is led.
-func (m *Member) place() {
-	if !m.n.board.leads(messages.Meta) {
-		m.placement.since, m.placement.sizes, m.placement.measure = 0, meta.Sizes{}, 0
+func (m *Member) drivePlacement() {
+	if !m.n.status.leads(messages.Meta) {
+		m.placement.ledSince, m.placement.sizes, m.placement.nextMeasure = 0, meta.Sizes{}, 0
 		return
 	}
-	if m.placement.since == 0 {
-		m.placement.since = m.n.system.Clock.Now()
+	if m.placement.ledSince == 0 {
+		m.placement.ledSince = m.n.system.Clock.Now()
 	}
-	m.measure()
+	m.measureSizes()
 	if m.placement.busy {
 		return
 	}
 	if m.config == nil {
 		// Only the node that wrote the birth record can lead meta before there is a config.
-		m.bear()
+		m.proposeBootstrap()
 		return
 	}
-	if raise := m.raise(); raise != nil {
+	if raise := m.levelCommand(); raise != nil {
 		m.propose(raise)
-	} else if plan := meta.Plan(m.config, m.seen()); len(plan) > 0 {
+	} else if plan := meta.Plan(m.config, m.clusterState()); len(plan) > 0 {
 		m.propose(plan[0])
 	}
 }
 
 // seen is what this node can tell placement about the others.
-func (m *Member) seen() meta.ClusterState {
-	s := m.n.board.snapshot()
+func (m *Member) clusterState() meta.ClusterState {
+	s := m.n.status.snapshot()
 	return meta.ClusterState{
 		Alive: func(id uint64) bool { return s.alive(messages.NodeID(id)) },
 		Full:  func(id uint64) bool { return s.lowSpace(messages.NodeID(id)) },
 		Lost: func(id uint64) bool {
-			return m.n.board.silent(messages.NodeID(id), m.placement.since) > m.n.c.ReplaceAfter
+			return m.n.status.silentFor(messages.NodeID(id), m.placement.ledSince) > m.n.config.ReplaceAfter
 		},
-		Settled:     func(id uint64) bool { return s.settled(messages.GroupID(id)) },
-		BucketBytes: m.placement.sizes.BucketBytes(), UnevenBytes: m.n.c.UnevenBytes,
+		Settled:     func(id uint64) bool { return s.membershipSettled(messages.GroupID(id)) },
+		BucketBytes: m.placement.sizes.BucketBytes(), UnevenBytes: m.n.config.UnevenBytes,
 	}
 }
 
 // foresee tells people what placement would do, where meta is led.
-func (m *Member) foresee() {
-	if m.config == nil || !m.n.board.leads(messages.Meta) {
-		m.n.board.setPlan(nil)
+func (m *Member) publishPlan() {
+	if m.config == nil || !m.n.status.leads(messages.Meta) {
+		m.n.status.setPlan(nil)
 		return
 	}
-	seen := m.seen()
-	m.n.board.setPlan(&messages.PlacementStatus{
-		ConfigVersion: m.config.Version, Steps: meta.Simulate(m.config, seen, maxForeseen),
-		Idle:  len(meta.Plan(m.config, seen)) == 0 && !m.n.board.snapshot().underWay(m.config) && m.known() == m.config.FeatureLevel(),
+	seen := m.clusterState()
+	m.n.status.setPlan(&messages.PlacementStatus{
+		ConfigVersion: m.config.Version, Steps: meta.Simulate(m.config, seen, maxPlanSteps),
+		Idle:  len(meta.Plan(m.config, seen)) == 0 && !m.n.status.snapshot().changesPending(m.config) && m.commonLevel() == m.config.FeatureLevel(),
 		Sizes: m.placement.sizes.GroupSizes(m.config),
 	})
 }
 
 // retire ends the replicas of this node that are members no more: their groups' leaders say so, or the groups are over.
-func (m *Member) retire() {
-	s, self := m.n.board.snapshot(), uint64(m.n.identity().Node)
+func (m *Member) destroyRemovedReplicas() {
+	s, self := m.n.status.snapshot(), uint64(m.n.identity().Node)
 	for _, g := range m.config.GetGroups() {
 		id := messages.GroupID(g.Id)
 		if s.replicas[id] == nil || slices.Contains(g.Nodes, self) {
@@ -96,30 +96,30 @@ func (m *Member) retire() {
 		}
 		if len(g.Nodes) == 0 {
 			m.n.send(m.n.peer(id), raftactor.DestroyReplica{Index: raftactor.GroupDeleted})
-		} else if without, _ := s.without(id, self); without {
-			m.n.send(m.n.peer(id), raftactor.DestroyReplica{Index: s.led(id).Applied})
+		} else if without, _ := s.removalDurable(id, self); without {
+			m.n.send(m.n.peer(id), raftactor.DestroyReplica{Index: s.leaderStatus(id).Applied})
 		}
 	}
 }
 
 // bear proposes the Birth to this node's own replica of meta: there is no config yet that a session could follow.
 // Once is enough for the chain; it is said again until the config is there.
-func (m *Member) bear() {
+func (m *Member) proposeBootstrap() {
 	encoded, err := proto.Marshal(&messages.Command{Op: &messages.Command_Meta{Meta: &messages.MetaCommand{
-		Op: &messages.MetaCommand_Bootstrap{Bootstrap: m.n.birthRecord()},
+		Op: &messages.MetaCommand_Bootstrap{Bootstrap: m.n.bootstrapRecord()},
 	}}})
-	if m.placement.borne++; err == nil && m.placement.borne%5 == 1 {
+	if m.placement.bootstrapTicks++; err == nil && m.placement.bootstrapTicks%5 == 1 {
 		m.n.send(m.n.peer(messages.Meta), &messages.Requests{Sessions: []*messages.SessionRequests{{Commands: [][]byte{encoded}}}})
 	}
 }
 
 func (m *Member) propose(command *messages.MetaCommand) {
 	m.placement.busy = true
-	m.stir()
-	m.n.ask(command, func(r *messages.Reply) { m.n.send(m.self, placed{r}) })
+	m.wake()
+	m.n.request(command, func(r *messages.Reply) { m.n.send(m.self, placementAnswered{r}) })
 }
 
-func (m *Member) onPlaced(p placed) {
+func (m *Member) onPlacementAnswered(p placementAnswered) {
 	m.placement.busy = false
 	if config := p.reply.GetMeta().GetConfig(); p.reply.GetCode() == messages.Code_OK {
 		m.adopt(config, true)
@@ -150,17 +150,17 @@ func (n *node) checkMeta(view any, command []byte) *messages.Error {
 		if why := n.checkAddress(config, op.AddNode); why != nil {
 			return why
 		}
-		return n.checkPlace(config, op.AddNode)
+		return n.checkReplacement(config, op.AddNode)
 	}
 	return nil
 }
 
 // checkRemoval refuses to forget a node that is alive, or one whose disk a group may need.
 func (n *node) checkRemoval(config *messages.Config, gone *messages.Node) *messages.Error {
-	if n.board.maybeAlive(messages.NodeID(gone.Id)) {
+	if n.status.maybeAlive(messages.NodeID(gone.Id)) {
 		return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) is alive, or was so a moment ago: drain it, stop it, and ask again", gone.Id, gone.Name)
 	}
-	if why := n.board.snapshot().needs(config, gone.Id); why != "" {
+	if why := n.status.snapshot().blockedWithout(config, gone.Id); why != "" {
 		return messages.Errorf(messages.Code_CONFLICT, "%s and may need what node %d (%s) has: bring nodes back first", why, gone.Id, gone.Name)
 	}
 	return nil
@@ -175,24 +175,24 @@ func (n *node) checkAddress(config *messages.Config, newcomer *messages.AddNode)
 	}
 	for _, other := range config.Nodes {
 		id := messages.NodeID(other.Id)
-		if !other.Removed && other.DirectoryToken != newcomer.DirectoryToken && n.board.address(id) == newcomer.Address && n.board.silent(id, 0) < silence {
+		if !other.Removed && other.DirectoryToken != newcomer.DirectoryToken && n.status.address(id) == newcomer.Address && n.status.silentFor(id, 0) < aliveTimeout {
 			return messages.Errorf(messages.Code_CONFLICT, "address %s is that of node %d (%s), which is alive: choose another one", newcomer.Address, other.Id, other.Name)
 		}
 	}
 	return nil
 }
 
-// checkPlace refuses to let a newcomer take the place of the node that had its name when that node could not be removed: a
+// checkReplacement refuses to let a newcomer take the place of the node that had its name when that node could not be removed: a
 // directory that is not there today, such as a volume that is not mounted, may be the one that a group needs.
-func (n *node) checkPlace(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
+func (n *node) checkReplacement(config *messages.Config, newcomer *messages.AddNode) *messages.Error {
 	old := meta.NodeByName(config, newcomer.Name)
 	if old == nil || old.DirectoryToken == newcomer.DirectoryToken {
 		return nil
 	}
-	if n.board.maybeAlive(messages.NodeID(old.Id)) {
+	if n.status.maybeAlive(messages.NodeID(old.Id)) {
 		return messages.Errorf(messages.Code_CONFLICT, "name %q is taken by node %d at %s, which is alive: choose another name", old.Name, old.Id, old.Address)
 	}
-	if why := n.board.snapshot().needs(config, old.Id); why != "" {
+	if why := n.status.snapshot().blockedWithout(config, old.Id); why != "" {
 		return messages.Errorf(messages.Code_CONFLICT, "%s and may need the data directory of node %d (%s), which this empty one would replace for good: "+
 			"start %s with that directory (is its volume mounted?), or bring other nodes back first", why, old.Id, old.Name, old.Name)
 	}
@@ -201,7 +201,7 @@ func (n *node) checkPlace(config *messages.Config, newcomer *messages.AddNode) *
 
 // needs tells which group could not go on for certain without a node whose id never comes back: one that has no leader, or
 // whose voters are not in their majority alive without it. Empty: all groups could.
-func (s snapshot) needs(config *messages.Config, gone uint64) string {
+func (s snapshot) blockedWithout(config *messages.Config, gone uint64) string {
 	lives := func(id uint64) bool {
 		return id != gone && s.alive(messages.NodeID(id)) && !findNode(config, messages.NodeID(id)).GetRemoved()
 	}
@@ -209,7 +209,7 @@ func (s snapshot) needs(config *messages.Config, gone uint64) string {
 		if len(g.Nodes) == 0 {
 			continue
 		}
-		led := s.led(messages.GroupID(g.Id))
+		led := s.leaderStatus(messages.GroupID(g.Id))
 		if led == nil {
 			return fmt.Sprintf("group %d has no leader now", g.Id)
 		}

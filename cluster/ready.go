@@ -8,63 +8,65 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// A node is ready when others may be stopped: its replicas have what their leaders had committed a moment ago. One that has
-// been down under load answers long before, and as long as it lags a group that loses another replica waits for it.
+// A node is ready when another node may be stopped: its replicas have applied what their leaders had committed a moment ago. A node
+// that was down under load answers long before that; while it lags, a group that loses another replica has to wait for it.
 
-// progress is how far a replica is behind its leader, in time. It is pure.
-type progress struct {
-	goal   uint64        // what the leader had committed
-	since  time.Duration // when this node has heard of that
-	caught bool          // the replica has had all that its leader was known to have, in this life of the node
+// catchUp measures how far a replica is behind its leader, in time. It is pure.
+type catchUp struct {
+	target uint64        // commit index of the leader as of since
+	since  time.Duration // when this node learned of target
+	done   bool          // the replica has reached its leader's known commit index once since the node started
 }
 
-// lagTime is how old what a replica lacks may be, once it has caught up: more than leaders need to tell, less than matters.
-const lagTime = 5 * time.Second
+// maxLag is the age of the oldest missing entry at which a replica that had caught up counts as lagging: longer than the interval
+// at which leaders report, shorter than an operator would notice.
+const maxLag = 5 * time.Second
 
-// observe takes what the replica has applied and what its leader is known to have committed. Without word of the leader, which
-// lacks as much then, no time passes.
-func (p *progress) observe(now time.Duration, applied, committed uint64, heard bool) {
+// observe takes the index that the replica has applied and the commit index of its leader. heard is false if the leader is silent:
+// then no time passes, since the leader itself may have committed nothing.
+func (p *catchUp) observe(now time.Duration, applied, committed uint64, heard bool) {
 	switch {
 	case !heard:
 		p.since = now
 	case applied >= committed:
-		p.caught, p.goal, p.since = true, committed, now
-	case applied >= p.goal:
-		p.goal, p.since = committed, now
+		p.done, p.target, p.since = true, committed, now
+	case applied >= p.target:
+		p.target, p.since = committed, now
 	}
 }
 
-func (p *progress) behind(now time.Duration) bool { return !p.caught || now-p.since > lagTime }
+func (p *catchUp) behind(now time.Duration) bool { return !p.done || now-p.since > maxLag }
 
-// lag is why a replica of this node is not as far as it must be for others to be stopped.
+// lag says why a replica of this node lags.
 type lag struct {
 	group messages.GroupID
 	why   string
 }
 
-// followLeaders notes how far this node's replicas are and gives those that lag. Until none has for the first time in this life,
-// those count as well that the config wants here and that are no voters yet; later, a node that gets one more serves on.
-func (b *board) followLeaders(s snapshot) (lags []lag) {
+// updateCatchUp updates catchUp of this node's replicas and returns those that lag. Until none has lagged for the first time since
+// the start, replicas count too that the config places here and that are not voters yet. Later, a further replica does not make the
+// node unready.
+func (b *statusBoard) updateCatchUp(s snapshot) (lags []lag) {
 	self := uint64(s.identity.Node)
 	for _, g := range s.config.GetGroups() {
 		id := messages.GroupID(g.Id)
-		replica, led := s.replicas[id], s.led(id)
+		replica, led := s.replicas[id], s.leaderStatus(id)
 		if !slices.Contains(g.Nodes, self) {
-			delete(b.progress, id)
+			delete(b.catchUp, id)
 			continue
 		}
-		p := b.progress[id]
+		p := b.catchUp[id]
 		if p == nil {
-			p = new(progress)
-			b.progress[id] = p
+			p = new(catchUp)
+			b.catchUp[id] = p
 		}
 		p.observe(s.now, replica.GetApplied(), led.GetCommit(), led != nil && replica != nil)
 		member := led == nil || slices.Contains(led.Conf.GetVoters(), self)
 		switch {
-		case b.caughtUp && (!p.caught || !member): // it came since, or is about to go
+		case b.caughtUp && (!p.done || !member): // added since, or about to be removed
 		case replica == nil || !member:
 			lags = append(lags, lag{id, "is being brought up here"})
-		case led == nil && !p.caught:
+		case led == nil && !p.done:
 			lags = append(lags, lag{id, "has not heard of its leader how far it is"})
 		case p.behind(s.now):
 			lags = append(lags, lag{id, fmt.Sprintf("is %d entries behind its leader", max(led.GetCommit(), replica.Applied)-replica.Applied)})
@@ -74,9 +76,10 @@ func (b *board) followLeaders(s snapshot) (lags []lag) {
 	return lags
 }
 
-// heir is who can lead a group best when this node goes: of the voters that are heard, whose disk answers and that do not lag,
-// the one with most of the data. Without one it is the best of those that lag, and able is false; 0: nobody is heard.
-func (s snapshot) heir(group messages.GroupID) (node messages.NodeID, able bool) {
+// transferee returns the node that should lead a group when this node stops: of the voters that are heard, whose disk responds and
+// that do not lag, the one with the highest applied index. If all of them lag, it is the best of those, and able is false; 0: no
+// voter is heard.
+func (s snapshot) transferee(group messages.GroupID) (node messages.NodeID, able bool) {
 	var most uint64
 	for _, voter := range s.replicas[group].GetConf().GetVoters() {
 		id := messages.NodeID(voter)
@@ -92,14 +95,14 @@ func (s snapshot) heir(group messages.GroupID) (node messages.NodeID, able bool)
 	return node, able
 }
 
-// HandOverFailed tells that a node which stops leads a group that nobody else can serve now: the group waits for another leader,
-// or for data that only this node has had so far.
-type HandOverFailed struct {
+// TransferFailed is the event of a stopping node that leads a group which no other node can lead now: the group has no leader
+// until another replica has caught up, or until this node is back.
+type TransferFailed struct {
 	Group messages.GroupID
 	Why   string
 }
 
-func (HandOverFailed) EventName() string { return "leadership not handed over" }
+func (TransferFailed) EventName() string { return "leadership transfer failed" }
 
-// handOverTime bounds how long a stopping node waits for others to take its leaderships.
-const handOverTime = 2 * time.Second
+// transferTimeout bounds how long a stopping node waits until other nodes lead its groups.
+const transferTimeout = 2 * time.Second

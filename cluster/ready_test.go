@@ -12,8 +12,8 @@ import (
 )
 
 // A replica is near its leader when it has what the leader had committed a moment ago, however fast that grows.
-func TestProgress(t *testing.T) {
-	var p progress
+func TestCatchUp(t *testing.T) {
+	var p catchUp
 	at := func(seconds int) time.Duration { return time.Duration(seconds) * time.Second }
 	p.observe(at(0), 100, 3788, true)
 	require.True(t, p.behind(at(0)), "it has just started, with entries to come")
@@ -39,8 +39,8 @@ func replicaAt(group, leader, commit, applied uint64, voters ...uint64) *message
 }
 
 // oneOfThree is the board of node 1, which has replicas of groups 0 and 7 beside nodes 2 and 3.
-func oneOfThree(now *time.Duration) *board {
-	b := newBoard(func() time.Duration { return *now })
+func oneOfThree(now *time.Duration) *statusBoard {
+	b := newStatusBoard(func() time.Duration { return *now })
 	b.setIdentity(persistence.Identity{Cluster: 1, Node: 1})
 	b.setConfig(&messages.Config{
 		Version: 9, Owners: []uint64{7},
@@ -80,7 +80,7 @@ func TestReadyMeansCaughtUp(t *testing.T) {
 
 	now += 2 * time.Second
 	tell(9000)
-	now += lagTime
+	now += maxLag
 	tell(12000)
 	require.Equal(t, []string{"replica: that of group 7 is 8212 entries behind its leader"}, failing(b.snapshot()), "what it lacks is old")
 }
@@ -99,7 +99,7 @@ func TestReadyNeedsVoters(t *testing.T) {
 }
 
 // Leadership goes to a voter that can serve, if there is one.
-func TestHeirCanServe(t *testing.T) {
+func TestTransfereeCanServe(t *testing.T) {
 	now := 100 * time.Second
 	of := func(node, applied uint64, behind []uint64, stalled bool) *messages.NodeStatus {
 		r := replicaAt(7, 1, 100, applied, 1, 2, 3)
@@ -125,7 +125,7 @@ func TestHeirCanServe(t *testing.T) {
 			for _, other := range c.others {
 				b.setOther(other)
 			}
-			heir, able := b.snapshot().heir(7)
+			heir, able := b.snapshot().transferee(7)
 			require.Equal(t, c.heir, heir)
 			require.Equal(t, c.able, able)
 		})

@@ -19,39 +19,39 @@ import (
 const measureEvery = 20 * time.Second
 
 type (
-	measure  struct{ pull *messages.StatusPull }
-	measured struct {
+	measureSizes  struct{ pull *messages.StatusPull }
+	sizesMeasured struct {
 		pull  *messages.StatusPull
 		sizes []*messages.BucketSize
 	}
 )
 
 // measure asks all nodes how big the buckets are, if it is time.
-func (m *Member) measure() {
+func (m *Member) measureSizes() {
 	now := m.n.system.Clock.Now()
-	if m.config == nil || now < m.placement.measure {
+	if m.config == nil || now < m.placement.nextMeasure {
 		return
 	}
-	m.placement.measure = now + measureEvery
-	pull := &messages.StatusPull{Seq: m.beats, ReplyAddress: m.n.address(), ReplyId: memberPath, Sizes: true}
-	for _, address := range append(m.others(), m.n.address()) {
+	m.placement.nextMeasure = now + measureEvery
+	pull := &messages.StatusPull{Seq: m.ticks, ReplyAddress: m.n.address(), ReplyId: memberPath, Sizes: true}
+	for _, address := range append(m.otherAddresses(), m.n.address()) {
 		m.n.send(actor.NewPID(address, memberPath), pull)
 	}
 }
 
-// onMeasured answers who has asked.
-func (m *Member) onMeasured(d measured) {
+// onSizesMeasured answers who has asked.
+func (m *Member) onSizesMeasured(d sizesMeasured) {
 	status := m.status(d.pull.Seq)
 	status.Sizes = d.sizes
 	m.n.send(actor.NewPID(d.pull.ReplyAddress, d.pull.ReplyId), status)
 }
 
-// onMeasure asks the engine about the buckets of the groups that are led here.
-func (h *Host) onMeasure(m measure) error {
-	answer := measured{pull: m.pull}
-	views := h.n.board.snapshot().views
+// onMeasureSizes asks the engine about the buckets of the groups that are led here.
+func (h *Host) onMeasureSizes(m measureSizes) error {
+	answer := sizesMeasured{pull: m.pull}
+	views := h.n.status.snapshot().views
 	for _, group := range slices.Sorted(maps.Keys(views)) {
-		if !h.n.board.leads(group) {
+		if !h.n.status.leads(group) {
 			continue
 		}
 		for _, b := range views[group].Buckets {

@@ -15,28 +15,29 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// A node keeps a reserve of its disk free, so that it never comes to where nothing can be deleted, compacted or replayed any more.
-// Below the reserve its groups take only what makes data smaller, and their leaders hand over to nodes with room. Below a quarter
-// of it a replica takes no more of its log either: the others are a quorum without it, and it catches up when there is room.
+// A node keeps a reserve of its disk free: without free space it could neither delete nor compact nor replay anything. Below the
+// reserve its groups accept only commands that make data smaller, and their leaders transfer leadership to nodes with more space.
+// Below a quarter of the reserve its replicas accept no log entries either: the other replicas are a quorum without them, and they
+// catch up when there is space again.
 
-// space decides from how much is free what a node still takes.
+// space decides from the free disk space what a node still accepts. It is pure; the Host owns it.
 type space struct {
-	reserve uint64
-	low     bool // no more data
-	starved bool // no more log
+	reserve uint64 // bytes to keep free
+	low     bool   // below the reserve: no commands that make data larger
+	starved bool   // below reserve/starvedPart: no log entries either
 }
 
 const (
-	mostReserve  = 1 << 30
-	leastReserve = 256 << 20 // what a node has in memory, and has yet to write as tables, takes that much
-	reservePart  = 10        // of the file system, the default is one part of so many, between the two
-	starvedPart  = 4         // of the reserve
-	weighEvery   = time.Second
+	maxReserve         = 1 << 30
+	minReserve         = 256 << 20 // bytes; the data in memory that a node still has to write as tables takes that much
+	reservePart        = 10        // the default reserve is the file system's size divided by this, between the two bounds
+	starvedPart        = 4         // starved begins at the reserve divided by this
+	spaceCheckInterval = time.Second
 )
 
-// note takes how many bytes are free, and tells whether anything changes by it. What has begun ends with a quarter more than
-// where it began, so that a compaction that comes and goes does not change it every second.
-func (s *space) note(free uint64) (changed bool) {
+// update takes the free bytes and reports whether low or starved changed. Each ends only at a quarter more than the limit at which
+// it began, so that a compaction, which needs space for a while, does not change it every second.
+func (s *space) update(free uint64) (changed bool) {
 	before := *s
 	s.low = below(free, s.reserve, s.low)
 	s.starved = below(free, s.reserve/starvedPart, s.starved)
@@ -50,12 +51,12 @@ func below(free, limit uint64, was bool) bool {
 	return free < limit
 }
 
-// reserveOf is the reserve on a file system of that size.
+// reserveOf returns the reserve on a file system of total bytes: the configured one, or the default if configured is 0.
 func reserveOf(configured, total uint64) uint64 {
-	return cmp.Or(configured, min(mostReserve, max(leastReserve, total/reservePart)))
+	return cmp.Or(configured, min(maxReserve, max(minReserve, total/reservePart)))
 }
 
-// freeBytes is the free space for the engines of a data directory, of the fuller one if they are on two file systems.
+// freeBytes returns the free space for the engines of a data directory: that of the fuller file system if they are on two.
 func freeBytes(dir string) (free, total uint64, err error) {
 	for _, part := range []string{"log", "state"} {
 		var s syscall.Statfs_t
@@ -70,11 +71,11 @@ func freeBytes(dir string) (free, total uint64, err error) {
 	return free, total, nil
 }
 
-// startBytes is what a start writes beside what it takes from its write-ahead files.
+// startBytes is what a start writes beside the contents of the write-ahead files.
 const startBytes = 8 << 20
 
-// roomToStart refuses a start that would fill the disk: what the write-ahead files of the log hold is written as tables first.
-func roomToStart(dir string, look func(string) (free, total uint64, err error)) error {
+// checkStartSpace refuses a start that would fill the disk: a start writes the contents of the log's write-ahead files as tables.
+func checkStartSpace(dir string, look func(string) (free, total uint64, err error)) error {
 	free, _, err := look(dir)
 	if err != nil {
 		return err
@@ -101,69 +102,69 @@ func roomToStart(dir string, look func(string) (free, total uint64, err error)) 
 		"nothing acknowledged is lost", dir, free>>20, (needed+1<<20-1)>>20)
 }
 
-// DiskSpace tells that what this node takes has changed with the free space of its disk.
+// DiskSpace tells that this node accepts more or less than before, since the free space of its disk has changed.
 type DiskSpace struct {
 	FreeBytes, ReserveBytes uint64
-	Low                     bool // only what makes data smaller is taken
-	Starved                 bool // nothing of the logs is
+	Low                     bool // only commands that make data smaller are accepted
+	Starved                 bool // log entries are not accepted either
 }
 
 func (DiskSpace) EventName() string { return "disk space" }
 
-// weigh looks at the free space once more.
-type weigh struct{}
+// checkSpace makes the Host look at the free disk space.
+type checkSpace struct{}
 
-func (h *Host) weighLater() {
-	h.n.system.Clock.After(weighEvery, func() { h.n.send(h.n.pids.host, weigh{}) })
+func (h *Host) scheduleSpaceCheck() {
+	h.n.system.Clock.After(spaceCheckInterval, func() { h.n.send(h.n.pids.host, checkSpace{}) })
 }
 
-// onWeigh tells the replicas when what this node, or another one, still takes has changed.
-func (h *Host) onWeigh() error {
-	free, total, err := h.n.c.Ground.Free(h.n.c.Dir)
+// onCheckSpace tells the replicas when this node, or another one, has come to accept more or less.
+func (h *Host) onCheckSpace() error {
+	free, total, err := h.n.config.Overrides.Free(h.n.config.Dir)
 	if err != nil {
 		return err
 	}
-	h.space.reserve = reserveOf(h.n.c.ReserveBytes, total)
-	if h.weighed++; h.weighed%filesEvery == 1 {
-		if err := h.weighFiles(free, total); err != nil {
+	h.space.reserve = reserveOf(h.n.config.ReserveBytes, total)
+	if h.spaceChecks++; h.spaceChecks%fileMeasureInterval == 1 {
+		if err := h.measureFiles(free, total); err != nil {
 			return err
 		}
 	}
-	changed := h.space.note(free)
+	changed := h.space.update(free)
 	if changed {
-		h.n.board.setLow(h.space.low)
+		h.n.status.setLowSpace(h.space.low)
 		h.n.system.Events(DiskSpace{FreeBytes: free, ReserveBytes: h.space.reserve, Low: h.space.low, Starved: h.space.starved})
 	}
-	if full := h.n.board.full(); changed || !slices.Equal(full, h.full) {
-		h.full = full
-		h.desire(h.config)
+	if full := h.n.status.fullNodes(); changed || !slices.Equal(full, h.fullNodes) {
+		h.fullNodes = full
+		h.sendTargets(h.config)
 	}
-	h.weighLater()
+	h.scheduleSpaceCheck()
 	return nil
 }
 
-// filesEvery is how often the node's files are looked at, in looks at the free space.
-const filesEvery = 10
+// fileMeasureInterval is how often the node's files are measured, in checks of the free space.
+const fileMeasureInterval = 10
 
-// weighFiles notes what the node has on its disk, for people.
-func (h *Host) weighFiles(free, total uint64) error {
+// measureFiles publishes the sizes of the node's files, for the metrics.
+func (h *Host) measureFiles(free, total uint64) error {
 	bytes := map[string]uint64{"free": free, "total": total, "reserve": h.space.reserve}
 	for _, part := range []string{"log", "state"} {
 		if h.n.lock == nil {
 			continue // a simulation has no files
 		}
-		size, err := filesIn(filepath.Join(h.n.c.Dir, part))
+		size, err := directorySize(filepath.Join(h.n.config.Dir, part))
 		if err != nil {
 			return err
 		}
 		bytes[part] = size
 	}
-	h.n.board.setDisk(bytes)
+	h.n.status.setDisk(bytes)
 	return nil
 }
 
-// filesIn is how large the files of a directory are together. One that goes meanwhile does not count.
-func filesIn(dir string) (bytes uint64, err error) {
+// directorySize returns the size of all files of a directory. A file that is deleted meanwhile does not count.
+func directorySize(dir string) (bytes uint64, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return 0, fmt.Errorf("size of %s: %w", dir, err)
@@ -181,13 +182,13 @@ func filesIn(dir string) (bytes uint64, err error) {
 	return bytes, nil
 }
 
-// desire tells the replicas of this node where they should be, and which nodes have no room.
-func (h *Host) desire(config *messages.Config) {
+// sendTargets tells each replica of this node where its group should have replicas, and which nodes have no disk space.
+func (h *Host) sendTargets(config *messages.Config) {
 	self := uint64(h.n.identity().Node)
 	for _, group := range config.GetGroups() {
 		if id := messages.GroupID(group.Id); h.running[id] {
 			h.n.send(h.n.peer(id), raftactor.ReplicaTarget{
-				Nodes: group.Nodes, StepAside: yields(config, self), FullNodes: h.full, OutOfSpace: h.space.starved,
+				Nodes: group.Nodes, StepAside: yieldsLeadership(config, self), FullNodes: h.fullNodes, OutOfSpace: h.space.starved,
 			})
 		}
 	}

@@ -26,7 +26,7 @@ func TestSpace(t *testing.T) {
 		{0, true, true, true},
 		{9999, true, false, false},
 	} {
-		require.Equal(t, c.changed, s.note(c.free), "%d free", c.free)
+		require.Equal(t, c.changed, s.update(c.free), "%d free", c.free)
 		require.Equal(t, []bool{c.low, c.starved}, []bool{s.low, s.starved}, "%d free", c.free)
 	}
 	require.EqualValues(t, 1<<30, reserveOf(0, 1<<40))

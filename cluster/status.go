@@ -11,20 +11,20 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// status is the document of /api/v1/status.
-type status struct {
-	Node          string        `json:"node"`
-	NodeID        uint64        `json:"node_id"`
-	ClusterID     string        `json:"cluster_id"`
-	ConfigVersion uint64        `json:"config_version"`
-	Ready         bool          `json:"ready"`
-	Waiting       []string      `json:"waiting_for,omitempty"` // seeds that do not answer
-	Trouble       string        `json:"trouble,omitempty"`
-	Nodes         []nodeStatus  `json:"nodes"`
-	Groups        []groupStatus `json:"groups"`
-	Buckets       bucketStatus  `json:"buckets"`
-	Placement     placeStatus   `json:"placement"`
-	Level         levelStatus   `json:"level"` // feature level
+// statusDocument is the JSON document of /api/v1/status.
+type statusDocument struct {
+	Node          string            `json:"node"`
+	NodeID        uint64            `json:"node_id"`
+	ClusterID     string            `json:"cluster_id"`
+	ConfigVersion uint64            `json:"config_version"`
+	Ready         bool              `json:"ready"`
+	Waiting       []string          `json:"waiting_for,omitempty"` // seeds that do not reply
+	Trouble       string            `json:"trouble,omitempty"`
+	Nodes         []nodeStatus      `json:"nodes"`
+	Groups        []groupStatus     `json:"groups"`
+	Buckets       bucketStatus      `json:"buckets"`
+	Placement     placementDocument `json:"placement"`
+	Level         levelStatus       `json:"level"` // feature level
 }
 
 type nodeStatus struct {
@@ -35,22 +35,22 @@ type nodeStatus struct {
 	RESP  string `json:"resp,omitempty"`
 	HTTP  string `json:"http,omitempty"`
 
-	LowSpace bool `json:"low_space,omitempty"` // its disk is nearly full: it takes only what makes data smaller
+	LowSpace bool `json:"low_space,omitempty"` // its free disk space is below the reserve: it accepts only commands that make data smaller
 
 	Labels []string     `json:"labels,omitempty"`
 	Drain  *drainStatus `json:"drain,omitempty"`
 }
 
-// placeStatus is what placement does about what is not where it should be.
-type placeStatus struct {
-	Mode   string      `json:"mode"`   // automatic, paused, once
-	Pinned []uint32    `json:"pinned"` // buckets that an operator moved
-	Known  bool        `json:"known"`  // meta's leader, who plans, was heard
-	Idle   bool        `json:"idle"`   // nothing is done without a rebalance
-	Steps  []placeStep `json:"steps"`  // what a rebalance would do from here on
+// placementDocument says what placement intends to do.
+type placementDocument struct {
+	Mode   string          `json:"mode"`   // automatic, paused, once
+	Pinned []uint32        `json:"pinned"` // buckets that an operator has moved: placement leaves them where they are
+	Known  bool            `json:"known"`  // the leader of group 0, which plans, was heard
+	Idle   bool            `json:"idle"`   // placement does nothing unless an operator asks for a rebalance
+	Steps  []placementStep `json:"steps"`  // what a rebalance would do from now on
 }
 
-type placeStep struct {
+type placementStep struct {
 	What string `json:"what"`
 	From string `json:"from"`
 	To   string `json:"to"`
@@ -66,36 +66,36 @@ type groupStatus struct {
 	LogFirst uint64   `json:"log_first"`
 	LogLast  uint64   `json:"log_last"`
 	Replicas []uint64 `json:"replicas"`
-	Stalled  []uint64 `json:"stalled,omitempty"` // nodes whose disk does not answer
-	Leased   bool     `json:"leased,omitempty"`  // its leader answers reads without asking a quorum
-	Bytes    *uint64  `json:"bytes,omitempty"`   // of its buckets, on one disk, roughly; unset: not known yet
+	Stalled  []uint64 `json:"stalled,omitempty"` // nodes whose disk does not respond
+	Leased   bool     `json:"leased,omitempty"`  // its leader holds a lease: it answers reads without asking a quorum
+	Bytes    *uint64  `json:"bytes,omitempty"`   // approximate size of its buckets on one disk; unset: not known yet
 }
 
 type bucketStatus struct {
 	Count  int      `json:"count"`
 	Owners []uint64 `json:"owners"`
-	Moving []uint32 `json:"moving,omitempty"` // that are on their way to their owner
-	// HandOvers are what the groups of this node know about them.
-	HandOvers []HandOver `json:"hand_overs,omitempty"`
+	Moving []uint32 `json:"moving,omitempty"` // buckets whose migration to their owner is not complete
+	// Migrations are those in which groups of this node take part.
+	Migrations []MigrationStatus `json:"migrations,omitempty"`
 }
 
 func (n *node) statusJSON(s snapshot) []byte {
-	doc := status{
-		Node: n.c.Name, NodeID: uint64(s.identity.Node), ClusterID: fmt.Sprintf("%016x", s.identity.Cluster),
-		ConfigVersion: s.config.GetVersion(), Ready: len(failing(s)) == 0, Waiting: s.waiting, Trouble: s.trouble,
+	doc := statusDocument{
+		Node: n.config.Name, NodeID: uint64(s.identity.Node), ClusterID: fmt.Sprintf("%016x", s.identity.Cluster),
+		ConfigVersion: s.config.GetVersion(), Ready: len(failing(s)) == 0, Waiting: s.silentSeeds, Trouble: s.trouble,
 		Nodes: []nodeStatus{}, Groups: []groupStatus{}, Buckets: bucketStatus{Count: len(s.config.GetOwners()), Owners: s.config.GetOwners()},
 	}
 	for _, node := range s.config.GetNodes() {
 		doc.Nodes = append(doc.Nodes, nodeStatus{
 			ID: node.Id, Name: node.Name, Addr: node.Address, State: s.state(node), RESP: node.Resp, HTTP: node.Http,
-			Labels: node.Labels, Drain: s.drain(node), LowSpace: s.lowSpace(messages.NodeID(node.Id)),
+			Labels: node.Labels, Drain: s.drainStatus(node), LowSpace: s.lowSpace(messages.NodeID(node.Id)),
 		})
 	}
 	for _, g := range s.config.GetGroups() {
-		doc.Groups = append(doc.Groups, s.group(g))
+		doc.Groups = append(doc.Groups, s.groupStatus(g))
 	}
-	doc.Buckets.Moving, doc.Buckets.HandOvers = s.config.GetMovesPending(), s.handOvers()
-	doc.Placement, doc.Level = s.placement(), n.levelStatus(s)
+	doc.Buckets.Moving, doc.Buckets.Migrations = s.config.GetMovesPending(), s.migrations()
+	doc.Placement, doc.Level = s.placementStatus(), n.levelStatus(s)
 	body, err := json.Marshal(doc)
 	if err != nil {
 		return []byte(`{"trouble":"status cannot be encoded"}`)
@@ -105,12 +105,12 @@ func (n *node) statusJSON(s snapshot) []byte {
 
 func (s snapshot) lowSpace(node messages.NodeID) bool {
 	if node == messages.NodeID(s.identity.Node) {
-		return s.low
+		return s.ownLowSpace
 	}
 	return s.others[node].GetLowDiskSpace()
 }
 
-// state is how a node is, in a word.
+// state returns the value of nodeStatus.State.
 func (s snapshot) state(node *messages.Node) string {
 	alive := s.alive(messages.NodeID(node.Id))
 	switch {
@@ -122,20 +122,20 @@ func (s snapshot) state(node *messages.Node) string {
 		return "lost"
 	case alive:
 		return "up"
-	case s.strange[messages.NodeID(node.Id)]:
+	case s.unheard[messages.NodeID(node.Id)]:
 		return "unknown"
 	}
 	return "down"
 }
 
-// placement describes what placement has in mind, as meta's leader told.
-func (s snapshot) placement() placeStatus {
-	doc := placeStatus{
-		Mode: strings.ToLower(s.config.GetPlacement().String()), Pinned: append([]uint32{}, s.config.GetPinned()...), Steps: []placeStep{},
+// placementStatus returns the plan that the leader of group 0 reports.
+func (s snapshot) placementStatus() placementDocument {
+	doc := placementDocument{
+		Mode: strings.ToLower(s.config.GetPlacement().String()), Pinned: append([]uint32{}, s.config.GetPinned()...), Steps: []placementStep{},
 	}
 	plan := s.newestPlan()
 	for _, step := range plan.GetSteps() {
-		doc.Steps = append(doc.Steps, placeStep{step.What, step.From, step.To, step.Reason})
+		doc.Steps = append(doc.Steps, placementStep{step.What, step.From, step.To, step.Reason})
 	}
 	doc.Known, doc.Idle = plan != nil, plan.GetIdle()
 	return doc
@@ -151,18 +151,19 @@ func (s snapshot) newestPlan() *messages.PlacementStatus {
 	return plan
 }
 
-// group describes a group by this node's replica, or else by one that another node told of; who is in it its leader knows.
-func (s snapshot) group(g *messages.Group) groupStatus {
+// groupStatus describes a group by this node's replica, or else by one that another node reports. The members are those that the
+// group's leader reports.
+func (s snapshot) groupStatus(g *messages.Group) groupStatus {
 	leader, term := s.leader(messages.GroupID(g.Id))
 	doc := groupStatus{ID: g.Id, Leader: leader, Term: term, Replicas: g.Nodes}
 	best := s.replicas[messages.GroupID(g.Id)]
-	doc.tell(s.identity.Node, best)
+	doc.addReplica(s.identity.Node, best)
 	for node, other := range s.others {
 		for _, r := range other.Replicas {
 			if r.Group != g.Id {
 				continue
 			}
-			doc.tell(node, r)
+			doc.addReplica(node, r)
 			if best == nil {
 				best = r
 			}
@@ -178,7 +179,7 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 		return doc
 	}
 	doc.Commit, doc.Applied, doc.LogFirst, doc.LogLast = best.Commit, best.Applied, best.First, best.Last
-	if led := s.led(messages.GroupID(g.Id)); led != nil {
+	if led := s.leaderStatus(messages.GroupID(g.Id)); led != nil {
 		best = led
 	}
 	if len(best.Conf.GetVoters()) > 0 && len(g.Nodes) > 0 {
@@ -187,22 +188,22 @@ func (s snapshot) group(g *messages.Group) groupStatus {
 	return doc
 }
 
-// tell notes what only one replica knows.
-func (doc *groupStatus) tell(node messages.NodeID, r *messages.ReplicaStatus) {
+// addReplica adds what only a node's own replica knows.
+func (doc *groupStatus) addReplica(node messages.NodeID, r *messages.ReplicaStatus) {
 	doc.Leased = doc.Leased || r.GetLeaseValid()
 	if r.GetDiskStalled() {
 		doc.Stalled = append(doc.Stalled, uint64(node))
 	}
 }
 
-// failing are the reasons why this node cannot serve, by name; none: it can.
-func (n *node) failing() []string { return failing(n.board.snapshot()) }
+// failing returns the reasons why this node cannot serve, each beginning with a name; none: it can.
+func (n *node) failing() []string { return failing(n.status.snapshot()) }
 
 func failing(s snapshot) []string {
 	if s.identity.Cluster == 0 {
 		text := "cluster: this node belongs to none yet"
-		if len(s.waiting) > 0 {
-			text += fmt.Sprintf("; no answer from %v", s.waiting)
+		if len(s.silentSeeds) > 0 {
+			text += fmt.Sprintf("; no answer from %v", s.silentSeeds)
 		}
 		if s.trouble != "" {
 			text += "; " + s.trouble
@@ -246,43 +247,43 @@ func failing(s snapshot) []string {
 	return all
 }
 
-// Ready tells whether this node can serve: it knows the config, every bucket has an owner with a leader, and
-// its replicas are so near their leaders that other nodes may be stopped.
+// Ready reports whether this node can serve: it knows the config, every bucket has an owner with a leader, and its replicas have
+// caught up with their leaders, so that another node may be stopped.
 func (n *Node) Ready() bool { return len(n.n.failing()) == 0 }
 
-// Failing says why not, by name.
+// Failing returns the reasons why the node is not ready, each beginning with a name; none: it is ready.
 func (n *Node) Failing() []string { return n.n.failing() }
 
-// Moving are the buckets that are on their way to another group, as far as this node knows.
-func (n *Node) Moving() []uint32 { return n.n.board.snapshot().config.GetMovesPending() }
+// Moving returns the buckets whose migration to another group is not complete, as far as this node knows.
+func (n *Node) Moving() []uint32 { return n.n.status.snapshot().config.GetMovesPending() }
 
-// Placed tells whether placement has nothing left to do and nothing under way, as far as this node knows, and this node has
-// no replica that is not wanted.
+// Placed reports whether placement is complete as far as this node knows: it has no step left and none in flight, and this node has
+// no replica that the config does not place here.
 func (n *Node) Placed() bool {
-	s := n.n.board.snapshot()
+	s := n.n.status.snapshot()
 	plan := s.newestPlan()
 	return plan != nil && plan.ConfigVersion == s.config.GetVersion() && plan.Idle && len(s.config.GetMovesPending()) == 0 &&
 		!slices.ContainsFunc(s.config.GetGroups(), func(g *messages.Group) bool {
 			id, self := messages.GroupID(g.Id), uint64(s.identity.Node)
-			return len(g.Nodes) > 0 && !s.settled(id) || s.replicas[id] != nil && !slices.Contains(g.Nodes, self)
+			return len(g.Nodes) > 0 && !s.membershipSettled(id) || s.replicas[id] != nil && !slices.Contains(g.Nodes, self)
 		})
 }
 
-// Replicas are what this node's replicas have told last, by group: where they are, and what they hold in memory.
+// Replicas returns the newest status of each replica of this node, by group. The messages are shared and must not be changed.
 func (n *Node) Replicas() []*messages.ReplicaStatus {
-	all := slices.Collect(maps.Values(n.n.board.snapshot().replicas))
+	all := slices.Collect(maps.Values(n.n.status.snapshot().replicas))
 	slices.SortFunc(all, func(a, b *messages.ReplicaStatus) int { return cmp.Compare(a.Group, b.Group) })
 	return all
 }
 
-// Status is the document of /api/v1/status.
-func (n *Node) Status() []byte { return n.n.statusJSON(n.n.board.snapshot()) }
+// Status returns the JSON document of /api/v1/status.
+func (n *Node) Status() []byte { return n.n.statusJSON(n.n.status.snapshot()) }
 
-// Address is where other nodes and Go clients reach this node.
+// Address returns the host:port at which other nodes and Go clients reach this node.
 func (n *Node) Address() string { return n.n.address() }
 
-// RESP is where Redis clients reach this node, "" if nowhere.
-func (n *Node) RESP() string { return n.n.edge.respAddress() }
+// RESP returns the host:port at which Redis clients reach this node, "" if the node has no such listener.
+func (n *Node) RESP() string { return n.n.listeners.respAddress() }
 
-// HTTP is where health, metrics and status are, "" if nowhere.
-func (n *Node) HTTP() string { return n.n.edge.httpAddress() }
+// HTTP returns the host:port of health, metrics and status, "" if the node has no such listener.
+func (n *Node) HTTP() string { return n.n.listeners.httpAddress() }

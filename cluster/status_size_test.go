@@ -13,10 +13,10 @@ import (
 
 // What a node of the largest cluster tells of itself can be sent, and who asks hears where the rest is.
 func TestStatusCanBeSent(t *testing.T) {
-	b := newBoard(func() time.Duration { return 0 })
+	b := newStatusBoard(func() time.Duration { return 0 })
 	config := &messages.Config{Version: 1 << 40, Owners: make([]uint64, messages.Slots)}
 	plan := &messages.PlacementStatus{}
-	for range maxForeseen {
+	for range maxPlanSteps {
 		long := strings.Repeat("x", messages.MaxTextBytes)
 		plan.Steps = append(plan.Steps, &messages.PlanStep{What: long, From: long, To: long, Reason: long})
 	}
@@ -47,5 +47,5 @@ func TestStatusCanBeSent(t *testing.T) {
 		plan.Steps = append(plan.Steps, plan.Steps[0])
 	}
 	require.LessOrEqual(t, proto.Size(sendable(status)), messages.MaxMessageBytes)
-	require.Len(t, plan.Steps, maxForeseen+1000, "the plan is the board's")
+	require.Len(t, plan.Steps, maxPlanSteps+1000, "the plan is the board's")
 }

@@ -17,29 +17,29 @@ func voters(group, leader, term, applied uint64, nodes ...uint64) *messages.Repl
 
 // Who is in a group is what its leader says, not a replica that lags or has been left out.
 func TestStatusTellsTheLeadersMembers(t *testing.T) {
-	b := newBoard(func() time.Duration { return 0 })
+	b := newStatusBoard(func() time.Duration { return 0 })
 	b.setIdentity(persistence.Identity{Node: 1})
 	g := &messages.Group{Id: 7, Nodes: []uint64{1, 2, 4}}
 	b.setConfig(&messages.Config{Groups: []*messages.Group{g}})
-	require.Equal(t, []uint64{1, 2, 4}, b.snapshot().group(g).Replicas, "nobody is heard yet")
+	require.Equal(t, []uint64{1, 2, 4}, b.snapshot().groupStatus(g).Replicas, "nobody is heard yet")
 	b.setReplica(voters(7, 2, 3, 10, 1, 2, 3))
-	require.Equal(t, []uint64{1, 2, 3}, b.snapshot().group(g).Replicas, "all that is known")
+	require.Equal(t, []uint64{1, 2, 3}, b.snapshot().groupStatus(g).Replicas, "all that is known")
 	b.setOther(&messages.NodeStatus{Node: 3, Replicas: []*messages.ReplicaStatus{voters(7, 0, 2, 5, 2, 3, 5)}})
-	require.Equal(t, []uint64{1, 2, 3}, b.snapshot().group(g).Replicas)
+	require.Equal(t, []uint64{1, 2, 3}, b.snapshot().groupStatus(g).Replicas)
 	b.setOther(&messages.NodeStatus{Node: 2, Replicas: []*messages.ReplicaStatus{voters(7, 2, 3, 20, 1, 2, 4)}})
-	doc := b.snapshot().group(g)
+	doc := b.snapshot().groupStatus(g)
 	require.Equal(t, []uint64{1, 2, 4}, doc.Replicas, "the leader knows better")
 	require.EqualValues(t, 10, doc.Applied, "how far this node is")
 
 	over := &messages.Group{Id: 7, Left: true}
 	b.setOther(&messages.NodeStatus{Node: 2})
-	require.Empty(t, b.snapshot().group(over).Replicas, "one that is over has none, whatever is still to be deleted")
+	require.Empty(t, b.snapshot().groupStatus(over).Replicas, "one that is over has none, whatever is still to be deleted")
 }
 
 // Who was never heard is unknown for as long as it may just not have had the time to speak, and down after that.
 func TestStatusOfNodesThatWereNeverHeard(t *testing.T) {
 	now := time.Hour
-	b := newBoard(func() time.Duration { return now })
+	b := newStatusBoard(func() time.Duration { return now })
 	b.setIdentity(persistence.Identity{Node: 1})
 	two, three := &messages.Node{Id: 2}, &messages.Node{Id: 3}
 	b.setConfig(&messages.Config{Nodes: []*messages.Node{{Id: 1}, two}})
@@ -47,18 +47,18 @@ func TestStatusOfNodesThatWereNeverHeard(t *testing.T) {
 	require.Equal(t, "up", b.snapshot().state(&messages.Node{Id: 1}))
 	b.setOther(&messages.NodeStatus{Node: 2})
 	require.Equal(t, "up", b.snapshot().state(two))
-	now += silence
+	now += aliveTimeout
 	require.Equal(t, "down", b.snapshot().state(two), "it was heard and is not any more")
 	b.setConfig(&messages.Config{Nodes: []*messages.Node{{Id: 1}, two, three}})
 	require.Equal(t, "unknown", b.snapshot().state(three), "it has just joined")
-	now += silence
+	now += aliveTimeout
 	require.Equal(t, "down", b.snapshot().state(three))
 	require.Equal(t, "removed", b.snapshot().state(&messages.Node{Id: 3, Removed: true}))
 }
 
 // draining is a board of node 1 that sees node 4 drain, and what its three groups tell.
 type draining struct {
-	b       *board
+	b       *statusBoard
 	now     time.Duration
 	config  *messages.Config
 	members [3][]uint64
@@ -66,7 +66,7 @@ type draining struct {
 
 func newDraining() *draining {
 	d := &draining{now: time.Hour}
-	d.b = newBoard(func() time.Duration { return d.now })
+	d.b = newStatusBoard(func() time.Duration { return d.now })
 	d.b.setIdentity(persistence.Identity{Node: 1})
 	d.config = &messages.Config{Nodes: []*messages.Node{{Id: 4, State: messages.NodeState_DRAINING, StateSinceMs: 5, DrainReplicas: 3}}}
 	for g := range d.members {
@@ -105,7 +105,7 @@ func (d *draining) leaves(groups ...int) *draining {
 
 func (d *draining) passes(time time.Duration) *draining { d.now += time; return d }
 
-func (d *draining) is() drainStatus { return *d.b.snapshot().drain(d.config.Nodes[0]) }
+func (d *draining) is() drainStatus { return *d.b.snapshot().drainStatus(d.config.Nodes[0]) }
 
 // How long a drain takes is told by the clock of the node that is asked, from when it knew for sure how much was left.
 func TestDrainTellsWhatItKnows(t *testing.T) {
@@ -117,14 +117,14 @@ func TestDrainTellsWhatItKnows(t *testing.T) {
 	require.Equal(t, drainStatus{0, -1}, d.passes(10*time.Second).heard(1, 2, 3).is(), "nothing has moved")
 	require.Equal(t, drainStatus{33, 20}, d.leaves(0).heard(1, 2, 3).is(), "one of three in ten seconds")
 	require.Equal(t, drainStatus{66, 10}, d.passes(10*time.Second).leaves(1).heard(1, 2, 3).is())
-	require.Equal(t, unknown, d.passes(silence).heard(1, 3).is(), "the leaders are silent")
+	require.Equal(t, unknown, d.passes(aliveTimeout).heard(1, 3).is(), "the leaders are silent")
 	require.Equal(t, drainStatus{66, 11}, d.heard(2).is())
 	require.Equal(t, drainStatus{100, 0}, d.leaves(2).heard(1, 2, 3).is())
 
 	d.config = proto.Clone(d.config).(*messages.Config)
 	d.config.Nodes[0].State = messages.NodeState_ACTIVE
 	d.b.setConfig(d.config)
-	require.Nil(t, d.b.snapshot().drain(d.config.Nodes[0]))
+	require.Nil(t, d.b.snapshot().drainStatus(d.config.Nodes[0]))
 	require.Empty(t, d.b.snapshot().drains)
 }
 

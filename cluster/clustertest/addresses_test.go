@@ -12,20 +12,20 @@ import (
 
 // Two of three nodes, or all, come back at addresses that nobody has heard of, so no quorum can write down where they are
 // before they have found each other. One node that all are told of is enough.
-func TestMembersFindEachOtherAtNewAddresses(t *testing.T) {
+func TestNodesFindEachOtherAtNewAddresses(t *testing.T) {
 	for seed := range uint64(*seeds)/4 + 2 {
-		s := born(t, 700+seed, clustertest.Options{Groups: 2})
+		s := startCluster(t, 700+seed, clustertest.Options{Groups: 2})
 		_, err := s.Client("before").Do(put("k", "v"))
 		require.NoError(t, err)
-		moved := s.Members[:2+seed%2]
-		for _, m := range s.Members {
+		moved := s.Nodes[:2+seed%2]
+		for _, m := range s.Nodes {
 			m.Kill()
 		}
 		for _, m := range moved {
 			m.Readdress()
 		}
-		for _, m := range s.Members {
-			m.Seeds(s.Members[0])
+		for _, m := range s.Nodes {
+			m.Seeds(s.Nodes[0])
 			m.Start()
 		}
 		settled(t, s)
@@ -39,10 +39,10 @@ func TestMembersFindEachOtherAtNewAddresses(t *testing.T) {
 func configured(t *testing.T, s *clustertest.Simulation) {
 	t.Helper()
 	want := map[string]string{}
-	for _, m := range s.Members {
-		want[status(t, m).Node] = m.Host().Address()
+	for _, m := range s.Nodes {
+		want[status(t, m).Node] = m.Machine().Address()
 	}
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		require.True(t, s.RunUntil(func() bool {
 			said := map[string]string{}
 			for _, n := range status(t, m).Nodes {
@@ -55,21 +55,21 @@ func configured(t *testing.T, s *clustertest.Simulation) {
 
 // Addresses are handed round: each node is where another one was, as far as the config knows. What it says of the others is no
 // reason to refuse any of them.
-func TestAddressesAreHandedRound(t *testing.T) {
-	s := born(t, 720, clustertest.Options{Groups: 2})
+func TestAddressesAreForwarded(t *testing.T) {
+	s := startCluster(t, 720, clustertest.Options{Groups: 2})
 	placed(t, s)
 	_, err := s.Client("before").Do(put("k", "v"))
 	require.NoError(t, err)
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Kill()
 	}
-	last := s.Members[2].Host()
+	last := s.Nodes[2].Machine()
 	for i := 2; i > 0; i-- {
-		s.Members[i].TakeAddress(s.Members[i-1].Host())
+		s.Nodes[i].TakeAddress(s.Nodes[i-1].Machine())
 	}
-	s.Members[0].TakeAddress(last)
-	for _, m := range s.Members {
-		m.Seeds(s.Members...)
+	s.Nodes[0].TakeAddress(last)
+	for _, m := range s.Nodes {
+		m.Seeds(s.Nodes...)
 		m.Start()
 	}
 	settled(t, s)

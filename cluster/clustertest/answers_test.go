@@ -24,7 +24,7 @@ const largestMessage = 4 << 20
 // answered is a cluster in which a client has had many large answers that it has not acknowledged: keys with the tag, in a
 // bucket of group 1.
 func answered(t *testing.T, seed uint64, limits raftactor.Limits) (s *clustertest.Simulation, c *clustertest.Client, tag string) {
-	s = born(t, seed, clustertest.Options{Groups: 2, Limits: limits})
+	s = startCluster(t, seed, clustertest.Options{Groups: 2, Limits: limits})
 	s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 		if proto.Size(e.Message) > largestMessage {
 			return actortest.Faults{Drop: 1}
@@ -77,9 +77,9 @@ func TestBucketWithLargeAnswersMoves(t *testing.T) {
 func TestSnapshotWithLargeAnswersArrives(t *testing.T) {
 	s, _, tag := answered(t, 8, raftactor.Limits{RetainBytes: 64 << 10})
 	other := s.Client("other") // the first acknowledges nothing any more
-	away := s.Members[0]
+	away := s.Nodes[0]
 	if leads(t, away, 1) {
-		away = s.Members[1]
+		away = s.Nodes[1]
 	}
 	away.Kill()
 	for i := range 100 {
@@ -88,7 +88,7 @@ func TestSnapshotWithLargeAnswersArrives(t *testing.T) {
 	}
 	before := s.Oracle.Snapshots
 	away.Start()
-	of := func(m *clustertest.Member) *messages.ReplicaStatus {
+	of := func(m *clustertest.SimNode) *messages.ReplicaStatus {
 		for _, r := range m.Node.Replicas() {
 			if r.Group == 1 {
 				return r
@@ -105,24 +105,24 @@ func TestSnapshotWithLargeAnswersArrives(t *testing.T) {
 // Records in which a version before kept whole replies are replaced when a node starts, without anybody writing: a follower
 // that needs a snapshot gets it.
 func TestRecordsOfWholeSessionsAreReplacedAtTheStart(t *testing.T) {
-	s := born(t, 9, clustertest.Options{Groups: 1})
+	s := startCluster(t, 9, clustertest.Options{Groups: 1})
 	reply, err := proto.Marshal(&messages.Reply{Session: 9, Seq: 1, Code: messages.Code_CONFLICT, Value: make([]byte, 5<<20)})
 	require.NoError(t, err)
 	record := append(binary.AppendUvarint([]byte{1, 1, 0, 0, 1}, uint64(len(reply))), reply...)
 	key := binary.BigEndian.AppendUint64([]byte{'d'}, 1) // of group 1
 	key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(append(key, 's'), 3), 9)
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Kill()
 		_, state := m.Disks()
 		batch := new(persistence.Batch)
 		batch.Put(key, record)
 		require.NoError(t, state.Write(batch, true))
 	}
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Start()
 	}
 	require.True(t, s.RunUntil(func() bool {
-		return s.Ready() && !slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool {
+		return s.Ready() && !slices.ContainsFunc(s.Nodes, func(m *clustertest.SimNode) bool {
 			_, state := m.Disks()
 			_, found, err := state.Get(key)
 			return found || err != nil

@@ -16,7 +16,7 @@ import (
 
 // lagging is a group that is written to faster than memory can hold what is written while a snapshot is on its way, and a
 // replica of it that has just come back and needs one.
-func lagging(t *testing.T, seed uint64) (s *clustertest.Simulation, behind *clustertest.Member, rest func()) {
+func lagging(t *testing.T, seed uint64) (s *clustertest.Simulation, behind *clustertest.SimNode, rest func()) {
 	s = clustertest.Sim(t, seed, clustertest.Options{
 		Groups: 1, Limits: raftactor.Limits{RetainBytes: 2 << 10, ChunkBytes: 1 << 10, SnapshotRate: 32 << 10},
 	})
@@ -36,8 +36,8 @@ func lagging(t *testing.T, seed uint64) (s *clustertest.Simulation, behind *clus
 	}
 	write()
 	require.True(t, s.RunUntil(func() bool { return written > 128 }, time.Minute))
-	if behind = s.Members[0]; behind == shardLeader(s) {
-		behind = s.Members[1]
+	if behind = s.Nodes[0]; behind == shardLeader(s) {
+		behind = s.Nodes[1]
 	}
 	behind.Kill()
 	s.Advance(2 * time.Second)
@@ -46,15 +46,15 @@ func lagging(t *testing.T, seed uint64) (s *clustertest.Simulation, behind *clus
 }
 
 // keeps tells whether the disk of a leader has entries before the start of its log.
-func keeps(m *clustertest.Member) func() bool {
+func keeps(m *clustertest.SimNode) func() bool {
 	disk, _ := m.Disks()
 	log := persistence.RecordReader{Reader: disk, Group: 1}
 	return func() bool { return log.Entry(log.Start().Index-2) != nil }
 }
 
 // shardLeader is who leads the only shard group.
-func shardLeader(s *clustertest.Simulation) *clustertest.Member {
-	for _, m := range s.Members {
+func shardLeader(s *clustertest.Simulation) *clustertest.SimNode {
+	for _, m := range s.Nodes {
 		if replica(m).Role == "leader" {
 			return m
 		}
@@ -63,7 +63,7 @@ func shardLeader(s *clustertest.Simulation) *clustertest.Member {
 }
 
 // replica is what a node says of the only shard group.
-func replica(m *clustertest.Member) *messages.ReplicaStatus {
+func replica(m *clustertest.SimNode) *messages.ReplicaStatus {
 	if m.Node != nil {
 		for _, r := range m.Node.Replicas() {
 			if r.Group != uint64(messages.Meta) {
@@ -75,7 +75,7 @@ func replica(m *clustertest.Member) *messages.ReplicaStatus {
 }
 
 // level tells when a replica has all but what is on its way.
-func level(s *clustertest.Simulation, m *clustertest.Member) func() bool {
+func level(s *clustertest.Simulation, m *clustertest.SimNode) func() bool {
 	return func() bool { l := shardLeader(s); return l != nil && replica(m).Applied+2 >= replica(l).Last }
 }
 

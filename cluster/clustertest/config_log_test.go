@@ -13,7 +13,7 @@ import (
 // The config chain says when a version was made, and by whom, also after the cluster has been idle, or stopped, for long.
 func TestConfigLogTellsWhenAndWho(t *testing.T) {
 	for _, nodes := range []int{1, 3} {
-		s := born(t, 31, clustertest.Options{Nodes: nodes, Groups: 1})
+		s := startCluster(t, 31, clustertest.Options{Nodes: nodes, Groups: 1})
 		timed(t, s)
 		change := func(what string, placement messages.Placement) {
 			c := s.Client(what)
@@ -25,17 +25,17 @@ func TestConfigLogTellsWhenAndWho(t *testing.T) {
 			require.NoError(t, err)
 			config := r.Meta.Config
 			require.Equal(t, what, config.RequestedBy)
-			require.InDelta(t, s.Members[0].Host().Clock().Wall().UnixMilli(), config.TimeMs, 2000, "%s, %d nodes", what, nodes)
+			require.InDelta(t, s.Nodes[0].Machine().Clock().Wall().UnixMilli(), config.TimeMs, 2000, "%s, %d nodes", what, nodes)
 		}
 		change("at once", messages.Placement_PAUSED)
 		s.Advance(10 * time.Minute)
 		change("after a rest", messages.Placement_AUTOMATIC)
 		s.Advance(100 * time.Second)
-		for _, m := range s.Members {
+		for _, m := range s.Nodes {
 			m.Kill()
 		}
 		s.Advance(98 * time.Second)
-		for _, m := range s.Members {
+		for _, m := range s.Nodes {
 			m.Start()
 		}
 		settled(t, s)
@@ -46,7 +46,7 @@ func TestConfigLogTellsWhenAndWho(t *testing.T) {
 
 // Where a node does not know of authors a change is made without one: it is for people only.
 func TestNoAuthorsBelowTheirLevel(t *testing.T) {
-	s := born(t, 32, clustertest.Options{Groups: 1, Level: func(int) messages.Level { return messages.FirstLevel }})
+	s := startCluster(t, 32, clustertest.Options{Groups: 1, Level: func(int) messages.Level { return messages.FirstLevel }})
 	r, err := s.Client("c").Do(&messages.MetaCommand{
 		RequestedBy: "somebody", Op: &messages.MetaCommand_SetPlacement{SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED}},
 	})

@@ -20,10 +20,10 @@ func TestOlderCopyOfADirectory(t *testing.T) {
 		boots int // since the copy was made
 	}{{"of this boot", 0}, {"of an earlier boot", 2}} {
 		t.Run(c.name, func(t *testing.T) {
-			s := born(t, 7, clustertest.Options{Groups: 1})
+			s := startCluster(t, 7, clustertest.Options{Groups: 1})
 			client := s.Client("c")
-			var old *clustertest.Member
-			for _, m := range s.Members {
+			var old *clustertest.SimNode
+			for _, m := range s.Nodes {
 				if m != leader(t, s, 1) && m != leader(t, s, 0) {
 					old = m
 				}
@@ -53,7 +53,7 @@ func TestOlderCopyOfADirectory(t *testing.T) {
 				}
 			}
 			old.Restore(copied)
-			s.Oracle.Expect(func(m *clustertest.Member, _ error) bool { return m == old })
+			s.Oracle.Expect(func(m *clustertest.SimNode, _ error) bool { return m == old })
 			old.Start()
 			require.True(t, s.RunUntil(func() bool { return old.Failure != nil }, 20*time.Second))
 			require.ErrorContains(t, old.Failure, "joins as a new one")
@@ -62,7 +62,7 @@ func TestOlderCopyOfADirectory(t *testing.T) {
 				require.ErrorContains(t, old.Failure, "this replica has acknowledged entries up to")
 			}
 			require.Empty(t, s.Oracle.Violations)
-			for _, m := range s.Members {
+			for _, m := range s.Nodes {
 				require.Equal(t, m == old, m.Node == nil)
 			}
 			fill("after")

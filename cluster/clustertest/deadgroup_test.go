@@ -60,8 +60,8 @@ func (w *writer) write() {
 func (w *writer) waits() time.Duration { return max(w.longest, w.s.Now()-w.began) }
 
 // apart is a cluster of six, paused, whose groups are on nodes 1, 2, 3 but for group 1, which is on 4, 5, 6.
-func apart(t *testing.T, seed uint64) (*clustertest.Simulation, []*clustertest.Member) {
-	s := born(t, seed, clustertest.Options{Nodes: 6, Groups: 3, HandOver: cluster.HandOverLimits{ChunkBytes: 300}})
+func apart(t *testing.T, seed uint64) (*clustertest.Simulation, []*clustertest.SimNode) {
+	s := startCluster(t, seed, clustertest.Options{Nodes: 6, Groups: 3, Migration: cluster.MigrationLimits{ChunkBytes: 300}})
 	admin := s.Client("admin")
 	_, err := admin.Do(pause())
 	require.NoError(t, err)
@@ -72,24 +72,24 @@ func apart(t *testing.T, seed uint64) (*clustertest.Simulation, []*clustertest.M
 		require.NoError(t, err)
 	}
 	placed(t, s)
-	return s, slices.DeleteFunc(slices.Clone(s.Members), func(m *clustertest.Member) bool { return status(t, m).NodeID < 4 })
+	return s, slices.DeleteFunc(slices.Clone(s.Nodes), func(m *clustertest.SimNode) bool { return status(t, m).NodeID < 4 })
 }
 
 // stay is a cluster that is apart, and who writes to its buckets.
-type stay struct {
+type blockedMigration struct {
 	t       *testing.T
 	s       *clustertest.Simulation
 	admin   *clustertest.Client
-	giver   []*clustertest.Member
+	giver   []*clustertest.SimNode
 	buckets [4][]uint32 // of each group, before anything moves
 	writers []*writer   // by bucket
 }
 
-func newStay(t *testing.T, seed uint64) stay {
-	x := stay{t: t}
+func newBlockedMigration(t *testing.T, seed uint64) blockedMigration {
+	x := blockedMigration{t: t}
 	x.s, x.giver = apart(t, seed)
 	x.admin = x.s.Client("operator")
-	for b, g := range status(t, x.s.Members[0]).Buckets.Owners {
+	for b, g := range status(t, x.s.Nodes[0]).Buckets.Owners {
 		x.buckets[g] = append(x.buckets[g], uint32(b))
 	}
 	x.writers = writers(t, x.s)
@@ -102,20 +102,20 @@ func newStay(t *testing.T, seed uint64) stay {
 	return x
 }
 
-func (x stay) move(b uint32, to uint64) {
+func (x blockedMigration) move(b uint32, to uint64) {
 	_, err := x.admin.Do(move(b, b, to))
 	require.NoError(x.t, err)
 }
 
 // moving tells whether a bucket is on its way, as a node that lives sees it.
-func (x stay) moving(b uint32) bool {
-	i := slices.IndexFunc(x.s.Members, func(m *clustertest.Member) bool { return m.Node != nil })
-	return slices.Contains(x.s.Members[i].Node.Moving(), b)
+func (x blockedMigration) moving(b uint32) bool {
+	i := slices.IndexFunc(x.s.Nodes, func(m *clustertest.SimNode) bool { return m.Node != nil })
+	return slices.Contains(x.s.Nodes[i].Node.Moving(), b)
 }
 
 // installed counts the buckets that group 2 has begun to take from group 1.
-func (x stay) installed() (count int) {
-	for _, h := range leader(x.t, x.s, 2).Node.HandOvers() {
+func (x blockedMigration) imported() (count int) {
+	for _, h := range leader(x.t, x.s, 2).Node.Migrations() {
 		if h.Group == 2 && h.Other == 1 && h.Chunks > 1 {
 			count++
 		}
@@ -124,7 +124,7 @@ func (x stay) installed() (count int) {
 }
 
 // end lets everything settle, and holds what is there against what was acknowledged.
-func (x stay) end() {
+func (x blockedMigration) end() {
 	placed(x.t, x.s)
 	settled(x.t, x.s)
 	for _, w := range x.writers {
@@ -142,15 +142,15 @@ func (x stay) end() {
 
 // A group that gives buckets dies in the middle of that. Every other bucket is served on, and others change hands meanwhile,
 // also to the same taker. When the dead are back, what was under way goes on, and nothing is lost.
-func TestDeadGiverHoldsUpNobody(t *testing.T) {
+func TestDeadSourceHoldsUpNobody(t *testing.T) {
 	for seed := range uint64(*seeds)/8 + 1 {
-		x := newStay(t, 400+seed)
+		x := newBlockedMigration(t, 400+seed)
 		from := x.buckets[1]
 		require.Greater(t, len(from), 4, "more than a pair of groups moves at once")
 		for _, b := range from {
 			x.move(b, 2)
 		}
-		require.True(t, x.s.RunUntil(func() bool { return x.installed() > 1 }, 10*time.Second))
+		require.True(t, x.s.RunUntil(func() bool { return x.imported() > 1 }, 10*time.Second))
 		for _, m := range x.giver[:2] {
 			m.Crash()
 		}
@@ -179,14 +179,14 @@ func TestDeadGiverHoldsUpNobody(t *testing.T) {
 		}
 		x.end()
 		for _, b := range from {
-			require.EqualValues(t, 2, status(t, x.s.Members[0]).Buckets.Owners[b])
+			require.EqualValues(t, 2, status(t, x.s.Nodes[0]).Buckets.Owners[b])
 		}
 	}
 }
 
 // A group that takes buckets dies in the middle of that: whoever gives them serves them on, and they can be called back.
-func TestDeadTakerHoldsUpNobody(t *testing.T) {
-	x := newStay(t, 450)
+func TestDeadDestinationHoldsUpNobody(t *testing.T) {
+	x := newBlockedMigration(t, 450)
 	to := x.buckets[2]
 	for _, m := range x.giver[:2] {
 		m.Crash()
@@ -210,5 +210,5 @@ func TestDeadTakerHoldsUpNobody(t *testing.T) {
 		m.Start()
 	}
 	x.end()
-	require.EqualValues(t, 1, status(t, x.s.Members[0]).Buckets.Owners[to[1]])
+	require.EqualValues(t, 1, status(t, x.s.Nodes[0]).Buckets.Owners[to[1]])
 }

@@ -27,8 +27,8 @@ func ExampleSimulation_Go() {
 	for _, name := range []string{"ann", "bob", "cat"} {
 		s.Go(name, count)
 	}
-	s.At(s.Now()+10*time.Millisecond, s.Members[0].Crash)
-	s.At(s.Now()+3*time.Second, s.Members[0].Start)
+	s.At(s.Now()+10*time.Millisecond, s.Nodes[0].Crash)
+	s.At(s.Now()+3*time.Second, s.Nodes[0].Start)
 	fmt.Println(s.Finish(time.Minute))
 
 	s.Go("reader", func(ctx context.Context, c *client.Client) error {

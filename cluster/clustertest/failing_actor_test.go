@@ -26,10 +26,10 @@ func TestNodeWithAFailedActorStopsOrServes(t *testing.T) {
 		raftactor.SnapshotPath(1) + "/no": (*messages.Requests)(nil), // is not there
 	} {
 		t.Run(path, func(t *testing.T) {
-			s := born(t, 11, clustertest.Options{Groups: 1})
+			s := startCluster(t, 11, clustertest.Options{Groups: 1})
 			sick := leader(t, s, 1)
-			s.Oracle.Expect(func(m *clustertest.Member, err error) bool { return m == sick })
-			sick.Host().System().Root.Send(actor.NewPID(sick.Host().Address(), path), poison)
+			s.Oracle.Expect(func(m *clustertest.SimNode, err error) bool { return m == sick })
+			sick.Machine().System().Root.Send(actor.NewPID(sick.Machine().Address(), path), poison)
 			s.RunUntil(func() bool { return false }, time.Second)
 			if sick.Node == nil {
 				require.ErrorContains(t, sick.Failure, fmt.Sprintf("actor %s failed", path))
@@ -38,7 +38,7 @@ func TestNodeWithAFailedActorStopsOrServes(t *testing.T) {
 			// Without the others this node must be able to do all that a node does: it leads, and is led by them.
 			settled(t, s)
 			c := s.Client("c")
-			for _, m := range s.Members {
+			for _, m := range s.Nodes {
 				if m != sick {
 					m.Crash()
 					require.NoError(t, write(s, c))

@@ -16,67 +16,67 @@ import (
 // Swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
 // hardly get anywhere; runs with few of them find what each does to the others.
 type Swarm struct {
-	s       *Simulation
-	rng     *rand.Rand
-	until   time.Duration
-	orders  int  // that meta has not answered
-	joined  int  // nodes
-	wiped   bool // a node
-	thin    bool // there may be groups with fewer than three replicas
-	outside *Stranger
-	told    uint64         // by it
-	Counts  map[string]int // of faults, by kind
+	s                 *Simulation
+	rng               *rand.Rand
+	until             time.Duration
+	openAdminRequests int  // that meta has not answered
+	joined            int  // nodes
+	wiped             bool // a node
+	underReplicated   bool // there may be groups with fewer than three replicas
+	raw               *RawClient
+	rawSent           uint64         // by it
+	Counts            map[string]int // of faults, by kind
 }
 
 // kind of fault: it begins, and heals by itself. every is its mean distance in time.
-type kind struct {
+type faultKind struct {
 	name  string
 	every time.Duration
 	begin func(*Swarm)
 }
 
-var kinds = []kind{
+var faultKinds = []faultKind{
 	{"partition", 4 * time.Second, (*Swarm).partition},
-	{"one-way cut", 3 * time.Second, (*Swarm).cut},
-	{"power loss", 5 * time.Second, func(w *Swarm) { w.lose((*Member).Crash) }},
-	{"kill", 5 * time.Second, func(w *Swarm) { w.lose((*Member).Kill) }},
-	{"all lose power", 12 * time.Second, (*Swarm).loseAll},
+	{"one-way partition", 3 * time.Second, (*Swarm).cut},
+	{"power loss", 5 * time.Second, func(w *Swarm) { w.stopNode((*SimNode).Crash) }},
+	{"kill", 5 * time.Second, func(w *Swarm) { w.stopNode((*SimNode).Kill) }},
+	{"total power loss", 12 * time.Second, (*Swarm).stopAll},
 	{"pause", 4 * time.Second, (*Swarm).pause},
 	{"slow disk", 4 * time.Second, (*Swarm).slowDisk},
 	{"failed sync", 8 * time.Second, (*Swarm).failSync},
-	{"skewed clock", 5 * time.Second, (*Swarm).skew},
-	{"jumping clock", 4 * time.Second, (*Swarm).jump},
-	{"moved bucket", 3 * time.Second, (*Swarm).move},
-	{"blink", time.Second, (*Swarm).blink},
+	{"clock skew", 5 * time.Second, (*Swarm).skew},
+	{"clock jump", 4 * time.Second, (*Swarm).jump},
+	{"bucket move", 3 * time.Second, (*Swarm).moveBuckets},
+	{"fast restart", time.Second, (*Swarm).restartAtOnce},
 	{"brown-out", 5 * time.Second, (*Swarm).brownOut},
-	{"lonely leader", 2 * time.Second, (*Swarm).isolate},
-	{"called-back bucket", 2 * time.Second, func(w *Swarm) { w.callBack(300 * time.Millisecond) }},
-	{"echo", 4 * time.Second, (*Swarm).echo},
+	{"isolated leader", 2 * time.Second, (*Swarm).isolateLeader},
+	{"reverted move", 2 * time.Second, func(w *Swarm) { w.revertMove(300 * time.Millisecond) }},
+	{"late duplicates", 4 * time.Second, (*Swarm).duplicateLate},
 	{"full disk", 8 * time.Second, (*Swarm).fullDisk},
-	{"flipped bit", 8 * time.Second, (*Swarm).flipBit},
-	{"transfer", 2 * time.Second, (*Swarm).transfer},
-	{"other replicas", 4 * time.Second, (*Swarm).regroup},
-	{"question to meta", 3 * time.Second, (*Swarm).question},
-	{"wiped disk", 10 * time.Second, (*Swarm).wipe},
-	{"joined node", 8 * time.Second, (*Swarm).join},
-	{"drained node", 8 * time.Second, (*Swarm).drain},
+	{"bit flip", 8 * time.Second, (*Swarm).flipBit},
+	{"leadership transfer", 2 * time.Second, (*Swarm).transfer},
+	{"replica change", 4 * time.Second, (*Swarm).changeReplicas},
+	{"config query", 3 * time.Second, (*Swarm).queryConfig},
+	{"wiped disk", 10 * time.Second, (*Swarm).wipeDisk},
+	{"node join", 8 * time.Second, (*Swarm).joinNode},
+	{"node drain", 8 * time.Second, (*Swarm).drainNode},
 	{"lost block", 4 * time.Second, (*Swarm).loseBlock},
-	{"office outlived", 2 * time.Second, (*Swarm).outlive},
-	{"disturbed hand-over", 2 * time.Second, (*Swarm).disturb},
-	{"half a directory", 8 * time.Second, (*Swarm).loseHalf},
+	{"stale leader", 2 * time.Second, (*Swarm).keepStaleLeader},
+	{"disturbed migration", 2 * time.Second, (*Swarm).disturbMigration},
+	{"half a directory", 8 * time.Second, (*Swarm).mountHalf},
 	{"slow logs", 8 * time.Second, (*Swarm).slowLogs},
 	{"new address", 8 * time.Second, (*Swarm).readdress},
 	{"unmounted volumes", 8 * time.Second, (*Swarm).unmount},
 	{"hung state", 6 * time.Second, (*Swarm).hangState},
-	{"stranger", 2 * time.Second, (*Swarm).stranger},
+	{"raw commands", 2 * time.Second, (*Swarm).sendRaw},
 	{"filling disks", 8 * time.Second, (*Swarm).fillDisks},
-	{exchangedProgram, 4 * time.Second, (*Swarm).exchange},
+	{swappedProgram, 4 * time.Second, (*Swarm).swapProgram},
 }
 
 // Kinds are the names of all kinds of faults.
 func Kinds() []string {
 	var all []string
-	for _, k := range kinds {
+	for _, k := range faultKinds {
 		all = append(all, k.name)
 	}
 	return all
@@ -85,11 +85,11 @@ func Kinds() []string {
 // Swarm lets faults happen until a time of the World: each run draws which kinds, but for some that are left out, and
 // a network of its own. Every kind has a source of its own, so that leaving one out changes nothing about the others.
 func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
-	w := &Swarm{s: s, rng: s.source(3), until: until, Counts: map[string]int{}}
-	s.Oracle.Expect(func(m *Member, err error) bool {
+	w := &Swarm{s: s, rng: s.random(3), until: until, Counts: map[string]int{}}
+	s.Oracle.Expect(func(m *SimNode, err error) bool {
 		corrupt, mixed := new(persistence.CorruptError), new(persistence.MismatchError)
 		return errors.Is(err, errSync) || errors.Is(err, memory.ErrFull) || m.damaged && errors.As(err, &corrupt) ||
-			m.half && errors.As(err, &mixed)
+			m.halfMounted && errors.As(err, &mixed)
 	})
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
 	if w.rng.IntN(4) == 0 {
@@ -108,127 +108,127 @@ func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 		_, requests := e.Message.(*messages.Requests)
 		return requests
 	})
-	for i, k := range kinds {
-		if rng := s.source(uint64(100 + i)); rng.IntN(2) == 0 && !slices.Contains(without, k.name) {
-			w.again(k, rng)
+	for i, k := range faultKinds {
+		if rng := s.random(uint64(100 + i)); rng.IntN(2) == 0 && !slices.Contains(without, k.name) {
+			w.schedule(k, rng)
 		}
 	}
 	return w
 }
 
-func (w *Swarm) again(k kind, rng *rand.Rand) {
+func (w *Swarm) schedule(k faultKind, rng *rand.Rand) {
 	w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(2*k.every))), func() {
 		if w.s.Now() < w.until {
 			w.Counts[k.name]++
 			w.rng = rng
 			k.begin(w)
-			w.again(k, rng)
+			w.schedule(k, rng)
 		}
 	})
 }
 
 // passing lets something end after a drawn while, at the latest when the faults end.
-func (w *Swarm) passing(longest time.Duration, end func()) {
+func (w *Swarm) endWithin(longest time.Duration, end func()) {
 	at := min(w.s.Now()+time.Duration(w.rng.Int64N(int64(longest))), w.until)
 	w.s.At(at, end)
 }
 
-func (w *Swarm) any() *Member { return w.s.Members[w.rng.IntN(len(w.s.Members))] }
+func (w *Swarm) anyNode() *SimNode { return w.s.Nodes[w.rng.IntN(len(w.s.Nodes))] }
 
 func (w *Swarm) partition() {
 	var left, right []string
-	for _, m := range w.s.Members {
+	for _, m := range w.s.Nodes {
 		switch w.rng.IntN(5) {
 		case 0: // a bridge: reaches both
-			left, right = append(left, m.at.Address()), append(right, m.at.Address())
+			left, right = append(left, m.machine.Address()), append(right, m.machine.Address())
 		case 1, 2:
-			left = append(left, m.at.Address())
+			left = append(left, m.machine.Address())
 		default:
-			right = append(right, m.at.Address())
+			right = append(right, m.machine.Address())
 		}
 	}
 	clients := w.s.clients
 	w.s.Network().Partition(append(left, clients...), append(right, clients...))
-	w.passing(3*time.Second, w.s.Network().Heal)
+	w.endWithin(3*time.Second, w.s.Network().Heal)
 }
 
 func (w *Swarm) cut() {
-	from, to := w.any(), w.any()
+	from, to := w.anyNode(), w.anyNode()
 	if from != to {
-		w.s.Network().Cut(from.at.Address(), to.at.Address())
-		w.passing(2*time.Second, w.s.Network().Heal)
+		w.s.Network().Cut(from.machine.Address(), to.machine.Address())
+		w.endWithin(2*time.Second, w.s.Network().Heal)
 	}
 }
 
 // isolate cuts the leader of a group off from the other nodes, but not from its clients, and lets its clock go slow: it
 // believes longer than the others that it leads.
-func (w *Swarm) isolate() {
-	m := w.s.Oracle.newest[messages.GroupID(w.rng.IntN(w.s.groups()+1))]
+func (w *Swarm) isolateLeader() {
+	m := w.s.Oracle.lastElected[messages.GroupID(w.rng.IntN(w.s.groupCount()+1))]
 	if m == nil {
 		return
 	}
-	for _, other := range w.s.Members {
+	for _, other := range w.s.Nodes {
 		if other != m {
-			w.s.Network().Cut(m.at.Address(), other.at.Address())
-			w.s.Network().Cut(other.at.Address(), m.at.Address())
+			w.s.Network().Cut(m.machine.Address(), other.machine.Address())
+			w.s.Network().Cut(other.machine.Address(), m.machine.Address())
 		}
 	}
-	m.at.Clock().Skew(slowestClock + (1-slowestClock)*w.rng.Float64())
-	w.passing(2*time.Second, func() {
+	m.machine.Clock().Skew(slowestClock + (1-slowestClock)*w.rng.Float64())
+	w.endWithin(2*time.Second, func() {
 		w.s.Network().Heal()
-		m.at.Clock().Skew(1)
+		m.machine.Clock().Skew(1)
 	})
 }
 
 // echo lets the network repeat much of what replicas and clients say, up to seconds later, and bring some of it only
 // then: time enough to lose an office and to win it again.
-func (w *Swarm) echo() {
+func (w *Swarm) duplicateLate() {
 	late := actortest.Faults{Duplicate: 0.2 + 0.5*w.rng.Float64(), Late: 0.2 * w.rng.Float64(), Echo: time.Duration(1+w.rng.IntN(5)) * time.Second}
 	w.s.Network().SetMessageFaults(func(actortest.Envelope) actortest.Faults { return late })
-	w.passing(4*time.Second, func() { w.s.Network().SetMessageFaults(nil) })
+	w.endWithin(4*time.Second, func() { w.s.Network().SetMessageFaults(nil) })
 }
 
-func (w *Swarm) lose(how func(*Member)) {
-	m := w.any()
+func (w *Swarm) stopNode(how func(*SimNode)) {
+	m := w.anyNode()
 	how(m)
-	w.passing(3*time.Second, m.Start)
+	w.endWithin(3*time.Second, m.Start)
 }
 
-func (w *Swarm) loseAll() {
-	for _, m := range w.s.Members {
+func (w *Swarm) stopAll() {
+	for _, m := range w.s.Nodes {
 		m.Crash()
-		w.passing(time.Second, m.Start)
+		w.endWithin(time.Second, m.Start)
 	}
 }
 
 // blink is a loss of power that is over before anybody has noticed: what was on its way meets the next life.
-func (w *Swarm) blink() {
-	m := w.any()
+func (w *Swarm) restartAtOnce() {
+	m := w.anyNode()
 	m.Crash()
-	w.passing(50*time.Millisecond, m.Start)
+	w.endWithin(50*time.Millisecond, m.Start)
 }
 
 // brownOut lets all disks get slow, and then all nodes lose power: what was promised without them is gone. They come
 // back one after the other, so that those decide who forgot.
 func (w *Swarm) brownOut() {
 	rng := w.rng
-	for _, m := range w.s.Members {
+	for _, m := range w.s.Nodes {
 		worst := time.Duration(1 + rng.IntN(200))
 		m.slow(func() time.Duration { return time.Duration(rng.Int64N(int64(worst * time.Millisecond))) })
 	}
-	w.passing(time.Second, func() {
-		for _, m := range w.s.Members {
+	w.endWithin(time.Second, func() {
+		for _, m := range w.s.Nodes {
 			m.Crash()
 			m.slow(nil)
-			w.passing(2*time.Second, m.Start)
+			w.endWithin(2*time.Second, m.Start)
 		}
 	})
 }
 
 func (w *Swarm) pause() {
-	m := w.any()
-	m.at.Pause()
-	w.passing(2*time.Second, m.at.Resume)
+	m := w.anyNode()
+	m.machine.Pause()
+	w.endWithin(2*time.Second, m.machine.Resume)
 }
 
 // How fast clocks get, against real ones.
@@ -238,13 +238,13 @@ const (
 )
 
 func (w *Swarm) skew() {
-	m := w.any()
-	m.at.Clock().Skew(0.8 + (fastestClock-0.8)*w.rng.Float64())
-	w.passing(5*time.Second, func() { m.at.Clock().Skew(1) })
+	m := w.anyNode()
+	m.machine.Clock().Skew(0.8 + (fastestClock-0.8)*w.rng.Float64())
+	w.endWithin(5*time.Second, func() { m.machine.Clock().Skew(1) })
 }
 
 func (w *Swarm) jump() {
-	w.any().at.Clock().Jump(time.Duration(w.rng.Int64N(int64(time.Hour))) - 30*time.Minute)
+	w.anyNode().machine.Clock().Jump(time.Duration(w.rng.Int64N(int64(time.Hour))) - 30*time.Minute)
 }
 
 // Heal ends all faults: everybody lives, and everything is as fast and as reliable as it gets.
@@ -252,14 +252,14 @@ func (s *Simulation) Heal() {
 	s.Network().Heal()
 	s.Network().SetMessageFaults(nil)
 	s.Network().SetFaults(actortest.Faults{Min: 100 * time.Microsecond, Max: time.Millisecond})
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.slow(nil)
-		for group := range s.groups() + 1 {
-			m.at.Slow(raftactor.ApplierPath(messages.GroupID(group)), nil)
+		for group := range s.groupCount() + 1 {
+			m.machine.Slow(raftactor.ApplierPath(messages.GroupID(group)), nil)
 		}
-		m.at.Clock().Skew(1)
-		if m.at.Alive() {
-			m.at.Resume()
+		m.machine.Clock().Skew(1)
+		if m.machine.Alive() {
+			m.machine.Resume()
 		}
 		m.repair()
 		m.upgrade()

@@ -15,46 +15,46 @@ import (
 )
 
 // order asks meta for something, as an operator does.
-func (w *Swarm) order(op proto.Message, done func(*messages.Reply)) {
+func (w *Swarm) adminRequest(op proto.Message, done func(*messages.Reply)) {
 	if w.s.admin == nil {
 		w.s.admin = w.s.Client("admin")
 	}
-	w.orders++
+	w.openAdminRequests++
 	w.s.admin.Ask(op, router.DefaultTimeout, func(r *messages.Reply) {
-		w.orders--
+		w.openAdminRequests--
 		done(r)
 	})
 }
 
 // move gives a few buckets to another group while clients use them.
-func (w *Swarm) move() {
+func (w *Swarm) moveBuckets() {
 	first := uint32(w.rng.IntN(w.s.o.Buckets))
 	last := min(first+uint32(w.rng.IntN(3)), uint32(w.s.o.Buckets)-1)
-	w.give(first, last, uint64(1+w.rng.IntN(w.s.groups())), func(*messages.Reply) {})
+	w.moveRange(first, last, uint64(1+w.rng.IntN(w.s.groupCount())), func(*messages.Reply) {})
 }
 
-// callBack moves a bucket, and within a time, wherever it is then, back to the group that had it.
-func (w *Swarm) callBack(within time.Duration) {
+// revertMove moves a bucket, and within a time, wherever it is then, back to the group that had it.
+func (w *Swarm) revertMove(within time.Duration) {
 	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
-	w.give(b, b, uint64(1+w.rng.IntN(w.s.groups())), func(r *messages.Reply) {
+	w.moveRange(b, b, uint64(1+w.rng.IntN(w.s.groupCount())), func(r *messages.Reply) {
 		c := r.GetMeta().GetConfig()
 		if r.Code != messages.Code_OK || !c.HasPendingMove(b) || c.PreviousOwners[b] == 0 {
 			return
 		}
 		w.s.At(w.s.Now()+time.Duration(rng.Int64N(int64(within))), func() {
-			w.give(b, b, c.PreviousOwners[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("call back %v", r.Code)]++ })
+			w.moveRange(b, b, c.PreviousOwners[b], func(r *messages.Reply) { w.Counts[fmt.Sprintf("revert %v", r.Code)]++ })
 		})
 	})
 }
 
 // disturb moves buckets while what the groups say to each other about them comes late, or while clients hardly hear what has
 // been done for them and ask again, where the bucket is then.
-func (w *Swarm) disturb() {
+func (w *Swarm) disturbMigration() {
 	nodes := w.s.seeds()
 	lost := actortest.Faults{Drop: 0.3 + 0.5*w.rng.Float64()}
 	late := actortest.Faults{Late: 0.3 + 0.5*w.rng.Float64(), Echo: 2 * time.Second}
 	if w.rng.IntN(2) == 0 {
-		w.move()
+		w.moveBuckets()
 		w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 			if _, answers := e.Message.(*messages.Replies); answers && !slices.Contains(nodes, e.To) {
 				return lost
@@ -62,7 +62,7 @@ func (w *Swarm) disturb() {
 			return actortest.Faults{}
 		})
 	} else {
-		w.callBack(1500 * time.Millisecond)
+		w.revertMove(1500 * time.Millisecond)
 		w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
 			if _, order := e.Message.(*messages.Requests); order && slices.Contains(nodes, e.From) {
 				return late
@@ -70,11 +70,11 @@ func (w *Swarm) disturb() {
 			return actortest.Faults{}
 		})
 	}
-	w.passing(3*time.Second, func() { w.s.Network().SetMessageFaults(nil) })
+	w.endWithin(3*time.Second, func() { w.s.Network().SetMessageFaults(nil) })
 }
 
-func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply)) {
-	w.order(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: group}}}, func(r *messages.Reply) {
+func (w *Swarm) moveRange(first, last uint32, group uint64, done func(*messages.Reply)) {
+	w.adminRequest(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: first, Last: last, Group: group}}}, func(r *messages.Reply) {
 		w.Counts[fmt.Sprintf("move %v", r.Code)]++
 		done(r)
 	})
@@ -82,37 +82,37 @@ func (w *Swarm) give(first, last uint32, group uint64, done func(*messages.Reply
 
 // transfer tells the leader of a group to hand over, to whom it likes or to somebody.
 func (w *Swarm) transfer() {
-	group := messages.GroupID(w.rng.IntN(w.s.groups() + 1))
-	to := messages.NodeID(w.rng.IntN(len(w.s.Members) + 1))
-	if m := w.s.Oracle.newest[group]; m != nil && m.Node != nil {
-		w.tell(m, group, raftactor.TransferLeadership{To: to})
+	group := messages.GroupID(w.rng.IntN(w.s.groupCount() + 1))
+	to := messages.NodeID(w.rng.IntN(len(w.s.Nodes) + 1))
+	if m := w.s.Oracle.lastElected[group]; m != nil && m.Node != nil {
+		w.sendPeer(m, group, raftactor.TransferLeadership{To: to})
 	}
 }
 
 // tell says something to a replica, as its node does.
-func (w *Swarm) tell(m *Member, group messages.GroupID, message any) {
-	m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.PeerPath(group)), message)
+func (w *Swarm) sendPeer(m *SimNode, group messages.GroupID, message any) {
+	m.machine.System().Root.Send(actor.NewPID(m.machine.Address(), raftactor.PeerPath(group)), message)
 }
 
 // regroup changes which nodes have a replica of a group: at least one of those that have one, and others. Placement brings
 // that in order again.
-func (w *Swarm) regroup() {
+func (w *Swarm) changeReplicas() {
 	if w.wiped {
 		return
 	}
-	w.thin = true
+	w.underReplicated = true
 	config := w.s.Oracle.config
 	group := config.GetGroups()[w.rng.IntN(len(config.GetGroups()))]
-	nodes := w.s.nodes()
+	nodes := w.s.nodeIDs()
 	w.rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	command := &messages.SetReplicas{Group: group.Id, Nodes: nodes[:1+w.rng.IntN(len(nodes))]}
-	w.order(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: command}}, func(r *messages.Reply) {
+	w.adminRequest(&messages.MetaCommand{Op: &messages.MetaCommand_SetReplicas{SetReplicas: command}}, func(r *messages.Reply) {
 		w.Counts[fmt.Sprintf("replicas %v", r.Code)]++
 	})
 }
 
 // nodes are the ids of all nodes that are in the cluster.
-func (s *Simulation) nodes() []uint64 {
+func (s *Simulation) nodeIDs() []uint64 {
 	var all []uint64
 	for _, n := range s.Oracle.config.GetNodes() {
 		if !n.Removed {
@@ -123,9 +123,9 @@ func (s *Simulation) nodes() []uint64 {
 }
 
 // groups is about how many shard groups there are.
-func (s *Simulation) groups() int {
+func (s *Simulation) groupCount() int {
 	if s.o.Groups < 0 {
-		return len(s.Members)
+		return len(s.Nodes)
 	}
 	return s.o.Groups
 }
@@ -133,33 +133,33 @@ func (s *Simulation) groups() int {
 // maxJoins is how many nodes come to a run.
 const maxJoins = 2
 
-func (w *Swarm) join() {
+func (w *Swarm) joinNode() {
 	if w.joined < maxJoins {
 		w.joined++
 		w.Counts["joined"]++
-		w.s.Join(w.any())
+		w.s.Join(w.anyNode())
 	}
 }
 
 // drain empties a node, and takes that back.
-func (w *Swarm) drain() {
-	nodes := w.s.nodes()
+func (w *Swarm) drainNode() {
+	nodes := w.s.nodeIDs()
 	if w.wiped || len(nodes) == 0 {
 		return
 	}
-	w.thin = true
+	w.underReplicated = true
 	node := nodes[w.rng.IntN(len(nodes))]
 	set := func(what string, state messages.NodeState) {
-		w.order(&messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: node, State: state}}}, func(r *messages.Reply) {
+		w.adminRequest(&messages.MetaCommand{Op: &messages.MetaCommand_SetNode{SetNode: &messages.SetNode{Node: node, State: state}}}, func(r *messages.Reply) {
 			w.Counts[fmt.Sprintf("%s %v", what, r.Code)]++
 		})
 	}
 	set("drain", messages.NodeState_DRAINING)
-	w.passing(15*time.Second, func() { set("undrain", messages.NodeState_ACTIVE) })
+	w.endWithin(15*time.Second, func() { set("undrain", messages.NodeState_ACTIVE) })
 }
 
 // question asks meta for a config, or for the chain: the answer must be what the chain says.
-func (w *Swarm) question() {
+func (w *Swarm) queryConfig() {
 	version := uint64(0)
 	if newest := w.s.Oracle.config.GetVersion(); newest > 0 {
 		version = w.rng.Uint64N(newest + 1)
@@ -168,11 +168,11 @@ func (w *Swarm) question() {
 	if w.rng.IntN(4) == 0 {
 		q.Op = &messages.MetaQuery_Log{Log: &messages.ConfigLog{From: version}}
 	}
-	w.order(q, func(r *messages.Reply) {
-		w.Counts[fmt.Sprintf("answer of meta %v", r.Code)]++
+	w.adminRequest(q, func(r *messages.Reply) {
+		w.Counts[fmt.Sprintf("config answer %v", r.Code)]++
 		for _, config := range append(r.GetMeta().GetConfigs(), r.GetMeta().GetConfig()) {
 			if config != nil {
-				w.s.Oracle.chained(config)
+				w.s.Oracle.checkConfigChain(config)
 			}
 		}
 	})

@@ -11,51 +11,51 @@ import (
 // readdress lets a node come back at another address, as a container does: at most half of all, so that somebody is where
 // clients were told that nodes are.
 func (w *Swarm) readdress() {
-	m := w.any()
+	m := w.anyNode()
 	moved := 0
-	for _, other := range w.s.Members {
-		if other.moved {
+	for _, other := range w.s.Nodes {
+		if other.readdressed {
 			moved++
 		}
 		if other.id() == 0 {
 			return // it may know nobody but this one
 		}
 	}
-	if m.moved || m.away != nil || 2*(moved+1) > len(w.s.Members) {
+	if m.readdressed || m.unmounted != nil || 2*(moved+1) > len(w.s.Nodes) {
 		return
 	}
-	m.moved = true
-	w.Counts["moved node"]++
+	m.readdressed = true
+	w.Counts["node moved"]++
 	m.Readdress()
-	w.passing(time.Second, m.Start)
+	w.endWithin(time.Second, m.Start)
 }
 
 // unmount lets two nodes start while their volumes are not mounted, that are most of a group together, but not of meta. Not both
 // may take the places of the nodes that they were: one does if the other was heard a moment ago. A node whose place was not
 // taken is the same again when its volume is back; the operator empties the directory of the other one.
 func (w *Swarm) unmount() {
-	if !w.mayWipe() || !w.s.Oracle.whole() {
+	if !w.mayWipe() || !w.s.Oracle.fullyReplicated() {
 		return
 	}
 	for _, group := range w.s.Oracle.config.GetGroups() {
-		voters := w.s.Oracle.promises.group(messages.GroupID(group.Id)).conf.GetVoters()
+		voters := w.s.Oracle.raft.group(messages.GroupID(group.Id)).members.GetVoters()
 		if group.Left || group.Id == uint64(messages.Meta) || len(voters) != 3 {
 			continue
 		}
 		pair := voters[:2]
-		meta := w.s.Oracle.promises.group(messages.Meta).conf.GetVoters()
+		meta := w.s.Oracle.raft.group(messages.Meta).members.GetVoters()
 		left := slices.DeleteFunc(slices.Clone(meta), func(id uint64) bool { return slices.Contains(pair, id) })
-		first, second := w.s.Oracle.promises.nodes[pair[0]], w.s.Oracle.promises.nodes[pair[1]]
+		first, second := w.s.Oracle.raft.byID[pair[0]], w.s.Oracle.raft.byID[pair[1]]
 		if 2*len(left) <= len(meta) || first == nil || second == nil || first.damaged || second.damaged {
 			continue
 		}
 		w.wiped = true // no more must get lost
 		w.Counts["volumes unmounted"]++
 		mounts := []func(){first.Unmount(), second.Unmount()}
-		w.passing(time.Second, first.Start)
-		w.passing(time.Second, second.Start)
-		w.passing(15*time.Second, func() {
-			for i, m := range []*Member{first, second} {
+		w.endWithin(time.Second, first.Start)
+		w.endWithin(time.Second, second.Start)
+		w.endWithin(15*time.Second, func() {
+			for i, m := range []*SimNode{first, second} {
 				mounts[i]()
 				if slices.ContainsFunc(w.s.Oracle.config.Nodes, func(n *messages.Node) bool { return n.Removed && n.Id == uint64(m.id()) }) {
 					w.Counts["place taken"]++
@@ -68,13 +68,13 @@ func (w *Swarm) unmount() {
 	}
 }
 
-const exchangedProgram = "exchanged program"
+const swappedProgram = "program swap"
 
 // drawLevels lets half of all seeds begin with nodes whose programs are of the first feature level, all or some of them.
 func drawLevels(seed uint64, p *Plan) {
 	rng := rand.New(rand.NewPCG(seed, 12))
 	old := rng.IntN(4) // of three nodes; 0: none
-	if rng.IntN(2) == 0 || p.Level != nil || slices.Contains(p.Without, exchangedProgram) {
+	if rng.IntN(2) == 0 || p.Level != nil || slices.Contains(p.Without, swappedProgram) {
 		return
 	}
 	p.Level = func(node int) messages.Level {
@@ -88,19 +88,19 @@ func drawLevels(seed uint64, p *Plan) {
 // exchange ends a life of a node, whose next one has another program: a newer one, or, as long as neither the node has pledged nor
 // the cluster has the newer level, an older one. Where the cluster gets it meanwhile a node with empty disks waits with the older
 // program until it is upgraded.
-func (w *Swarm) exchange() {
-	m := w.any()
+func (w *Swarm) swapProgram() {
+	m := w.anyNode()
 	m.Kill()
 	m.Level = messages.NewestLevel
 	raised := max(m.Pledged(), w.s.Oracle.config.FeatureLevel()) == messages.NewestLevel
-	if !raised && m.away == nil && !m.damaged && w.rng.IntN(3) == 0 {
+	if !raised && m.unmounted == nil && !m.damaged && w.rng.IntN(3) == 0 {
 		m.Level = messages.FirstLevel
 	}
-	w.passing(time.Second, m.Start)
+	w.endWithin(time.Second, m.Start)
 }
 
 // upgrade gives a node the newest program.
-func (m *Member) upgrade() {
+func (m *SimNode) upgrade() {
 	if m.Level == messages.FirstLevel {
 		m.Kill()
 		m.Level = messages.NewestLevel

@@ -24,15 +24,15 @@ func newestConfig(t *testing.T, c *clustertest.Client) *messages.Config {
 // Two of three nodes are destroyed. The third is made the only voter of every group by hand, serves everything it had, and
 // the config chain says what was done.
 func TestForcedQuorum(t *testing.T) {
-	s := born(t, 5, clustertest.Options{Groups: 2})
+	s := startCluster(t, 5, clustertest.Options{Groups: 2})
 	c := s.Client("c")
 	for i := range 20 {
 		_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Append(nil, i)})
 		require.NoError(t, err)
 	}
-	left := s.Members[slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return status(t, m).NodeID == 1 })]
+	left := s.Nodes[slices.IndexFunc(s.Nodes, func(m *clustertest.SimNode) bool { return status(t, m).NodeID == 1 })]
 	s.Advance(5 * time.Second) // everybody has everything
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Kill()
 	}
 	log, _ := left.Disks()

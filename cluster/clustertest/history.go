@@ -16,9 +16,9 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// History makes up what the clients of a cluster, simulated or real, ask: they put, get, delete, append, count, swap, write
-// batches and scan, on few keys, so that they meet. It keeps what they were told, and Judge holds that against a model.
-// It is safe for concurrent use; equal sources of randomness, times and answers make equal questions.
+// History generates the operations of the clients of a cluster, simulated or real: put, get, delete, append, incr,
+// compare-and-swap, batches and scans, on few keys, so that clients compete. It records the replies, and Judge checks them against a
+// model. It is safe for concurrent use. With equal random sources, times and replies it generates equal operations.
 type History struct {
 	clock   func() time.Duration
 	rng     *rand.Rand
@@ -26,43 +26,43 @@ type History struct {
 	mu      sync.Mutex
 	ops     []porcupine.Operation
 	tags    map[string]bool
-	open    int          // asked and not answered
+	open    int          // operations without a reply so far
 	done    int          // operations with a known outcome
-	unknown int          // that may have been applied
-	refused int          // known to be not applied
+	unknown int          // operations that may have been applied
+	refused int          // operations that were not applied
 	large   *largeValues // nil: all values are small
 }
 
-// step is what a client asked, and what it was told. It is one porcupine operation. Two keys share a tag, and so a
-// bucket.
-type step struct {
+// input is the input of one porcupine operation: what a client asks. Two keys share a tag, and so a bucket.
+type input struct {
 	tag       string
-	nth       int // key of the tag
+	nth       int // which key of the tag: 0 or 1
 	op, value string
-	by        int64
+	delta     int64
 }
 
-func (s step) key() string { return "{" + s.tag + "}" + "ab"[s.nth:s.nth+1] }
+func (s input) key() string { return "{" + s.tag + "}" + "ab"[s.nth:s.nth+1] }
 
-type outcome struct {
+type output struct {
 	known  bool
 	found  bool
 	value  string
 	number int64
-	done   bool // false: a condition did not hold
+	done   bool // false: a condition did not hold, and nothing was changed
 }
 
 const (
 	tagsAtOnce  = 6
-	tagLifetime = 5 * time.Second // then others are used: a history must stay short enough to be judged
+	tagLifetime = 5 * time.Second // of a set of tags: the history of a tag must be short enough to be judged
 )
 
-// NewHistory of a cluster of so many buckets, in which nothing was asked yet. clock must not go backwards.
+// NewHistory returns an empty History for a cluster with that number of buckets. clock must not go backwards.
 func NewHistory(rng *rand.Rand, buckets int, clock func() time.Duration) *History {
 	return &History{rng: rng, buckets: buckets, clock: clock, tags: map[string]bool{}}
 }
 
-// Next is what a client asks now. Answer wants the id again; without an answer it may be carried out at any time, or never.
+// Next returns the next operation of a client. Its reply is passed to Answer with the same id. An operation without a reply may be
+// executed at any time, or never.
 func (h *History) Next() (id int, op proto.Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,15 +70,15 @@ func (h *History) Next() (id int, op proto.Message) {
 	return h.ask(at), op
 }
 
-func (h *History) ask(at step) (id int) {
+func (h *History) ask(at input) (id int) {
 	id = len(h.ops)
 	h.tags[at.tag] = true
-	h.ops = append(h.ops, porcupine.Operation{ClientId: id, Input: at, Call: int64(h.clock()), Return: forever, Output: outcome{}})
+	h.ops = append(h.ops, porcupine.Operation{ClientId: id, Input: at, Call: int64(h.clock()), Return: forever, Output: output{}})
 	h.open++
 	return id
 }
 
-// EveryKey reads all that was ever asked for, each key when its turn comes: Answer wants these ids, too.
+// EveryKey yields one read of each key that was ever used. Each begins when it is yielded; its reply is passed to Answer.
 func (h *History) EveryKey(from messages.ReadFrom) iter.Seq2[int, proto.Message] {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -86,7 +86,7 @@ func (h *History) EveryKey(from messages.ReadFrom) iter.Seq2[int, proto.Message]
 	return func(yield func(int, proto.Message) bool) {
 		for _, tag := range tags {
 			for nth := range 2 {
-				at := step{tag: tag, nth: nth, op: "get"}
+				at := input{tag: tag, nth: nth, op: "get"}
 				h.mu.Lock()
 				id := h.ask(at)
 				h.mu.Unlock()
@@ -100,31 +100,31 @@ func (h *History) EveryKey(from messages.ReadFrom) iter.Seq2[int, proto.Message]
 
 const forever = int64(1) << 60
 
-// Answer is what the client of an operation was told, now. The error tells that nobody may be told this.
+// Answer records the reply to an operation, now. It fails if no client may get such a reply.
 func (h *History) Answer(id int, r *messages.Reply) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.open--
 	op := &h.ops[id]
 	switch r.Code {
-	case messages.Code_TOO_LARGE: // the model says whether it was
+	case messages.Code_TOO_LARGE: // the model decides whether it was too large
 		h.done++
-		op.Return, op.Output = int64(h.clock()), outcome{known: true}
+		op.Return, op.Output = int64(h.clock()), output{known: true}
 	case messages.Code_OK, messages.Code_CONFLICT:
 		h.done++
 		op.Return = int64(h.clock())
-		op.Output = outcome{
+		op.Output = output{
 			known: true, found: r.Found, value: string(r.Value), number: r.Number, done: r.Code == messages.Code_OK,
 		}
 		for _, item := range r.GetPage().GetItems() {
-			op.Output = outcome{known: true, done: true, value: op.Output.(outcome).value + cell{true, string(item.Value)}.String()}
+			op.Output = output{known: true, done: true, value: op.Output.(output).value + cell{true, string(item.Value)}.String()}
 		}
 		if r.Page != nil && !r.Page.Last {
-			op.Input = nil // there is more than a page takes
+			op.Input = nil // the page does not show all keys
 		}
 		for _, part := range r.Parts {
-			if op.Input.(step).op == "batch answered" {
-				op.Output = outcome{known: true, done: true, value: op.Output.(outcome).value + cell{part.Found, string(part.Value)}.String()}
+			if op.Input.(input).op == "batch answered" {
+				op.Output = output{known: true, done: true, value: op.Output.(output).value + cell{part.Found, string(part.Value)}.String()}
 			}
 		}
 	case messages.Code_UNCERTAIN, messages.Code_REPLY_DISCARDED:
@@ -139,20 +139,20 @@ func (h *History) Answer(id int, r *messages.Reply) error {
 	return nil
 }
 
-// Counts of the answers so far: with a known outcome, of what may have been applied, and of what was not.
+// Counts returns the numbers of replies so far: with a known outcome, possibly applied, and not applied.
 func (h *History) Counts() (done, unknown, refused int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.done, h.unknown, h.refused
 }
 
-// Judge holds the history against the model, once all is answered. violation is "" or says which answers cannot be. A
-// history that cannot be judged in time is no violation; unjudged says so.
-func (h *History) Judge(patience time.Duration) (judged int, unjudged bool, violation string) {
+// Judge checks the history against the model, after all operations have their replies. violation is "" or shows the part that is not
+// linearizable. unjudged: the check did not end within timeout, which is no violation.
+func (h *History) Judge(timeout time.Duration) (judged int, unjudged bool, violation string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ops := slices.DeleteFunc(slices.Clone(h.ops), func(op porcupine.Operation) bool { return op.Input == nil })
-	switch porcupine.CheckOperationsTimeout(register, ops, patience) {
+	switch porcupine.CheckOperationsTimeout(register, ops, timeout) {
 	case porcupine.Illegal:
 		violation = explain(ops)
 	case porcupine.Unknown:
@@ -161,9 +161,9 @@ func (h *History) Judge(patience time.Duration) (judged int, unjudged bool, viol
 	return len(ops), false, violation
 }
 
-// draw makes up what a client asks next.
-func (h *History) draw() (step, proto.Message) {
-	at := step{tag: fmt.Sprintf("%d-%d", h.clock()/tagLifetime, h.rng.IntN(tagsAtOnce)), nth: h.rng.IntN(2)}
+// draw generates the next operation.
+func (h *History) draw() (input, proto.Message) {
+	at := input{tag: fmt.Sprintf("%d-%d", h.clock()/tagLifetime, h.rng.IntN(tagsAtOnce)), nth: h.rng.IntN(2)}
 	at.value = h.large.grow(strconv.Itoa(len(h.ops)) + ",")
 	key, value := []byte(at.key()), []byte(at.value)
 	switch h.rng.IntN(10) {
@@ -177,8 +177,8 @@ func (h *History) draw() (step, proto.Message) {
 		at.op = "delete"
 		return at, &messages.Delete{Key: key}
 	case 4:
-		at.tag, at.op, at.by = at.tag+"-count", "incr", 1+h.rng.Int64N(5)
-		return at, &messages.Incr{Key: []byte(at.key()), By: at.by}
+		at.tag, at.op, at.delta = at.tag+"-count", "incr", 1+h.rng.Int64N(5)
+		return at, &messages.Incr{Key: []byte(at.key()), By: at.delta}
 	case 5:
 		at.op = "create"
 		return at, &messages.Put{Key: key, Value: value, Mode: messages.Put_IF_ABSENT}
@@ -199,11 +199,11 @@ func (h *History) draw() (step, proto.Message) {
 	return at, &messages.Get{Key: []byte(at.key()), From: messages.ReadFrom(h.rng.IntN(2))}
 }
 
-// drawSwap swaps what somebody has seen, or what was never there.
-func (h *History) drawSwap(at step) (step, proto.Message) {
+// drawSwap generates a compare-and-swap: it expects a value that a client has seen, or one that was never written.
+func (h *History) drawSwap(at input) (input, proto.Message) {
 	expect, value := at.value, []byte(at.value)
 	if n := len(h.ops); n > 0 {
-		if seen, ok := h.ops[h.rng.IntN(n)].Output.(outcome); ok && seen.known {
+		if seen, ok := h.ops[h.rng.IntN(n)].Output.(output); ok && seen.known {
 			expect = seen.value
 		}
 	}
@@ -213,10 +213,10 @@ func (h *History) drawSwap(at step) (step, proto.Message) {
 	}
 }
 
-// drawBatch writes both keys of a tag; or adds to the first and writes the second, if the first is there; or the same,
-// if the second is not, which the batch finds out when it has done half.
-func (h *History) drawBatch(at step) (step, proto.Message) {
-	first, second := step{tag: at.tag}, step{tag: at.tag, nth: 1}
+// drawBatch generates one of three batches: write both keys of a tag; append to the first and write the second, if the first exists;
+// the same if the second does not exist, which the batch learns after its first write.
+func (h *History) drawBatch(at input) (input, proto.Message) {
+	first, second := input{tag: at.tag}, input{tag: at.tag, nth: 1}
 	a, b, value := []byte(first.key()), []byte(second.key()), []byte(at.value)
 	put := func(key []byte, mode messages.Put_Mode) *messages.Write {
 		return &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: key, Value: value, Mode: mode}}}

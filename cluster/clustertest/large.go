@@ -10,33 +10,33 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// largeValues make some of what clients ask as large as it may be. It has a source of its own, so that all else is drawn as
-// without it, and it stops after a while: large values cost time and memory.
+// largeValues makes some values as large as the limits allow. It has a random source of its own, so that the other operations are
+// the same with and without it, and it stops after largeBytes: large values cost time and memory.
 type largeValues struct {
 	rng  *rand.Rand
 	left int // bytes that may still be drawn
 }
 
 const (
-	largeBytes = 12 << 20 // in one history
-	// batchRoom is what keys take of a batch that writes both keys of a tag, at most.
+	largeBytes = 12 << 20 // bytes of large values in one history
+	// batchRoom bounds the bytes of the keys in a batch that writes both keys of a tag.
 	batchRoom = 64
-	// Of a batch that is answered with what was there: how often each of the two keys is written, and the size of the values.
-	// The answer is too large if both keys were.
-	writesOfEach = 4
-	answeredSize = 200 << 10
+	// Of a batch that returns the previous values: how often it writes each of the two keys, and the size of the values. The reply
+	// is too large if both keys had large values.
+	writesOfEach        = 4
+	batchReplyValueSize = 200 << 10
 )
 
-// drawLarge tells whether the clients of a seed use large values. Then what has been written can be copied in time.
+// drawLarge reports whether the clients of a seed use large values. If so, it makes copying fast enough for them.
 func drawLarge(seed uint64, p *Plan) bool {
 	if rand.New(rand.NewPCG(seed, 12)).IntN(16) > 0 {
 		return false
 	}
-	p.Limits.SnapshotRate, p.HandOver.BytesPerSecond = 0, cluster.HandOverLimits{}.BytesPerSecond
+	p.Limits.SnapshotRate, p.Migration.BytesPerSecond = 0, cluster.MigrationLimits{}.BytesPerSecond
 	return true
 }
 
-// grow makes a value of what is asked larger.
+// grow makes some values larger.
 func (l *largeValues) grow(value string) string {
 	if l == nil || l.left <= 0 || l.rng.IntN(24) > 0 {
 		return value
@@ -47,8 +47,8 @@ func (l *largeValues) grow(value string) string {
 	return value + strings.Repeat("x", size-len(value))
 }
 
-// answered lets some writes answer with what was there before.
-func (l *largeValues) answered(at step, op proto.Message) (step, proto.Message) {
+// answered makes some writes return the previous values.
+func (l *largeValues) answered(at input, op proto.Message) (input, proto.Message) {
 	if l == nil || l.rng.IntN(4) > 0 {
 		return at, op
 	}
@@ -61,12 +61,12 @@ func (l *largeValues) answered(at step, op proto.Message) (step, proto.Message) 
 		if at.op != "batch" || l.left <= 0 {
 			return at, op
 		}
-		l.left -= answeredSize
+		l.left -= batchReplyValueSize
 		at.op = "batch answered"
-		if len(at.value) < answeredSize {
-			at.value += strings.Repeat("y", answeredSize-len(at.value))
+		if len(at.value) < batchReplyValueSize {
+			at.value += strings.Repeat("y", batchReplyValueSize-len(at.value))
 		} else {
-			at.value = at.value[:answeredSize]
+			at.value = at.value[:batchReplyValueSize]
 		}
 		again := &messages.Batch{}
 		for range writesOfEach {
@@ -80,24 +80,24 @@ func (l *largeValues) answered(at step, op proto.Message) (step, proto.Message) 
 	return at, op
 }
 
-// answeredBytes are the values that a batch is answered with.
-func (p pair) answeredBytes() int {
-	return len(p[0].value) + len(p[1].value) + 2*(writesOfEach-1)*answeredSize
+// replyBytes returns the size of the values in the reply to such a batch.
+func (p pair) replyBytes() int {
+	return len(p[0].value) + len(p[1].value) + 2*(writesOfEach-1)*batchReplyValueSize
 }
 
-// answer is what it says.
-func (p pair) answer(value string) string {
+// reply returns the values in that reply.
+func (p pair) reply(value string) string {
 	return p[0].String() + p[1].String() + strings.Repeat(cell{true, value}.String(), 2*(writesOfEach-1))
 }
 
-// answerOverhead is more than an answer takes beside its values.
-const answerOverhead = 4 << 10
+// replyOverhead bounds the bytes of a reply beside its values.
+const replyOverhead = 4 << 10
 
-// stepAnswered is a batch that is answered with what was there: it is carried out unless that is too much to say.
-func (p pair) stepAnswered(in step, got outcome) (bool, pair) {
-	size := p.answeredBytes()
-	done := size <= messages.MaxReplyBytes-answerOverhead
-	if got.known && got.done != done && (size <= messages.MaxReplyBytes-answerOverhead || size > messages.MaxReplyBytes) {
+// stepBatchReply is the model of a batch that returns the previous values: it is executed unless its reply would be too large.
+func (p pair) stepBatchReply(in input, got output) (bool, pair) {
+	size := p.replyBytes()
+	done := size <= messages.MaxReplyBytes-replyOverhead
+	if got.known && got.done != done && (size <= messages.MaxReplyBytes-replyOverhead || size > messages.MaxReplyBytes) {
 		return false, p
 	}
 	if got.known {
@@ -106,5 +106,5 @@ func (p pair) stepAnswered(in step, got outcome) (bool, pair) {
 	if !done {
 		return true, p
 	}
-	return !got.known || got.value == p.answer(in.value), pair{{true, in.value}, {true, in.value}}
+	return !got.known || got.value == p.reply(in.value), pair{{true, in.value}, {true, in.value}}
 }

@@ -32,13 +32,13 @@ const (
 	largePages    = 10_000 // of a scan, in which it is over or will never be
 )
 
-func (s *Simulation) readLarge(until time.Duration) *largeReader {
-	l := &largeReader{s: s, rng: s.source(9), until: until, filled: map[string]bool{}}
+func (s *Simulation) startLargeReader(until time.Duration) *largeReader {
+	l := &largeReader{s: s, rng: s.random(9), until: until, filled: map[string]bool{}}
 	if l.rng.IntN(largeReaderIn) > 0 {
 		return l
 	}
 	l.keys, l.size = 1+l.rng.IntN(6), 5<<10+l.rng.IntN(20<<10)
-	if rate := s.slowest(); l.keys*l.size > 4*rate { // what travels so slowly would not have arrived when everything should have healed
+	if rate := s.slowestCopyRate(); l.keys*l.size > 4*rate { // what travels so slowly would not have arrived when everything should have healed
 		l.keys = 0
 		return l
 	}
@@ -54,9 +54,9 @@ func (s *Simulation) readLarge(until time.Duration) *largeReader {
 }
 
 // slowest is the bytes in a second at which snapshots and buckets travel.
-func (s *Simulation) slowest() int {
+func (s *Simulation) slowestCopyRate() int {
 	rate := s.o.Limits.WithDefaults().SnapshotRate
-	if given := s.o.HandOver.BytesPerSecond; given > 0 {
+	if given := s.o.Migration.BytesPerSecond; given > 0 {
 		rate = min(rate, given)
 	}
 	return rate
@@ -100,7 +100,7 @@ func (l *largeReader) get(key string, from messages.ReadFrom, then func(*message
 	l.c.Ask(&messages.Get{Key: []byte(key), From: from}, router.DefaultTimeout, func(r *messages.Reply) {
 		l.open--
 		if r.Code == messages.Code_OK && (r.Found || filled) && !bytes.Equal(r.Value, l.content(key)) {
-			l.s.Oracle.violated("Large answers", "%s has %d bytes that were never written", key, len(r.Value))
+			l.s.Oracle.violated("Large values", "%s has %d bytes that were never written", key, len(r.Value))
 		}
 		then(r)
 	})
@@ -126,7 +126,7 @@ func (l *largeReader) readAll() {
 			l.readUntilAnswered(key)
 		}
 	}
-	if !l.s.until(l.over, healing) {
+	if !l.s.runUntil(l.over, healTime) {
 		l.s.Oracle.violated("Liveness", "a large value gets no answer after everything has healed")
 	}
 }
@@ -142,14 +142,14 @@ func (l *largeReader) from(bucket uint32, cursor uint64) *router.KeyspaceIterato
 // page takes the next page of a scan, which then goes on with its cursor alone.
 func (l *largeReader) page(w *router.KeyspaceIterator, missing map[string]bool, left int) {
 	if left == 0 {
-		l.s.Oracle.violated("Cursors", "a scan is not over after %d pages", largePages)
+		l.s.Oracle.violated("Scan cursors", "a scan is not over after %d pages", largePages)
 		return
 	}
 	l.open++
 	l.c.Ask(w.Next()[0], router.DefaultTimeout, func(r *messages.Reply) {
 		l.open--
 		if r.Code == messages.Code_INVALID {
-			l.s.Oracle.violated("Cursors", "bucket %d, cursor %d: %s", w.Bucket, w.Cursor, r.Text)
+			l.s.Oracle.violated("Scan cursors", "bucket %d, cursor %d: %s", w.Bucket, w.Cursor, r.Text)
 			return
 		}
 		items, err := w.Advance([]*messages.Reply{r})
@@ -159,7 +159,7 @@ func (l *largeReader) page(w *router.KeyspaceIterator, missing map[string]bool, 
 		next := w
 		switch over := w.Next() == nil; {
 		case over && len(missing) > 0:
-			l.s.Oracle.violated("Cursors", "a scan has not seen %d of the keys that were there when it began", len(missing))
+			l.s.Oracle.violated("Scan cursors", "a scan has not seen %d of the keys that were there when it began", len(missing))
 			return
 		case over:
 			l.later(l.scan)

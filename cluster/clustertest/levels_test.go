@@ -24,7 +24,7 @@ func oldNodes(t *testing.T, seed uint64) *clustertest.Simulation {
 }
 
 // upgrade restarts a node with a program of a level, and waits until all serve.
-func upgrade(t *testing.T, s *clustertest.Simulation, m *clustertest.Member, level messages.Level) {
+func upgrade(t *testing.T, s *clustertest.Simulation, m *clustertest.SimNode, level messages.Level) {
 	t.Helper()
 	m.Kill()
 	m.Level = level
@@ -38,7 +38,7 @@ type levels struct {
 	Waiting       []string
 }
 
-func levelOf(t *testing.T, m *clustertest.Member) levels {
+func levelOf(t *testing.T, m *clustertest.SimNode) levels {
 	t.Helper()
 	var doc struct{ Level levels }
 	require.NoError(t, json.Unmarshal(m.Node.Status(), &doc))
@@ -53,24 +53,24 @@ func TestRollingUpgradeRaisesTheLevel(t *testing.T) {
 		_, err := c.Do(put(fmt.Sprint("k", round), "v"))
 		require.NoError(t, err)
 	}
-	for i, m := range s.Members {
+	for i, m := range s.Nodes {
 		work(i)
 		s.RunUntil(func() bool { return false }, 10*time.Second)
-		for _, other := range s.Members {
+		for _, other := range s.Nodes {
 			require.EqualValues(t, messages.FirstLevel, levelOf(t, other).Cluster, "not all nodes have more")
 		}
 		upgrade(t, s, m, messages.NewestLevel)
 	}
 	require.True(t, s.RunUntil(func() bool {
-		for _, m := range s.Members {
+		for _, m := range s.Nodes {
 			if levelOf(t, m).Cluster != uint32(messages.NewestLevel) {
 				return false
 			}
 		}
 		return true
 	}, 10*time.Second))
-	work(len(s.Members))
-	for i := range len(s.Members) + 1 {
+	work(len(s.Nodes))
+	for i := range len(s.Nodes) + 1 {
 		r, err := c.Do(&messages.Get{Key: fmt.Appendf(nil, "k%d", i)})
 		require.NoError(t, err)
 		require.True(t, r.Found)
@@ -81,23 +81,23 @@ func TestRollingUpgradeRaisesTheLevel(t *testing.T) {
 // The status says for whom a higher level waits.
 func TestStatusTellsWhoHoldsTheLevelBack(t *testing.T) {
 	s := oldNodes(t, 2)
-	upgrade(t, s, s.Members[0], messages.NewestLevel)
-	upgrade(t, s, s.Members[1], messages.NewestLevel)
-	require.Equal(t, levels{1, uint32(messages.NewestLevel), []string{"n3 has 1"}}, levelOf(t, s.Members[0]))
-	s.Members[2].Kill()
+	upgrade(t, s, s.Nodes[0], messages.NewestLevel)
+	upgrade(t, s, s.Nodes[1], messages.NewestLevel)
+	require.Equal(t, levels{1, uint32(messages.NewestLevel), []string{"n3 has 1"}}, levelOf(t, s.Nodes[0]))
+	s.Nodes[2].Kill()
 	s.RunUntil(func() bool { return false }, 5*time.Second)
-	require.Equal(t, levels{1, uint32(messages.NewestLevel), []string{"n3 is not heard"}}, levelOf(t, s.Members[0]))
+	require.Equal(t, levels{1, uint32(messages.NewestLevel), []string{"n3 is not heard"}}, levelOf(t, s.Nodes[0]))
 	require.Empty(t, s.Oracle.Violations)
 }
 
 // As long as a node has not been upgraded those that were can go back.
 func TestUpgradeCanBeTakenBackBeforeTheLastNode(t *testing.T) {
 	s := oldNodes(t, 3)
-	upgrade(t, s, s.Members[0], messages.NewestLevel)
-	upgrade(t, s, s.Members[1], messages.NewestLevel)
+	upgrade(t, s, s.Nodes[0], messages.NewestLevel)
+	upgrade(t, s, s.Nodes[1], messages.NewestLevel)
 	s.RunUntil(func() bool { return false }, 10*time.Second)
-	upgrade(t, s, s.Members[0], messages.FirstLevel)
-	upgrade(t, s, s.Members[1], messages.FirstLevel)
+	upgrade(t, s, s.Nodes[0], messages.FirstLevel)
+	upgrade(t, s, s.Nodes[1], messages.FirstLevel)
 	_, err := s.Client("c").Do(put("k", "v"))
 	require.NoError(t, err)
 	require.Empty(t, s.Oracle.Violations)
@@ -108,12 +108,12 @@ func TestUpgradeCanBeTakenBackBeforeTheLastNode(t *testing.T) {
 func TestLateDowngradeIsRefused(t *testing.T) {
 	for _, pledged := range []bool{true, false} {
 		s := oldNodes(t, 4)
-		s.Oracle.Expect(func(_ *clustertest.Member, err error) bool {
+		s.Oracle.Expect(func(_ *clustertest.SimNode, err error) bool {
 			return strings.Contains(err.Error(), cluster.ErrLevel.Error())
 		})
-		upgrade(t, s, s.Members[0], messages.NewestLevel)
-		upgrade(t, s, s.Members[1], messages.NewestLevel)
-		last := s.Members[2]
+		upgrade(t, s, s.Nodes[0], messages.NewestLevel)
+		upgrade(t, s, s.Nodes[1], messages.NewestLevel)
+		last := s.Nodes[2]
 		last.Kill()
 		last.Level = messages.NewestLevel
 		last.Start()
@@ -123,7 +123,7 @@ func TestLateDowngradeIsRefused(t *testing.T) {
 			}
 			return levelOf(t, last).Cluster == uint32(messages.NewestLevel)
 		}, time.Minute))
-		for _, m := range s.Members {
+		for _, m := range s.Nodes {
 			if pledged && m.Node != nil {
 				require.EqualValues(t, messages.FirstLevel, levelOf(t, m).Cluster, "this shows nothing: it is committed already")
 			}
@@ -145,9 +145,9 @@ func TestLateDowngradeIsRefused(t *testing.T) {
 func TestOldProgramDoesNotJoin(t *testing.T) {
 	s := clustertest.Sim(t, 5, clustertest.Options{Groups: 2})
 	require.True(t, s.RunUntil(func() bool {
-		return s.Ready() && levelOf(t, s.Members[0]).Cluster == uint32(messages.NewestLevel)
+		return s.Ready() && levelOf(t, s.Nodes[0]).Cluster == uint32(messages.NewestLevel)
 	}, time.Minute))
-	m := s.Join(s.Members[0])
+	m := s.Join(s.Nodes[0])
 	m.Kill() // before it has asked anybody
 	m.Level = messages.FirstLevel
 	m.Start()
@@ -160,26 +160,26 @@ func TestOldProgramDoesNotJoin(t *testing.T) {
 // Nobody raises the level but with the word of every node, and what no node knows enters no log.
 func TestWhatIsAboveTheLevelIsRefused(t *testing.T) {
 	s := oldNodes(t, 6)
-	upgrade(t, s, s.Members[0], messages.NewestLevel)
-	upgrade(t, s, s.Members[1], messages.NewestLevel)
+	upgrade(t, s, s.Nodes[0], messages.NewestLevel)
+	upgrade(t, s, s.Nodes[1], messages.NewestLevel)
 	c := s.Client("c")
 	r, err := c.Do(&messages.MetaQuery{Op: &messages.MetaQuery_Show{}})
 	require.NoError(t, err)
 	version := r.GetMeta().GetConfig().GetVersion()
-	_, err = s.Members[0].Gateway().Do(&messages.MetaCommand{IfVersion: version, Op: &messages.MetaCommand_RaiseLevel{RaiseLevel: &messages.RaiseLevel{Level: 2}}})
+	_, err = s.Nodes[0].Gateway().Do(&messages.MetaCommand{IfVersion: version, Op: &messages.MetaCommand_RaiseLevel{RaiseLevel: &messages.RaiseLevel{Level: 2}}})
 	require.Equal(t, messages.Code_CONFLICT, messages.CodeOf(err), "%v", err)
 	require.Regexp(t, `node \d \(n\d\) has pledged feature level 1, not 2`, err.Error())
 
 	// A client that knows more than the cluster: the leader refuses what it sends, and it is in no log.
-	x := s.Stranger("x")
-	dated, err := proto.Marshal(&messages.Command{DeadlineMs: uint64(s.Members[0].Host().Clock().Wall().UnixMilli()) + 30_000, Op: &messages.Command_Put{Put: put("dated", "v")}})
+	x := s.RawClient("x")
+	dated, err := proto.Marshal(&messages.Command{DeadlineMs: uint64(s.Nodes[0].Machine().Clock().Wall().UnixMilli()) + 30_000, Op: &messages.Command_Put{Put: put("dated", "v")}})
 	require.NoError(t, err)
 	needs, err := messages.CommandLevel(dated)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, needs)
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		for _, group := range []messages.GroupID{1, 2} {
-			x.Tell(m, group, dated)
+			x.Send(m, group, dated)
 		}
 	}
 	s.Advance(5 * time.Second)

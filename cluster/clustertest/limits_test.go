@@ -19,13 +19,13 @@ func encode(t *testing.T, m proto.Message) []byte {
 
 // A stranger who speaks to a leader directly, with a command that fits a message but makes an entry that does not, is
 // refused, and the group goes on.
-func TestNoStrangerMakesAnEntryThatCannotBeSent(t *testing.T) {
-	s := born(t, 700, clustertest.Options{Groups: 1})
+func TestRawCommandsMakeNoEntryThatCannotBeSent(t *testing.T) {
+	s := startCluster(t, 700, clustertest.Options{Groups: 1})
 	c := s.Client("c")
 	_, err := c.Do(put("k", "v"))
 	require.NoError(t, err)
-	stranger := s.Stranger("s")
-	ask := func(command *messages.Command) { stranger.Tell(leader(t, s, 1), 1, encode(t, command)) }
+	stranger := s.RawClient("s")
+	ask := func(command *messages.Command) { stranger.Send(leader(t, s, 1), 1, encode(t, command)) }
 	for i := range 4 {
 		ask(&messages.Command{Session: 8, Seq: uint64(i + 1), Op: &messages.Command_Put{Put: put("k", string(make([]byte, 100<<10)))}})
 	}

@@ -9,28 +9,28 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// What nodes hold in memory is bounded by limits at all times, and by next to nothing when there is nothing to do. Mailboxes
-// need no rule of their own: time passes only when all of them are empty.
+// The memory of nodes is bounded by their limits at all times, and must be released when they are idle. Mailboxes need no rule of
+// their own: virtual time passes only when all mailboxes are empty.
 
 const (
-	weighEvery     = 100 * time.Millisecond
-	largestCommand = messages.MaxCommandBytes + 8
-	// largestAnswer is what the record of a reply may take that is kept for a retry.
-	largestAnswer = 16 << 10
+	memoryCheckInterval = 100 * time.Millisecond
+	maxCommandRecord    = messages.MaxCommandBytes + 8
+	// maxReplyRecord bounds the bytes of the record that is kept of a reply, for retries.
+	maxReplyRecord = 16 << 10
 )
 
-// weigh holds what replicas say that they hold against their limits, again and again.
-func (s *Simulation) weigh() {
+// checkMemory compares the memory that replicas report with their limits, every memoryCheckInterval.
+func (s *Simulation) checkMemory() {
 	limits := s.o.Limits.WithDefaults()
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		if m.Node == nil {
 			continue
 		}
 		for _, r := range m.Node.Replicas() {
-			if most := uint64(limits.PendingBytes + limits.EntryBytes + largestCommand); r.PendingBytes > most {
+			if most := uint64(limits.PendingBytes + limits.EntryBytes + maxCommandRecord); r.PendingBytes > most {
 				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of commands of group %d, %d are allowed", m.number, r.PendingBytes, r.Group, most)
 			}
-			if most := uint64(limits.LogBytes() + 2*limits.PendingBytes + limits.AppendBytes + largestCommand); r.LogBytes > most {
+			if most := uint64(limits.LogBytes() + 2*limits.PendingBytes + limits.AppendBytes + maxCommandRecord); r.LogBytes > most {
 				s.Oracle.violated("Memory is bounded", "n%d holds %d bytes of the log of group %d, %d are allowed", m.number, r.LogBytes, r.Group, most)
 			}
 			if r.PendingReads > uint64(limits.PendingReads) {
@@ -38,29 +38,29 @@ func (s *Simulation) weigh() {
 			}
 		}
 	}
-	s.At(s.Now()+weighEvery, s.weigh)
+	s.At(s.Now()+memoryCheckInterval, s.checkMemory)
 }
 
-// letGo waits until nodes that have nothing to do hold nothing but what they keep: the tails of their logs. What is left of
-// hand-overs is looked for in the data. A snapshot alone may be held for half a minute when the follower is gone that it was for.
-func (s *Simulation) letGo() {
-	if !s.until(func() bool { return s.settled() && s.held() == "" }, 2*healing) {
+// checkReleased waits until idle nodes hold nothing in memory but the ends of their logs, and then checks that nothing is left of
+// migrations in their data. It waits long enough for a snapshot whose receiver is gone: that is held for half a minute.
+func (s *Simulation) checkReleased() {
+	if !s.runUntil(func() bool { return s.settled() && s.stillHeld() == "" }, 2*healTime) {
 		if len(s.Oracle.Violations) == 0 {
-			s.Oracle.violated("Memory is bounded", "%v after everything has healed %s", 2*healing, s.held())
+			s.Oracle.violated("Memory is bounded", "%v after everything has healed %s", 2*healTime, s.stillHeld())
 		}
 		return
 	}
-	s.digests(s.kept)
+	s.digests(s.checkRecord)
 }
 
-// held is what somebody holds and should not when there is nothing to do.
-func (s *Simulation) held() string {
+// stillHeld describes something that a node holds and must not hold when it is idle; "": there is nothing.
+func (s *Simulation) stillHeld() string {
 	most := uint64(s.o.Limits.CompactBytes())
-	for _, m := range s.Members {
-		if newest := s.Oracle.config.Version; m.config < newest { // a move that was asked for long ago may be carried out only now
-			return fmt.Sprintf("n%d has config %d, but there is %d", m.number, m.config, newest)
+	for _, m := range s.Nodes {
+		if newest := s.Oracle.config.Version; m.configVersion < newest { // an old move request may be executed only now
+			return fmt.Sprintf("n%d has config %d, but there is %d", m.number, m.configVersion, newest)
 		}
-		for _, h := range m.Node.HandOvers() {
+		for _, h := range m.Node.Migrations() {
 			return fmt.Sprintf("n%d has bucket %d of group %d %s", m.number, h.Bucket, h.Group, h.State)
 		}
 		for _, r := range m.Node.Replicas() {
@@ -80,8 +80,8 @@ func (s *Simulation) held() string {
 	return ""
 }
 
-// kept checks one record of a group: its key begins with a kind and, of a shard group, with a bucket.
-func (s *Simulation) kept(m *Member, group messages.GroupID, key, value []byte) {
+// checkRecord checks one record of a group: its key begins with its kind and, in a shard group, the bucket.
+func (s *Simulation) checkRecord(m *SimNode, group messages.GroupID, key, value []byte) {
 	if group == messages.Meta || len(key) < 5 || key[0] == 'f' {
 		return
 	}
@@ -92,7 +92,7 @@ func (s *Simulation) kept(m *Member, group messages.GroupID, key, value []byte) 
 		s.Oracle.violated("Memory is bounded", "n%d still has changes of bucket %d of group %d that nobody takes any more", m.number, bucket, group)
 	case kind != 'o' && owner != group:
 		s.Oracle.violated("Memory is bounded", "n%d still has records of kind %c of bucket %d in group %d, which group %d has", m.number, kind, bucket, group, owner)
-	case kind == 'r' && len(value) > largestAnswer:
+	case kind == 'r' && len(value) > maxReplyRecord:
 		s.Oracle.violated("Memory is bounded", "n%d keeps an answer of %d bytes of bucket %d in group %d", m.number, len(value), bucket, group)
 	}
 }

@@ -27,7 +27,7 @@ var register = porcupine.Model{
 		byKey := map[string][]porcupine.Operation{}
 		var order []string
 		for _, op := range ops {
-			key := op.Input.(step).tag
+			key := op.Input.(input).tag
 			if byKey[key] == nil {
 				order = append(order, key)
 			}
@@ -41,34 +41,34 @@ var register = porcupine.Model{
 	},
 	Init: func() any { return pair{} },
 	Step: func(state, in, out any) (bool, any) {
-		if in.(step).op == "batch answered" {
-			return state.(pair).stepAnswered(in.(step), out.(outcome))
+		if in.(input).op == "batch answered" {
+			return state.(pair).stepBatchReply(in.(input), out.(output))
 		}
-		after, want := state.(pair).do(in.(step))
-		got := out.(outcome)
-		return !got.known || got.agrees(in.(step), want), after
+		after, want := state.(pair).do(in.(input))
+		got := out.(output)
+		return !got.known || got.agrees(in.(input), want), after
 	},
 }
 
 // do is one operation on a tag: what its keys hold then, and the answer.
-func (p pair) do(s step) (pair, outcome) {
+func (p pair) do(s input) (pair, output) {
 	switch s.op {
 	case "scan":
-		return p, outcome{known: true, done: true, value: p[0].String() + p[1].String()}
+		return p, output{known: true, done: true, value: p[0].String() + p[1].String()}
 	case "batch":
-		return pair{{true, s.value}, {true, s.value}}, outcome{known: true, done: true}
+		return pair{{true, s.value}, {true, s.value}}, output{known: true, done: true}
 	case "batch new":
 		if p[1].found || p[0].overflows(s.value) {
-			return p, outcome{known: true}
+			return p, output{known: true}
 		}
-		return pair{{true, p[0].value + s.value}, {true, s.value}}, outcome{known: true, done: true}
+		return pair{{true, p[0].value + s.value}, {true, s.value}}, output{known: true, done: true}
 	case "batch if":
 		if !p[0].found || p[0].overflows(s.value) {
-			return p, outcome{known: true}
+			return p, output{known: true}
 		}
-		return pair{{true, p[0].value + s.value}, {true, s.value}}, outcome{known: true, done: true}
+		return pair{{true, p[0].value + s.value}, {true, s.value}}, output{known: true, done: true}
 	}
-	var o outcome
+	var o output
 	p[s.nth], o = p[s.nth].do(s)
 	return p, o
 }
@@ -85,8 +85,8 @@ func (c cell) String() string {
 func (c cell) overflows(more string) bool { return len(c.value)+len(more) > messages.MaxValueBytes }
 
 // do is one operation on a key: what it holds then, and the answer.
-func (c cell) do(s step) (cell, outcome) {
-	was := outcome{known: true, done: true, found: c.found}
+func (c cell) do(s input) (cell, output) {
+	was := output{known: true, done: true, found: c.found}
 	switch s.op {
 	case "get":
 		was.value = c.value
@@ -98,7 +98,7 @@ func (c cell) do(s step) (cell, outcome) {
 		return cell{true, s.value}, was
 	case "append":
 		if c.overflows(s.value) {
-			return c, outcome{known: true}
+			return c, output{known: true}
 		}
 		was.number = int64(len(c.value) + len(s.value))
 		return cell{true, c.value + s.value}, was
@@ -115,7 +115,7 @@ func (c cell) do(s step) (cell, outcome) {
 			was.done = false
 			return c, was
 		}
-		was.number = n + s.by
+		was.number = n + s.delta
 		return cell{true, strconv.FormatInt(was.number, 10)}, was
 	case "swap":
 		value, expect, _ := strings.Cut(s.value, "\x00")
@@ -124,11 +124,11 @@ func (c cell) do(s step) (cell, outcome) {
 		}
 		return cell{true, value}, was
 	}
-	return c, outcome{}
+	return c, output{}
 }
 
 // agrees tells whether a client may have been told this.
-func (o outcome) agrees(s step, want outcome) bool {
+func (o output) agrees(s input, want output) bool {
 	if o.done != want.done {
 		return false
 	}
@@ -152,10 +152,10 @@ func explain(ops []porcupine.Operation) string {
 			continue
 		}
 		var b strings.Builder
-		b.WriteString("tag " + part[0].Input.(step).tag)
+		b.WriteString("tag " + part[0].Input.(input).tag)
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 		for _, op := range part {
-			in, out := op.Input.(step), op.Output.(outcome)
+			in, out := op.Input.(input), op.Output.(output)
 			b.WriteString("\n  " + time.Duration(op.Call).String() + " " + in.op + " " + in.key() + " " + short(in.value))
 			if !out.known {
 				b.WriteString(" unknown")

@@ -43,16 +43,16 @@ func at(version uint64, c *messages.MetaCommand) *messages.MetaCommand {
 }
 
 // office is a cluster that is paused, with two operators. Its bucket `full` of group 1 takes long to move.
-type office struct {
+type twoOperators struct {
 	s           *clustertest.Simulation
 	operators   [2]*clustertest.Client
 	full, empty uint32
 }
 
-func newOffice(t *testing.T, seed uint64, before ...*messages.MetaCommand) office {
-	s := born(t, seed, clustertest.Options{Groups: 3, HandOver: cluster.HandOverLimits{ChunkBytes: 100, BytesPerSecond: 200}})
-	x := office{s: s, operators: [...]*clustertest.Client{s.Client("one"), s.Client("other")}}
-	owners := status(t, s.Members[0]).Buckets.Owners
+func newTwoOperators(t *testing.T, seed uint64, before ...*messages.MetaCommand) twoOperators {
+	s := startCluster(t, seed, clustertest.Options{Groups: 3, Migration: cluster.MigrationLimits{ChunkBytes: 100, BytesPerSecond: 200}})
+	x := twoOperators{s: s, operators: [...]*clustertest.Client{s.Client("one"), s.Client("other")}}
+	owners := status(t, s.Nodes[0]).Buckets.Owners
 	for tag := 0; ; tag++ {
 		key := fmt.Sprintf("{%d}", tag)
 		if x.full = uint32(messages.BucketOf([]byte(key), len(owners))); owners[x.full] == 1 {
@@ -79,39 +79,39 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 	for i, c := range []struct {
 		name     string
 		before   []*messages.MetaCommand
-		ask      func(x office, version uint64) both
+		ask      func(x twoOperators, version uint64) both
 		versions uint64   // that are made
 		says     []string // to who is refused, one of these; none: nobody is
 	}{
-		{"one bucket to two groups", nil, func(x office, _ uint64) both {
+		{"one bucket to two groups", nil, func(x twoOperators, _ uint64) both {
 			return both{move(x.full, x.full, 2), move(x.full, x.full, 3)}
 		}, 1, []string{"try again when it has arrived, or call it back to group 1"}},
-		{"a bucket to a group that leaves", nil, func(x office, _ uint64) both {
+		{"a bucket to a group that leaves", nil, func(x twoOperators, _ uint64) both {
 			return both{move(x.full, x.full, 2), leave(2)}
 		}, 1, []string{"try again when it has arrived, or call it back to group 1", "group 2 is no shard group of this cluster: they are [1 3]"}},
-		{"the last two groups leave", []*messages.MetaCommand{leave(3)}, func(office, uint64) both {
+		{"the last two groups leave", []*messages.MetaCommand{leave(3)}, func(twoOperators, uint64) both {
 			return both{leave(1), leave(2)}
 		}, 1, []string{"is the last one"}},
-		{"the last two nodes are drained", []*messages.MetaCommand{drain(1)}, func(office, uint64) both {
+		{"the last two nodes are drained", []*messages.MetaCommand{drain(1)}, func(twoOperators, uint64) both {
 			return both{drain(2), drain(3)}
 		}, 1, []string{"is the last one that can have data: let another node join first"}},
-		{"one new group, twice", nil, func(office, uint64) both {
+		{"one new group, twice", nil, func(twoOperators, uint64) both {
 			return both{join(9, 1, 2), join(9, 2, 3)}
 		}, 1, []string{"group 9 exists already: choose a new number"}},
-		{"both have looked at the same config", nil, func(x office, version uint64) both {
+		{"both have looked at the same config", nil, func(x twoOperators, version uint64) both {
 			return both{at(version, drain(2)), at(version, move(x.full, x.full, 2))}
 		}, 1, []string{"look again at what you want to change"}},
-		{"one drain, twice", nil, func(office, uint64) both { return both{drain(2), drain(2)} }, 1, nil},
-		{"other buckets", nil, func(x office, _ uint64) both {
+		{"one drain, twice", nil, func(twoOperators, uint64) both { return both{drain(2), drain(2)} }, 1, nil},
+		{"other buckets", nil, func(x twoOperators, _ uint64) both {
 			return both{move(x.full, x.full, 2), move(x.empty, x.empty, 3)}
 		}, 2, nil},
-		{"a move and a drain", nil, func(x office, _ uint64) both { return both{move(x.full, x.full, 2), drain(2)} }, 2, nil},
-		{"a rebalance and a drain", nil, func(office, uint64) both { return both{rebalance(), drain(2)} }, 2, nil},
-		{"a new group and one that leaves", nil, func(office, uint64) both { return both{join(9, 1, 2), leave(3)} }, 2, nil},
+		{"a move and a drain", nil, func(x twoOperators, _ uint64) both { return both{move(x.full, x.full, 2), drain(2)} }, 2, nil},
+		{"a rebalance and a drain", nil, func(twoOperators, uint64) both { return both{rebalance(), drain(2)} }, 2, nil},
+		{"a new group and one that leaves", nil, func(twoOperators, uint64) both { return both{join(9, 1, 2), leave(3)} }, 2, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(*seeds)/8 + 1 {
-				x := newOffice(t, 500+100*seed+uint64(i), c.before...)
+				x := newTwoOperators(t, 500+100*seed+uint64(i), c.before...)
 				version := x.chain(t)[0].Version
 				refused := ""
 				asked, answers := c.ask(x, version), 0
@@ -139,7 +139,7 @@ func TestTwoOperatorsAtOnce(t *testing.T) {
 }
 
 // chain is every version of the config, newest first.
-func (x office) chain(t *testing.T) []*messages.Config {
+func (x twoOperators) chain(t *testing.T) []*messages.Config {
 	r, err := x.operators[0].Do(&messages.MetaQuery{Op: &messages.MetaQuery_Log{Log: &messages.ConfigLog{}}})
 	require.NoError(t, err)
 	slices.Reverse(r.Meta.Configs)

@@ -19,8 +19,8 @@ import (
 func TestOverloadIsRefusedNotKept(t *testing.T) {
 	s := clustertest.Sim(t, 1, clustertest.Options{Groups: 1, Limits: raftactor.Limits{PendingBytes: 64 << 10, EntryBytes: 8 << 10}})
 	require.True(t, s.RunUntil(s.Ready, time.Minute))
-	for _, m := range s.Members {
-		m.Host().Slow("persistence/log", func() time.Duration { return 200 * time.Millisecond })
+	for _, m := range s.Nodes {
+		m.Machine().Slow("persistence/log", func() time.Duration { return 200 * time.Millisecond })
 	}
 	c, answers := s.Client("c"), map[messages.Code]int{}
 	const asked, size = 1000, 1 << 10
@@ -45,7 +45,7 @@ func TestRetriesDoNotFillTheLog(t *testing.T) {
 		var status struct {
 			Groups []struct{ ID, Commit uint64 }
 		}
-		require.NoError(t, json.Unmarshal(s.Members[0].Node.Status(), &status))
+		require.NoError(t, json.Unmarshal(s.Nodes[0].Node.Status(), &status))
 		for _, g := range status.Groups {
 			if g.ID == 1 {
 				return g.Commit
@@ -53,8 +53,8 @@ func TestRetriesDoNotFillTheLog(t *testing.T) {
 		}
 		return 0
 	}
-	for _, m := range s.Members {
-		m.Host().Slow("persistence/log", func() time.Duration { return 2 * time.Second })
+	for _, m := range s.Nodes {
+		m.Machine().Slow("persistence/log", func() time.Duration { return 2 * time.Second })
 	}
 	before, answered := commit(), 0
 	c := s.Client("c")
@@ -73,20 +73,20 @@ func TestRetriesDoNotFillTheLog(t *testing.T) {
 
 // Large requests for a replica that is slow wait up to a bound in bytes; beyond it they are refused before the replica has
 // seen them.
-func TestMailOfASlowReplicaIsBounded(t *testing.T) {
+func TestMailboxOfASlowReplicaIsBounded(t *testing.T) {
 	s := clustertest.Sim(t, 3, clustertest.Options{Groups: 1, Limits: raftactor.Limits{MailboxBytes: 4 << 20}})
 	require.True(t, s.RunUntil(s.Ready, time.Minute))
 	l := leader(t, s, 1)
-	l.Host().Slow(raftactor.PeerPath(1), func() time.Duration { return 100 * time.Millisecond })
-	x := s.Stranger("stranger")
+	l.Machine().Slow(raftactor.PeerPath(1), func() time.Duration { return 100 * time.Millisecond })
+	x := s.RawClient("stranger")
 	const sent, size = 100, 1<<20 - 100
 	for i := range sent {
 		command, err := proto.Marshal(&messages.Command{Op: &messages.Command_Put{Put: &messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, size)}}})
 		require.NoError(t, err)
-		x.Tell(l, 1, command)
+		x.Send(l, 1, command)
 	}
 	s.Advance(time.Second)
-	l.Host().Slow(raftactor.PeerPath(1), nil)
+	l.Machine().Slow(raftactor.PeerPath(1), nil)
 	s.Advance(10 * time.Second)
 	c, written := s.Client("c"), 0
 	for i := range sent {

@@ -53,7 +53,7 @@ func sum(ctx context.Context, c *client.Client) (sum, found int, err error) {
 
 // bank lets several programs transfer money while faults have their way, and gives what each of them saw.
 func bank(t *testing.T, seed uint64) (hash uint64, seen string) {
-	s := born(t, seed, clustertest.Options{Groups: 2})
+	s := startCluster(t, seed, clustertest.Options{Groups: 2})
 	until := s.Now() + 10*time.Second
 	s.Swarm(until)
 	for teller := range 4 {
@@ -98,7 +98,7 @@ func TestProgramsAreDeterministic(t *testing.T) {
 
 // Deadlines of contexts, however they are made, count in virtual time.
 func TestDeadlinesOfProgramsAreVirtual(t *testing.T) {
-	s := born(t, 1, clustertest.Options{})
+	s := startCluster(t, 1, clustertest.Options{})
 	s.Go("p", func(ctx context.Context, c *client.Client) error {
 		short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		defer cancel()

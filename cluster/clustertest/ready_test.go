@@ -13,7 +13,7 @@ import (
 )
 
 // applied is how far a node's replica of each group is.
-func applied(m *clustertest.Member) map[uint64]uint64 {
+func applied(m *clustertest.SimNode) map[uint64]uint64 {
 	all := map[uint64]uint64{}
 	for _, r := range m.Node.Replicas() {
 		all[r.Group] = r.Applied
@@ -47,12 +47,12 @@ func TestRollingRestartFollowsReady(t *testing.T) {
 		require.True(t, s.RunUntil(func() bool { return open == 0 }, 20*time.Second))
 	}
 	write()
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Kill()
 		write()
 		m.Start()
 		goal := map[uint64]uint64{}
-		for _, other := range s.Members {
+		for _, other := range s.Nodes {
 			if other != m {
 				for group, at := range applied(other) {
 					goal[group] = max(goal[group], at)

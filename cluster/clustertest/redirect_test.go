@@ -44,18 +44,18 @@ func hops(s *clustertest.Simulation, host string, since uint64) (all []hop) {
 func TestRedirectIsOneHop(t *testing.T) {
 	for _, redis := range []bool{false, true} {
 		t.Run(map[bool]string{false: "Go client", true: "Redis client"}[redis], func(t *testing.T) {
-			s := born(t, 600, clustertest.Options{Nodes: 5, Groups: 2, World: []actortest.Option{actortest.KeepEntries(1 << 20)}})
+			s := startCluster(t, 600, clustertest.Options{Nodes: 5, Groups: 2, World: []actortest.Option{actortest.KeepEntries(1 << 20)}})
 			placed(t, s)
 			admin, c, host := s.Client("admin"), s.Client("c"), "c:1"
 			if redis {
-				var idle *clustertest.Member
-				for _, m := range s.Members {
+				var idle *clustertest.SimNode
+				for _, m := range s.Nodes {
 					if !slices.Contains(groupOf(t, m, 0).Replicas, status(t, m).NodeID) && !leads(t, m, 1) && !leads(t, m, 2) {
 						idle = m
 					}
 				}
 				require.NotNil(t, idle)
-				c, host = idle.Gateway(), idle.Host().Address()
+				c, host = idle.Gateway(), idle.Machine().Address()
 			}
 			keys := map[uint64]string{}
 			for tag := 0; len(keys) < 2; tag++ {

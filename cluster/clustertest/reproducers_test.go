@@ -46,12 +46,12 @@ type document struct {
 	} `json:"buckets"`
 }
 
-func status(t *testing.T, m *clustertest.Member) (d document) {
+func status(t *testing.T, m *clustertest.SimNode) (d document) {
 	require.NoError(t, json.Unmarshal(m.Node.Status(), &d))
 	return d
 }
 
-func groupOf(t *testing.T, m *clustertest.Member, id uint64) group {
+func groupOf(t *testing.T, m *clustertest.SimNode, id uint64) group {
 	d := status(t, m)
 	i := slices.IndexFunc(d.Groups, func(g group) bool { return g.ID == id })
 	require.GreaterOrEqual(t, i, 0, "group %d is not in the status of %s", id, d.Node)
@@ -59,18 +59,18 @@ func groupOf(t *testing.T, m *clustertest.Member, id uint64) group {
 }
 
 // leads tells whether m leads a group, as m itself sees it.
-func leads(t *testing.T, m *clustertest.Member, id uint64) bool {
+func leads(t *testing.T, m *clustertest.SimNode, id uint64) bool {
 	return m.Node != nil && groupOf(t, m, id).Leader == status(t, m).NodeID
 }
 
 // leader is who leads a group.
-func leader(t *testing.T, s *clustertest.Simulation, id uint64) *clustertest.Member {
-	i := slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return leads(t, m, id) })
+func leader(t *testing.T, s *clustertest.Simulation, id uint64) *clustertest.SimNode {
+	i := slices.IndexFunc(s.Nodes, func(m *clustertest.SimNode) bool { return leads(t, m, id) })
 	require.GreaterOrEqual(t, i, 0, "group %d has no leader", id)
-	return s.Members[i]
+	return s.Nodes[i]
 }
 
-func born(t *testing.T, seed uint64, o clustertest.Options) *clustertest.Simulation {
+func startCluster(t *testing.T, seed uint64, o clustertest.Options) *clustertest.Simulation {
 	s := clustertest.Sim(t, seed, o)
 	require.True(t, s.RunUntil(s.Ready, time.Minute))
 	return s
@@ -79,7 +79,7 @@ func born(t *testing.T, seed uint64, o clustertest.Options) *clustertest.Simulat
 func settled(t *testing.T, s *clustertest.Simulation) {
 	t.Helper()
 	require.True(t, s.RunUntil(func() bool {
-		return s.Ready() && !slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return len(m.Node.Moving()) > 0 })
+		return s.Ready() && !slices.ContainsFunc(s.Nodes, func(m *clustertest.SimNode) bool { return len(m.Node.Moving()) > 0 })
 	}, time.Minute))
 }
 
@@ -92,20 +92,20 @@ func get(t *testing.T, c *clustertest.Client, key string) string {
 
 // owner is the group of a key.
 func owner(t *testing.T, s *clustertest.Simulation, key string) uint64 {
-	owners := status(t, s.Members[0]).Buckets.Owners
+	owners := status(t, s.Nodes[0]).Buckets.Owners
 	return owners[messages.BucketOf([]byte(key), len(owners))]
 }
 
 // succession ends whoever leads a group, and begins that node again, until each has led. check is called with one node
 // missing, as soon as another leads.
-func succession(t *testing.T, s *clustertest.Simulation, id uint64, end func(*clustertest.Member), check func()) {
-	led := map[*clustertest.Member]bool{}
-	for rounds := 0; len(led) < len(s.Members); rounds++ {
+func succession(t *testing.T, s *clustertest.Simulation, id uint64, end func(*clustertest.SimNode), check func()) {
+	led := map[*clustertest.SimNode]bool{}
+	for rounds := 0; len(led) < len(s.Nodes); rounds++ {
 		require.Less(t, rounds, 40, "%d nodes have led group %d", len(led), id)
 		was := leader(t, s, id)
 		end(was)
 		require.True(t, s.RunUntil(func() bool {
-			return slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return leads(t, m, id) })
+			return slices.ContainsFunc(s.Nodes, func(m *clustertest.SimNode) bool { return leads(t, m, id) })
 		}, time.Minute), "nobody leads after a death")
 		led[was], led[leader(t, s, id)] = true, true
 		check()
@@ -116,14 +116,14 @@ func succession(t *testing.T, s *clustertest.Simulation, id uint64, end func(*cl
 
 var ends = []struct {
 	name string
-	end  func(*clustertest.Member)
-}{{"power loss", (*clustertest.Member).Crash}, {"kill", (*clustertest.Member).Kill}}
+	end  func(*clustertest.SimNode)
+}{{"power loss", (*clustertest.SimNode).Crash}, {"kill", (*clustertest.SimNode).Kill}}
 
 // R2: who replays its log, or leads after it, applies nothing twice.
 func TestAppendsSurviveRestartsOnce(t *testing.T) {
 	for _, e := range ends {
 		t.Run(e.name, func(t *testing.T) {
-			s := born(t, 20, clustertest.Options{Groups: 1})
+			s := startCluster(t, 20, clustertest.Options{Groups: 1})
 			c, want := s.Client("c"), ""
 			add := func() {
 				value := fmt.Sprintf("%d,", len(want))
@@ -134,7 +134,7 @@ func TestAppendsSurviveRestartsOnce(t *testing.T) {
 			}
 			for range 3 {
 				add()
-				m := s.Members[0]
+				m := s.Nodes[0]
 				e.end(m)
 				add()
 				m.Start()
@@ -143,7 +143,7 @@ func TestAppendsSurviveRestartsOnce(t *testing.T) {
 			for range 3 {
 				// The append is applied, its leader dies before the client hears of it, and the next one is asked again.
 				was, answered, applied := leader(t, s, 1), false, s.Oracle.Applied
-				s.Network().Cut(was.Host().Address(), "c:1")
+				s.Network().Cut(was.Machine().Address(), "c:1")
 				want += "!"
 				c.Ask(&messages.Append{Key: []byte("log"), Value: []byte("!")}, 20*time.Second, func(r *messages.Reply) {
 					answered = true
@@ -169,7 +169,7 @@ func TestAppendsSurviveRestartsOnce(t *testing.T) {
 
 // R3: after restarts every node tells the same history of the config, whoever leads.
 func TestConfigChainIsTheSameEverywhere(t *testing.T) {
-	s := born(t, 30, clustertest.Options{Groups: 3})
+	s := startCluster(t, 30, clustertest.Options{Groups: 3})
 	c := s.Client("c")
 	change := func(m *messages.MetaCommand) {
 		_, err := c.Do(m)
@@ -184,7 +184,7 @@ func TestConfigChainIsTheSameEverywhere(t *testing.T) {
 	change(move(4, 7, 9))
 	s.RunUntil(func() bool { return false }, 5*time.Second) // placement takes the nodes off group 3, and evens out the rest
 	settled(t, s)
-	newest := status(t, s.Members[0]).ConfigVersion
+	newest := status(t, s.Nodes[0]).ConfigVersion
 	chain := func() (all []*messages.Config) {
 		for v := uint64(1); v <= newest; v++ {
 			r, err := c.Do(&messages.MetaQuery{Op: &messages.MetaQuery_Show{Show: v}})
@@ -194,12 +194,12 @@ func TestConfigChainIsTheSameEverywhere(t *testing.T) {
 		return all
 	}
 	want := chain()
-	succession(t, s, 0, (*clustertest.Member).Crash, func() {
+	succession(t, s, 0, (*clustertest.SimNode).Crash, func() {
 		for i, got := range chain() {
 			require.True(t, proto.Equal(want[i], got), "version %d is %v and was %v", i+1, got, want[i])
 		}
 	})
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		require.Equal(t, newest, status(t, m).ConfigVersion, "a restart leaves no version behind")
 	}
 	require.Empty(t, s.Oracle.Violations)
@@ -211,10 +211,10 @@ func move(first, last uint32, to uint64) *messages.MetaCommand {
 
 // R6: nobody works, and no log grows, because time passes, or because somebody reads the config.
 func TestIdleClusterWritesNothing(t *testing.T) {
-	s := born(t, 60, clustertest.Options{Groups: 3})
+	s := startCluster(t, 60, clustertest.Options{Groups: 3})
 	c := s.Client("c")
 	s.RunUntil(func() bool { return false }, 10*time.Second)
-	before, steps := status(t, s.Members[0]).Groups, s.Steps()
+	before, steps := status(t, s.Nodes[0]).Groups, s.Steps()
 	require.Len(t, before, 4)
 	for range 10 {
 		s.RunUntil(func() bool { return false }, time.Minute)
@@ -222,7 +222,7 @@ func TestIdleClusterWritesNothing(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Less(t, s.Steps()-steps, uint64(100*600), "steps: groups that do not rest take several times as many")
-	for i, g := range status(t, s.Members[0]).Groups {
+	for i, g := range status(t, s.Nodes[0]).Groups {
 		require.Equal(t, before[i].Commit, g.Commit, "group %d", g.ID)
 	}
 	require.Empty(t, s.Oracle.Violations)
@@ -232,7 +232,7 @@ func TestIdleClusterWritesNothing(t *testing.T) {
 // and is worth as much as the others afterwards. What was written over after that is newer on each of them, also when
 // their state comes from a snapshot and the rest of the log.
 func TestFollowerBehindTheLogCatchesUp(t *testing.T) {
-	s := born(t, 70, clustertest.Options{Groups: 1, Limits: raftactor.Limits{
+	s := startCluster(t, 70, clustertest.Options{Groups: 1, Limits: raftactor.Limits{
 		RetainBytes: 256 << 10, EntryBytes: 64 << 10, AppendBytes: 128 << 10, InflightBytes: 512 << 10,
 	}})
 	c := s.Client("c")
@@ -243,8 +243,8 @@ func TestFollowerBehindTheLogCatchesUp(t *testing.T) {
 		}
 	}
 	write(1, "first")
-	i := slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return !leads(t, m, 1) })
-	away := s.Members[i]
+	i := slices.IndexFunc(s.Nodes, func(m *clustertest.SimNode) bool { return !leads(t, m, 1) })
+	away := s.Nodes[i]
 	had := groupOf(t, away, 1).Commit
 	away.Crash()
 	write(200, "second")
@@ -255,7 +255,7 @@ func TestFollowerBehindTheLogCatchesUp(t *testing.T) {
 	}, time.Minute), "it catches up")
 	require.Greater(t, groupOf(t, away, 1).LogFirst, had+1, "by a snapshot")
 	write(3, "third")
-	succession(t, s, 1, (*clustertest.Member).Crash, func() {
+	succession(t, s, 1, (*clustertest.SimNode).Crash, func() {
 		for i := range 200 {
 			want := "second"
 			if i < 3 {
@@ -271,7 +271,7 @@ func TestFollowerBehindTheLogCatchesUp(t *testing.T) {
 // what it has. It answers nobody then, or later.
 func TestNoStaleReadBesideAnOldLeader(t *testing.T) {
 	for seed := range uint64(5) {
-		s := born(t, 190+seed, clustertest.Options{})
+		s := startCluster(t, 190+seed, clustertest.Options{})
 		near, far := s.Client("near"), s.Client("far")
 		_, err := near.Do(put("k", "old"))
 		require.NoError(t, err)
@@ -279,13 +279,13 @@ func TestNoStaleReadBesideAnOldLeader(t *testing.T) {
 		group := owner(t, s, "k")
 		cut := leader(t, s, group)
 		rest := []string{"far:1"}
-		for _, m := range s.Members {
+		for _, m := range s.Nodes {
 			if m != cut {
-				rest = append(rest, m.Host().Address())
+				rest = append(rest, m.Machine().Address())
 			}
 		}
-		cut.Host().Clock().Skew(0.1) // else it would notice that nobody follows it before the others may elect another
-		s.Network().Partition([]string{cut.Host().Address(), "near:1"}, rest)
+		cut.Machine().Clock().Skew(0.1) // else it would notice that nobody follows it before the others may elect another
+		s.Network().Partition([]string{cut.Machine().Address(), "near:1"}, rest)
 		replaced, asked, stop := false, 0, false
 		var read func()
 		read = func() {
@@ -317,7 +317,7 @@ func TestNoStaleReadBesideAnOldLeader(t *testing.T) {
 // R14: what is answered OK while a bucket leaves is there when it has arrived, once, and what is refused is not.
 func TestWritesRaceWithMoves(t *testing.T) {
 	for seed := range uint64(3) {
-		s := born(t, 140+seed, clustertest.Options{Groups: 2})
+		s := startCluster(t, 140+seed, clustertest.Options{Groups: 2})
 		const writers = 8
 		type writer struct {
 			done, refused, maybe []string
@@ -384,15 +384,15 @@ func TestWritesRaceWithMoves(t *testing.T) {
 
 // R17: a cluster of one serves, keeps what it acknowledged, and moves buckets.
 func TestClusterOfOne(t *testing.T) {
-	s := born(t, 170, clustertest.Options{Nodes: 1, Groups: 2})
+	s := startCluster(t, 170, clustertest.Options{Nodes: 1, Groups: 2})
 	c := s.Client("c")
 	for round, e := range ends {
 		for i := range 20 {
 			_, err := c.Do(&messages.Incr{Key: fmt.Append(nil, "k", i), By: 1})
 			require.NoError(t, err)
 		}
-		e.end(s.Members[0])
-		s.Members[0].Start()
+		e.end(s.Nodes[0])
+		s.Nodes[0].Start()
 		settled(t, s)
 		_, err := c.Do(move(0, 7, uint64(1+(round+1)%2)))
 		require.NoError(t, err)
@@ -407,7 +407,7 @@ func TestClusterOfOne(t *testing.T) {
 // R17: a group gets more replicas, fewer and others, while clients work on it. They see one register per key, and in
 // the end exactly the wanted nodes are members.
 func TestMembersChangeUnderLoad(t *testing.T) {
-	s := born(t, 171, clustertest.Options{Nodes: 5, Groups: 1})
+	s := startCluster(t, 171, clustertest.Options{Nodes: 5, Groups: 1})
 	admin := s.Client("admin")
 	_, err := admin.Do(&messages.MetaCommand{Op: &messages.MetaCommand_SetPlacement{
 		SetPlacement: &messages.SetPlacement{Placement: messages.Placement_PAUSED},
@@ -419,8 +419,8 @@ func TestMembersChangeUnderLoad(t *testing.T) {
 		require.NoError(t, err)
 		want := slices.Sorted(slices.Values(nodes))
 		require.True(t, s.RunUntil(func() bool {
-			return slices.Equal(want, slices.Sorted(slices.Values(groupOf(t, s.Members[want[0]-1], 1).Replicas)))
-		}, 20*time.Second), "%v, but wanted %v", groupOf(t, s.Members[want[0]-1], 1), want)
+			return slices.Equal(want, slices.Sorted(slices.Values(groupOf(t, s.Nodes[want[0]-1], 1).Replicas)))
+		}, 20*time.Second), "%v, but wanted %v", groupOf(t, s.Nodes[want[0]-1], 1), want)
 	}
 	require.True(t, s.RunUntil(work.Over, time.Minute))
 	settled(t, s)

@@ -17,7 +17,7 @@ func TestRetriedConfigCommandsAreDone(t *testing.T) {
 		func(uint64) *messages.MetaCommand { return join(9, 1, 2, 3) },
 		func(version uint64) *messages.MetaCommand { return at(version, pause()) },
 	} {
-		s := born(t, 1, clustertest.Options{Groups: 2})
+		s := startCluster(t, 1, clustertest.Options{Groups: 2})
 		placed(t, s)
 		c := s.Client("c")
 		version, lost := newestConfig(t, c).Version, 0

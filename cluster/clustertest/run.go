@@ -57,7 +57,7 @@ func (p Plan) withDefaults() Plan {
 }
 
 // healing is how long everything may take to heal once there are no faults any more.
-const healing = 30 * time.Second
+const healTime = 30 * time.Second
 
 // Run lives through one seed: a cluster is born, clients work on it while a swarm of faults has its way, and then,
 // without faults, everything must heal: all nodes ready, every key readable, everything where it should be.
@@ -69,39 +69,39 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	if p.Limits == (raftactor.Limits{}) {
 		p.Limits = drawLimits(seed)
 	}
-	if p.HandOver == (cluster.HandOverLimits{}) {
-		p.HandOver = drawHandOver(seed)
+	if p.Migration == (cluster.MigrationLimits{}) {
+		p.Migration = drawMigration(seed)
 	}
 	sizes := drawLarge(seed, &p)
 	drawLevels(seed, &p)
 	p.World = append(slices.Clone(p.World), actortest.Schedule(drawStrategy(seed)))
 	s := Sim(t, seed, p.Options)
 	r := Result{Seed: seed}
-	if s.until(s.Ready, healing) {
+	if s.runUntil(s.Ready, healTime) {
 		until := s.Now() + p.Faulty
-		s.weigh()
-		faults, work, large := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think), s.readLarge(until)
+		s.checkMemory()
+		faults, work, large := s.Swarm(until, p.Without...), s.Work(p.Clients, until, p.Think), s.startLargeReader(until)
 		if sizes {
-			work.large = &largeValues{rng: s.source(11), left: largeBytes}
+			work.large = &largeValues{rng: s.random(11), left: largeBytes}
 		}
-		s.until(func() bool { return s.Now() >= until }, p.Faulty)
+		s.runUntil(func() bool { return s.Now() >= until }, p.Faulty)
 		s.Heal()
-		whole := func() bool { return faults.orders == 0 && s.settled() }
-		if s.until(func() bool { return work.Over() && large.over() }, healing) && s.until(whole, healing) {
+		whole := func() bool { return faults.openAdminRequests == 0 && s.settled() }
+		if s.runUntil(func() bool { return work.Over() && large.over() }, healTime) && s.runUntil(whole, healTime) {
 			s.readAll(work)
 			large.readAll()
-			s.alike()
-			s.letGo()
+			s.checkConvergence()
+			s.checkReleased()
 			violation := ""
 			if r.Operations, r.Unjudged, violation = work.Judge(10 * time.Second); violation != "" {
 				s.Oracle.violated("Linearizability", "%s", violation)
 			}
 		} else if len(s.Oracle.Violations) == 0 {
-			s.Oracle.violated("Liveness", "not healed %v after the last fault: %s", healing, s.ails())
+			s.Oracle.violated("Liveness", "not healed %v after the last fault: %s", healTime, s.describeUnready())
 		}
 		r.Faults, r.Unknown = faults.Counts, work.unknown
 	} else if len(s.Oracle.Violations) == 0 {
-		s.Oracle.violated("Liveness", "not born in %v: %s", healing, s.ails())
+		s.Oracle.violated("Liveness", "not born in %v: %s", healTime, s.describeUnready())
 	}
 	r.Simulated, r.Steps, r.Hash = s.Now(), s.Steps(), s.Journal().Hash()
 	r.Elections, r.Applied, r.Snapshots = s.Oracle.Elections, s.Oracle.Applied, s.Oracle.Snapshots
@@ -143,14 +143,14 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	return l
 }
 
-// drawHandOver lets most buckets travel in several chunks, some of them so slowly that everything happens meanwhile, and
+// drawMigration lets most buckets travel in several chunks, some of them so slowly that everything happens meanwhile, and
 // some copying begin again.
-func drawHandOver(seed uint64) (l cluster.HandOverLimits) {
+func drawMigration(seed uint64) (l cluster.MigrationLimits) {
 	rng := rand.New(rand.NewPCG(seed, 6))
 	for _, f := range []struct {
 		field     *int
 		low, high int
-	}{{&l.ChunkBytes, 1, 2 << 10}, {&l.BytesPerSecond, 256, 1 << 20}, {&l.TailBytes, 1 << 10, 64 << 10}} {
+	}{{&l.ChunkBytes, 1, 2 << 10}, {&l.BytesPerSecond, 256, 1 << 20}, {&l.MaxChangeLogBytes, 1 << 10, 64 << 10}} {
 		if n := f.low + rng.IntN(f.high-f.low); rng.IntN(3) > 0 {
 			*f.field = f.low + rng.IntN(n-f.low+1)
 		}
@@ -159,7 +159,7 @@ func drawHandOver(seed uint64) (l cluster.HandOverLimits) {
 }
 
 // until runs until cond holds, a rule is broken, or the time is over.
-func (s *Simulation) until(cond func() bool, limit time.Duration) bool {
+func (s *Simulation) runUntil(cond func() bool, limit time.Duration) bool {
 	held := false
 	s.RunUntil(func() bool {
 		held = len(s.Oracle.Violations) == 0 && cond()
@@ -173,12 +173,12 @@ func (s *Simulation) settled() bool { return s.Steps()%64 == 0 && s.placed() }
 
 // placed tells whether all nodes live and serve, and placement has nothing left to do.
 func (s *Simulation) placed() bool {
-	return s.Ready() && !slices.ContainsFunc(s.Members, func(m *Member) bool { return !m.Node.Placed() })
+	return s.Ready() && !slices.ContainsFunc(s.Nodes, func(m *SimNode) bool { return !m.Node.Placed() })
 }
 
-func (s *Simulation) ails() string {
+func (s *Simulation) describeUnready() string {
 	text := ""
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		switch {
 		case m.Node == nil:
 			text += fmt.Sprintf("n%d is dead (%v); ", m.number, m.Failure)
@@ -195,7 +195,7 @@ func (s *Simulation) readAll(w *Workload) {
 	for id, op := range w.EveryKey(messages.ReadFrom_LEADER) {
 		w.send(c, id, op, func() {})
 	}
-	if !s.until(func() bool { return w.open == 0 }, healing) {
+	if !s.runUntil(func() bool { return w.open == 0 }, healTime) {
 		s.Oracle.violated("Liveness", "a key cannot be read after everything has healed")
 	}
 }

@@ -25,10 +25,10 @@ func TestSimKeepsWhatItAcknowledged(t *testing.T) {
 		_, err := c.Do(put(fmt.Sprint("k", i), fmt.Sprint(i)))
 		require.NoError(t, err)
 	}
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Crash()
 	}
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		m.Start()
 	}
 	for i := range 50 {
@@ -46,7 +46,7 @@ var seeds = flag.Int("seeds", 25, "seeds of TestSwarm")
 func TestSwarm(t *testing.T) {
 	simulated, began := time.Duration(0), time.Now()
 	for seed := range uint64(*seeds) {
-		r := clustertest.RunAlone(seed+1, clustertest.Plan{})
+		r := clustertest.RunStandalone(seed+1, clustertest.Plan{})
 		require.Empty(t, r.Violations, "replay with: eraft sim --seeds %d", seed+1)
 		require.Positive(t, r.Operations, "seed %d judged nothing", seed+1)
 		simulated += r.Simulated
@@ -58,7 +58,7 @@ func TestSwarm(t *testing.T) {
 func TestOneSeedOneRun(t *testing.T) {
 	hashes := map[uint64]bool{}
 	for seed := range uint64(5) {
-		first, again := clustertest.RunAlone(seed+1, clustertest.Plan{}), clustertest.RunAlone(seed+1, clustertest.Plan{})
+		first, again := clustertest.RunStandalone(seed+1, clustertest.Plan{}), clustertest.RunStandalone(seed+1, clustertest.Plan{})
 		require.Equal(t, first.Hash, again.Hash, "seed %d", seed+1)
 		require.Equal(t, first.Steps, again.Steps)
 		hashes[first.Hash] = true

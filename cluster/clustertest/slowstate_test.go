@@ -19,7 +19,7 @@ func TestSyncOfTheStateKeepsNobodyWaiting(t *testing.T) {
 	for seed := range uint64(3) {
 		s := clustertest.Sim(t, seed, clustertest.Options{Limits: raftactor.Limits{RetainBytes: 16 << 10}})
 		require.True(t, s.RunUntil(s.Ready, time.Minute))
-		for _, m := range s.Members {
+		for _, m := range s.Nodes {
 			m.SlowSyncOfState(5 * time.Second)
 		}
 		c, value, worst, answered := s.Client("c"), strings.Repeat("x", 4<<10), time.Duration(0), 0
@@ -45,9 +45,9 @@ func TestSyncOfTheStateKeepsNobodyWaiting(t *testing.T) {
 func TestSlowReplicaSaysThatItHasCaughtUp(t *testing.T) {
 	s := clustertest.Sim(t, 1, clustertest.Options{Groups: 1})
 	require.True(t, s.RunUntil(s.Ready, time.Minute))
-	slow := s.Members[0]
+	slow := s.Nodes[0]
 	if slow == shardLeader(s) {
-		slow = s.Members[1]
+		slow = s.Nodes[1]
 	}
 	slow.SlowApply(1, 20*time.Second)
 	r, err := s.Client("c").Do(put("k", "v"))

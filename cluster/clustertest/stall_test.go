@@ -18,9 +18,9 @@ import (
 // A leader whose disk hangs still sends heartbeats. It must not keep its group to itself: clients go on after the time
 // that it takes to notice, whatever group they use, and nobody hears a lie.
 func TestLeaderWithAHungDiskGivesItsGroupsAway(t *testing.T) {
-	s := born(t, 3, clustertest.Options{Groups: 2})
+	s := startCluster(t, 3, clustertest.Options{Groups: 2})
 	sick := leader(t, s, 1)
-	sick.Host().Slow("persistence/log", func() time.Duration { return time.Hour })
+	sick.Machine().Slow("persistence/log", func() time.Duration { return time.Hour })
 	c, began := s.Client("c"), s.Now()
 	for i := range 20 {
 		_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: []byte("1")})
@@ -35,7 +35,7 @@ func TestLeaderWithAHungDiskGivesItsGroupsAway(t *testing.T) {
 
 	// The node is started again on a disk that works, and takes part as before.
 	sick.Crash()
-	sick.Host().Slow("persistence/log", nil)
+	sick.Machine().Slow("persistence/log", nil)
 	sick.Start()
 	settled(t, s)
 	require.True(t, s.RunUntil(func() bool { return len(groupOf(t, sick, 1).Stalled) == 0 }, 10*time.Second))
@@ -45,9 +45,9 @@ func TestLeaderWithAHungDiskGivesItsGroupsAway(t *testing.T) {
 // The same for the disk of the data: a leader that cannot read it, or whose turns are full and cannot be written, answers nobody.
 func TestLeaderWithAHungStateGivesItsGroupsAway(t *testing.T) {
 	for path, size := range map[string]int{raftactor.ApplierPath(1): 1, "persistence/state": 400 << 10} {
-		s := born(t, 3, clustertest.Options{Groups: 1})
+		s := startCluster(t, 3, clustertest.Options{Groups: 1})
 		sick := leader(t, s, 1)
-		sick.Host().Slow(path, func() time.Duration { return time.Hour })
+		sick.Machine().Slow(path, func() time.Duration { return time.Hour })
 		c := s.Client("c")
 		for i := range 40 {
 			began := s.Now()
@@ -72,7 +72,7 @@ func TestLeaderWithAHungStateGivesItsGroupsAway(t *testing.T) {
 		}
 
 		sick.Crash()
-		sick.Host().Slow(path, nil)
+		sick.Machine().Slow(path, nil)
 		sick.Start()
 		settled(t, s)
 		require.True(t, s.RunUntil(func() bool { return len(groupOf(t, sick, 1).Stalled) == 0 }, 10*time.Second))
@@ -84,10 +84,10 @@ func TestLeaderWithAHungStateGivesItsGroupsAway(t *testing.T) {
 func TestPutsGoOnWhereLogsAreSlow(t *testing.T) {
 	for _, usual := range []time.Duration{20, 400, 700, 1000} {
 		for seed := uint64(1); seed <= 3; seed++ {
-			s := born(t, seed, clustertest.Options{Groups: 1})
+			s := startCluster(t, seed, clustertest.Options{Groups: 1})
 			rng := rand.New(rand.NewPCG(seed, uint64(usual)))
-			for _, m := range s.Members {
-				m.Host().Slow("persistence/log", func() time.Duration {
+			for _, m := range s.Nodes {
+				m.Machine().Slow("persistence/log", func() time.Duration {
 					return (usual*3/4 + time.Duration(rng.Int64N(int64(usual/2)))) * time.Millisecond
 				})
 			}
@@ -111,12 +111,12 @@ func TestPutsGoOnWhereLogsAreSlow(t *testing.T) {
 // it gets to where the others are.
 func TestLogOfASlowStateStaysOnDisk(t *testing.T) {
 	limits := raftactor.Limits{RetainBytes: 256 << 10, PendingBytes: 4 << 20}
-	s := born(t, 5, clustertest.Options{Groups: 1, Limits: limits})
+	s := startCluster(t, 5, clustertest.Options{Groups: 1, Limits: limits})
 	c := s.Client("c")
 	led := leader(t, s, 1)
-	slow := s.Members[slices.IndexFunc(s.Members, func(m *clustertest.Member) bool { return m != led })]
-	slow.Host().Slow("persistence/state", func() time.Duration { return time.Hour })
-	replica := func(m *clustertest.Member) *messages.ReplicaStatus {
+	slow := s.Nodes[slices.IndexFunc(s.Nodes, func(m *clustertest.SimNode) bool { return m != led })]
+	slow.Machine().Slow("persistence/state", func() time.Duration { return time.Hour })
+	replica := func(m *clustertest.SimNode) *messages.ReplicaStatus {
 		all := m.Node.Replicas()
 		return all[slices.IndexFunc(all, func(r *messages.ReplicaStatus) bool { return r.Group == 1 })]
 	}
@@ -132,7 +132,7 @@ func TestLogOfASlowStateStaysOnDisk(t *testing.T) {
 	require.Greater(t, replica(slow).Commit, replica(slow).Applied+10)
 
 	slow.Crash()
-	slow.Host().Slow("persistence/state", nil)
+	slow.Machine().Slow("persistence/state", nil)
 	slow.Start()
 	settled(t, s)
 	require.True(t, s.RunUntil(func() bool { return replica(slow).Applied == replica(led).Applied }, time.Minute))
@@ -142,7 +142,7 @@ func TestLogOfASlowStateStaysOnDisk(t *testing.T) {
 // stale lets clients read and write one key while its leader is cut off from all but the readers, with a clock that runs
 // at less than half the speed of the others. It tells whether a read missed a write that was acknowledged before.
 func stale(t *testing.T, seed uint64, ratio float64) bool {
-	s := born(t, seed, clustertest.Options{Groups: 1, Limits: raftactor.Limits{LeaseReads: true, ClockRatio: ratio}})
+	s := startCluster(t, seed, clustertest.Options{Groups: 1, Limits: raftactor.Limits{LeaseReads: true, ClockRatio: ratio}})
 	writer, reader := s.Client("writer"), s.Client("reader")
 	acknowledged := int64(0)
 	var write func()
@@ -159,15 +159,15 @@ func stale(t *testing.T, seed uint64, ratio float64) bool {
 	require.NoError(t, err)
 
 	old := leader(t, s, 1)
-	for _, m := range s.Members {
+	for _, m := range s.Nodes {
 		if m != old {
-			m.Host().Clock().Skew(1.2)
-			s.Network().Cut(old.Host().Address(), m.Host().Address())
-			s.Network().Cut(m.Host().Address(), old.Host().Address())
+			m.Machine().Clock().Skew(1.2)
+			s.Network().Cut(old.Machine().Address(), m.Machine().Address())
+			s.Network().Cut(m.Machine().Address(), old.Machine().Address())
 		}
 	}
-	s.Network().Cut("writer:1", old.Host().Address())
-	old.Host().Clock().Skew(0.45)
+	s.Network().Cut("writer:1", old.Machine().Address())
+	old.Machine().Clock().Skew(0.45)
 	missed, reads := false, 0
 	for until := s.Now() + 2*time.Second; s.Now() < until; {
 		before := acknowledged

@@ -14,13 +14,13 @@ import (
 // world goes the very same way with and without it: no actor is asked, and no disk.
 func TestStatusAsksNobody(t *testing.T) {
 	run := func(polls int) (steps uint64, now any) {
-		s := born(t, 90, clustertest.Options{Groups: 2})
+		s := startCluster(t, 90, clustertest.Options{Groups: 2})
 		c := s.Client("c")
 		for i := range 300 {
 			_, err := c.Do(&messages.Put{Key: fmt.Appendf(nil, "k%d", i), Value: make([]byte, 100)})
 			require.NoError(t, err)
 			for range polls {
-				for _, m := range s.Members {
+				for _, m := range s.Nodes {
 					require.NotEmpty(t, m.Node.Status())
 					require.Empty(t, m.Node.Failing())
 				}

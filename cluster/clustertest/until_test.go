@@ -23,7 +23,7 @@ func timed(t *testing.T, s *clustertest.Simulation) *clustertest.Client {
 	_, err := c.Do(put("first", "")) // before there is that level
 	require.NoError(t, err)
 	require.True(t, s.RunUntil(func() bool {
-		return !slices.ContainsFunc(s.Members, func(m *clustertest.Member) bool { return levelOf(t, m).Cluster < uint32(messages.DeadlineLevel) })
+		return !slices.ContainsFunc(s.Nodes, func(m *clustertest.SimNode) bool { return levelOf(t, m).Cluster < uint32(messages.DeadlineLevel) })
 	}, time.Minute))
 	_, err = c.Do(put("first", ""))
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func timed(t *testing.T, s *clustertest.Simulation) *clustertest.Client {
 // A message of a client that was held up for minutes, or hours, does nothing, though what its session did is long forgotten.
 func TestLateCopyIsNotApplied(t *testing.T) {
 	for _, later := range []time.Duration{time.Minute, 11 * time.Minute, 3 * time.Hour} {
-		s := born(t, 21, clustertest.Options{Groups: 1, Limits: raftactor.Limits{QuiesceTicks: -1}})
+		s := startCluster(t, 21, clustertest.Options{Groups: 1, Limits: raftactor.Limits{QuiesceTicks: -1}})
 		c := timed(t, s)
 		_, err := c.Do(put("k", ""))
 		require.NoError(t, err)
@@ -51,8 +51,8 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 		require.NotZero(t, messages.DeadlineOf(held.Sessions[0].Commands[0]))
 		s.Network().Observe(nil)
 		if later > 20*time.Minute { // all clocks are set
-			for _, m := range s.Members {
-				m.Host().Clock().Jump(later - time.Minute)
+			for _, m := range s.Nodes {
+				m.Machine().Clock().Jump(later - time.Minute)
 			}
 			later = time.Minute
 		}
@@ -62,7 +62,7 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 			require.NoError(t, err)
 		}
 		l := leader(t, s, 1)
-		l.Host().System().Root.Send(actor.NewPID(l.Host().Address(), raftactor.PeerPath(1)), held)
+		l.Machine().System().Root.Send(actor.NewPID(l.Machine().Address(), raftactor.PeerPath(1)), held)
 		s.Advance(time.Second)
 		got, err := s.Client("d").Do(&messages.Get{Key: []byte("k")})
 		require.NoError(t, err)
@@ -74,9 +74,9 @@ func TestLateCopyIsNotApplied(t *testing.T) {
 // Clocks of clients and of single nodes may be wrong by any time: all is served, and log time is that of the majority.
 func TestWrongClocks(t *testing.T) {
 	for _, wrong := range []time.Duration{-9000 * time.Hour, -time.Hour, -2 * time.Second, 2 * time.Second, time.Hour, 9000 * time.Hour} {
-		s := born(t, 22, clustertest.Options{Groups: 1})
+		s := startCluster(t, 22, clustertest.Options{Groups: 1})
 		c := timed(t, s)
-		for _, host := range []*actortest.Clock{s.World.Node("c:1").Clock(), leader(t, s, 1).Host().Clock()} {
+		for _, host := range []*actortest.Clock{s.World.Node("c:1").Clock(), leader(t, s, 1).Machine().Clock()} {
 			host.Jump(wrong)
 		}
 		for range 3 {
@@ -86,9 +86,9 @@ func TestWrongClocks(t *testing.T) {
 			require.Less(t, s.Now()-began, time.Second)
 			s.Advance(20 * time.Second)
 		}
-		right := s.Members[0]
+		right := s.Nodes[0]
 		if right == leader(t, s, 1) {
-			right = s.Members[1]
+			right = s.Nodes[1]
 		}
 		var last uint64
 		disk, _ := right.Disks()
@@ -97,22 +97,22 @@ func TestWrongClocks(t *testing.T) {
 		for _, e := range log.Entries {
 			last = max(last, e.TimeMs)
 		}
-		require.InDelta(t, right.Host().Clock().Wall().UnixMilli(), last, 22_000)
+		require.InDelta(t, right.Machine().Clock().Wall().UnixMilli(), last, 22_000)
 		require.Empty(t, s.Oracle.Violations)
 	}
 }
 
 // A bucket that comes from a group whose log time is ahead of all clocks is written to as soon as it is served.
 func TestBucketOfAnotherTimeIsServed(t *testing.T) {
-	s := born(t, 23, clustertest.Options{Groups: 2})
+	s := startCluster(t, 23, clustertest.Options{Groups: 2})
 	c := timed(t, s)
 	tag := "{0}"
 	for i := 0; owner(t, s, tag) != 1; i++ {
 		tag = fmt.Sprintf("{%d}", i)
 	}
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
-		for _, m := range s.Members {
-			m.Host().Clock().Jump(by)
+		for _, m := range s.Nodes {
+			m.Machine().Clock().Jump(by)
 		}
 		for range 3 { // a group that was at rest hears of other clocks only now
 			_, err := c.Do(&messages.Append{Key: []byte(tag), Value: []byte("+")})

@@ -23,7 +23,7 @@ type Workload struct {
 
 // Work lets clients work until a time of the World.
 func (s *Simulation) Work(clients int, until, think time.Duration) *Workload {
-	rng := s.source(2)
+	rng := s.random(2)
 	w := &Workload{History: NewHistory(rng, s.o.Buckets, s.Now), s: s, rng: rng, until: until, think: think}
 	for i := range clients {
 		c := s.Client(fmt.Sprintf("c%d", i+1))
@@ -50,7 +50,7 @@ func (w *Workload) next(c *Client) {
 func (w *Workload) send(c *Client, id int, op proto.Message, then func()) {
 	c.Ask(op, router.DefaultTimeout, func(r *messages.Reply) {
 		if err := w.Answer(id, r); err != nil {
-			w.s.Oracle.violated("Answers say what is so", "%v", err)
+			w.s.Oracle.violated("Replies are valid", "%v", err)
 		}
 		then()
 	})

@@ -219,7 +219,7 @@ func everyFlag(t *testing.T, values map[string]string, i int) {
 	require.Equal(t, cluster.Config{
 		Name: "n", Dir: "d", Listen: "h:1", Advertise: "h:2", Seeds: []string{"s:1"}, Expect: 2, RESP: "r:1", OwnKeys: true, HTTP: "h:3",
 		Buckets: 4, Groups: 3, Replicas: 5, Insecure: true, Labels: []string{"zone=a", "rack=b"}, ReplaceAfter: time.Minute,
-		LeaseReads: true, ClockRatio: 1.5, Profiles: true, CacheBytes: 20 << 20, ReserveBytes: 30 << 20, HandOver: cluster.HandOverLimits{BytesPerSecond: 7 << 20},
+		LeaseReads: true, ClockRatio: 1.5, Profiles: true, CacheBytes: 20 << 20, ReserveBytes: 30 << 20, Migration: cluster.MigrationLimits{BytesPerSecond: 7 << 20},
 	}, config)
 }
 

@@ -166,7 +166,7 @@ func fromFlags(flags *pflag.FlagSet) (c cluster.Config, format string, err error
 		Labels: labels, ReplaceAfter: replaceAfter, ReserveBytes: uint64(whole("reserve")) << 20,
 		CacheBytes: int64(whole("cache")) << 20,
 		LeaseReads: yes("lease-reads"), ClockRatio: ratio, Profiles: yes("pprof"),
-		HandOver: cluster.HandOverLimits{BytesPerSecond: whole("move-rate") << 20},
+		Migration: cluster.MigrationLimits{BytesPerSecond: whole("move-rate") << 20},
 	}
 	return c, format, errors.Join(err, replaceErr, ratioErr)
 }

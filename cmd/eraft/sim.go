@@ -141,10 +141,10 @@ func (s *simulation) work(began time.Time) {
 		}
 		ended := make(chan struct{})
 		go watch(seed, ended)
-		r := clustertest.RunAlone(seed, s.plan)
+		r := clustertest.RunStandalone(seed, s.plan)
 		close(ended)
 		if s.twice {
-			if again := clustertest.RunAlone(seed, s.plan); again.Hash != r.Hash || again.Steps != r.Steps {
+			if again := clustertest.RunStandalone(seed, s.plan); again.Hash != r.Hash || again.Steps != r.Steps {
 				r.Violations = append(r.Violations, fmt.Sprintf("%v: One seed, one run: the trace is %016x after %d steps, and %016x after %d when run again",
 					r.Simulated, r.Hash, r.Steps, again.Hash, again.Steps))
 			}

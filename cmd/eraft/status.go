@@ -37,10 +37,10 @@ type statusDocument struct {
 		Bytes                             *uint64
 	} `json:"groups"`
 	Buckets struct {
-		Count     int
-		Moving    []uint32
-		Owners    []uint64
-		HandOvers []cluster.HandOver `json:"hand_overs"`
+		Count      int
+		Moving     []uint32
+		Owners     []uint64
+		Migrations []cluster.MigrationStatus `json:"migrations"`
 	} `json:"buckets"`
 	Level struct {
 		Cluster, Node uint32
@@ -99,11 +99,11 @@ func printStatus(body []byte) error {
 			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%v\t%d\t%s\n", g.ID, g.Leader, g.Term, g.Commit, g.Applied, g.Replicas, owned[g.ID], bytes)
 		}
 	}
-	if len(d.Buckets.HandOvers) > 0 {
-		fmt.Fprintln(w, "BUCKET\tGROUP\tIS\tWITH GROUP\tCHUNKS\tBYTES\tBEHIND")
+	if len(d.Buckets.Migrations) > 0 {
+		fmt.Fprintln(w, "BUCKET\tGROUP\tIS\tWITH GROUP\tCHUNKS\tBYTES\tBACKLOG")
 	}
-	for _, h := range d.Buckets.HandOvers {
-		fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%d\t%d\n", h.Bucket, h.Group, h.State, h.Other, h.Chunks, h.Bytes, h.Behind)
+	for _, h := range d.Buckets.Migrations {
+		fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%d\t%d\n", h.Bucket, h.Group, h.State, h.Other, h.Chunks, h.Bytes, h.BacklogBytes)
 	}
 	if err := w.Flush(); err != nil {
 		return err

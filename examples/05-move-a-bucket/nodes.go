@@ -22,7 +22,7 @@ func start(ctx context.Context, dir string) (nodes []*cluster.Node, err error) {
 		name := fmt.Sprintf("n%d", i+1)
 		n, err := cluster.Start(ctx, cluster.Config{
 			Name: name, Dir: filepath.Join(dir, name), Listen: address, Seeds: seeds, Expect: 3, Groups: 2, Buckets: 16,
-			HandOver: cluster.HandOverLimits{BytesPerSecond: 1 << 20, ChunkBytes: 128 << 10}, // slow, so that there is something to see
+			Migration: cluster.MigrationLimits{BytesPerSecond: 1 << 20, ChunkBytes: 128 << 10}, // slow, so that there is something to see
 		})
 		if err != nil {
 			return nodes, err
@@ -40,7 +40,7 @@ func watch(ctx context.Context, nodes []*cluster.Node, bucket uint32) error {
 	var problem error
 	err := until(ctx, func() bool {
 		for _, n := range nodes {
-			for _, m := range n.HandOvers() {
+			for _, m := range n.Migrations() {
 				text := fmt.Sprintf("   group %d: %s", m.Group, m.State)
 				if copied := m.Bytes >> 19; copied > 0 { // the destination knows
 					text += fmt.Sprintf(", %.1f MiB are here", float64(copied)/2)

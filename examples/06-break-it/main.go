@@ -104,7 +104,7 @@ func story() (err error) {
 // search runs seeds until one breaks a rule, and gives the last result.
 func search(first, seeds uint64) (r clustertest.Result) {
 	for seed := first; seed < first+seeds && len(r.Violations) == 0; seed++ {
-		r = clustertest.RunAlone(seed, clustertest.Plan{})
+		r = clustertest.RunStandalone(seed, clustertest.Plan{})
 	}
 	return r
 }

@@ -69,8 +69,8 @@ var inNetwork = []mutant{
 	{
 		fault:  "a stranger changes where a member is",
 		file:   "cluster/join.go",
-		old:    "if n := m.taken(j.Node); n != nil {",
-		new:    "if n := m.taken(j.Node); n != nil && n.Id == 0 {",
+		old:    "if n := m.liveHolder(j.Node); n != nil {",
+		new:    "if n := m.liveHolder(j.Node); n != nil && n.Id == 0 {",
 		unseen: "TestHostileGuest sees it",
 	},
 	{

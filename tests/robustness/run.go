@@ -187,7 +187,7 @@ func (r *run) ask(c *client.Client, next func() (int, proto.Message)) {
 	answer := make(chan *messages.Reply, 1)
 	c.Ask(op, timeout, func(reply *messages.Reply) { answer <- reply })
 	if err := r.history.Answer(id, <-answer); err != nil {
-		r.violated("Answers say what is so: %v", err)
+		r.violated("Replies are valid: %v", err)
 	}
 }
 

@@ -9,38 +9,38 @@ import (
 // stranger says to a replica what no Session would: what is no command, what is above a limit, and what could be answered
 // only by too much. All of it is refused, and nobody else notices. Beside it are ordinary commands, with which it would be
 // joined in an entry.
-func (w *Swarm) stranger() {
-	if w.outside == nil {
-		w.outside = w.s.Stranger("stranger")
+func (w *Swarm) sendRaw() {
+	if w.raw == nil {
+		w.raw = w.s.RawClient("stranger")
 	}
 	key := []byte("{stranger}k")
 	put := func(seq uint64) []byte {
 		p := &messages.Put{Key: key, Value: make([]byte, w.rng.IntN(512))}
 		return w.encode(&messages.Command{Session: 7, Seq: seq, Acked: seq, Op: &messages.Command_Put{Put: p}})
 	}
-	w.told++
-	to, group := w.any(), messages.GroupID(w.rng.IntN(5))
+	w.rawSent++
+	to, group := w.anyNode(), messages.GroupID(w.rng.IntN(5))
 	switch w.rng.IntN(5) {
 	case 0:
-		w.outside.Tell(to, group, []byte("no command"), []byte{})
+		w.raw.Send(to, group, []byte("no command"), []byte{})
 	case 1: // it fits a message, but the entry does not
 		swap := &messages.CompareAndSwap{
 			Expect: &messages.Condition{Key: key, Expect: &messages.Condition_Value{Value: make([]byte, 4<<20-8<<10)}},
 		}
-		w.outside.Tell(to, group, put(2*w.told), put(2*w.told+1))
-		w.outside.Tell(to, group, w.encode(&messages.Command{Op: &messages.Command_Cas{Cas: swap}}))
+		w.raw.Send(to, group, put(2*w.rawSent), put(2*w.rawSent+1))
+		w.raw.Send(to, group, w.encode(&messages.Command{Op: &messages.Command_Cas{Cas: swap}}))
 	case 2:
 		b := &messages.Batch{}
 		for range 6 {
 			b.Writes = append(b.Writes, &messages.Write{Op: &messages.Write_Put{Put: &messages.Put{Key: key, ReturnPrevious: true}}})
 		}
-		w.outside.Tell(to, group, put(2*w.told), w.encode(&messages.Command{Op: &messages.Command_Batch{Batch: b}}))
+		w.raw.Send(to, group, put(2*w.rawSent), w.encode(&messages.Command{Op: &messages.Command_Batch{Batch: b}}))
 	case 3:
 		p := &messages.Put{Key: make([]byte, messages.MaxKeyBytes+1), Value: make([]byte, messages.MaxValueBytes+1)}
-		w.outside.Tell(to, group, w.encode(&messages.Command{Op: &messages.Command_Put{Put: p}}))
+		w.raw.Send(to, group, w.encode(&messages.Command{Op: &messages.Command_Put{Put: p}}))
 	case 4:
 		m := &messages.MetaCommand{Reason: string(make([]byte, 1<<20)), Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}
-		w.outside.Tell(to, messages.Meta, w.encode(&messages.Command{Op: &messages.Command_Meta{Meta: m}}))
+		w.raw.Send(to, messages.Meta, w.encode(&messages.Command{Op: &messages.Command_Meta{Meta: m}}))
 	}
 }
 

@@ -13,25 +13,25 @@ import (
 )
 
 var (
-	births     = flag.Int("births", 60, "how many births are simulated")
-	firstBirth = flag.Uint64("birth", 1, "the seed of the first one")
+	bootstraps     = flag.Int("births", 60, "how many births are simulated")
+	firstBootstrap = flag.Uint64("birth", 1, "the seed of the first one")
 )
 
 // However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.
-func TestBirths(t *testing.T) {
-	for seed := *firstBirth; seed < *firstBirth+uint64(*births); seed++ {
+func TestBootstraps(t *testing.T) {
+	for seed := *firstBootstrap; seed < *firstBootstrap+uint64(*bootstraps); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { // which lets go of its World when it ends
-			require.Empty(t, clustertest.Birth(t, seed), "seed %d", seed)
+			require.Empty(t, clustertest.RunBootstrap(t, seed), "seed %d", seed)
 		})
 	}
 }
 
 // A node that loses power in the moment in which it is admitted finds its cluster again, even if its seeds lead nowhere.
 func TestAdmissionAndPowerLoss(t *testing.T) {
-	s := born(t, 730, clustertest.Options{Groups: 1})
+	s := startCluster(t, 730, clustertest.Options{Groups: 1})
 	_, err := s.Client("admin").Do(pause()) // nothing changes any more that others would tell it
 	require.NoError(t, err)
-	m := s.Join(s.Members[0])
+	m := s.Join(s.Nodes[0])
 	require.True(t, s.RunUntil(func() bool {
 		log, _ := m.Disks()
 		id, _, err := persistence.LoadIdentity(log.Synced())

@@ -17,11 +17,11 @@ import (
 )
 
 // travel is a bucket of group 1 that moves to group 2 in many chunks while a client appends to one of its keys.
-type travel struct {
+type migration struct {
 	t       *testing.T
 	s       *clustertest.Simulation
 	c       *clustertest.Client
-	leaders [3]*clustertest.Member // of meta and the groups, before anybody dies
+	leaders [3]*clustertest.SimNode // of meta and the groups, before anybody dies
 	bucket  uint32
 	log     string // what was acknowledged
 	next    int
@@ -29,8 +29,8 @@ type travel struct {
 	longest time.Duration // that one append took
 }
 
-func newTravel(t *testing.T, seed uint64) *travel {
-	x := &travel{t: t, s: born(t, seed, clustertest.Options{Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 300}})}
+func newMigration(t *testing.T, seed uint64) *migration {
+	x := &migration{t: t, s: startCluster(t, seed, clustertest.Options{Groups: 2, Migration: cluster.MigrationLimits{ChunkBytes: 300}})}
 	x.c = x.s.Client("c")
 	for group := range x.leaders {
 		x.leaders[group] = leader(t, x.s, uint64(group))
@@ -49,7 +49,7 @@ func newTravel(t *testing.T, seed uint64) *travel {
 }
 
 // write appends one number after the other for as long as the travel lasts.
-func (x *travel) write(key string) {
+func (x *migration) write(key string) {
 	began, value := x.s.Now(), fmt.Sprint(x.next, ",")
 	x.next++
 	x.c.Ask(&messages.Append{Key: []byte(key), Value: []byte(value)}, 30*time.Second, func(r *messages.Reply) {
@@ -63,54 +63,54 @@ func (x *travel) write(key string) {
 	})
 }
 
-func (x *travel) move(to uint64) {
+func (x *migration) move(to uint64) {
 	_, err := x.c.Do(&messages.MetaCommand{Op: &messages.MetaCommand_Move{Move: &messages.MoveBuckets{First: x.bucket, Last: x.bucket, Group: to}}})
 	require.NoError(x.t, err)
 }
 
-// seen is how far the bucket is as the leader of a group sees it; the zero HandOver: not on its way there.
-func (x *travel) seen(group uint64) cluster.HandOver {
-	for _, h := range x.leaders[group].Node.HandOvers() {
+// seen is how far the bucket is as the leader of a group sees it; the zero Migration: not on its way there.
+func (x *migration) status(group uint64) cluster.MigrationStatus {
+	for _, h := range x.leaders[group].Node.Migrations() {
 		if h.Bucket == x.bucket && h.Group == group {
 			return h
 		}
 	}
-	return cluster.HandOver{}
+	return cluster.MigrationStatus{}
 }
 
-func (x *travel) arriving() bool { return len(x.leaders[2].Node.Moving()) > 0 }
+func (x *migration) pending() bool { return len(x.leaders[2].Node.Moving()) > 0 }
 
 // stages of a hand-over, in order; each is reached when its condition holds.
 var stages = []struct {
 	name string
-	is   func(x *travel) bool
+	is   func(x *migration) bool
 }{
-	{"moved in the config", func(x *travel) bool { return x.arriving() }},
-	{"migrating", func(x *travel) bool { return x.seen(1).State == "migrating" }},
-	{"first chunk", func(x *travel) bool { return x.seen(2).Chunks == 1 }},
-	{"some chunks", func(x *travel) bool { return x.seen(2).Chunks == 4 }},
-	{"copied", func(x *travel) bool { return x.seen(2).Copied }},
-	{"frozen", func(x *travel) bool { return x.seen(1).State == "frozen" }},
-	{"installed", func(x *travel) bool { return x.seen(1).State == "frozen" && x.seen(2).State == "" }},
-	{"dropped", func(x *travel) bool { return x.arriving() && x.seen(1).State == "" && x.seen(2).State == "" }},
+	{"moved in the config", func(x *migration) bool { return x.pending() }},
+	{"migrating", func(x *migration) bool { return x.status(1).State == "migrating" }},
+	{"first chunk", func(x *migration) bool { return x.status(2).Chunks == 1 }},
+	{"some chunks", func(x *migration) bool { return x.status(2).Chunks == 4 }},
+	{"copied", func(x *migration) bool { return x.status(2).Copied }},
+	{"frozen", func(x *migration) bool { return x.status(1).State == "frozen" }},
+	{"installed", func(x *migration) bool { return x.status(1).State == "frozen" && x.status(2).State == "" }},
+	{"dropped", func(x *migration) bool { return x.pending() && x.status(1).State == "" && x.status(2).State == "" }},
 }
 
 // reach runs until a stage, through all before it.
-func (x *travel) reach(stage int) {
+func (x *migration) reach(stage int) {
 	for _, before := range stages[:stage+1] {
 		require.True(x.t, x.s.RunUntil(func() bool { return before.is(x) }, 10*time.Second), "never %s", before.name)
 	}
 }
 
 // end lets everything settle, and holds the bucket against what was acknowledged.
-func (x *travel) end(owner uint64) {
+func (x *migration) end(owner uint64) {
 	settled(x.t, x.s)
 	x.over = true
 	require.True(x.t, x.s.RunUntil(func() bool { return strings.Count(x.log, ",") == x.next }, time.Minute))
 	require.Empty(x.t, x.s.Oracle.Violations)
-	require.Equal(x.t, owner, status(x.t, x.s.Members[0]).Buckets.Owners[x.bucket])
+	require.Equal(x.t, owner, status(x.t, x.s.Nodes[0]).Buckets.Owners[x.bucket])
 	require.True(x.t, x.s.RunUntil(func() bool {
-		return !slices.ContainsFunc(x.s.Members, func(m *clustertest.Member) bool { return len(m.Node.HandOvers()) > 0 })
+		return !slices.ContainsFunc(x.s.Nodes, func(m *clustertest.SimNode) bool { return len(m.Node.Migrations()) > 0 })
 	}, 10*time.Second), "something is left of the hand-over")
 	for b := range uint32(16) {
 		r, err := x.c.Do(&messages.Scan{Bucket: b})
@@ -131,23 +131,23 @@ func (x *travel) end(owner uint64) {
 // participants of a hand-over, who die.
 var participants = []struct {
 	name string
-	who  func(x *travel) []*clustertest.Member
+	who  func(x *migration) []*clustertest.SimNode
 }{
-	{"nobody", func(*travel) []*clustertest.Member { return nil }},
-	{"the giver's leader", func(x *travel) []*clustertest.Member { return x.leaders[1:2] }},
-	{"the taker's leader", func(x *travel) []*clustertest.Member { return x.leaders[2:] }},
-	{"meta's leader", func(x *travel) []*clustertest.Member { return x.leaders[:1] }},
-	{"everybody", func(x *travel) []*clustertest.Member { return x.s.Members }},
+	{"nobody", func(*migration) []*clustertest.SimNode { return nil }},
+	{"the giver's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[1:2] }},
+	{"the taker's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[2:] }},
+	{"meta's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[:1] }},
+	{"everybody", func(x *migration) []*clustertest.SimNode { return x.s.Nodes }},
 }
 
 // R15: a bucket gets through a hand-over, or back, whoever dies in whichever state of it.
-func TestHandOverSurvivesEveryCrash(t *testing.T) {
+func TestMigrationSurvivesEveryCrash(t *testing.T) {
 	for i, stage := range stages {
 		for j, p := range participants {
 			for _, back := range []bool{false, true} {
 				e := ends[(i+j)%len(ends)]
 				t.Run(fmt.Sprintf("%s, %s: %s, back %v", stage.name, p.name, e.name, back), func(t *testing.T) {
-					x := newTravel(t, uint64(i*100+j+1))
+					x := newMigration(t, uint64(i*100+j+1))
 					x.move(2)
 					x.reach(i)
 					dead := p.who(x)
@@ -176,8 +176,8 @@ func TestHandOverSurvivesEveryCrash(t *testing.T) {
 
 // While nothing fails every chunk is asked for once, however many buckets travel at the same time.
 func TestChunksTravelOnce(t *testing.T) {
-	s := born(t, 7, clustertest.Options{
-		Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 200}, World: []actortest.Option{actortest.KeepEntries(1 << 20)},
+	s := startCluster(t, 7, clustertest.Options{
+		Groups: 2, Migration: cluster.MigrationLimits{ChunkBytes: 200}, World: []actortest.Option{actortest.KeepEntries(1 << 20)},
 	})
 	c := s.Client("c")
 	for i := range 300 {
@@ -208,7 +208,7 @@ func TestChunksTravelOnce(t *testing.T) {
 // A node copies no more than it may, for all its buckets together.
 func TestCopyingIsSlowedDown(t *testing.T) {
 	took := func(rate int) time.Duration {
-		s := born(t, 8, clustertest.Options{Groups: 2, HandOver: cluster.HandOverLimits{ChunkBytes: 200, BytesPerSecond: rate}})
+		s := startCluster(t, 8, clustertest.Options{Groups: 2, Migration: cluster.MigrationLimits{ChunkBytes: 200, BytesPerSecond: rate}})
 		c := s.Client("c")
 		for i := range 300 {
 			_, err := c.Do(put(fmt.Sprint("k", i), strings.Repeat("v", 50)))
@@ -226,13 +226,13 @@ func TestCopyingIsSlowedDown(t *testing.T) {
 }
 
 // A giver's leader that never comes back holds nothing up: the taker finds the next one.
-func TestHandOverOutlivesALeader(t *testing.T) {
-	x := newTravel(t, 12)
+func TestMigrationOutlivesALeader(t *testing.T) {
+	x := newMigration(t, 12)
 	require.NotEqual(t, x.leaders[1], x.leaders[2], "another seed is needed")
 	x.move(2)
 	x.reach(3)
 	x.leaders[1].Crash()
-	require.True(t, x.s.RunUntil(func() bool { return !x.arriving() }, 30*time.Second))
+	require.True(t, x.s.RunUntil(func() bool { return !x.pending() }, 30*time.Second))
 	require.Empty(t, x.s.Oracle.Violations)
 	x.over = true
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // What is spent must be paid for before more is, whoever spends it; time in which nothing was spent is not saved up.
-func TestFlow(t *testing.T) {
-	f := &flow{rate: 1000}
+func TestMigrationRate(t *testing.T) {
+	f := &migrationRate{rate: 1000}
 	for _, c := range []struct {
 		at          time.Duration
 		wait        time.Duration
@@ -28,16 +28,16 @@ func TestFlow(t *testing.T) {
 		{60 * time.Second, 0, 100, 2, time.Minute, 4096 * time.Millisecond, "longer for small records"},
 	} {
 		require.Equal(t, c.wait, f.wait(c.at), c.description)
-		f.spend(c.at, c.spend, c.records, c.rest)
+		f.charge(c.at, c.spend, c.records, c.rest)
 		require.Equal(t, c.afterwards, f.wait(c.at), c.description)
 	}
 }
 
-func TestHandOverLimits(t *testing.T) {
-	var l HandOverLimits
+func TestMigrationLimits(t *testing.T) {
+	var l MigrationLimits
 	require.NoError(t, l.fill())
-	require.Equal(t, 1<<30, l.TailBytes)
-	for _, bad := range []HandOverLimits{{BytesPerSecond: -1}, {ChunkBytes: 2 << 20}, {TailBytes: -5}} {
+	require.Equal(t, 1<<30, l.MaxChangeLogBytes)
+	for _, bad := range []MigrationLimits{{BytesPerSecond: -1}, {ChunkBytes: 2 << 20}, {MaxChangeLogBytes: -5}} {
 		require.ErrorContains(t, bad.fill(), "but must be 1 to")
 	}
 }

@@ -17,19 +17,19 @@ func TestOneHolderOfAnIdentity(t *testing.T) {
 	for seed := range uint64(8) {
 		for _, later := range []time.Duration{0, 20 * time.Second} {
 			t.Run(fmt.Sprint(seed, later), func(t *testing.T) {
-				s := born(t, 70+seed, clustertest.Options{Groups: 1})
+				s := startCluster(t, 70+seed, clustertest.Options{Groups: 1})
 				client := s.Client("c")
 				_, err := client.Do(put("before", "v"))
 				require.NoError(t, err)
 				s.Advance(2 * time.Second)
-				old := s.Members[int(seed)%len(s.Members)]
+				old := s.Nodes[int(seed)%len(s.Nodes)]
 				old.Kill()
 				copied := old.Copy()
-				var twin *clustertest.Member
-				s.Oracle.Expect(func(m *clustertest.Member, _ error) bool { return m == old || m == twin })
+				var twin *clustertest.SimNode
+				s.Oracle.Expect(func(m *clustertest.SimNode, _ error) bool { return m == old || m == twin })
 				old.Start() // both start from the same disks, so no count of boots tells them apart
 				s.Advance(later)
-				twin = s.Twin(old, copied)
+				twin = s.StartClone(old, copied)
 				require.True(t, s.RunUntil(func() bool { return old.Failure != nil || twin.Failure != nil }, 20*time.Second), "both go on")
 				stopped, holder := old, twin
 				if old.Failure == nil {
@@ -44,7 +44,7 @@ func TestOneHolderOfAnIdentity(t *testing.T) {
 					old.Wipe() // as the sentence says
 					old.Start()
 				}
-				s.Gone(stopped)
+				s.Remove(stopped)
 				require.True(t, s.RunUntil(s.Ready, time.Minute))
 				_, err = client.Do(put("after", "v"))
 				require.NoError(t, err)

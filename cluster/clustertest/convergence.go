@@ -15,14 +15,14 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// digest is what a replica's data is at, and a sum over all of it.
+// digest is the index that a replica has applied, and a checksum of all its data at that index.
 type digest struct{ index, sum uint64 }
 
-// alike waits until all replicas of each group have applied the same, and checks that they are the same then, in data
-// and in log.
-func (s *Simulation) alike() {
-	for until := s.Now() + healing; ; {
-		different := s.unequal()
+// checkConvergence waits until all replicas of each group have applied the same index, and checks that they have the same data and
+// the same log entries then.
+func (s *Simulation) checkConvergence() {
+	for until := s.Now() + healTime; ; {
+		different := s.divergence()
 		switch {
 		case len(s.Oracle.Violations) > 0:
 			return
@@ -30,16 +30,17 @@ func (s *Simulation) alike() {
 			s.compareLogs()
 			return
 		case s.Now() >= until:
-			s.Oracle.violated("Liveness", "replicas are not equal %v after everything has healed: %s", healing, different)
+			s.Oracle.violated("Liveness", "replicas are not equal %v after everything has healed: %s", healTime, different)
 			return
 		}
 		again := s.Now() + 100*time.Millisecond
-		s.until(func() bool { return s.Now() >= again }, time.Second)
+		s.runUntil(func() bool { return s.Now() >= again }, time.Second)
 	}
 }
 
-// unequal tells which replicas of a group have not applied the same yet. Those that have must be equal.
-func (s *Simulation) unequal() string {
+// divergence names a replica that has not applied the same index as the others of its group; "": all have. It checks that replicas
+// at the same index have the same data.
+func (s *Simulation) divergence() string {
 	different := ""
 	all := s.digests(nil)
 	for _, group := range slices.Sorted(maps.Keys(all)) {
@@ -59,11 +60,11 @@ func (s *Simulation) unequal() string {
 	return different
 }
 
-// digests asks every replica that ought to be there. each, if it is given, sees all records.
-func (s *Simulation) digests(each func(m *Member, group messages.GroupID, key, value []byte)) map[messages.GroupID]map[int]digest {
+// digests asks every replica that the config wants for its digest. each is optional: it is called with every record.
+func (s *Simulation) digests(each func(m *SimNode, group messages.GroupID, key, value []byte)) map[messages.GroupID]map[int]digest {
 	all, open := map[messages.GroupID]map[int]digest{}, 0
-	for _, m := range s.Members {
-		for _, group := range m.hosts() {
+	for _, m := range s.Nodes {
+		for _, group := range m.hostedGroups() {
 			if all[group] == nil {
 				all[group] = map[int]digest{}
 			}
@@ -72,7 +73,7 @@ func (s *Simulation) digests(each func(m *Member, group messages.GroupID, key, v
 			if each != nil {
 				see = func(key, value []byte) { each(m, group, key, value) }
 			}
-			m.at.System().Root.Send(actor.NewPID(m.at.Address(), raftactor.ApplierPath(group)), raftactor.Digest{
+			m.machine.System().Root.Send(actor.NewPID(m.machine.Address(), raftactor.ApplierPath(group)), raftactor.Digest{
 				Each: see,
 				Done: func(index, sum uint64) {
 					open--
@@ -81,38 +82,38 @@ func (s *Simulation) digests(each func(m *Member, group messages.GroupID, key, v
 			})
 		}
 	}
-	if !s.until(func() bool { return open == 0 }, healing) && len(s.Oracle.Violations) == 0 {
+	if !s.runUntil(func() bool { return open == 0 }, healTime) && len(s.Oracle.Violations) == 0 {
 		s.Oracle.violated("Liveness", "%d replicas do not say what they have applied", open)
 	}
 	return all
 }
 
-// hosts are the groups of which the config wants a replica on a node, and which it knows.
-func (m *Member) hosts() []messages.GroupID {
+// hostedGroups returns the groups that the config places on the node and that the node's log knows.
+func (m *SimNode) hostedGroups() []messages.GroupID {
 	id, _, err := persistence.LoadIdentity(m.disks[0])
 	known, failed := persistence.OpenLog(m.disks[0]).Groups()
 	if err = errors.Join(err, failed); err != nil {
-		m.s.Oracle.violated("Disks can be read", "n%d: %v", m.number, err)
+		m.sim.Oracle.violated("Disks can be read", "n%d: %v", m.number, err)
 	}
 	return slices.DeleteFunc(known, func(group messages.GroupID) bool {
-		return !slices.ContainsFunc(m.s.Oracle.config.GetGroups(), func(g *messages.Group) bool {
+		return !slices.ContainsFunc(m.sim.Oracle.config.GetGroups(), func(g *messages.Group) bool {
 			return g.Id == uint64(group) && slices.Contains(g.Nodes, uint64(id.Node))
 		})
 	})
 }
 
-// compareLogs checks that logs are the same where they overlap, and that their disks are sound.
+// compareLogs checks that the logs of a group are equal where they overlap, and that every disk can be read.
 func (s *Simulation) compareLogs() {
-	seen := map[entryAt]*messages.Entry{}
-	for _, m := range s.Members {
-		for _, group := range m.hosts() {
+	seen := map[logPosition]*messages.Entry{}
+	for _, m := range s.Nodes {
+		for _, group := range m.hostedGroups() {
 			loaded, err := persistence.OpenLog(m.disks[0]).Load(group)
 			if err != nil {
 				s.Oracle.violated("Disks can be read", "n%d: %v", m.number, err)
 				return
 			}
 			for _, e := range loaded.Entries {
-				at := entryAt{group, e.Index}
+				at := logPosition{group, e.Index}
 				if was := seen[at]; was != nil && !proto.Equal(was, e) {
 					s.Oracle.violated("Replicas are equal", "n%d has another entry %d in the log of group %d than others", m.number, e.Index, group)
 				}
