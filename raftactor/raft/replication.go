@@ -220,9 +220,31 @@ func (c *Core) onHeartbeatReply(p *progress.Progress, m *messages.RaftMessage) {
 	}
 }
 
-// advance commits what a quorum has on its disks, if the newest entry of it is of the leader's own term (thesis 3.6.2, figure 3.7). Entries
-// behind a membership change that has not taken effect yet need a quorum of the membership after it as well: a replica that the change
-// removes may learn of it before this leader does, and be deleted.
+// The commit rule. A committed entry is never lost and never changes: from then on it may be applied, and its proposer answered.
+//
+//	durable(r)       up to which index replica r has this leader's log on its disk: a follower's newest acknowledgement in this
+//	                 term; for the leader itself, what its own Writer has reported
+//	quorum(members)  the highest index that a majority of members has durable; of a joint membership, the lower of both halves
+//
+//	advance():
+//	    i = quorum(members)
+//	    if the log has a membership change c that has not taken effect, and i is behind c:
+//	        i = max(c, min(i, quorum(members after c)))
+//	    if i > commit and term(i) == this leader's term:
+//	        commit = i
+//
+// The term is compared because a majority alone is not enough for an entry of an older term. A leader of term 4 may bring an old
+// entry of term 2 to a majority and crash; a replica with a newer last entry, of term 3, may still win, and replace it (figure 8 of the
+// paper; scenario figure_8). Once an entry of term 4 is on a majority, no replica without it can win, and with it everything before it
+// is safe. So a new leader appends an empty entry at once: see becomeLeader.
+//
+// The leader's own disk is one of the quorum and is not waited for: if the followers are faster, an entry is committed that the
+// leader has only in memory. It is applied here when it is durable here as well: see toApply.
+//
+// A membership change counts in two ways. What is behind it in the log needs a quorum of the members after it as well, because a
+// replica that the change removes may learn that the change is committed before this leader does, and delete its log.
+
+// advance applies the commit rule. It is called when a follower has acknowledged, a write of the leader's own is durable, or the members change.
 func (c *Core) advance() {
 	if c.role != Leader {
 		return
