@@ -7,40 +7,40 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// Retire destroys a replica that is no member any more: its log and data are deleted. The group's leader said that at Index this replica
-// was no member; GroupDeleted tells that the whole group is over. What it has voted stays on its disk: should it become a member again,
-// it starts empty, does not vote twice in a term, and takes part in no election until it has what it had.
+// DestroyReplica destroys a replica that is no member any more: its log and data are deleted. The group's leader has said that this replica
+// is no member as of Index; GroupDeleted says that nobody needs the group any more. Term and vote stay on the disk: should the replica
+// become a member again, it starts empty, does not vote twice in a term, and takes part in no election until it has what it had.
 type DestroyReplica struct{ Index uint64 }
 
-// GroupDeleted is the Index of a Retire for a group that nobody needs any more.
+// GroupDeleted is the Index of a DestroyReplica for a group that nobody needs any more.
 const GroupDeleted = math.MaxUint64
 
-// onRetire destroys this replica unless it has heard later than at that index that it is a member.
-func (p *Peer) onRetire(m DestroyReplica) {
+// onDestroyReplica destroys this replica, unless it has heard that it is a member as of a later index.
+func (p *Peer) onDestroyReplica(m DestroyReplica) {
 	if m.Index != GroupDeleted && p.core.MemberAfter(m.Index) {
 		return
 	}
-	p.destroying, p.removedAt = true, m.Index
+	p.end.destroying, p.end.removedAt = true, m.Index
 }
 
 // destroy runs at the end of a mailbox drain, behind everything that was written in it.
 func (p *Peer) destroy() {
-	p.failed = true
-	for _, w := range p.proposals.drop() {
-		w.refuse(p.replies, p.notLeader(0))
+	p.end.failed = true
+	for _, dropped := range p.proposer.pending.drop() {
+		dropped.refuse(p.replies, p.notLeader(0))
 	}
 	p.replies.flush()
 	p.o.System.Root.Send(p.o.Writer, &persistence.Persist{
-		Update: persistence.LogUpdate{Group: p.o.Group, HardState: p.core.HardStateOnRemoval(p.removedAt), Remove: true}, Seq: math.MaxUint64, ReplyTo: p.self,
+		Update: persistence.LogUpdate{Group: p.o.Group, HardState: p.core.HardStateOnRemoval(p.end.removedAt), Remove: true}, Seq: math.MaxUint64, ReplyTo: p.pids.peer,
 	})
 }
 
-// logDeleted has the Applier delete the data, when the log is deleted: then nothing asks for the data after a restart.
-func (p *Peer) logDeleted(batch []any) {
+// onDestroying has the Applier delete the data, when the log is deleted: then nothing asks for the data after a restart.
+func (p *Peer) onDestroying(batch []any) {
 	for _, element := range batch {
 		message, _ := actors.Unwrap(element)
 		if done, ok := message.(*persistence.Persisted); ok && done.Seq == math.MaxUint64 {
-			p.o.System.Root.Send(p.applier, deleteData{})
+			p.o.System.Root.Send(p.pids.applier, deleteData{})
 		}
 	}
 }

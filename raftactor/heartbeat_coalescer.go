@@ -87,8 +87,3 @@ func (h *heartbeatFrame) add(m *messages.RaftMessage) bool {
 	h.messages, h.bytes = append(h.messages, m), h.bytes+size
 	return true
 }
-
-// beats tells whether a message goes by Pulse: in a turn that began with a tick or with what came that way.
-func (p *Peer) coalesces(m *messages.RaftMessage) bool {
-	return p.coalescing && (m.Kind == messages.RaftKind_HEARTBEAT || m.Kind == messages.RaftKind_HEARTBEAT_REPLY)
-}

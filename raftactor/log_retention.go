@@ -1,26 +1,40 @@
 package raftactor
 
 import (
-	"github.com/asynkron/protoactor-go/actor"
-
-	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// What is kept of a log. In memory: a tail, from which followers catch up that lag a little, and up to eight times as much while followers
-// are being sent it. On the disk: the entries behind a snapshot that is on its way, since a follower that installs it and finds the
-// log cut beyond needs another snapshot. When these entries have become as large as the snapshot, another one is as good.
+// logRetention decides which part of a group's log is kept, and where. In memory: the newest entries, from which followers catch up that
+// lag a little, and up to eight times as much while followers are being sent it. On the disk: the entries behind a snapshot that is on
+// its way, since a follower that installs the snapshot and finds the log cut beyond it needs another snapshot. When these entries have
+// become as large as the snapshot, another snapshot is as good. It is pure.
+type logRetention struct {
+	retainBytes int // Limits.RetainBytes, the unit of all bounds here
+	transfers   snapshotTransfers
+	segments    retainedSegments
+	flushing    bool // the Applier has been asked to make the data durable, so that the log can be cut
+}
+
+// retainedLog is what a logRetention needs of a raft.Core.
+type retainedLog interface {
+	LogBytes() int
+	TailStart(bytes int) uint64
+	Soft() raft.Soft
+	Status() raft.Status
+	FirstOnDisk() uint64
+	Compact(index, keep uint64) error
+	ReleaseDisk()
+}
 
 // snapshotTransfers are the snapshots that a leader sends, by follower: those on their way, and those that have arrived and that the
 // follower has not acknowledged by an append.
 type snapshotTransfers map[uint64]*snapshotTransfer
 
 type snapshotTransfer struct {
-	id      uint64
+	id      uint64 // names the transfer in messages between the two nodes
 	index   uint64 // of the snapshot, or a lower one until it is known
 	bytes   int    // sent so far
-	running bool
+	running bool   // false: the follower has all of it
 }
 
 // retainedSegments are the parts of a log that are on the disk only, oldest first.
@@ -28,118 +42,75 @@ type retainedSegments []segment
 
 type segment struct {
 	last  uint64 // index of its last entry
-	bytes int
+	bytes int    // that it took in memory
 }
 
 // maxRetained bounds what the disk keeps, in multiples of Limits.RetainBytes.
 const maxRetained = 1024
 
-// sendSnapshots starts a transfer to each follower that raft cannot serve from the log.
-func (p *Peer) sendSnapshots(to []uint64) {
-	for _, id := range to {
-		if t := p.transfers[id]; t != nil && t.running {
-			continue
-		}
-		if p.o.Address(messages.NodeID(id)) == "" {
-			p.core.SnapshotDone(id, 0, false)
-			continue
-		}
-		name := transferID(p.o.Group, p.o.Node, messages.NodeID(id), p.core.Status().Applied, p.draw())
-		s := &snapshotSender{
-			o: p.o, store: p.store, node: messages.NodeID(id), peer: p.self, transfer: name,
-			limiter: rateLimiter{rate: p.o.Limits.SnapshotRate},
-		}
-		path := SnapshotPath(p.o.Group) + "/" + messages.SessionID(name).String()
-		if _, err := p.o.System.Spawn(path, func() actor.Actor { return s }); err != nil {
-			p.core.SnapshotDone(id, 0, false)
-			continue
-		}
-		p.transfers[id] = &snapshotTransfer{id: name, index: p.core.Soft().First - 1, running: true}
+// flush tells whether the Applier should be asked to make the data durable: a log that outgrows the data must ask for it. Otherwise the
+// StateWriter syncs often enough.
+func (r *logRetention) flush(log retainedLog, compactBytes int) bool {
+	if r.flushing || log.LogBytes() < compactBytes {
+		return false
 	}
+	r.flushing = true
+	return true
 }
 
-func (p *Peer) onSnapshotSending(m snapshotProgress) {
-	if t := p.transfers[m.to]; t != nil && t.id == m.transfer {
-		t.index, t.bytes = m.index, m.bytes
+// flushed cuts the log up to an index that the data has durably, if it is worth a write. It comes to all groups of a node together, so
+// they share their syncs. It reports whether it has cut anything.
+func (r *logRetention) flushed(log retainedLog, index uint64) (cut bool, err error) {
+	r.flushing = false
+	if 2*log.LogBytes() < 3*r.retainBytes {
+		return false, nil
 	}
+	to, bytes := min(index, log.TailStart(r.retainBytes)), log.LogBytes()
+	followers, first := log.Status().Followers, log.Soft().First
+	if bytes < 8*r.retainBytes {
+		to = min(to, servedUpTo(followers, first))
+	}
+	if to < first {
+		return false, nil
+	}
+	if err := log.Compact(to, r.firstNeeded(followers, first)); err != nil {
+		return false, err
+	}
+	r.segments = append(r.segments, segment{to, bytes - log.LogBytes()}).since(log.FirstOnDisk())
+	return true, nil
 }
 
-// load asks for pieces of the log that only the disk has.
-func (p *Peer) load(loads []raft.Load) {
-	for _, l := range loads {
-		p.o.System.Root.Send(p.o.LogReader, &persistence.ReadEntries{
-			Group: p.o.Group, For: messages.NodeID(l.For), From: l.From, To: l.To, Bytes: p.o.Limits.InflightBytes, ReplyTo: p.self,
-		})
-	}
-}
-
-func (p *Peer) onSnapshotSent(m snapshotEnded) {
-	p.o.System.Events(SnapshotSent{Group: p.o.Group, To: messages.NodeID(m.to), Index: m.index, OK: m.ok})
-	t := p.transfers[m.to]
-	if t == nil || t.id != m.transfer {
-		return // of an earlier leadership
-	}
-	if t.running = false; !m.ok {
-		delete(p.transfers, m.to)
-	}
-	p.core.SnapshotDone(m.to, m.index, m.ok)
-	p.report() // the group may be quiesced
-}
-
-// compact drops the applied part of a log that has grown. The data must be durable first: the Applier says so. It says so
-// whenever the StateWriter has synced; only a log that outgrows the state must ask for it.
-func (p *Peer) compact() {
-	if p.flushing || p.core.LogBytes() < p.o.Limits.CompactBytes() {
-		return
-	}
-	p.flushing = true
-	p.o.System.Root.Send(p.applier, flush{})
-}
-
-// onFlushed compacts what is durable. A replica that quiesced while the flush was under way asks again for what it has applied
-// since: no tick will.
-func (p *Peer) onFlushed(m flushed) {
-	p.flushing = false
-	p.compactTo(m.index)
-	if p.core.Quiesced() && m.index < p.core.Status().Applied {
-		p.compact()
-	}
-}
-
-// compactTo drops the log up to a durable index, if it is worth a write. All groups of a node do so together, so that they
-// share their syncs.
-func (p *Peer) compactTo(durable uint64) {
-	if 2*p.core.LogBytes() < 3*p.o.Limits.RetainBytes {
-		return
-	}
-	cut, bytes := min(durable, p.core.TailStart(p.o.Limits.RetainBytes)), p.core.LogBytes()
-	followers, first := p.core.Status().Followers, p.core.Soft().First
-	if bytes < 8*p.o.Limits.RetainBytes {
-		cut = min(cut, servedUpTo(followers, first))
-	}
-	if cut < first {
-		return
-	}
-	if err := p.core.Compact(cut, p.transfers.firstNeeded(followers, first, p.retained, p.o.Limits.RetainBytes)); err != nil {
-		p.fail(err)
-		return
-	}
-	p.retained = append(p.retained, segment{cut, bytes - p.core.LogBytes()}).since(p.core.FirstOnDisk())
-	p.report() // the group may be quiesced
-}
-
-// release lets the disk go of what was kept for followers, when none of them needs it any more.
-func (p *Peer) release() {
-	if first := p.core.Soft().First; p.core.FirstOnDisk() < first {
-		if p.transfers.firstNeeded(p.core.Status().Followers, first, p.retained, p.o.Limits.RetainBytes) < first {
+// release lets the disk delete what was kept for followers, when none of them needs it any more.
+func (r *logRetention) release(log retainedLog) {
+	if first := log.Soft().First; log.FirstOnDisk() < first {
+		if r.firstNeeded(log.Status().Followers, first) < first {
 			return
 		}
-		p.core.ReleaseDisk()
+		log.ReleaseDisk()
 	}
-	p.retained = nil
+	r.segments = nil
 }
 
-// from is what is left when all before index is deleted.
+// firstNeeded is the index of the first entry that the disk must keep: with it ends what a follower has, or gets as a snapshot. It forgets
+// transfers that have served their purpose, where the rest of the log is in memory.
+func (r *logRetention) firstNeeded(followers []raft.FollowerStatus, first uint64) uint64 {
+	index := ^uint64(0)
+	for _, f := range followers {
+		t := r.transfers[f.ID]
+		if t == nil {
+			continue
+		}
+		from := max(t.index, f.Match)
+		if !t.running && f.Match >= t.index && f.Match+1 >= first {
+			delete(r.transfers, f.ID)
+		} else if r.segments.since(from).bytes() <= min(max(t.bytes, 8*r.retainBytes), maxRetained*r.retainBytes) {
+			index = min(index, from)
+		}
+	}
+	return index
+}
+
+// since is what is left when all entries before an index are deleted.
 func (s retainedSegments) since(index uint64) retainedSegments {
 	for len(s) > 0 && s[0].last < index {
 		s = s[1:]
@@ -149,8 +120,8 @@ func (s retainedSegments) since(index uint64) retainedSegments {
 
 // bytes is how much there is; part of the oldest segment may have been deleted.
 func (s retainedSegments) bytes() (sum int) {
-	for _, p := range s {
-		sum += p.bytes
+	for _, part := range s {
+		sum += part.bytes
 	}
 	return sum
 }
@@ -158,15 +129,34 @@ func (s retainedSegments) bytes() (sum int) {
 // running is how many snapshots are on their way.
 func (t snapshotTransfers) running() int {
 	count := 0
-	for _, it := range t {
-		if it.running {
+	for _, transfer := range t {
+		if transfer.running {
 			count++
 		}
 	}
 	return count
 }
 
-// served is the index behind which followers are being served from memory, where the log begins with first.
+// progress notes how much of a transfer has been sent; one of an earlier leadership is unknown.
+func (t snapshotTransfers) progress(m snapshotProgress) {
+	if transfer := t[m.to]; transfer != nil && transfer.id == m.transfer {
+		transfer.index, transfer.bytes = m.index, m.bytes
+	}
+}
+
+// ended notes the end of a transfer. It reports whether the transfer is known: one of an earlier leadership is not.
+func (t snapshotTransfers) ended(m snapshotEnded) bool {
+	transfer := t[m.to]
+	if transfer == nil || transfer.id != m.transfer {
+		return false
+	}
+	if transfer.running = false; !m.ok {
+		delete(t, m.to)
+	}
+	return true
+}
+
+// servedUpTo is the index up to which followers are being served from memory, where the log begins with first.
 func servedUpTo(followers []raft.FollowerStatus, first uint64) uint64 {
 	index := ^uint64(0)
 	for _, f := range followers {
@@ -177,21 +167,25 @@ func servedUpTo(followers []raft.FollowerStatus, first uint64) uint64 {
 	return index
 }
 
-// keep is the first entry that the disk must keep, since with it ends what a follower has, or gets as a snapshot. It
-// forgets transfers that have served their purpose: the rest is in memory.
-func (t snapshotTransfers) firstNeeded(followers []raft.FollowerStatus, first uint64, on retainedSegments, retain int) uint64 {
-	index := ^uint64(0)
-	for _, f := range followers {
-		it := t[f.ID]
-		if it == nil {
-			continue
-		}
-		from := max(it.index, f.Match)
-		if !it.running && f.Match >= it.index && f.Match+1 >= first {
-			delete(t, f.ID)
-		} else if on.since(from).bytes() <= min(max(it.bytes, 8*retain), maxRetained*retain) {
-			index = min(index, from)
-		}
+// compact asks for what must be durable before the log can be cut.
+func (p *Peer) compact() {
+	if p.retention.flush(p.core, p.o.Limits.CompactBytes()) {
+		p.o.System.Root.Send(p.pids.applier, flush{})
 	}
-	return index
+}
+
+// onFlushed cuts the log as far as the data is durable. A replica that quiesced while the flush was under way asks again for what it has
+// applied since: no tick will.
+func (p *Peer) onFlushed(m flushed) {
+	cut, err := p.retention.flushed(p.core, m.index)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	if cut {
+		p.report() // the group may be quiesced
+	}
+	if p.core.Quiesced() && m.index < p.core.Status().Applied {
+		p.compact()
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
@@ -97,42 +98,65 @@ func (t *logTime) stampSlow(now time.Duration, newest, wall uint64) uint64 {
 	return stamp
 }
 
-// logTime is the stamp of an entry that is proposed now.
-func (p *Peer) logTime() uint64 {
-	now, wall, newest := p.o.System.Clock.Now(), uint64(p.o.System.Clock.Wall().UnixMilli()), p.core.LogTime()
-	if messages.Level(p.level()) < messages.DeadlineLevel {
-		return p.time.stampSlow(now, newest, wall)
+// logClock is the clock by which a Peer stamps entries, and by which it refuses commands whose deadline has passed.
+type logClock struct {
+	clock actors.Clock
+	node  uint64
+	time  logTime
+	floor uint64 // log time of the Machine, below which no entry may be; in ms. 0: it has none
+	drain uint64 // log time as of this mailbox drain, in ms; 0: not needed yet
+}
+
+// stampedLog is what a logClock needs of a raft.Core.
+type stampedLog interface {
+	LogTime() uint64
+	Voters() []uint64
+}
+
+// now is the stamp, in ms, of an entry that is proposed now in a cluster of a feature level.
+func (c *logClock) now(log stampedLog, level messages.Level) uint64 {
+	now, wall, newest := c.clock.Now(), uint64(c.clock.Wall().UnixMilli()), log.LogTime()
+	if level < messages.DeadlineLevel {
+		return c.time.stampSlow(now, newest, wall)
 	}
-	if v, is := p.view.(Timed); is {
-		newest = max(newest, v.LogTime())
-	}
-	majority, ok := p.time.majority(uint64(p.o.Node), wall, now, p.core.Voters())
+	newest = max(newest, c.floor)
+	majority, ok := c.time.majority(c.node, wall, now, log.Voters())
 	if !ok && newest == 0 {
 		majority, ok = wall, true // a log that has no time yet takes the first clock that there is
 	}
-	return p.time.stamp(now, newest, majority, ok)
+	return c.time.stamp(now, newest, majority, ok)
 }
 
-// stampClock has answers of other replicas tell them what the time of day is here.
-func (p *Peer) stampClock(m *messages.RaftMessage) {
-	switch m.Kind {
-	case messages.RaftKind_HEARTBEAT_REPLY, messages.RaftKind_VOTE_REPLY, messages.RaftKind_PRE_VOTE_REPLY:
-		m.ClockMs = uint64(p.o.System.Clock.Wall().UnixMilli())
+// ofDrain is now, the same for a whole mailbox drain.
+func (c *logClock) ofDrain(log stampedLog, level messages.Level) uint64 {
+	if c.drain == 0 {
+		c.drain = c.now(log, level)
 	}
+	return c.drain
 }
 
-// late refuses a command whose time is over, or too far ahead, and says what the time is.
+// logTime is the stamp of an entry that is proposed now.
+func (p *Peer) logTime() uint64 { return p.clock.now(p.core, messages.Level(p.level())) }
+
+// level is the feature level that new entries carry; 0 while the cluster has the first level, as nodes do that know none.
+func (p *Peer) level() uint32 {
+	if p.o.Cluster == nil || p.o.Cluster() <= messages.FirstLevel {
+		return 0
+	}
+	return uint32(p.o.Cluster())
+}
+
+// refuseExpired refuses a command whose deadline has passed, or is too far ahead, and tells the session the log time. It reports whether
+// it did.
 func (p *Peer) refuseExpired(to recipient, command []byte) bool {
-	until := messages.DeadlineOf(command)
-	if until == 0 || p.core.Soft().Role != raft.Leader {
+	deadline := messages.DeadlineOf(command)
+	if deadline == 0 || p.core.Soft().Role != raft.Leader {
 		return false
 	}
-	if p.drainTime == 0 {
-		p.drainTime = p.logTime()
-	}
-	why := messages.CheckDeadline(until, p.drainTime)
+	now := p.clock.ofDrain(p.core, messages.Level(p.level()))
+	why := messages.CheckDeadline(deadline, now)
 	if why != nil {
-		p.replies.setTime(p.drainTime)
+		p.replies.setTime(now)
 		p.replies.refuse(to, command, why)
 	}
 	return why != nil

@@ -2,41 +2,42 @@ package raftactor
 
 import (
 	"slices"
+	"time"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor/raft"
 	"github.com/eraft-io/eraft/raftactor/raft/progress"
 )
 
-// Desire says where a group's replicas should be, the preferred leader first. The leader gets there by one
-// membership change after the other; everybody else remembers it for the day it leads.
+// ReplicaTarget says where a group's replicas should be. The node sends it to its own replica whenever the config changes. The leader
+// gets the group there by one membership change after the other; the other replicas remember it for when they lead.
 type ReplicaTarget struct {
-	Nodes     []uint64
-	Bootstrap bool // the group was just made: its preferred leader campaigns at once
-	StepAside bool // this replica should not lead: it hands over as soon as the preferred leader is up to date
+	Nodes     []uint64 // ids of the nodes that should have a replica, the preferred leader first
+	Bootstrap bool     // the group was just made: its preferred leader campaigns at once
+	StepAside bool     // this replica should not lead: it transfers leadership as soon as the preferred leader is up to date
 
-	FullNodes  []uint64 // nodes whose disks have no room for more data: they should not lead
-	OutOfSpace bool     // this node's has none for more of the log either
+	FullNodes  []uint64 // nodes whose disks have no space for more data: they should not lead
+	OutOfSpace bool     // this node's disk has no space for more of the log either: appends and snapshot chunks are dropped
 }
 
-type replicaTarget struct {
-	nodes      []uint64
-	bootstrap  bool
-	stepAside  bool
-	fullNodes  []uint64
-	outOfSpace bool
+// membership decides how a leader gets its group to its target: which membership change is next, and to which replica leadership is
+// transferred, and when. It is pure.
+type membership struct {
+	target     ReplicaTarget
 	preference leaderPreference
 }
 
-func (d *replicaTarget) set(m ReplicaTarget) {
-	if d.preferred() != preferredOf(m.Nodes) {
-		d.preference = leaderPreference{}
+// set takes a new target. That the group was just made holds until the replica has acted on it.
+func (m *membership) set(target ReplicaTarget) {
+	if m.preferred() != preferredOf(target.Nodes) {
+		m.preference = leaderPreference{}
 	}
-	d.nodes, d.bootstrap, d.stepAside, d.fullNodes, d.outOfSpace = m.Nodes, d.bootstrap || m.Bootstrap, m.StepAside, m.FullNodes, m.OutOfSpace
+	target.Bootstrap = target.Bootstrap || m.target.Bootstrap
+	m.target = target
 }
 
-// preferred is who should lead, 0 if nobody in particular.
-func (d *replicaTarget) preferred() uint64 { return preferredOf(d.nodes) }
+// preferred is the preferred leader; 0: there is none.
+func (m *membership) preferred() uint64 { return preferredOf(m.target.Nodes) }
 
 func preferredOf(nodes []uint64) uint64 {
 	if len(nodes) == 0 {
@@ -45,89 +46,63 @@ func preferredOf(nodes []uint64) uint64 {
 	return nodes[0]
 }
 
-// maintain does what a replica does between requests: membership changes, the preferred leader, compaction.
-func (p *Peer) maintain() {
-	if p.target.bootstrap && len(p.target.nodes) > 0 {
-		p.target.bootstrap = false
-		if p.target.nodes[0] == uint64(p.o.Node) && p.core.Soft().Term <= 1 {
-			p.core.Campaign()
-		}
+// shouldCampaign tells, once, whether a replica of a group that was just made campaigns at once, in the term that it is in.
+func (m *membership) shouldCampaign(self, term uint64) bool {
+	if !m.target.Bootstrap || len(m.target.Nodes) == 0 {
+		return false
 	}
-	if p.core.Soft().Role == raft.Leader && len(p.target.nodes) > 0 && !p.reconcile() {
-		p.core.Wake()
-	}
-	p.compact()
-	p.release()
+	m.target.Bootstrap = false
+	return m.target.Nodes[0] == self && term <= 1
 }
 
-// quiesce tells the Ticker when the group has quiesced, and when it has woken. A quiesced leader watches all other members, a follower
-// its leader.
-func (p *Peer) quiesce() {
-	if p.core.Quiesced() == p.quiesced {
-		return
-	}
-	p.report()
-	if p.quiesced = p.core.Quiesced(); !p.quiesced {
-		p.o.System.Root.Send(p.o.Ticker, Subscribe{p.self})
-		return
-	}
-	status := p.core.Status()
-	nodes := []uint64{status.Leader}
-	if status.Role == raft.Leader {
-		nodes = raft.Members(status.Conf)
-	}
-	rest := Quiesce{Peer: p.self}
-	for _, node := range nodes {
-		if node != status.ID {
-			rest.Watch = append(rest.Watch, WatchedNode{messages.NodeID(node), p.o.Address(messages.NodeID(node))})
-		}
-	}
-	p.o.System.Root.Send(p.o.Ticker, rest)
-	p.compact() // no tick will: what it was woken up for may have made the log too long
+// membershipStep is what a leader does next on the way to its target. At most one of transferTo and change is set.
+type membershipStep struct {
+	transferTo uint64               // transfer leadership to this node; 0: to none
+	change     *messages.ConfChange // propose this change; nil: none
+	settled    bool                 // the group is where it should be: it may quiesce
 }
 
-// reconcile takes the next step to where the group should be. It reports whether there is none.
-func (p *Peer) reconcile() bool {
-	status := p.core.Status()
+// step is what a leader with this status does now.
+func (m *membership) step(status raft.Status, now time.Duration) membershipStep {
 	if status.Transferring != 0 {
-		return false
+		return membershipStep{}
 	}
-	if to := chooseTransferee(status, p.target.nodes); to != 0 {
-		p.onTransfer(TransferLeadership{To: messages.NodeID(to)})
-		return false
+	if to := m.transferee(status); to != 0 {
+		return membershipStep{transferTo: to}
 	}
-	if roomy := p.target.voterWithSpace(status); roomy != 0 {
-		p.onTransfer(TransferLeadership{To: messages.NodeID(roomy)})
-		return false
+	if change := NextChange(status, m.target.Nodes); change != nil {
+		return membershipStep{change: change}
 	}
-	if change := NextChange(status, p.target.nodes); change != nil {
-		if _, _, err := p.core.ProposeConf(change); err == nil {
-			for _, c := range append(change.Changes, change) {
-				if c.Kind != messages.ConfChange_JOINT {
-					p.o.System.Events(MemberChanged{Group: p.o.Group, Node: messages.NodeID(c.Node), Change: c.Kind.String()})
-				}
-			}
-		}
-		return false
-	}
-	preferred := p.target.preferred()
-	if preferred == status.ID || slices.Contains(p.target.fullNodes, preferred) {
-		return true
+	preferred := m.preferred()
+	if preferred == status.ID || slices.Contains(m.target.FullNodes, preferred) {
+		return membershipStep{settled: true}
 	}
 	ready := upToDate(status, preferred)
-	if p.target.preference.due(p.o.System.Clock.Now(), ready) || ready && p.target.stepAside {
-		p.onTransfer(TransferLeadership{To: messages.NodeID(preferred)})
+	if m.preference.due(now, ready) || ready && m.target.StepAside {
+		return membershipStep{transferTo: preferred, settled: !ready}
 	}
-	return !ready
+	return membershipStep{settled: !ready}
 }
 
-// heir is the wanted voter to which a leader that is not wanted hands over, before anything else: who stays changes
-// the membership. 0: this leader is wanted, or nobody can take over yet.
-func chooseTransferee(status raft.Status, wanted []uint64) uint64 {
-	if slices.Contains(wanted, status.ID) {
-		return 0
+// transferee is the voter to which a leader transfers leadership before it does anything else; 0: it goes on leading. A leader that is
+// not wanted goes to the first wanted voter, since the replica that stays changes the membership. A leader whose own disk is full
+// goes to a wanted voter whose disk is not; where there is none it stays, for reads and for what makes the data smaller.
+func (m *membership) transferee(status raft.Status) uint64 {
+	wanted, full := m.target.Nodes, m.target.FullNodes
+	switch {
+	case !slices.Contains(wanted, status.ID):
+		return firstUpToDateVoter(status, wanted)
+	case slices.Contains(full, status.ID):
+		return firstUpToDateVoter(status, slices.DeleteFunc(slices.Clone(status.Conf.Voters), func(node uint64) bool {
+			return slices.Contains(full, node) || !slices.Contains(wanted, node)
+		}))
 	}
-	for _, node := range wanted {
+	return 0
+}
+
+// firstUpToDateVoter is the first of candidates that is a voter and up to date; 0: none is.
+func firstUpToDateVoter(status raft.Status, candidates []uint64) uint64 {
+	for _, node := range candidates {
 		if slices.Contains(status.Conf.Voters, node) && upToDate(status, node) {
 			return node
 		}
@@ -135,11 +110,22 @@ func chooseTransferee(status raft.Status, wanted []uint64) uint64 {
 	return 0
 }
 
-// NextChange is the next step from a group's membership to the wanted one: first add who is wanted as learner, one by
-// one, and when learners have caught up promote them and remove as many voters that are not wanted, in one joint change
-// (thesis 4.3), so that the group is never larger or smaller than it must be. Once all who are wanted vote, the rest is
-// removed, but for this leader: it hands over first. Of the voters that are not wanted those go first that cannot vote, and none
-// goes without whom there would be no majority of such that can, now. nil: nothing to do now.
+// short tells whether so many disks are full that a leader must not let the data grow: its own, or those of a majority of the voters.
+func (m *membership) short(self uint64, voters []uint64) bool {
+	full := 0
+	for _, node := range voters {
+		if slices.Contains(m.target.FullNodes, node) {
+			full++
+		}
+	}
+	return slices.Contains(m.target.FullNodes, self) || 2*full > len(voters)
+}
+
+// NextChange is the next step from a group's membership to the wanted one; nil: there is nothing to do now. Wanted replicas that are
+// missing are added as learners, one by one. When learners have caught up they are promoted, and as many voters that are not wanted are
+// removed, in one joint change (thesis 4.3), so that the group is never larger or smaller than it must be. Once all wanted replicas vote,
+// the rest is removed, except this leader, which transfers its leadership first. Of the voters that are not wanted those go first that
+// cannot vote, and none goes without which no majority of the voters could commit now.
 func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	conf := status.Conf
 	if len(conf.Outgoing) > 0 {
@@ -181,7 +167,7 @@ func NextChange(status raft.Status, wanted []uint64) *messages.ConfChange {
 	return confChangeOf(promoted, slices.Concat(removed, learners))
 }
 
-// confChangeOf is one change that makes learners voters and removes others; nil: nobody.
+// confChangeOf is one change that promotes learners and removes other replicas; nil: there are none.
 func confChangeOf(promoted, removed []uint64) *messages.ConfChange {
 	var changes []*messages.ConfChange
 	for _, node := range promoted {
@@ -199,7 +185,7 @@ func confChangeOf(promoted, removed []uint64) *messages.ConfChange {
 	return &messages.ConfChange{Kind: messages.ConfChange_JOINT, Changes: changes}
 }
 
-// keepsQuorum tells whether the voters that are left without some are a majority that can commit now.
+// keepsQuorum tells whether a majority of the voters, without some of them, can commit now.
 func keepsQuorum(status raft.Status, voters, without []uint64) bool {
 	left := slices.DeleteFunc(slices.Clone(voters), func(node uint64) bool { return slices.Contains(without, node) })
 	can := 0
@@ -211,16 +197,17 @@ func keepsQuorum(status raft.Status, voters, without []uint64) bool {
 	return can > len(left)/2
 }
 
-// able tells whether a voter is this leader, or one that is there and takes entries as they come.
+// replicating tells whether a voter is this leader, or a follower that answers and takes entries as they come.
 func replicating(status raft.Status, node uint64) bool {
 	return node == status.ID || slices.ContainsFunc(status.Followers, func(f raft.FollowerStatus) bool {
 		return f.ID == node && f.Active && !f.Recovering && !f.Stalled && f.State == progress.Replicate
 	})
 }
 
-// maxLagEntries is how far behind a follower may be and still count as up to date.
+// maxLagEntries is how many entries a follower may be behind and still count as up to date.
 const maxLagEntries = 16
 
+// upToDate tells whether a follower could take over now: it answers, its disks do too, and it has about the whole log.
 func upToDate(status raft.Status, node uint64) bool {
 	for _, f := range status.Followers {
 		if f.ID == node {
@@ -228,15 +215,4 @@ func upToDate(status raft.Status, node uint64) bool {
 		}
 	}
 	return false
-}
-
-// successor is the voter that has most of the log, 0 if there is none but this one.
-func mostUpToDateVoter(status raft.Status) uint64 {
-	var best, match uint64
-	for _, f := range status.Followers {
-		if f.Active && !f.Stalled && slices.Contains(status.Conf.Voters, f.ID) && f.ID != status.ID && f.Match > match {
-			best, match = f.ID, f.Match
-		}
-	}
-	return best
 }

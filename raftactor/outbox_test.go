@@ -93,10 +93,10 @@ func TestAnswersCanBeSent(t *testing.T) {
 	})
 }
 
-// What replicas say to each other can be sent, however many of them say something at once: by themselves, or by Pulse.
+// What replicas say to each other can be sent, however many of them say something at once: by themselves, or by the coalescer.
 func TestRaftMessagesCanBeSent(t *testing.T) {
 	sys, sent := outside(t)
-	p := &Peer{o: &Options{System: sys, Group: 1, Address: func(id messages.NodeID) string { return fmt.Sprint("n", id) }}}
+	p := transport{o: &Options{System: sys, Group: 1, Address: func(id messages.NodeID) string { return fmt.Sprint("n", id) }}}
 	rapid.Check(t, func(t *rapid.T) {
 		*sent = nil
 		var all []*messages.RaftMessage
@@ -122,16 +122,16 @@ func TestRaftMessagesCanBeSent(t *testing.T) {
 		}
 		require.Equal(t, len(all), count)
 
-		pulse := NewHeartbeatCoalescer(sys)
+		coalescer := NewHeartbeatCoalescer(sys)
 		var h heartbeatFrame
 		*sent = nil
 		for _, m := range all {
 			if m = (&messages.RaftMessage{Kind: messages.RaftKind_HEARTBEAT, Index: m.Index, Term: m.Term, Group: 1 << 63}); !h.add(m) {
-				pulse.send("n1", &h)
+				coalescer.send("n1", &h)
 				require.True(t, h.add(m))
 			}
 		}
-		pulse.send("n1", &h)
+		coalescer.send("n1", &h)
 		for _, message := range *sent {
 			count -= len(message.(*messages.RaftMessages).Messages)
 			require.LessOrEqual(t, proto.Size(message), sendBytes)
@@ -168,12 +168,12 @@ func TestEntriesCanBeSent(t *testing.T) {
 			p.onCommand(recipient{"there", "session/1"}, zeros[:size])
 			total++
 		}
-		p.propose()
-		if p.entry != nil {
-			p.seal(0)
+		p.proposer.propose()
+		if p.proposer.entry != nil {
+			p.proposer.seal()
 		}
 		count := 0
-		for _, w := range p.proposals.queue {
+		for _, w := range p.proposer.pending.queue {
 			require.LessOrEqual(t, len(w.data), messages.MaxCommandBytes+4)
 			if w.count > 1 {
 				require.LessOrEqual(t, len(w.data), o.Limits.EntryBytes)

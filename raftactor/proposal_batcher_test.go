@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPace(t *testing.T) {
+func TestProposalBatcher(t *testing.T) {
 	const ms = time.Millisecond
 	committed := func(took time.Duration, size, gathered int) *proposalBatcher {
 		p := new(proposalBatcher)

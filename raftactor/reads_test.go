@@ -184,17 +184,24 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 		w.turn(map[string]int{"a": 10 - c.taken})
 		require.Equal(t, messages.Code_OVERLOADED, w.replies["a"][0].Code)
 
-		p := &Peer{o: w.a.options, replies: w.a.replies, waitingReads: map[uint64][]*messages.SessionRequests{}}
+		p := newPendingReads(w.a.options, w.a.replies, 1<<63)
 		for range 10 {
-			asker := asks("b", 7, 1)
-			p.onQueries(asker, asker.Queries)
+			from := asks("b", 7, 1)
+			p.add(from, from.Queries)
 		}
-		require.GreaterOrEqual(t, p.waitingCount, c.taken)
-		require.LessOrEqual(t, p.waitingCount, c.taken+1)
-		require.EqualValues(t, 7, p.reads[0].ReplyBudget)
-		w.turn(map[string]int{"b": 10 - p.waitingCount})
-		p.refuseReads(p.reads, messages.Errorf(messages.Code_UNAVAILABLE, "no leader"))
-		require.Zero(t, p.waitingCount)
-		require.Zero(t, p.waitingBytes)
+		require.GreaterOrEqual(t, p.count, c.taken)
+		require.LessOrEqual(t, p.count, c.taken+1)
+		require.EqualValues(t, 7, p.gathered[0].ReplyBudget)
+		w.turn(map[string]int{"b": 10 - p.count})
+		token, ok := p.begin()
+		require.True(t, ok)
+		require.Equal(t, uint64(1<<63+1), token)
+		_, ok = p.begin()
+		require.False(t, ok, "nothing came since")
+		p.refuse(token, messages.Errorf(messages.Code_UNAVAILABLE, "no leader"))
+		w.turn(map[string]int{"b": 10})
+		require.Zero(t, p.count)
+		require.Zero(t, p.bytes)
+		require.Empty(t, p.finish(token), "once")
 	}
 }

@@ -2,7 +2,6 @@ package raftactor
 
 import (
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -285,11 +284,4 @@ func refuseAsker(answers *outbox, asker *messages.SessionRequests, why *messages
 // voters. A replica that is not among them starts with nothing, and gets the members by its first snapshot.
 func InitialSnapshot(voters []uint64) *messages.SnapshotMeta {
 	return &messages.SnapshotMeta{Index: 1, Term: 1, Conf: &messages.ConfState{Voters: voters}}
-}
-
-// transferID names one snapshot transfer: the same leader never sends two at once to one follower.
-func transferID(group messages.GroupID, from, to messages.NodeID, index, draw uint64) uint64 {
-	h := fnv.New64a()
-	fmt.Fprint(h, group, from, to, index, draw)
-	return h.Sum64()
 }

@@ -128,20 +128,3 @@ func (r *snapshotReceiver) stage(m *messages.SnapshotChunk) error {
 	}
 	return r.store.engine.Write(batch, m.Last)
 }
-
-// onStaged offers a complete snapshot to raft.
-func (p *Peer) onStaged(m snapshotStaged) {
-	p.offered = true
-	if err := p.core.Restore(m.meta); err != nil {
-		p.o.System.Events(MessageDropped{Group: p.o.Group, From: p.o.Node, Reason: err})
-	}
-}
-
-// settle runs when the core has said all it wants: if it had no use for a staged snapshot, the next may come.
-// Otherwise the Applier says so when it is installed.
-func (p *Peer) settle() {
-	if p.offered {
-		p.offered = false
-		p.o.System.Root.Send(actor.NewPID(p.o.System.Address(), SnapshotPath(p.o.Group)), snapshotConsumed{})
-	}
-}

@@ -13,7 +13,6 @@ import (
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/persistence/memory"
-	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
 // line is one end of a transfer's line: what its actor sends waits there until the test lets it arrive.
@@ -220,45 +219,6 @@ func TestCompleteSnapshotSurvivesARestart(t *testing.T) {
 	w.run(never)
 	w.whole(4)
 	require.Equal(t, 1, w.chunks[0])
-}
-
-// Memory keeps what followers are served from, and no more for those that are served from the disk.
-func TestMemoryKeepsWhatFollowersAreServedFrom(t *testing.T) {
-	all := []raft.FollowerStatus{{ID: 2, Match: 7, Active: true}, {ID: 3, Match: 52}, {ID: 4, Match: 60, Active: true}}
-	require.EqualValues(t, 60, servedUpTo(all, 50))
-	require.EqualValues(t, 7, servedUpTo(all, 8))
-	require.Equal(t, ^uint64(0), servedUpTo(all, 62))
-}
-
-// The disk keeps what is behind a snapshot until its follower is served from memory.
-func TestLogIsKeptForSnapshots(t *testing.T) {
-	all, lags := snapshotTransfers{2: {index: 50, running: true}}, raft.FollowerStatus{ID: 2, Match: 7}
-	keep := func(first uint64) uint64 {
-		return all.firstNeeded([]raft.FollowerStatus{lags, {ID: 4, Match: 40, Active: true}}, first, nil, 1)
-	}
-	require.EqualValues(t, 50, keep(45))
-	all[2].running = false
-	require.EqualValues(t, 50, keep(45), "it has the snapshot, but has not installed it")
-	lags.Match = 50
-	require.EqualValues(t, 50, keep(60), "what comes next is on disk only")
-	lags.Match = 59
-	require.Equal(t, ^uint64(0), keep(60))
-	require.Empty(t, all)
-}
-
-// The disk keeps as much behind a snapshot as was sent of it, or as memory may hold.
-func TestDiskKeepsNoMoreThanTheSnapshotTakes(t *testing.T) {
-	all, followers := snapshotTransfers{2: {index: 50, running: true}, 3: {index: 70, running: true}}, []raft.FollowerStatus{{ID: 2}, {ID: 3}, {ID: 4, Match: 1}}
-	on := retainedSegments{{60, 500}, {75, 500}}
-	require.EqualValues(t, 50, all.firstNeeded(followers, 76, on, 125))
-	on = append(on, segment{90, 300})
-	require.EqualValues(t, 70, all.firstNeeded(followers, 91, on, 125), "the other one needs another snapshot")
-	all[2].bytes = 1300
-	require.EqualValues(t, 50, all.firstNeeded(followers, 91, on, 125))
-	followers[0].Match, all[2].bytes = 61, 900
-	require.EqualValues(t, 61, all.firstNeeded(followers, 91, on, 125), "what it has got needs not be kept")
-	require.Equal(t, ^uint64(0), all.firstNeeded(followers, 91, on, 0))
-	require.Equal(t, on[1:], on.since(61))
 }
 
 // A follower that never answers is given up; one that takes another transfer meanwhile says so.

@@ -33,6 +33,14 @@ func (c *Core) stepDownIfStalled() {
 	}
 }
 
+// BestTransferee is the voter that takes over soonest if leadership is transferred to it; 0: there is none, or this replica does not lead.
+func (c *Core) BestTransferee() uint64 {
+	if p := c.bestTransferee(); p != nil {
+		return p.ID
+	}
+	return 0
+}
+
 // bestTransferee is the voter with the longest log of those that were heard within an election timeout and whose disks answer; nil: none.
 func (c *Core) bestTransferee() (best *progress.Progress) {
 	for _, p := range c.followers {

@@ -10,26 +10,26 @@ var inMemory = []mutant{
 	},
 	{
 		fault: "reads that were answered still count as waiting",
-		file:  "raftactor/propose.go",
-		old:   "\t\tfor _, asker := range askers {\n\t\t\tp.releaseRead(asker)\n\t\t}\n",
+		file:  "raftactor/pending_reads.go",
+		old:   "\t\tr.count, r.bytes = r.count-len(asker.Queries), r.bytes-queryBytes(asker)\n",
 		new:   "",
 	},
 	{
 		fault: "a snapshot that was sent still counts as running",
 		file:  "raftactor/log_retention.go",
-		old:   "if t.running = false; !m.ok {",
+		old:   "if transfer.running = false; !m.ok {",
 		new:   "if !m.ok {",
 	},
 	{
 		fault: "the log is never compacted",
 		file:  "raftactor/log_retention.go",
-		old:   "if cut < first {",
-		new:   "if cut > 0 {",
+		old:   "if to < first {",
+		new:   "if to > 0 {",
 	},
 	{
 		fault: "the log behind a snapshot stays on disk for ever",
 		file:  "raftactor/log_retention.go",
-		old:   "\t\tp.core.ReleaseDisk()\n",
+		old:   "\t\tlog.ReleaseDisk()\n",
 		new:   "",
 	},
 	{
@@ -80,14 +80,14 @@ var inMemory = []mutant{
 	},
 	{
 		fault: "an entry is not closed before it is too large",
-		file:  "raftactor/propose.go",
-		old:   "if p.entry != nil && p.entry.bytes+messages.BlockSize(command) > p.o.Limits.EntryBytes {",
+		file:  "raftactor/proposer.go",
+		old:   "if r.entry != nil && r.entry.bytes+messages.BlockSize(command) > r.entryBytes {",
 		new:   "if false {",
 	},
 	{
 		fault: "a leader proposes whatever it is sent",
-		file:  "raftactor/propose.go",
-		old:   "\treturn p.o.Check(p.view, command)\n",
+		file:  "raftactor/proposer.go",
+		old:   "\treturn r.checker(r.view, command)\n",
 		new:   "\treturn nil\n",
 	},
 	{

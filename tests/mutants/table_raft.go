@@ -265,9 +265,9 @@ var inRaft = []mutant{
 	},
 	{
 		fault:  "the disk of the data is not watched",
-		file:   "raftactor/disk_watch.go",
-		old:    "stalled := log || data",
-		new:    "stalled := log",
+		file:   "raftactor/disk_monitor.go",
+		old:    "m.stalled = log || data",
+		new:    "m.stalled = log",
 		unseen: "TestLeaderWithAHungStateGivesItsGroupsAway shows it; in the swarm disks answer when everything must heal",
 	},
 	{

@@ -73,7 +73,7 @@ var inStore = []mutant{
 	},
 	{
 		fault: "who loses leadership says that nothing has happened",
-		file:  "raftactor/output.go",
+		file:  "raftactor/announced.go",
 		old:   "messages.Errorf(messages.Code_UNCERTAIN,",
 		new:   "messages.Errorf(messages.Code_OVERLOADED,",
 	},
@@ -306,8 +306,8 @@ var inStore = []mutant{
 	{
 		fault:  "log time stays behind that of a bucket that came",
 		file:   "raftactor/log_time.go",
-		old:    "newest = max(newest, v.LogTime())",
-		new:    "_ = v.LogTime()",
+		old:    "newest = max(newest, c.floor)",
+		new:    "_ = c.floor",
 		unseen: "not tried; TestBucketOfAnotherTimeIsServed finds it",
 	},
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What happens between ticks: "+" a step goes to the Writer, "-" one is durable. It shows when the disk counts as stalled.
+// TestStall lists what happens between ticks: "+" a step goes to the Writer, "-" one is durable. It shows when the disk counts as stalled.
 func TestStall(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -40,4 +40,36 @@ func TestStall(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+// The two disks stall apart from each other, and a probe is sent whenever the data's disk has answered the one before.
+func TestDiskMonitor(t *testing.T) {
+	m := diskMonitor{limit: 2}
+	log, data, probe := m.tick(true)
+	require.Equal(t, []bool{false, false, false}, []bool{log, data, probe}, "a snapshot is being installed")
+	_, _, probe = m.tick(false)
+	require.True(t, probe)
+	m.logSubmitted(7)
+	for tick := range dataStallFactor*m.limit + 1 {
+		m.applied() // the Applier gets on, though the probe waits
+		log, data, probe = m.tick(false)
+		require.Equal(t, tick+1 >= m.limit, log, "tick %d", tick)
+		require.False(t, data)
+		require.False(t, probe)
+	}
+	require.True(t, m.changed(log, data))
+	require.False(t, m.changed(true, false), "it has been told")
+	m.logCompleted(7)
+	require.False(t, m.idle(), "the probe is not answered")
+	for range dataStallFactor*m.limit + 1 {
+		log, data, _ = m.tick(false)
+	}
+	require.False(t, log)
+	require.True(t, data)
+	require.False(t, m.changed(log, data), "stalled before, stalled now")
+	m.probed()
+	require.True(t, m.idle())
+	require.True(t, m.changed(false, false))
+	_, _, probe = m.tick(false)
+	require.True(t, probe, "the next")
 }
