@@ -3,7 +3,6 @@ package persistence
 import (
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/eraft-io/eraft/messages"
 )
@@ -38,7 +37,7 @@ func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 		Sum uint32
 		ID  json.RawMessage
 	}
-	if err := json.Unmarshal(value, &record); err != nil || crc32.Checksum(record.ID, castagnoli) != record.Sum {
+	if err := json.Unmarshal(value, &record); err != nil || CRC32C(0, record.ID) != record.Sum {
 		return Identity{}, false, &CorruptError{Where: "identity record", What: "its checksum or format is wrong; " + ReplaceNode}
 	}
 	if err := json.Unmarshal(record.ID, &id); err != nil {
@@ -60,7 +59,7 @@ func saveIdentity(engine Engine, id Identity) error {
 	if err != nil {
 		return fmt.Errorf("encode identity: %w", err)
 	}
-	record, err := json.Marshal(map[string]any{"Sum": crc32.Checksum(body, castagnoli), "ID": json.RawMessage(body)})
+	record, err := json.Marshal(map[string]any{"Sum": CRC32C(0, body), "ID": json.RawMessage(body)})
 	if err != nil {
 		return fmt.Errorf("encode identity: %w", err)
 	}

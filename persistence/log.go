@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -39,46 +38,20 @@ func entryKey(group messages.GroupID, index uint64) []byte {
 	return binary.BigEndian.AppendUint64(groupKey(kindEntry, group), index)
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// putRecord writes a message with its checksum.
+// putRecord adds a record to batch whose checksum covers its key.
 func putRecord(batch *Batch, key []byte, m proto.Message) error {
-	err := batch.PutInPlace(key, proto.Size(m)+4, func(to []byte) ([]byte, error) {
-		out, err := proto.MarshalOptions{}.MarshalAppend(to, m)
-		if err != nil {
-			return nil, err
-		}
-		sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, out[len(to):])
-		return binary.BigEndian.AppendUint32(out, sum), nil
-	})
-	if err != nil {
+	if err := PutRecord(batch, key, key, m); err != nil {
 		return fmt.Errorf("encode record %q: %w", key[:1], err)
 	}
 	return nil
 }
 
-// decodeRecord checks a record and decodes it into m.
+// decodeRecord checks a record and decodes it into m. A damaged one is a CorruptError.
 func decodeRecord(key, value []byte, m proto.Message) error {
-	body, err := checkRecord(key, value)
-	if err != nil {
-		return err
-	}
-	if err := proto.Unmarshal(body, m); err != nil {
-		return corruptRecord(key, "its format is wrong")
+	if err := DecodeRecord(value, key, m); err != nil {
+		return corruptRecord(key, err.Error())
 	}
 	return nil
-}
-
-// checkRecord gives the message of a record, encoded.
-func checkRecord(key, value []byte) (body []byte, err error) {
-	if len(value) < 4 {
-		return nil, corruptRecord(key, "it is cut off")
-	}
-	body, sum := value[:len(value)-4], binary.BigEndian.Uint32(value[len(value)-4:])
-	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) != sum {
-		return nil, corruptRecord(key, "its checksum is wrong")
-	}
-	return body, nil
 }
 
 func corruptRecord(key []byte, what string) error {
@@ -207,7 +180,7 @@ func (g RecordReader) Term(index uint64) (term uint64) {
 	if err != nil {
 		return 0
 	}
-	body, err := checkRecord(key, value)
+	body, err := CheckRecord(value, key)
 	if err != nil {
 		return 0
 	}

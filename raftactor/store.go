@@ -3,7 +3,6 @@ package raftactor
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -74,16 +73,6 @@ func Size(engine persistence.Engine, group messages.GroupID, low, high []byte) (
 	return engine.Size(append(slices.Clone(prefix), low...), append(slices.Clone(prefix), high...))
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func encodeMeta(meta *messages.SnapshotMeta) ([]byte, error) {
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(meta)
-	if err != nil {
-		return nil, fmt.Errorf("encode state record: %w", err)
-	}
-	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, castagnoli)), nil
-}
-
 // meta reads a record of kind a, m or i; nil if there is none.
 func (s store) meta(r persistence.Reader, key []byte) (*messages.SnapshotMeta, error) {
 	value, found, err := r.Get(key)
@@ -93,17 +82,12 @@ func (s store) meta(r persistence.Reader, key []byte) (*messages.SnapshotMeta, e
 	if !found {
 		return nil, nil
 	}
-	damaged := &persistence.CorruptError{
-		Where: fmt.Sprintf("state record %q of group %d", key[0], s.group),
-		What:  "checksum or format is wrong; remove this node and let it join again with an empty data directory",
-	}
-	if len(value) < 4 {
-		return nil, damaged
-	}
-	body, sum := value[:len(value)-4], binary.BigEndian.Uint32(value[len(value)-4:])
 	meta := new(messages.SnapshotMeta)
-	if crc32.Checksum(body, castagnoli) != sum || proto.Unmarshal(body, meta) != nil {
-		return nil, damaged
+	if persistence.DecodeRecord(value, nil, meta) != nil {
+		return nil, &persistence.CorruptError{
+			Where: fmt.Sprintf("state record %q of group %d", key[0], s.group),
+			What:  "checksum or format is wrong; remove this node and let it join again with an empty data directory",
+		}
 	}
 	return meta, nil
 }
@@ -118,11 +102,9 @@ func (s store) applied(r persistence.Reader) (*messages.SnapshotMeta, error) {
 }
 
 func (s store) putMeta(batch *persistence.Batch, key []byte, meta *messages.SnapshotMeta) error {
-	value, err := encodeMeta(meta)
-	if err != nil {
-		return err
+	if err := persistence.PutRecord(batch, key, nil, meta); err != nil {
+		return fmt.Errorf("encode state record: %w", err)
 	}
-	batch.Put(key, value)
 	return nil
 }
 
@@ -277,8 +259,7 @@ func (s store) copyStaged() error {
 func checksum(c *messages.SnapshotChunk) uint32 {
 	var sum uint32
 	cover := func(size uint64, part []byte) {
-		sum = crc32.Update(sum, castagnoli, binary.BigEndian.AppendUint32(nil, uint32(size)))
-		sum = crc32.Update(sum, castagnoli, part)
+		sum = persistence.CRC32C(sum, binary.BigEndian.AppendUint32(nil, uint32(size)), part)
 	}
 	if c.Offset > 0 {
 		cover(c.Offset, nil)

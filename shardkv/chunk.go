@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"hash/crc32"
 	"slices"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/persistence"
 )
 
 // Bounds of a chunk, in bytes of keys and values and in pairs. A chunk is one entry in the log of the destination. Small
@@ -63,8 +63,6 @@ func pairBytes(c *messages.BucketChunk) (size uint64) {
 	return size
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // Checksum is the CRC-32C of a chunk without its Checksum field. It covers the chunk on its way between the groups.
 func Checksum(c *messages.BucketChunk) uint32 {
 	head := []byte{boolByte(c.Copied) | boolByte(c.Last)<<1}
@@ -74,11 +72,10 @@ func Checksum(c *messages.BucketChunk) uint32 {
 	if c.TimeMs != 0 { // programs that do not know the field leave it out
 		head = binary.AppendUvarint(head, c.TimeMs)
 	}
-	sum := crc32.Checksum(appendBytes(head, c.Cursor), castagnoli)
+	sum := persistence.CRC32C(0, appendBytes(head, c.Cursor))
 	for _, p := range c.Pairs {
 		for _, part := range [][]byte{p.Key, p.Value} {
-			sum = crc32.Update(sum, castagnoli, binary.AppendUvarint(nil, uint64(len(part))))
-			sum = crc32.Update(sum, castagnoli, part)
+			sum = persistence.CRC32C(sum, binary.AppendUvarint(nil, uint64(len(part))), part)
 		}
 	}
 	return sum

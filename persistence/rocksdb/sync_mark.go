@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -37,7 +36,7 @@ func openSyncMark(dir string) (*syncMark, error) {
 	if _, err := file.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(err, file.Close())
 	}
-	if binary.LittleEndian.Uint32(content[8:]) == crc32.Checksum(content[:8], castagnoli) {
+	if binary.LittleEndian.Uint32(content[8:]) == persistence.CRC32C(0, content[:8]) {
 		m.at = binary.LittleEndian.Uint64(content)
 	}
 	return m, nil
@@ -52,7 +51,7 @@ func (m *syncMark) set(at uint64) error {
 	}
 	m.at = at
 	content := binary.LittleEndian.AppendUint64(nil, at)
-	_, err := m.file.WriteAt(binary.LittleEndian.AppendUint32(content, crc32.Checksum(content, castagnoli)), 0)
+	_, err := m.file.WriteAt(binary.LittleEndian.AppendUint32(content, persistence.CRC32C(0, content)), 0)
 	return err
 }
 

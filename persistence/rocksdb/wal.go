@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"math/bits"
@@ -159,11 +158,9 @@ func (w *walFile) fragment(b []byte) (kind byte, size int, number uint32, intact
 	if header > walHeader {
 		number = binary.LittleEndian.Uint32(b[walHeader:])
 	}
-	sum := crc32.Checksum(b[6:size], castagnoli) // of type, number and content
+	sum := persistence.CRC32C(0, b[6:size]) // of type, number and content
 	return kind, size, number, binary.LittleEndian.Uint32(b) == bits.RotateLeft32(sum, 17)+maskDelta
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // maskDelta is added to a rotated checksum, so that checksums of data with checksums stay good ones.
 const maskDelta = 0xa282ead8

@@ -227,9 +227,9 @@ var inStore = []mutant{
 	},
 	{
 		fault: "a damaged log is read as if it were whole",
-		file:  "persistence/log.go",
-		old:   "castagnoli, body) != sum {",
-		new:   "castagnoli, body) != sum && len(body) == 0 {",
+		file:  "persistence/record.go",
+		old:   "covered, encoded) != sum {",
+		new:   "covered, encoded) != sum && len(encoded) == 0 {",
 	},
 	{
 		fault: "what cannot be read counts as absent",
