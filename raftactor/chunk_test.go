@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 )
@@ -32,7 +33,7 @@ func TestChunksCanBeSent(t *testing.T) {
 			want[key] = value
 		}
 		require.NoError(t, w.from.engine.Write(batch, true))
-		w.sender = &snapshotSender{o: w.o, store: w.from, node: 2, transfer: 78, limiter: rateLimiter{rate: 1 << 30}}
+		w.sender = &snapshotSender{o: w.o, store: w.from, node: 2, transfer: 78, limiter: actors.NewRateLimiter(1 << 30)}
 		w.restart()
 		w.sent.out = nil
 		w.tell(w.sender, &w.sent, new(actor.Started))

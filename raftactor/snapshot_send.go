@@ -8,6 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 )
@@ -41,7 +42,7 @@ type snapshotSender struct {
 	acked         uint64       // chunks that the follower has
 	sentBytes     int          // bytes
 	reportedBytes int          // of them, to the Peer
-	limiter       rateLimiter
+	limiter       *actors.RateLimiter
 	limited       bool
 	answeredAt    time.Duration
 	ended         bool
@@ -139,7 +140,7 @@ func (s *snapshotSender) goBack(ctx actor.Context, number uint64) {
 func (s *snapshotSender) fill(ctx actor.Context) {
 	for !s.ended && !s.limited && s.next < min(s.acked+chunkWindow, uint64(len(s.chunks))) {
 		now := s.o.System.Clock.Now()
-		if wait := s.limiter.wait(now); wait > 0 {
+		if wait := s.limiter.Wait(now); wait > 0 {
 			s.limited = true
 			self := ctx.Self()
 			s.o.System.Clock.After(wait, func() { s.o.System.Root.Send(self, limitPassed{}) })
@@ -150,7 +151,7 @@ func (s *snapshotSender) fill(ctx actor.Context) {
 			s.fail(ctx, err)
 			return
 		}
-		s.limiter.spend(now, size)
+		s.limiter.Spend(now, s.limiter.Cost(size))
 		s.next++
 		s.send(ctx, chunk)
 		if s.sentBytes += size; chunk.Last || s.sentBytes-s.reportedBytes >= s.o.Limits.RetainBytes {
@@ -239,18 +240,4 @@ func (s *snapshotSender) end(ctx actor.Context, ok bool) {
 	}
 	ctx.Send(s.peer, snapshotEnded{to: uint64(s.node), transfer: s.transfer, index: s.meta.GetIndex(), ok: ok})
 	ctx.Stop(ctx.Self())
-}
-
-// throttle lets bytes go at a rate. It is pure.
-type rateLimiter struct {
-	rate int           // bytes per second
-	free time.Duration // when the next may go
-}
-
-// wait is how long nothing may go.
-func (t *rateLimiter) wait(now time.Duration) time.Duration { return max(0, t.free-now) }
-
-// spent notes bytes that have gone.
-func (t *rateLimiter) spend(now time.Duration, bytes int) {
-	t.free = max(t.free, now) + time.Duration(float64(bytes)/float64(t.rate)*float64(time.Second))
 }

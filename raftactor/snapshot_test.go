@@ -65,7 +65,7 @@ func newTransferWorld(t *testing.T, pairs int) *transferWorld {
 	}
 	require.NoError(t, w.from.putMeta(batch, w.from.key(kindApplied), &messages.SnapshotMeta{Index: 10, Term: 1, Conf: &messages.ConfState{}}))
 	require.NoError(t, w.from.engine.Write(batch, true))
-	w.sender = &snapshotSender{o: w.o, store: w.from, node: 2, transfer: 77, limiter: rateLimiter{rate: w.o.Limits.SnapshotRate}}
+	w.sender = &snapshotSender{o: w.o, store: w.from, node: 2, transfer: 77, limiter: actors.NewRateLimiter(w.o.Limits.SnapshotRate)}
 	w.restart()
 	w.tell(w.sender, &w.sent, new(actor.Started))
 	return w

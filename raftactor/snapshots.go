@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/raftactor/raft"
@@ -27,7 +28,7 @@ func (s *snapshots) start(to messages.NodeID, applied uint64, peer *actor.PID) (
 	}
 	id = transferID(s.o.Group, s.o.Node, to, applied, s.draw())
 	sender := &snapshotSender{
-		o: s.o, store: s.store, node: to, peer: peer, transfer: id, limiter: rateLimiter{rate: s.o.Limits.SnapshotRate},
+		o: s.o, store: s.store, node: to, peer: peer, transfer: id, limiter: actors.NewRateLimiter(s.o.Limits.SnapshotRate),
 	}
 	path := SnapshotPath(s.o.Group) + "/" + messages.SessionID(id).String()
 	_, err := s.o.System.Spawn(path, func() actor.Actor { return sender })
