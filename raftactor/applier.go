@@ -29,10 +29,31 @@ import (
 //	persistence.Stored  StateWriter  the state batch that it was given is in the engine
 //	persistence.Synced  StateWriter  the data up to an index is durable, whichever group of the node asked for it
 //
-// A state batch grows until the batch policy says that it is written, so a record that changes often is written once. While the
-// StateWriter writes one batch the next one grows. A crash loses batches that were not written or not synced, but nothing that
-// was acknowledged: the log is durable, is kept beyond the last sync of the data, and is replayed from the applied index that
-// each batch carries. Reads see the batches over the engine.
+// # From a committed entry to its replies
+//
+//	on each mailbox drain:
+//	    for each committed entry, in log order:
+//	        for each command of it:
+//	            reply = Machine.Apply(state batch, position, command)
+//	            keep the reply for the session that sent the command to this node's Peer, if one did
+//	        applied = index of the entry
+//	    if the batch policy says so, and the StateWriter has written the state batch before this one:
+//	        give it, with applied and what the Machine flushes, to the StateWriter as one atomic write
+//	        begin the next state batch, which reads through this one
+//	    for each read whose index is at most applied:
+//	        reply = Machine.Query(state batches over the engine, query)
+//	    send the replies, one message for each session
+//	    tell the Peer what is applied
+//
+// Replies do not wait for the engine: what is committed is durable in the logs of a quorum, and here.
+//
+// # What a crash leaves
+//
+// A state batch grows until the batch policy says that it is written, so a record that changes often is written once. A crash loses
+// the state batches that were not written, and those that were not synced, but nothing that was acknowledged: the log is kept beyond
+// the last sync of the data, and after a crash it is replayed from the applied index that the engine has. That index and the data are
+// one atomic write, so no command is applied to data that has it already, and none is left out. The log is cut only up to an index
+// that the StateWriter has reported as synced.
 type Applier struct {
 	options      *Options
 	store        store
