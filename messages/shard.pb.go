@@ -22,7 +22,7 @@ const (
 )
 
 // ShardCommand is a command about the ownership of buckets. The leader of a shard group proposes it to its own log, or to that
-// of the other group of a migration. All are idempotent. docs/HANDOVER.md follows a bucket through a migration.
+// of the other group of a migration. All are idempotent. docs/MIGRATION.md follows a bucket through a migration.
 type ShardCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Op:
