@@ -157,8 +157,9 @@ func Paths(group messages.GroupID) []string {
 // Start brings a replica up from its log and data. It reads the disk, so it is called outside of any actor.
 // The actors it spawns are durable: if one of them fails the node stops.
 //
-// On the first nodes of a new group its log is given a start before: a persistence.Save with InitialSnapshot and a HardState of term 1
-// and commit 1. The actors in Options are spawned once per node, as in the example of Machine and in examples/03-replicated-counter.
+// On the first nodes of a new group its log is given a start before: a persistence.LogUpdate with InitialSnapshot and a HardState of
+// term 1 and commit 1. The actors in Options are spawned once per node, as in the example of Machine and in
+// examples/03-replicated-counter.
 func Start(o Options) error {
 	if err := o.Limits.Validate(); err != nil {
 		return fmt.Errorf("start group %d: %w", o.Group, err)

@@ -66,6 +66,34 @@ func lessons(t *testing.T) map[string]string {
 	return all
 }
 
+// packages are those that documents name identifiers of.
+var packages = map[string]string{
+	"actors": "actors", "actortest": "actors/actortest", "client": "client", "cluster": "cluster", "clustertest": "cluster/clustertest",
+	"loopback": "cluster/loopback", "messages": "messages", "persistence": "persistence", "raft": "raftactor/raft", "raftactor": "raftactor",
+}
+
+// What is written as package.Name is declared in that package.
+func TestReferencesToIdentifiers(t *testing.T) {
+	qualified := regexp.MustCompile(`\b([a-z]+)\.([A-Z][A-Za-z]+)`)
+	names := map[string][]string{}
+	for path, body := range lessons(t) {
+		for _, m := range qualified.FindAllStringSubmatch(body, -1) {
+			directory, ours := packages[m[1]]
+			if !ours {
+				continue
+			}
+			if names[directory] == nil {
+				files, err := filepath.Glob(filepath.Join("..", directory, "*.go"))
+				require.NoError(t, err)
+				for _, file := range files {
+					names[directory] = append(names[directory], declared(t, file)...)
+				}
+			}
+			require.True(t, slices.Contains(names[directory], m[2]), "%s: package %s has no %s", path, directory, m[2])
+		}
+	}
+}
+
 // What is written as [`Name`](file.go) is declared in that file.
 func TestReferencesToCode(t *testing.T) {
 	references := 0
