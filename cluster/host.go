@@ -156,7 +156,7 @@ func (h *Host) onSaveIdentity(m saveIdentity) error {
 	if err := h.n.setMembership(m.cluster, m.node); err != nil {
 		return err
 	}
-	h.n.savedConfig = m.config
+	h.n.configOnDisk = m.config
 	h.n.send(h.n.pids.member, identitySaved{})
 	return nil
 }
@@ -207,7 +207,7 @@ func (h *Host) onApplyConfig(config *messages.Config) error {
 	for _, group := range config.Groups {
 		id, born := messages.GroupID(group.Id), false
 		if slices.Contains(group.Nodes, self) && !h.running[id] {
-			if slices.Contains(group.InitialVoters, self) && sameNodes(group.InitialVoters, group.Nodes) && id != messages.Meta {
+			if slices.Contains(group.InitialVoters, self) && messages.SameNodes(group.InitialVoters, group.Nodes) && id != messages.Meta {
 				if err := h.createGroup(id, group.InitialVoters); err != nil {
 					return err
 				}
@@ -229,7 +229,7 @@ func (h *Host) onApplyConfig(config *messages.Config) error {
 
 // yields tells whether a node should lead nothing: it is about to go.
 func yieldsLeadership(config *messages.Config, self uint64) bool {
-	return findNode(config, messages.NodeID(self)).GetState() == messages.NodeState_DRAINING
+	return config.FindNode(self).GetState() == messages.NodeState_DRAINING
 }
 
 // found writes the start of a group's log on its first nodes, unless the log knows the group already.
@@ -267,10 +267,11 @@ func (h *Host) start(group messages.GroupID) error {
 		OnApply: h.n.config.Overrides.OnApply, OnRead: h.n.config.Overrides.OnRead, Limits: h.n.config.Limits,
 		Level: h.n.level(), Cluster: h.n.status.level,
 	}
+	checks := proposalChecks{h.n.status, h.n.pledged}
 	if group == messages.Meta {
-		o.Machine, o.Check = meta.New(), h.n.checkMeta
+		o.Machine, o.Check = meta.New(), checks.meta
 	} else {
-		o.Machine, o.Check, o.Grows = shardkv.New(group, h.n.buckets()), h.n.checkShard, shardkv.Grows
+		o.Machine, o.Check, o.Grows = shardkv.New(group, h.n.buckets()), checks.shard, shardkv.Grows
 	}
 	if group != messages.Meta {
 		_, err := h.n.system.Spawn(migratorPath(group), func() actor.Actor { return newMigrator(h.n, group) })
@@ -285,10 +286,6 @@ func (h *Host) start(group messages.GroupID) error {
 	return nil
 }
 
-func sameNodes(a, b []uint64) bool {
-	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
-}
-
 // --- what the node keeps on disk beside its groups ---
 
 // loadConfig reads the newest config that this node has seen, so that a restart knows addresses without asking.
@@ -297,7 +294,7 @@ func (n *node) loadConfig() error {
 	if err != nil || config == nil || config.ClusterId != n.identity().Cluster {
 		return err
 	}
-	n.savedConfig = config
+	n.configOnDisk = config
 	n.setConfig(config)
 	n.addressBook.Update(config)
 	n.status.setAddresses(config, &n.addressBook)

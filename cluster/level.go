@@ -7,7 +7,6 @@ import (
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
 	"github.com/eraft-io/eraft/persistence"
-	"github.com/eraft-io/eraft/shardkv"
 )
 
 // How a cluster comes to a higher feature level, see docs/adr/0035-feature-levels.md. Every node tells which level its program
@@ -36,20 +35,9 @@ func (n *node) checkDirectory() error {
 	return err
 }
 
-// pledge promises what every node of the config is known to have.
-func (m *Member) pledge() {
-	if m.config == nil {
-		return
-	}
-	if level := m.commonLevel(); level > m.n.identity().Level {
-		m.n.send(m.n.pids.host, pledge{level})
-	}
-}
-
-// known is the level that every node of the config is known to have.
-func (m *Member) commonLevel() messages.Level {
-	s := m.n.status.snapshot()
-	return meta.CommonLevel(m.config, func(node uint64) messages.Level { return s.level(node, m.n.level()) })
+// commonLevel returns the level that every node of the config is known to have. own is that of this node's program.
+func (s snapshot) commonLevel(config *messages.Config, own messages.Level) messages.Level {
+	return meta.CommonLevel(config, func(node uint64) messages.Level { return s.level(node, own) })
 }
 
 // level is what a node's program has, as far as it is known: own is that of this node's.
@@ -80,40 +68,6 @@ func (n *node) pledged(node uint64) messages.Level {
 		return max(messages.FirstLevel, id.Level)
 	}
 	return n.status.pledged(messages.NodeID(node))
-}
-
-// raise gives the command that raises the cluster's level; nil: there is none to raise it to.
-func (m *Member) levelCommand() *messages.MetaCommand { return meta.RaiseLevel(m.config, m.n.pledged) }
-
-// checkRaise refuses, where meta is led, a level that a node has not pledged.
-func (n *node) checkRaise(config *messages.Config, level messages.Level) *messages.Error {
-	for _, node := range config.GetNodes() {
-		if has := n.pledged(node.Id); !node.Removed && has < level {
-			return messages.Errorf(messages.Code_CONFLICT, "node %d (%s) has pledged feature level %d, not %d", node.Id, node.Name, has, level)
-		}
-	}
-	return nil
-}
-
-// checkLevel refuses, where a group is led and before the log, what not every node understands. What no node understands the
-// Machines refuse. It is called on Peers' goroutines.
-func (n *node) checkLevel(command []byte) *messages.Error {
-	cluster := n.status.level()
-	if cluster >= messages.NewestLevel {
-		return nil
-	}
-	if needs, err := messages.CommandLevel(command); err == nil && needs > cluster {
-		return messages.LevelMissing(needs, cluster)
-	}
-	return nil
-}
-
-// checkShard is the Check of shard groups.
-func (n *node) checkShard(view any, command []byte) *messages.Error {
-	if why := n.checkLevel(command); why != nil {
-		return why
-	}
-	return shardkv.Checker(view, command)
 }
 
 // levelStatus is the feature level of the cluster, for people.

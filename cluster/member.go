@@ -5,71 +5,88 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/raftactor"
 )
 
-// Member is the node's voice in the cluster: it finds a cluster through seeds or gives birth to one, keeps the
-// newest config and hands it to everybody on this node, and, where meta is led, turns meta.Plan into committed
-// configs.
+// Member takes part in the cluster for this node. It keeps the loop; its parts decide: joiner finds or bootstraps a cluster,
+// admission adds nodes to the config, configSync keeps the newest config, addressExchange spreads addresses, statusExchange learns
+// which nodes are alive, placementDriver proposes steps of placement while this node leads group 0.
 //
-//	receives             from           does
-//	beat                 itself         asks seeds, pulls configs, feels the others' pulse, places
-//	*messages.Hello      nodes, clients says who this node is
-//	*messages.HelloReply nodes          finds a cluster, or fellow waiters
-//	*messages.Join       new nodes      has them admitted through meta
-//	*messages.JoinReply  a member       takes the identity given, or says why not
-//	noted                Host           answers a node without cluster that it is on disk that it may found one
-//	admitted             Host           the identity is on disk: this node may speak as a member
-//	*messages.ConfigPull nodes, clients answers if it has something newer
-//	*messages.ConfigPush nodes          takes a newer config
-//	committed            meta's Applier takes a newer config and pushes it if this node leads meta
-//	*messages.Addresses  members        learns where nodes are, and says where this one is
-//	*messages.StatusPull nodes, clients answers how this node is
-//	*messages.NodeStatus nodes          notes it on the board
-//	measured             Host           tells meta's leader how big the buckets are that this node leads
-//	placed, announced    Session        a step of placement, or an AddNode, was answered
+//	receives                from           does
+//	tick                    itself         asks seeds, pulls configs and statuses, drives placement
+//	*messages.Hello         nodes, clients replies which cluster this node belongs to
+//	*messages.HelloReply    nodes          finds a cluster, or other nodes without one
+//	*messages.JoinRequest   new nodes      has the node added to the config
+//	*messages.JoinReply     a member       takes the identity, or shows why there is none
+//	peerSaved               Host           a bootstrap candidate is on disk: replies to its Hello
+//	identitySaved           Host           the identity is on disk: this node is a member from now on
+//	*messages.ConfigPull    nodes, clients answers if it has a newer config
+//	*messages.ConfigPush    nodes          takes a newer config
+//	configCommitted         meta's Applier takes a newer config; pushes it if this node leads group 0
+//	*messages.NodeAddresses members        learns addresses, and acknowledges them
+//	*messages.StatusPull    nodes, clients answers with this node's status
+//	*messages.NodeStatus    nodes          records it on the status board
+//	sizesMeasured           Host           answers the leader of group 0 with the sizes of buckets
+//	placementAnswered       Session        takes the reply to a step of placement
+//	nodeAdded               Session        takes the reply to an AddNode command
 //
-// Config pulls and pushes never enter a log. Who is up is only a hint for people and for placement.
+// Config pulls and pushes never enter a log. Which nodes are alive is only a hint, for people and for placement.
 type Member struct {
-	n            *node
-	self         *actor.PID
-	joined       bool
-	refusal      string // what was told last of why this node may not join
-	wrongCluster bool   // its seeds belong to another cluster, and nobody of its own is heard
-	config       *messages.Config
-	ticks        uint64
-	timerSeq     uint64 // beats that have been set; one that was on its way when stir set another does not count
-	idleTicks    int    // beats since there was a newer config or a step of placement
-	placement    placement
-	announcing   bool
-	ackedEpochs  map[messages.NodeID]uint64 // in which boot a node was told where this one is,
-	heardEpochs  map[messages.NodeID]uint64 // and in which it was heard last
-	cancel       func()
+	node      memberNode
+	self      *actor.PID
+	host      *actor.PID
+	status    *statusBoard
+	timer     *tickTimer
+	join      *joiner
+	admission *admission
+	config    *configSync
+	addresses *addressExchange
+	statuses  *statusExchange
+	placement *placementDriver
 }
 
 type (
-	tick              struct{ number uint64 }
-	peerSaved         struct{ hello *messages.Hello }
-	identitySaved     struct{ bootstrapped bool }
-	configCommitted   struct{ config *messages.Config }
-	placementAnswered struct{ reply *messages.Reply }
-	nodeAdded         struct {
-		join  *messages.JoinRequest // who is to be told; nil: this node itself
-		reply *messages.Reply
-	}
+	peerSaved       struct{ hello *messages.Hello }
+	identitySaved   struct{ bootstrapped bool }
+	configCommitted struct{ config *messages.Config }
 )
 
-const (
-	memberPath   = "member"
-	tickInterval = 100 * time.Millisecond
-	idleAfter    = 20 // beats; from then on every tenth is enough
-)
+const memberPath = "member"
+
+// sender reaches other actors: of this node, or of other nodes by their address.
+type sender interface {
+	address() string
+	send(to *actor.PID, message any)
+}
+
+// memberNode is what a Member and its parts use of their node.
+type memberNode interface {
+	joinNode
+	admissionNode
+	configNode
+	addressNode
+	statusNode
+	placementNode
+	savedConfig() *messages.Config // newest config on disk at the start, or given at admission; nil: none
+}
 
 func newMember(n *node) *Member {
-	return &Member{n: n, ackedEpochs: map[messages.NodeID]uint64{}, heardEpochs: map[messages.NodeID]uint64{}}
+	m := &Member{node: n, host: n.pids.host, status: n.status}
+	m.timer = newTickTimer(n.system.Clock, func(t tick) { n.send(m.self, t) })
+	m.join = newJoiner(n, n.status, n.discovery, n.config.Seeds, n.pids.host)
+	m.admission = newAdmission(n, n.status, m.join.refuse, func(a nodeAdded) { n.send(m.self, a) })
+	m.config = newConfigSync(n, n.config.Seeds, n.pids.router, n.pids.host)
+	m.addresses = newAddressExchange(n, n.status, &n.addressBook, n.config.Seeds, n.pids.router)
+	m.statuses = newStatusExchange(n, n.status)
+	m.placement = newPlacementDriver(n, n.status, placementOptions{
+		replaceAfter: n.config.ReplaceAfter, unevenBytes: n.config.UnevenBytes,
+		onPropose: func() { m.timer.wake(m.join.joined) },
+		answer:    func(r *messages.Reply) { n.send(m.self, placementAnswered{r}) },
+	})
+	return m
 }
 
 func (m *Member) Receive(ctx actor.Context) {
@@ -77,253 +94,211 @@ func (m *Member) Receive(ctx actor.Context) {
 	case *actor.Started:
 		m.start(ctx.Self())
 	case *actor.Stopping, *actor.Restarting:
-		m.cancel()
+		m.timer.stop()
 	case tick:
-		if msg.number == m.timerSeq {
+		if m.timer.accept(msg, m.join.joined) {
 			m.onTick()
 		}
 	case *messages.Hello:
-		m.onHello(msg)
+		m.join.onHello(msg, m.config.current)
 	case *messages.HelloReply:
-		m.onHelloReply(msg)
+		m.join.onHelloReply(msg)
 	case *messages.JoinRequest:
-		m.onJoin(msg)
+		if m.join.joined {
+			m.admission.onJoin(msg, m.config.current)
+		}
 	case *messages.JoinReply:
-		m.onJoinReply(msg)
+		m.join.onJoinReply(msg)
 	case peerSaved:
-		m.n.discovery.onPeerSaved(msg.hello.DirectoryToken)
-		m.answerHello(msg.hello)
+		m.join.onPeerSaved(msg.hello, m.config.current)
 	case identitySaved:
 		m.onIdentitySaved(msg)
 	case *messages.ConfigPull:
-		m.onConfigPull(msg)
+		m.config.onPull(msg)
 	case *messages.ConfigPush:
 		m.adopt(msg.GetConfig(), false)
 	case configCommitted:
-		m.adopt(msg.config, m.n.status.leads(messages.Meta))
+		m.adopt(msg.config, m.status.leads(messages.Meta))
 	case *messages.NodeAddresses:
-		m.onAddresses(msg)
+		if m.join.joined {
+			m.addresses.onAddresses(msg, m.config.current)
+		}
 	case *messages.StatusPull:
 		m.onStatusPull(msg)
 	case *messages.NodeStatus:
 		m.onNodeStatus(msg)
 	case sizesMeasured:
-		m.onSizesMeasured(msg)
+		m.statuses.onSizesMeasured(msg)
 	case placementAnswered:
-		m.onPlacementAnswered(msg)
+		m.adopt(m.placement.onReply(msg.reply), true)
 	case nodeAdded:
-		m.onNodeAdded(msg)
+		m.admission.onAdded(msg)
 	}
 }
 
 func (m *Member) start(self *actor.PID) {
 	m.self = self
-	if id := m.n.identity(); id.Cluster != 0 {
-		m.joined = true
+	if m.node.identity().Cluster != 0 {
+		m.join.joined = true
 	} else {
-		m.discover()
+		m.join.discover(m.timer.ticks)
 	}
-	m.schedule()
-	if m.n.savedConfig != nil {
-		m.adopt(m.n.savedConfig, false)
-	}
+	m.timer.schedule(m.join.joined)
+	m.adopt(m.node.savedConfig(), false)
 }
 
-func (m *Member) schedule() {
-	interval := tickInterval
-	if m.joined && m.idleTicks >= idleAfter {
-		interval *= 10
-	}
-	m.timerSeq++
-	number := m.timerSeq
-	m.cancel = m.n.system.Clock.After(interval, func() { m.n.send(m.self, tick{number}) })
+func (m *Member) onIdentitySaved(msg identitySaved) {
+	m.join.complete(msg.bootstrapped)
+	m.adopt(m.node.savedConfig(), false)
+	m.announceSelf()
 }
 
-// stir makes the beats frequent again.
-func (m *Member) wake() {
-	if m.idleTicks >= idleAfter {
-		m.idleTicks = 0
-		m.cancel()
-		m.schedule()
+// announceSelf sends this node's status to the others: placement, and the guard of remove, need to know that it is alive.
+func (m *Member) announceSelf() {
+	for _, address := range m.addresses.others(m.config.current) {
+		m.node.send(actor.NewPID(address, memberPath), m.statuses.own(0))
 	}
-	m.idleTicks = 0
 }
 
 func (m *Member) onTick() {
-	if m.ticks++; m.joined && m.idleTicks >= idleAfter {
-		m.ticks = (m.ticks + 9) / 10 * 10
-	}
-	m.idleTicks++
-	m.schedule()
-	if !m.joined {
-		m.discover()
+	ticks := m.timer.ticks
+	if !m.join.joined {
+		m.join.discover(ticks)
 		return
 	}
-	m.pullConfig()
-	if m.ticks == 1 { // a node that was started again
+	config := m.config.current
+	others := func() []string { return m.addresses.others(config) }
+	m.config.pull(ticks, others)
+	if ticks == 1 { // the node was restarted: it asks how far its replicas must catch up
 		m.announceSelf()
-		m.pullStatus() // and wants to know how far its replicas must come
+		m.statuses.pull(ticks, others())
 	}
-	if m.ticks%10 == 0 {
-		m.pullStatus()
-		m.announceAddress()
-		m.refreshNodeInfo()
-		m.askSeeds()
+	if ticks%slowTicks == 0 {
+		m.statuses.pull(ticks, others())
+		m.addresses.announce(config, m.statuses.lastEpoch)
+		m.admission.refresh(config)
+		m.join.askSeeds()
 		m.pledge()
-		m.publishPlan()
+		m.placement.publishPlan(config)
 		m.destroyRemovedReplicas()
 	}
-	m.drivePlacement()
+	m.placement.drive(config, ticks, others)
 }
 
-func (m *Member) onConfigPull(p *messages.ConfigPull) {
-	if m.config.GetVersion() > p.HaveVersion {
-		m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), &messages.ConfigPush{Config: m.config})
-	}
-}
-
-// adopt takes a newer config and hands it to everybody on this node; push says it to the other nodes as well.
+// adopt takes a config if it is newer, and passes it to the other actors of this node; push: to the other nodes as well.
 func (m *Member) adopt(config *messages.Config, push bool) {
-	if config == nil || config.Version <= m.config.GetVersion() || !m.joined {
+	if !m.join.joined || !m.config.take(config) {
 		return
 	}
-	if config.ClusterId != m.n.identity().Cluster {
-		return
-	}
-	m.config = config
-	if meta.WasRemoved(config, uint64(m.n.identity().Node)) {
-		m.n.fail(ErrRemoved)
-		return
-	}
-	if has := m.n.level(); config.FeatureLevel() > has {
-		m.n.fail(levelTooOld(has, config.FeatureLevel()))
-		return
-	}
-	if self := findNode(config, m.n.identity().Node); m.hasLaterEpoch(self.GetDirectoryToken(), self.GetEpoch()) {
-		m.n.fail(ErrOlderCopy)
-		return
-	}
-	m.wake()
-	m.n.addressBook.Update(config)
-	m.n.setConfig(config)
-	m.n.send(m.n.pids.router, &messages.ConfigPush{Config: config})
-	m.publishAddresses()
-	m.n.send(m.n.pids.host, applyConfig{config})
-	m.n.system.Events(ConfigAdopted{Version: config.Version, Change: config.Change})
+	m.timer.wake(true)
+	m.addresses.update(config)
+	m.config.publish()
+	m.addresses.publish(config)
+	m.config.apply()
 	if push {
-		for _, address := range m.otherAddresses() {
-			m.n.send(actor.NewPID(address, memberPath), &messages.ConfigPush{Config: config})
-		}
-	}
-}
-
-// others are the addresses of the other nodes of the config.
-func (m *Member) otherAddresses() []string {
-	var all []string
-	for _, node := range m.config.GetNodes() {
-		if !node.Removed && node.Id != uint64(m.n.identity().Node) {
-			all = append(all, m.n.addressBook.Address(node.Id))
-		}
-	}
-	return all
-}
-
-// pull asks one other node for a newer config: often while this node knows none, else now and then, since pushes
-// may get lost.
-func (m *Member) pullConfig() {
-	if m.config != nil && m.ticks%20 != 0 {
-		return
-	}
-	from := m.otherAddresses()
-	if len(from) == 0 {
-		from = slices.DeleteFunc(slices.Clone(m.n.config.Seeds), func(a string) bool { return a == m.n.address() })
-	}
-	if len(from) == 0 {
-		return
-	}
-	m.n.send(actor.NewPID(from[int(m.ticks/20)%len(from)], memberPath), &messages.ConfigPull{
-		HaveVersion: m.config.GetVersion(), ReplyAddress: m.n.address(), ReplyId: memberPath,
-	})
-}
-
-// pulse asks the others how they are.
-func (m *Member) pullStatus() {
-	for _, address := range m.otherAddresses() {
-		m.n.send(actor.NewPID(address, memberPath), &messages.StatusPull{
-			Seq: m.ticks, ReplyAddress: m.n.address(), ReplyId: memberPath,
-		})
+		m.config.push(m.addresses.others(config))
 	}
 }
 
 func (m *Member) onStatusPull(p *messages.StatusPull) {
 	if p.Sizes {
-		m.n.send(m.n.pids.host, measureSizes{p})
+		m.node.send(m.host, measureSizes{p})
 		return
 	}
-	status := m.status(p.Seq)
-	if p.ReplyId != memberPath {
-		status.Json = m.n.statusJSON(m.n.status.snapshot())
-	}
-	m.n.send(actor.NewPID(p.ReplyAddress, p.ReplyId), sendable(status))
+	m.statuses.onPull(p)
 }
 
-// status is what other nodes are told of this one.
-func (m *Member) status(seq uint64) *messages.NodeStatus {
-	s := m.n.status.snapshot()
-	status := &messages.NodeStatus{
-		Seq: seq, Node: uint64(s.identity.Node), Epoch: uint64(s.identity.Epoch), Level: uint32(m.n.level()), CommittedLevel: uint32(s.identity.Level), LowDiskSpace: s.ownLowSpace,
-	}
-	for _, r := range s.replicas {
-		status.Replicas = append(status.Replicas, r)
-	}
-	for _, l := range s.lags {
-		status.LaggingGroups = append(status.LaggingGroups, uint64(l.group))
-	}
-	slices.SortFunc(status.Replicas, func(a, b *messages.ReplicaStatus) int { return int(a.Group) - int(b.Group) })
-	if m.n.status.leads(messages.Meta) {
-		status.Placement = s.plan
-	}
-	return status
-}
-
-// onNodeStatus notes how another node is. One that is in no cluster has nothing to say here.
 func (m *Member) onNodeStatus(s *messages.NodeStatus) {
 	if s.Node == 0 {
-		return
+		return // the node belongs to no cluster
 	}
-	if len(s.Sizes) > 0 {
-		m.placement.sizes.Observe(m.config, s.Sizes)
-	}
-	if s.Node == uint64(m.n.identity().Node) || s.Epoch < m.heardEpochs[messages.NodeID(s.Node)] {
-		return // its own word, or one of an earlier life
-	}
-	m.n.status.setOther(s)
-	m.heardEpochs[messages.NodeID(s.Node)] = s.Epoch
-	if m.wrongCluster {
-		m.wrongCluster, m.refusal = false, ""
-		m.n.status.setJoinProblem(nil, "")
+	m.placement.onSizes(m.config.current, s.Sizes)
+	if m.statuses.onStatus(s) {
+		m.join.onMemberHeard()
 	}
 }
 
-// refreshNodeInfo announces what this node is when it is not what the config says.
-func (m *Member) refreshNodeInfo() {
-	if m.announcing || m.config == nil {
+// pledge has the Host record the level that all nodes of the config have.
+func (m *Member) pledge() {
+	config := m.config.current
+	if config == nil {
 		return
 	}
-	card := m.n.nodeInfo()
-	for _, node := range m.config.Nodes {
-		if node.Id == uint64(m.n.identity().Node) &&
-			(node.Address != card.Address || node.Resp != card.Resp || node.Http != card.Http || node.Name != card.Name ||
-				!slices.Equal(node.Labels, card.Labels) || m.unreported(card.ForcedQuorums)) {
-			m.announcing = true
-			m.admit(card, nil)
+	if level := m.status.snapshot().commonLevel(config, m.node.level()); level > m.node.identity().Level {
+		m.node.send(m.host, pledge{level})
+	}
+}
+
+// destroyRemovedReplicas ends the replicas of this node that are no longer members of their groups: the group's leader says so, or
+// the group has left the cluster.
+func (m *Member) destroyRemovedReplicas() {
+	s, self := m.status.snapshot(), uint64(m.node.identity().Node)
+	for _, g := range m.config.current.GetGroups() {
+		id := messages.GroupID(g.Id)
+		if s.replicas[id] == nil || slices.Contains(g.Nodes, self) {
+			continue
+		}
+		if len(g.Nodes) == 0 {
+			m.node.send(m.node.peer(id), raftactor.DestroyReplica{Index: raftactor.GroupDeleted})
+		} else if durable, _ := s.removalDurable(id, self); durable {
+			m.node.send(m.node.peer(id), raftactor.DestroyReplica{Index: s.leaderStatus(id).Applied})
 		}
 	}
 }
 
-// untold tells whether the config does not know yet that quorums were made on this node by hand.
-func (m *Member) unreported(forced []*messages.ForcedQuorum) bool {
-	return slices.ContainsFunc(forced, func(f *messages.ForcedQuorum) bool {
-		return !slices.ContainsFunc(m.config.ForcedQuorums, func(known *messages.ForcedQuorum) bool { return proto.Equal(known, f) })
-	})
+// tick is the Member's timer. Only the newest one counts: one that was already in the mailbox when the timer was set anew does not.
+type tick struct{ number uint64 }
+
+const (
+	tickInterval = 100 * time.Millisecond
+	idleAfter    = 20 // ticks without a newer config or a step of placement, after which ticks are slowTicks times as far apart
+	slowTicks    = 10
+)
+
+// tickTimer decides when the next tick is due: every tickInterval, and less often when nothing happens.
+type tickTimer struct {
+	clock  actors.Clock
+	fire   func(tick)
+	ticks  uint64 // ticks since the start; a slow tick counts up to the next multiple of slowTicks
+	number uint64 // of the newest tick that was set
+	idle   int    // ticks since wake was called last
+	stop   func() // cancels the tick that is set
+}
+
+func newTickTimer(clock actors.Clock, fire func(tick)) *tickTimer {
+	return &tickTimer{clock: clock, fire: fire, stop: func() {}}
+}
+
+// schedule sets the next tick. maySlow: the node has joined, so its ticks may become slow.
+func (t *tickTimer) schedule(maySlow bool) {
+	interval := tickInterval
+	if maySlow && t.idle >= idleAfter {
+		interval *= slowTicks
+	}
+	t.number++
+	next := tick{t.number}
+	t.stop = t.clock.After(interval, func() { t.fire(next) })
+}
+
+// accept counts a tick and sets the next one. It reports whether the tick is the newest.
+func (t *tickTimer) accept(fired tick, maySlow bool) bool {
+	if fired.number != t.number {
+		return false
+	}
+	if t.ticks++; maySlow && t.idle >= idleAfter {
+		t.ticks = (t.ticks + slowTicks - 1) / slowTicks * slowTicks
+	}
+	t.idle++
+	t.schedule(maySlow)
+	return true
+}
+
+// wake makes ticks frequent again.
+func (t *tickTimer) wake(maySlow bool) {
+	if t.idle >= idleAfter {
+		t.idle = 0
+		t.stop()
+		t.schedule(maySlow)
+	}
+	t.idle = 0
 }

@@ -1,14 +1,19 @@
-// Package cluster is a node: it wires the actors of all other packages together, finds or founds a cluster through
-// seeds, and starts and stops in an order in which nothing acknowledged is lost.
+// Package cluster runs a node: it starts the actors of all other packages, joins a cluster through its seeds or bootstraps one, and
+// stops in an order in which no acknowledged write is lost. Start returns a Node; Node.Client is a Go client for the cluster.
+//
+//	status_board.go      what the node knows about itself and the others, for readers on any goroutine
+//	member.go            the Member: join.go, admission.go, config_sync.go, address_exchange.go, status_exchange.go, placement_driver.go
+//	discovery.go         which node bootstraps a cluster
+//	host.go              the Host: replicas of this node, and the node's own records on disk
+//	migrator.go          the Migrator of a group: the steps of bucket migrations
+//	listeners.go         Redis clients and HTTP
 package cluster
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,30 +31,32 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// Node is a running member, or future member, of a cluster.
+// Node is a running node: a member of a cluster, or one that is about to join or bootstrap one. Its methods are safe for concurrent
+// use.
 type Node struct{ n *node }
 
-// node is what the parts of a Node share. What changes after Start is behind atomics or on the board.
+// node is what the parts of a Node share. Fields are set by start and not changed later, but for those behind atomics and those with
+// another owner named.
 type node struct {
-	config      Config
-	system      *actors.System
-	network     actors.Network
-	lock        *persistence.DirLock
-	logEngine   persistence.Engine
-	stateEngine persistence.Engine
-	log         *persistence.Log
-	id          atomic.Pointer[persistence.Identity]
-	forced      []*messages.ForcedQuorum  // quorums that were made by hand on this directory
-	savedConfig *messages.Config          // newest config on disk at start, or given at admission; Host writes, Member reads after a message
-	savedPeers  []*messages.BootstrapPeer // nodes that may found a cluster, as the disk says at start
-	discovery   *discovery                // Member's; a Member that is started again goes on with it
-	addressBook router.AddressBook        // Member's, likewise
-	status      *statusBoard
-	copyRate    migrationRate // of the buckets that come to this node
-	client      *client.Client
-	pids        struct{ writer, logReader, stateWriter, stateSyncer, ticker, router, session, host, member *actor.PID }
-	listeners   listeners
-	metrics     *metrics
+	config       Config
+	system       *actors.System
+	network      actors.Network
+	lock         *persistence.DirLock
+	logEngine    persistence.Engine
+	stateEngine  persistence.Engine
+	log          *persistence.Log
+	id           atomic.Pointer[persistence.Identity]
+	forced       []*messages.ForcedQuorum  // quorums that an operator has forced on this directory
+	configOnDisk *messages.Config          // newest config on disk at the start, or given at admission; the Host writes it, the Member reads it after a message
+	savedPeers   []*messages.BootstrapPeer // bootstrap candidates on disk at the start
+	discovery    *discovery                // owned by the Member; a Member that is restarted goes on with it
+	addressBook  router.AddressBook        // owned by the Member, likewise
+	status       *statusBoard
+	copyRate     migrationRate // limits the bytes per second of bucket migrations to this node
+	client       *client.Client
+	pids         struct{ writer, logReader, stateWriter, stateSyncer, ticker, router, session, host, member *actor.PID }
+	listeners    listeners
+	metrics      *metrics
 
 	stopOnce sync.Once
 	failure  atomic.Pointer[error]
@@ -58,8 +65,9 @@ type node struct {
 	done     chan struct{}
 }
 
-// Start brings a node up: it locks and reads the data directory, starts the actors, and goes to find its cluster.
-// It returns as soon as the node listens; Ready tells when it can serve. ctx bounds only the start.
+// Start starts a node: it locks and reads the data directory, starts the actors, and begins to look for its cluster. It returns as
+// soon as the node listens; Node.Ready reports when the node can serve. ctx bounds only the start. An invalid Config is a ConfigError;
+// other errors come from the directory, the disk or the listeners.
 func Start(ctx context.Context, c Config) (*Node, error) {
 	if err := c.fill(); err != nil {
 		return nil, ConfigError{err}
@@ -75,149 +83,13 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	return &Node{n}, nil
 }
 
-func (n *node) start(ctx context.Context) (err error) {
-	if n.files, err = processFileLimits(); err != nil {
-		return err
-	}
-	if err := n.open(); err != nil {
-		return err
-	}
-	if err := n.connect(); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return n.spawn()
-}
+func (n *node) now() time.Duration { return n.system.Clock.Now() }
 
-// open takes the directory and reads who this node is. The boot epoch is raised and synced before anything speaks.
-func (n *node) open() error {
-	open, err := n.config.Overrides.Engines, error(nil)
-	if open == nil {
-		if n.lock, err = persistence.LockDir(n.config.Dir); err != nil {
-			return err
-		}
-		if err := checkStartSpace(n.config.Dir, n.config.Overrides.Free); err != nil {
-			return err
-		}
-		open = func(dir string) (log, state persistence.Engine, err error) {
-			return openEngines(dir, n.config.CacheBytes, n.files)
-		}
-	}
-	if n.logEngine, n.stateEngine, err = open(n.config.Dir); err != nil {
-		return err
-	}
-	n.log = persistence.OpenLog(n.logEngine)
-	if err := n.checkDirectory(); err != nil {
-		return err
-	}
-	id, err := n.directory().StartEpoch(n.config.Name, actors.SeededRand(n.seed)("identity").Uint64)
-	if err != nil {
-		return err
-	}
-	n.storeIdentity(id)
-	if n.forced, err = persistence.LoadForcedQuorums(n.logEngine); err != nil {
-		return err
-	}
-	n.savedPeers, err = persistence.LoadBootstrapPeers(n.logEngine)
-	return err
-}
-
-// connect makes the actor system and joins the network.
-func (n *node) connect() error {
-	clock := n.config.Overrides.Clock
-	if clock == nil {
-		clock = actors.NewSystemClock()
-	}
-	n.status, n.copyRate.rate = newStatusBoard(clock.Now), int64(n.config.Migration.BytesPerSecond)
-	n.status.setIdentity(n.identity())
-	n.metrics = newMetrics(n)
-	toLog := logEvents(n.config.Logger)
-	env := actors.Env{
-		Clock: clock,
-		Rand:  actors.SeededRand(n.seed),
-		Events: func(e actors.Event) {
-			n.metrics.Event(e)
-			toLog(e)
-			if n.config.Events != nil {
-				n.config.Events(e)
-			}
-		},
-		Fatal:      n.fail,
-		Superseded: func(messages.Epoch) { n.fail(ErrOlderCopy) },
-	}
-	attached := actors.Network(nil)
-	if n.config.Overrides.Network != nil {
-		attached = n.config.Overrides.Network(n.config)
-	} else {
-		attached = n.tcpNetwork()
-	}
-	system, err := actors.NewSystem(env, attached)
-	if err != nil {
-		return err
-	}
-	n.system, n.network = system, attached
-	if mode, open := persistence.AccessibleToOthers(n.config.Dir); n.lock != nil && open {
-		system.Events(DirectoryOpen{Dir: n.config.Dir, Mode: mode.String(), Do: "chmod 700 " + n.config.Dir})
-	}
-	id := n.identity()
-	system.SetIdentity(actors.Identity{Cluster: id.Cluster, Node: id.Node, Epoch: id.Epoch})
-	return n.loadConfig()
-}
-
-func (n *node) spawn() error {
-	address := n.address()
-	n.pids.writer = actor.NewPID(address, "persistence/log")
-	n.pids.logReader = actor.NewPID(address, "persistence/log/reader")
-	n.pids.stateWriter = actor.NewPID(address, "persistence/state")
-	n.pids.stateSyncer = actor.NewPID(address, "persistence/state/sync")
-	n.pids.ticker = actor.NewPID(address, raftactor.TickerPath)
-	n.pids.router = actor.NewPID(address, router.Path)
-	n.pids.host = actor.NewPID(address, "host")
-	n.pids.member = actor.NewPID(address, memberPath)
-	id := n.identity()
-	n.discovery = newDiscovery(&messages.BootstrapPeer{DirectoryToken: id.Token, Name: n.config.Name, Address: address, Epoch: uint64(id.Epoch)},
-		n.config.Seeds, n.config.Expect, n.savedPeers)
-	start := func(path string, make func() actor.Actor, options ...actors.Option) error {
-		_, err := n.system.Spawn(path, make, options...)
-		return err
-	}
-	session, err := router.Start(n.system, router.Options{Contacts: []string{address}})
-	if err != nil {
-		return err
-	}
-	n.pids.session = session
-	n.client = client.FromSession(n.system, session)
-	if err := n.openListeners(); err != nil {
-		return err
-	}
-	return errors.Join(
-		start("persistence/log", func() actor.Actor { return n.newWriter() }, actors.Durable(), actors.Batching(actors.MailboxBound{}, nil)),
-		start("persistence/log/reader", func() actor.Actor { return persistence.NewLogReader(n.log, n.fail) }, actors.Durable()),
-		start("persistence/state", func() actor.Actor { return n.newStateWriter() },
-			actors.Durable(), actors.Batching(actors.MailboxBound{}, nil)),
-		start("persistence/state/sync", func() actor.Actor { return persistence.NewStateSyncer(n.stateEngine, n.fail) }, actors.Durable()),
-		start(raftactor.TickerPath, func() actor.Actor { return raftactor.NewTicker(n.system) }, actors.Durable()),
-		start(raftactor.HeartbeatCoalescerPath, func() actor.Actor { return raftactor.NewHeartbeatCoalescer(n.system) }, actors.Batching(actors.MailboxBound{}, nil)),
-		start("host", func() actor.Actor { return newHost(n) }, actors.Durable()),
-		start(memberPath, func() actor.Actor { return newMember(n) }),
-	)
-}
-
-func (n *node) newWriter() *persistence.Writer {
-	return persistence.NewWriter(n.log, persistence.WriterOptions{
-		Fatal: n.fail, Now: n.system.Clock.Now, Observe: n.metrics.Sync,
-	})
-}
-
-func (n *node) newStateWriter() *persistence.StateWriter {
-	return persistence.NewStateWriter(n.stateEngine, persistence.StateWriterOptions{
-		Fatal: n.fail, Syncer: n.pids.stateSyncer, SyncBytes: n.config.Limits.SyncBytes(n.system.Rand("persistence/state")),
-	})
-}
+func (n *node) event(e actors.Event) { n.system.Events(e) }
 
 func (n *node) address() string { return n.system.Address() }
+
+func (n *node) replyAddress() string { return n.system.ReplyAddress() }
 
 func (n *node) send(to *actor.PID, message any) { n.system.Root.Send(to, message) }
 
@@ -229,6 +101,8 @@ func (n *node) directory() persistence.Directory {
 	return persistence.Directory{Log: n.logEngine, State: n.stateEngine}
 }
 
+func (n *node) savedConfig() *messages.Config { return n.configOnDisk }
+
 func (n *node) identity() persistence.Identity { return *n.id.Load() }
 
 func (n *node) storeIdentity(id persistence.Identity) { n.id.Store(&id) }
@@ -238,7 +112,7 @@ func (n *node) setIdentity(id persistence.Identity) {
 	n.status.setIdentity(id)
 }
 
-// setConfig lets everybody see a newer config. The network believes whoever answers where it says that a node lives.
+// setConfig publishes a newer config. The network accepts the nodes that the config names at the addresses that it names.
 func (n *node) setConfig(config *messages.Config) {
 	n.status.setConfig(config)
 	network, ok := n.network.(interface {
@@ -256,10 +130,10 @@ func (n *node) setConfig(config *messages.Config) {
 	network.Members(at)
 }
 
-// requestTimeout is how long the node itself waits for meta.
+// requestTimeout bounds the node's own requests to group 0.
 const requestTimeout = 5 * time.Second
 
-// ask sends an operation through the node's own session. done is called on the session's goroutine.
+// request sends an operation through the node's own session, which calls done once on its goroutine.
 func (n *node) request(op proto.Message, done func(*messages.Reply)) {
 	if c, ok := op.(*messages.MetaCommand); ok && n.status.level() >= messages.RequesterLevel {
 		if c.RequestedBy = n.config.Name; c.Reason != "" {
@@ -269,7 +143,7 @@ func (n *node) request(op proto.Message, done func(*messages.Reply)) {
 	n.send(n.pids.session, &router.Ask{Op: op, Timeout: requestTimeout, Done: done})
 }
 
-// buckets is the cluster's number of buckets; known wherever a shard group can start.
+// buckets returns the number of buckets of the cluster. It is known before a shard group starts.
 func (n *node) buckets() int {
 	if config := n.status.snapshot().config; config != nil {
 		return len(config.Owners)
@@ -277,7 +151,7 @@ func (n *node) buckets() int {
 	return n.config.Buckets
 }
 
-// card is what this node tells the cluster about itself.
+// nodeInfo is what the config should say about this node.
 func (n *node) nodeInfo() *messages.AddNode {
 	id := n.identity()
 	return &messages.AddNode{
@@ -294,7 +168,7 @@ func (n *node) bootstrapRecord() *messages.Bootstrap {
 	}
 }
 
-// onView hears what the machines of this node publish. It is called on Appliers' goroutines.
+// onView takes the view that a Machine of this node has published. Appliers call it on their goroutines.
 func (n *node) onView(group messages.GroupID, view any) {
 	switch v := view.(type) {
 	case *meta.View:
@@ -305,7 +179,7 @@ func (n *node) onView(group messages.GroupID, view any) {
 	}
 }
 
-// onReplicaStatus hears how this node's replicas are. It is called on Peers' goroutines.
+// onReplicaStatus takes the status of a replica of this node. Peers call it on their goroutines.
 func (n *node) onReplicaStatus(status *messages.ReplicaStatus) {
 	group := messages.GroupID(status.Group)
 	led := n.status.leads(group)
@@ -315,112 +189,11 @@ func (n *node) onReplicaStatus(status *messages.ReplicaStatus) {
 	}
 }
 
-// fail stops the node by itself: a rule was broken or the disk failed. It answers nobody from here on.
-func (n *node) fail(err error) {
-	if err == nil || !n.failure.CompareAndSwap(nil, &err) {
-		return
-	}
-	if n.system != nil {
-		n.system.Events(Stopped{Reason: err})
-	}
-	if n.config.Overrides.Fatal != nil {
-		n.config.Overrides.Fatal(err)
-		return
-	}
-	go func() {
-		if stopped := n.stop(false); stopped != nil {
-			n.config.Logger.Error("stop after failure", "error", stopped)
-		}
-	}()
-}
-
-// stop ends everything, once. Gracefully, it first hands leadership over.
-func (n *node) stop(graceful bool) (err error) {
-	n.stopOnce.Do(func() {
-		err = n.listeners.close()
-		if graceful {
-			n.transferLeaderships()
-		}
-		if n.client != nil {
-			err = errors.Join(err, n.client.Close())
-		}
-		if n.system != nil {
-			err = errors.Join(err, n.network.Detach(), n.stopActors())
-		}
-		for _, engine := range []persistence.Engine{n.logEngine, n.stateEngine} {
-			if engine != nil {
-				err = errors.Join(err, engine.Close())
-			}
-		}
-		if n.lock != nil {
-			err = errors.Join(err, n.lock.Unlock())
-		}
-		close(n.done)
-	})
-	return err
-}
-
-// transferLeaderships asks those that can serve to lead what this node leads, and tells of groups that nobody can.
-func (n *node) transferLeaderships() {
-	var led []messages.GroupID // that nobody else is known to lead yet
-	s := n.status.snapshot()
-	for _, group := range slices.Sorted(maps.Keys(s.replicas)) {
-		if !n.status.leads(group) || len(s.replicas[group].Conf.GetVoters()) < 2 {
-			continue
-		}
-		led = append(led, group)
-		to, able := s.transferee(group)
-		if !able {
-			n.system.Events(TransferFailed{Group: group, Why: "no other replica has caught up"})
-		}
-		n.send(n.peer(group), raftactor.TransferLeadership{To: to})
-	}
-	for deadline := n.system.Clock.Now() + transferTimeout; len(led) > 0; {
-		if n.system.Clock.Now() >= deadline {
-			for _, group := range led {
-				n.system.Events(TransferFailed{Group: group, Why: "nobody has taken over in time"})
-			}
-			return
-		}
-		<-time.After(20 * time.Millisecond)
-		s := n.status.snapshot()
-		led = slices.DeleteFunc(led, func(group messages.GroupID) bool {
-			leader := s.replicas[group].GetLeader()
-			return leader != 0 && leader != uint64(s.identity.Node)
-		})
-	}
-}
-
-// stopActors stops and awaits them from the edge inwards, so that nobody writes to an engine that is closed.
-func (n *node) stopActors() error {
-	var err error
-	stop := func(pid *actor.PID) {
-		if pid != nil {
-			err = errors.Join(err, n.system.Root.StopFuture(pid).Wait())
-		}
-	}
-	stop(n.pids.member)
-	stop(n.pids.host)
-	stop(n.pids.ticker)
-	groups := n.status.snapshot().replicas
-	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		if group != messages.Meta {
-			stop(actor.NewPID(n.address(), migratorPath(group)))
-		}
-		err = errors.Join(err, raftactor.Stop(n.system, group))
-	}
-	stop(n.pids.writer)
-	stop(n.pids.logReader)
-	stop(n.pids.stateWriter)
-	stop(n.pids.stateSyncer)
-	return err
-}
-
-// Client is the Go client over this node's own session: no network between it and the router.
+// Client returns the Go client of this node's own session, which reaches the Router without the network. It is closed with the node.
 func (n *Node) Client() *client.Client { return n.n.client }
 
-// Close hands leadership over, stops the node and gives its directory back. Nothing acknowledged is lost.
-// ctx bounds the wait; the stop goes on without it.
+// Close transfers leadership to other nodes, stops the node and unlocks its directory. No acknowledged write is lost. ctx bounds the
+// wait; after its end the node stops all the same.
 func (n *Node) Close(ctx context.Context) error {
 	result := make(chan error, 1)
 	go func() { result <- n.n.stop(true) }()
@@ -432,10 +205,10 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 }
 
-// Done is closed when the node has stopped, by Close or by itself.
+// Done returns a channel that is closed when the node has stopped, by Close or by itself.
 func (n *Node) Done() <-chan struct{} { return n.n.done }
 
-// Err says why the node stopped by itself; nil if it did not.
+// Err returns the reason why the node stopped by itself; nil if it did not.
 func (n *Node) Err() error {
 	if err := n.n.failure.Load(); err != nil {
 		return *err

@@ -3,9 +3,6 @@ package cluster
 import (
 	"maps"
 	"slices"
-	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/raftactor"
@@ -15,9 +12,6 @@ import (
 // How big buckets are. Where meta is led, the Member asks all nodes now and then; the Host of each asks its engine about the
 // groups that are led there. Nothing of it enters a log, and no replica is in its way.
 
-// measureEvery is how often meta's leader asks: sizes matter when they have changed by much, which takes time.
-const measureEvery = 20 * time.Second
-
 type (
 	measureSizes  struct{ pull *messages.StatusPull }
 	sizesMeasured struct {
@@ -25,26 +19,6 @@ type (
 		sizes []*messages.BucketSize
 	}
 )
-
-// measure asks all nodes how big the buckets are, if it is time.
-func (m *Member) measureSizes() {
-	now := m.n.system.Clock.Now()
-	if m.config == nil || now < m.placement.nextMeasure {
-		return
-	}
-	m.placement.nextMeasure = now + measureEvery
-	pull := &messages.StatusPull{Seq: m.ticks, ReplyAddress: m.n.address(), ReplyId: memberPath, Sizes: true}
-	for _, address := range append(m.otherAddresses(), m.n.address()) {
-		m.n.send(actor.NewPID(address, memberPath), pull)
-	}
-}
-
-// onSizesMeasured answers who has asked.
-func (m *Member) onSizesMeasured(d sizesMeasured) {
-	status := m.status(d.pull.Seq)
-	status.Sizes = d.sizes
-	m.n.send(actor.NewPID(d.pull.ReplyAddress, d.pull.ReplyId), status)
-}
 
 // onMeasureSizes asks the engine about the buckets of the groups that are led here.
 func (h *Host) onMeasureSizes(m measureSizes) error {

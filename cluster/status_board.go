@@ -317,5 +317,5 @@ func (s snapshot) membershipSettled(group messages.GroupID) bool {
 	led := s.leaderStatus(group)
 	i := slices.IndexFunc(s.config.GetGroups(), func(g *messages.Group) bool { return g.Id == uint64(group) })
 	return led != nil && i >= 0 && len(led.Conf.GetLearners())+len(led.Conf.GetOutgoing()) == 0 &&
-		sameNodes(led.Conf.GetVoters(), s.config.Groups[i].Nodes)
+		messages.SameNodes(led.Conf.GetVoters(), s.config.Groups[i].Nodes)
 }

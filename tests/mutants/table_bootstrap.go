@@ -79,8 +79,8 @@ var inBirth = []mutant{
 	},
 	{
 		fault: "a newcomer takes the place of a node whose disk a group needs",
-		file:  "cluster/placement.go",
-		old:   "return n.checkReplacement(config, op.AddNode)",
+		file:  "cluster/proposal_checks.go",
+		old:   "return c.replacement(config, op.AddNode)",
 		new:   "return nil",
 	},
 }

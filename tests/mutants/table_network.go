@@ -68,9 +68,9 @@ var inNetwork = []mutant{
 	},
 	{
 		fault:  "a stranger changes where a member is",
-		file:   "cluster/join.go",
-		old:    "if n := m.liveHolder(j.Node); n != nil {",
-		new:    "if n := m.liveHolder(j.Node); n != nil && n.Id == 0 {",
+		file:   "cluster/admission.go",
+		old:    "if n := a.liveHolder(config, j.Node); n != nil {",
+		new:    "if n := a.liveHolder(config, j.Node); n != nil && n.Id == 0 {",
 		unseen: "TestHostileGuest sees it",
 	},
 	{

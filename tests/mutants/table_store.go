@@ -221,9 +221,9 @@ var inStore = []mutant{
 	},
 	{
 		fault: "an older config is adopted",
-		file:  "cluster/member.go",
-		old:   "config.Version <= m.config.GetVersion()",
-		new:   "config.Version == m.config.GetVersion()",
+		file:  "cluster/config_sync.go",
+		old:   "config.Version <= s.current.GetVersion()",
+		new:   "config.Version == s.current.GetVersion()",
 	},
 	{
 		fault: "a damaged log is read as if it were whole",
