@@ -13,7 +13,7 @@ func TestEachLifeOfAnActorDrawsItsOwnNumbers(t *testing.T) {
 	source, again := actors.SeededRand(7), actors.SeededRand(7)
 	drawn := map[uint64]bool{}
 	for range 4 {
-		for _, name := range []string{"mover/1", "mover/2"} {
+		for _, name := range []string{"migrator/1", "migrator/2"} {
 			n := source(name).Uint64()
 			require.False(t, drawn[n], name)
 			require.Equal(t, n, again(name).Uint64(), "the same seed is the same run")

@@ -55,7 +55,7 @@ type inFlightStep struct {
 	unanswered    bool          // nobody has answered
 }
 
-func migratorPath(group messages.GroupID) string { return "mover/" + group.String() }
+func migratorPath(group messages.GroupID) string { return "migrator/" + group.String() }
 
 const (
 	// pollInterval is when the Mover looks after steps that have not shown their effect. With none to take nothing is timed.
@@ -75,7 +75,7 @@ func (m *Migrator) Receive(ctx actor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *actor.Started:
 		m.self = ctx.Self()
-		m.session = m.n.system.Rand("mover/"+m.group.String()).Uint64() | 1
+		m.session = m.n.system.Rand("migrator/"+m.group.String()).Uint64() | 1
 	case *actor.Stopping, *actor.Restarting:
 		m.cancel()
 	case configChanged:

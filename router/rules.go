@@ -10,7 +10,7 @@ import (
 func Rules() []actors.Rule {
 	return []actors.Rule{
 		{Type: "eraft.Requests", MaxBytes: maxEncodedBytes(new(messages.Requests)), OnTooLarge: requestsTooLarge, Paths: []string{"raft/"}, Unauthenticated: true, Validate: clientMaySend, Bulk: true},
-		{Type: "eraft.Replies", MaxBytes: maxEncodedBytes(new(messages.Replies)), OnTooLarge: repliesTooLarge, Paths: []string{"session/", "mover/"}, Sender: claimedSender, Bulk: true},
+		{Type: "eraft.Replies", MaxBytes: maxEncodedBytes(new(messages.Replies)), OnTooLarge: repliesTooLarge, Paths: []string{"session/", "migrator/"}, Sender: claimedSender, Bulk: true},
 		{Type: "eraft.RaftMessages", MaxBytes: messages.MaxLegacyBytes, Paths: []string{"raft/", "heartbeats"}, Sender: claimedSender},
 		{Type: "eraft.NodeHeartbeat", MaxBytes: maxEncodedBytes(new(messages.NodeHeartbeat)), Paths: []string{"ticker"}, Sender: claimedSender},
 		{Type: "eraft.SnapshotChunk", MaxBytes: maxEncodedBytes(new(messages.SnapshotChunk)), Paths: []string{"snapshot/"}, Sender: claimedSender, Bulk: true},
