@@ -16,7 +16,7 @@ type Env struct {
 	Events func(Event)                  // must not block; called on the actor's goroutine
 	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
 
-	// Outlived hears that others know of a later boot of this node than this one; optional. May be called more than once.
+	// Superseded hears that others know of a later boot of this node than this one; optional. May be called more than once.
 	Superseded func(by messages.Epoch)
 }
 

@@ -27,11 +27,11 @@ type Rule struct {
 	OnTooLarge func(to *actor.PID, message proto.Message, tell func(to *actor.PID, message proto.Message))
 }
 
-// Content looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
+// Validator looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
 // must be every address that the message wants an answer at. It must not keep the bytes.
 type Validator func(encoded []byte, replyAddress string) bool
 
-// Signs gives the node that a message names as its sender, in itself, and its boot epoch; 0: it says nothing about that.
+// SenderFunc gives the node that a message names as its sender, in itself, and its boot epoch; 0: it says nothing about that.
 type SenderFunc func(message any) (messages.NodeID, messages.Epoch)
 
 // Origin is where a message comes from.
@@ -131,7 +131,7 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	return ""
 }
 
-// Outlived gives the newest boot of a member, if its sender is an earlier one: nothing that it says is admitted, and its network
+// SupersededBy gives the newest boot of a member, if its sender is an earlier one: nothing that it says is admitted, and its network
 // tells it so. 0: it is the newest that is known.
 func (g *Guard) SupersededBy(id Identity) messages.Epoch {
 	if id.outside(g.self()) {
@@ -145,7 +145,7 @@ func (g *Guard) SupersededBy(id Identity) messages.Epoch {
 	return 0
 }
 
-// Signed tells whether an admitted message names as its sender, in itself, whom the connection says. Another one is counted.
+// CheckSender tells whether an admitted message names as its sender, in itself, whom the connection says. Another one is counted.
 func (g *Guard) CheckSender(from Origin, typeName string, message any) bool {
 	for _, rule := range g.rules[typeName] {
 		if rule.Sender == nil {
@@ -160,7 +160,7 @@ func (g *Guard) CheckSender(from Origin, typeName string, message any) bool {
 	return true
 }
 
-// Found says that this system has called a node at the address where members know it, and who has answered. Of earlier lives of
+// ConfirmEpoch says that this system has called a node at the address where members know it, and who has answered. Of earlier lives of
 // the node nothing is admitted any more. That somebody says so itself is no proof: else a stranger could silence a node by a
 // larger epoch.
 func (g *Guard) ConfirmEpoch(id Identity) {
@@ -194,7 +194,7 @@ func (g *Guard) Sendable(to *actor.PID, message proto.Message, size int, tell fu
 	return false
 }
 
-// most is how many bytes a message may have.
+// maxBytes is how many bytes a message may have.
 func maxBytes(rules []Rule) int {
 	if len(rules) > 0 && rules[0].MaxBytes > 0 {
 		return rules[0].MaxBytes
@@ -202,7 +202,7 @@ func maxBytes(rules []Rule) int {
 	return messages.MaxMessageBytes
 }
 
-// Drop counts a message that was refused for a reason that only the network can see.
+// CountDrop counts a message that was refused for a reason that only the network can see.
 func (g *Guard) CountDrop(reason string) {
 	g.mu.Lock()
 	g.drops[reason]++

@@ -29,7 +29,7 @@ type batchMailbox struct {
 	suspended bool
 }
 
-// Bound is what a batching mailbox holds at most; a zero field has no bound. What the actor is given with one Receive does not
+// MailboxBound is what a batching mailbox holds at most; a zero field has no bound. What the actor is given with one Receive does not
 // count any more, so twice as much may be in memory.
 type MailboxBound struct {
 	Messages int
@@ -48,7 +48,7 @@ func (b MailboxBound) full(messages, bytes, size int) bool {
 	return b.Messages > 0 && messages >= b.Messages || b.Bytes > 0 && size > 0 && bytes > 0 && bytes+size > b.Bytes
 }
 
-// batching makes mailboxes for WithBatching.
+// newBatchMailbox makes mailboxes for WithBatching.
 func newBatchMailbox(bound MailboxBound, shed func(any) bool) actor.MailboxProducer {
 	return func() actor.Mailbox { return &batchMailbox{bound: bound, shed: shed} }
 }

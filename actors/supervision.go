@@ -49,7 +49,7 @@ func (s *supervision) HandleFailure(_ *actor.ActorSystem, supervisor actor.Super
 	supervisor.RestartChildren(child)
 }
 
-// quiet silences Proto.Actor's own logger: what matters is told by events.
+// discardLogs silences Proto.Actor's own logger: what matters is told by events.
 func discardLogs(*actor.ActorSystem) *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }

@@ -28,7 +28,7 @@ type Identity struct {
 	Epoch   messages.Epoch
 }
 
-// Guest tells whether the identity claims no membership.
+// Unauthenticated tells whether the identity claims no membership.
 func (id Identity) Unauthenticated() bool { return id.Cluster == 0 || id.Node == 0 }
 
 // Network connects a system with others. Above it nobody can tell whether it is TCP or a simulation.
@@ -56,7 +56,7 @@ func (s *System) Identity() Identity { return *s.identity.Load() }
 // SetIdentity changes what outgoing envelopes carry: once, when a node has joined.
 func (s *System) SetIdentity(id Identity) { s.identity.Store(&id) }
 
-// Outlived hears from the network that members know of a later boot of this system's node than this one. This one is over.
+// ReportSuperseded hears from the network that members know of a later boot of this system's node than this one. This one is over.
 func (s *System) ReportSuperseded(by messages.Epoch) {
 	if s.Env.Superseded != nil && by > s.Identity().Epoch {
 		s.Env.Superseded(by)

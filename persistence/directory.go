@@ -8,7 +8,7 @@ import "fmt"
 // over its old data.
 type Directory struct{ Log, State Engine }
 
-// half is what one engine of a directory says of whom it belongs to.
+// engineOwner is what one engine of a directory says of whom it belongs to.
 type engineOwner struct {
 	id    Identity
 	found bool // there is an identity record
@@ -46,7 +46,7 @@ type MismatchError struct{ What string }
 
 func (e *MismatchError) Error() string { return "the data directory is not whole: " + e.What }
 
-// fits tells why two engines are not the two of one directory; nil: they are. The state engine's identity is written first in
+// checkOwners tells why two engines are not the two of one directory; nil: they are. The state engine's identity is written first in
 // a fresh directory, and second when the node becomes a member. Directories that were written before the state engine had an
 // identity are not Paired.
 func checkOwners(log, state engineOwner) error {
@@ -86,7 +86,7 @@ func (id Identity) String() string {
 	return fmt.Sprintf("node %d (%s) of cluster %016x (directory %016x)", id.Node, id.Name, id.Cluster, id.Token)
 }
 
-// Begin starts another life of a directory: it checks that its engines belong together, draws a token for a fresh directory,
+// StartEpoch starts another life of a directory: it checks that its engines belong together, draws a token for a fresh directory,
 // raises the epoch and makes that durable. Nothing may be sent before it returns. A directory that another node name has used is
 // refused: two names for one identity is how data gets mixed up.
 func (d Directory) StartEpoch(name string, draw func() uint64) (Identity, error) {
@@ -109,7 +109,7 @@ func (d Directory) StartEpoch(name string, draw func() uint64) (Identity, error)
 	return id, saveIdentity(d.Log, id)
 }
 
-// pair brings the state engine's copy of the identity up to date: in a fresh directory, in one that was written before there was
+// copyIdentity brings the state engine's copy of the identity up to date: in a fresh directory, in one that was written before there was
 // a copy, and where Become was cut off.
 func (d Directory) copyIdentity(id Identity) error {
 	state, _, err := LoadIdentity(d.State)
@@ -119,7 +119,7 @@ func (d Directory) copyIdentity(id Identity) error {
 	return saveIdentity(d.State, id)
 }
 
-// Become makes the directory a member's for good. Nothing may be sent in that name before it returns.
+// JoinCluster makes the directory a member's for good. Nothing may be sent in that name before it returns.
 func (d Directory) JoinCluster(id Identity) error {
 	if err := saveIdentity(d.Log, id); err != nil {
 		return err
@@ -127,5 +127,5 @@ func (d Directory) JoinCluster(id Identity) error {
 	return saveIdentity(d.State, id)
 }
 
-// Pledge makes a higher Level of a directory's identity durable. Nothing may be said of it before it returns.
+// RaiseLevel makes a higher Level of a directory's identity durable. Nothing may be said of it before it returns.
 func (d Directory) RaiseLevel(id Identity) error { return saveIdentity(d.Log, id) }

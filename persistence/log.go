@@ -151,7 +151,7 @@ func readRecord(r Reader, key []byte, into proto.Message) (bool, error) {
 	return true, decodeRecord(key, value, into)
 }
 
-// Glance reads single records of a group's log, wherever it is, without owning it: for those who judge it. Each
+// RecordReader reads single records of a group's log, wherever it is, without owning it: for those who judge it. Each
 // record is nil where there is none, or none that can be read.
 type RecordReader struct {
 	Reader Reader
@@ -210,7 +210,7 @@ func readOrNil[M proto.Message](from Reader, key []byte, into M) (none M) {
 	return into
 }
 
-// kept is the index of the first entry, 0 if there is none.
+// firstOnDisk is the index of the first entry, 0 if there is none.
 func (l *Log) firstOnDisk(group messages.GroupID) (first uint64, err error) {
 	prefix := groupKey(kindEntry, group)
 	err = l.engine.Scan(prefix, PrefixEnd(prefix), func(key, _ []byte) bool {
@@ -239,7 +239,7 @@ func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*
 	return entries, cmp.Or(err, bad)
 }
 
-// Piece is the entries from..to as far as they take no more than so many bytes, but at least two; none if they have been
+// ReadRange is the entries from..to as far as they take no more than so many bytes, but at least two; none if they have been
 // deleted. It may be read while the log is written elsewhere, or cut at its front.
 func (l *Log) ReadRange(group messages.GroupID, from, to uint64, bytes int) ([]*messages.Entry, error) {
 	var entries []*messages.Entry

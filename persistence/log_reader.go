@@ -24,7 +24,7 @@ type LogReader struct {
 // NewLogReader makes a LogReader; the node spawns it once.
 func NewLogReader(log *Log, fatal func(error)) *LogReader { return &LogReader{log, fatal} }
 
-// Read asks for the entries From..To of a group's log: at least two of them, and no more than Bytes of the others.
+// ReadEntries asks for the entries From..To of a group's log: at least two of them, and no more than Bytes of the others.
 type ReadEntries struct {
 	Group    messages.GroupID
 	For      messages.NodeID // echoed

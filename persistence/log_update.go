@@ -5,7 +5,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Save is one step of one group's log. Its parts take effect together, in the order of the fields.
+// LogUpdate is one step of one group's log. Its parts take effect together, in the order of the fields.
 type LogUpdate struct {
 	Group     messages.GroupID
 	HardState *messages.HardState    // nil: unchanged
@@ -30,7 +30,7 @@ type Persisted struct {
 	Seq   uint64
 }
 
-// Loaded is what a group's log holds after a restart.
+// LoadedLog is what a group's log holds after a restart.
 type LoadedLog struct {
 	HardState   *messages.HardState
 	Snapshot    *messages.SnapshotMeta // start of the log: the state up to here is not in it. Never nil

@@ -36,7 +36,7 @@ type StateWriterOptions struct {
 	SyncBytes int        // written since a sync began that call for another one; 0: only a Store does
 }
 
-// Store asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
+// WriteState asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
 type WriteState struct {
 	Batch   *Batch
 	Index   uint64 // of the log that the data is at with this batch; Synced names it. 0: the batch deletes the data
@@ -44,19 +44,19 @@ type WriteState struct {
 	ReplyTo *actor.PID
 }
 
-// Stored answers one Store and gives its batch back. The batch can be read, but need not be durable.
+// StateWritten answers one Store and gives its batch back. The batch can be read, but need not be durable.
 type StateWritten struct{ *WriteState }
 
-// Synced tells an Applier that its batches up to the one of Index are durable: a sync serves all groups.
+// StateSynced tells an Applier that its batches up to the one of Index are durable: a sync serves all groups.
 type StateSynced struct{ Index uint64 }
 
-// mark is the newest batch of one Applier.
+// writtenUpTo is the newest batch of one Applier.
 type writtenUpTo struct {
 	applier *actor.PID
 	index   uint64
 }
 
-// marks are in the order in which the Appliers first wrote.
+// writtenByApplier are in the order in which the Appliers first wrote.
 type writtenByApplier []writtenUpTo
 
 func (m writtenByApplier) with(by *actor.PID, index uint64) writtenByApplier {

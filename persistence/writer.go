@@ -71,7 +71,7 @@ func (w *Writer) fail(err error) {
 	w.options.Fatal(fmt.Errorf("write the log: %w", err))
 }
 
-// write makes a step durable and answers it, one message per group.
+// commit makes a step durable and answers it, one message per group.
 func (w *Writer) commit(ctx actor.Context, step []*Persist) {
 	if len(step) == 0 {
 		return
@@ -93,7 +93,7 @@ func (w *Writer) commit(ctx actor.Context, step []*Persist) {
 	}
 }
 
-// save is one synced engine write. It is always synced, so that never more than one record of the engine's log can be
+// writeBatch is one synced engine write. It is always synced, so that never more than one record of the engine's log can be
 // torn; false: it failed.
 func (w *Writer) writeBatch(steps int) bool {
 	began := w.options.Now()

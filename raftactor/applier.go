@@ -13,21 +13,21 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// Applier owns a group's data on this node: it runs the Machine over committed entries, and answers proposals and reads. What the
-// Machine writes collects in a state batch in memory. A state batch goes to the engine as one atomic write: data, applied index and
+// Applier owns a group's data on this node: it runs the Machine over committed entries, and replies to proposals and reads. What the
+// Machine writes is gathered in a state batch in memory. A state batch goes to the engine as one atomic write: data, applied index and
 // the Machine's own records together.
 //
 //	receives            from         does
-//	apply               Peer         runs committed entries in log order, answers who proposed them
-//	query               Peer         answers reads as soon as the data is at their index, a bounded number of bytes per mailbox drain
-//	continueReads           itself       answers more of them
+//	apply               Peer         runs committed entries in log order, replies to the sessions that proposed them
+//	readRequest         Peer         answers reads as soon as the data is at their index, a bounded number of bytes per mailbox drain
+//	continueReads       itself       answers more of them
 //	restore             Peer         replaces the data by the staged snapshot
-//	retire              Peer         deletes the data: the replica is destroyed
+//	deleteData          Peer         deletes the data: the replica is destroyed
 //	flush               Peer         makes everything applied durable and says up to where
-//	probe               Peer         answers probed: it gets on
-//	Digest              anybody      says what the data is at, and a sum of it
-//	persistence.Stored  StateWriter  the state batch that it was given is in the engine
-//	persistence.Synced  StateWriter  the data up to an index is durable, whichever group of the node asked for it
+//	probe               Peer         replies probed: the Applier makes progress
+//	Digest              anybody      reports the index that the data is at, and a checksum of it
+//	persistence.StateWritten  StateWriter  the state batch that it was given is in the engine
+//	persistence.StateSynced  StateWriter  the data up to an index is durable, whichever group of the node asked for it
 //
 // # From a committed entry to its replies
 //
@@ -59,26 +59,26 @@ type Applier struct {
 	store        store
 	self         *actor.PID
 	peer         *actor.PID
-	state        *messages.SnapshotMeta // what the data is at, with the state batches
-	batch        *stateBatch            // that grows
-	writing      *stateBatch            // that the StateWriter writes; nil: none
-	writtenIndex uint64                 // index that the data in the engine is at when it has
+	state        *messages.SnapshotMeta // what the data is at, state batches included
+	batch        *stateBatch            // grows; reads see it over writing
+	writing      *stateBatch            // the StateWriter is writing it; nil: none
+	writtenIndex uint64                 // index that the data in the engine is at when writing is written
 	spare        *stateBatch            // written; its memory is used again
 	policy       batchPolicy
-	engineBatch  *persistence.Batch
-	flushing     bool
-	deferred     []any // messages that came while nothing may be applied
+	engineBatch  *persistence.Batch // for the next write; the StateWriter owns it while writing is not nil
+	flushing     bool               // the next write asks for a sync, and is due at once
+	deferred     []any              // messages that came while nothing may be applied, in order
 	reads        waitingReads
-	view         any
+	view         any // newest View of the Machine, as last published
 	replies      *outbox
-	failed       bool
-	destroying   bool
+	failed       bool // nothing is applied or answered any more
+	destroying   bool // because the replica is being destroyed
 }
 
 type (
 	apply struct {
 		entries   []*messages.Entry
-		proposals []*proposal // one per entry; nil where nobody on this node waits
+		proposals []*proposal // one per entry; nil: no session waits on this node
 	}
 	readRequest struct {
 		index  uint64
@@ -87,9 +87,9 @@ type (
 	restore struct{ meta *messages.SnapshotMeta }
 	flush   struct{}
 
-	// Digest asks what a replica's data is at, and for a sum over all of it: replicas at the same index have the same.
-	// Each, if it is given, sees every record before; Done is called once. Both are called on the Applier's goroutine, unless
-	// the node stops, and must not block.
+	// Digest asks for the index that a replica's data is at, and a checksum over all of it: replicas at the same index have the same
+	// checksum. Each is optional; it sees every record, in order, and then Done is called once. Both are called on the Applier's
+	// goroutine, unless the node stops, and must not block.
 	Digest struct {
 		Each func(key, value []byte) // valid only during the call
 		Done func(index, sum uint64)
@@ -196,7 +196,7 @@ func (a *Applier) mustDefer(message any) bool {
 	return false
 }
 
-// fail stops the node: what this replica would do from here on cannot be trusted. Nothing is answered any more.
+// fail stops the node: nothing that this replica would do from here on can be trusted, so it does nothing.
 func (a *Applier) fail(err error) {
 	a.failed = true
 	a.options.System.Fatal(fmt.Errorf("group %d: %w", a.options.Group, err))
@@ -240,8 +240,8 @@ func (a *Applier) apply(m apply) {
 	}
 }
 
-// understands refuses an entry that says more than this program knows: a replica that ignored it would have other data than
-// those that do not.
+// checkSupported fails for an entry that has more than this program knows: a replica that ignored it would have other data than the
+// replicas that do not.
 func (a *Applier) checkSupported(entry *messages.Entry) error {
 	if level := messages.Level(entry.Level); level > a.options.Level {
 		return fmt.Errorf("entry %d needs feature level %d, but this eraft has %d: start the eraft that ran here before, or a newer one",
@@ -276,7 +276,7 @@ func (a *Applier) applyCommands(entry *messages.Entry, p *proposal) bool {
 	return true
 }
 
-// writeBatch gives the state batch to the StateWriter and begins the next one over it.
+// writeBatch sends the state batch to the StateWriter, if none is being written, and begins the next one over it.
 func (a *Applier) writeBatch() {
 	if a.failed || a.writing != nil || a.state.Index == a.writtenIndex && !a.flushing {
 		return
@@ -296,7 +296,7 @@ func (a *Applier) writeBatch() {
 	a.policy.begin(a.options.System.Clock.Now())
 }
 
-// endBatch lets the Machine write what it writes once per state batch.
+// endBatch has the Machine write what it writes once per state batch. It reports whether that succeeded.
 func (a *Applier) endBatch() bool {
 	if f, ok := a.options.Machine.(Flusher); ok {
 		if err := f.Flush(a.batch); err != nil {
@@ -306,12 +306,12 @@ func (a *Applier) endBatch() bool {
 	return !a.failed
 }
 
-// onStored goes on where messages had to wait.
+// onStored takes back the memory of a batch that is written, and handles the messages that had to wait for it.
 func (a *Applier) onStored(done persistence.StateWritten) {
 	a.policy.written(a.options.System.Clock.Now(), done.Batch.Bytes())
 	a.engineBatch, a.spare, a.writing = done.Batch, a.writing, nil
 	if a.engineBatch.Bytes() > 2*fullBatchBytes {
-		a.engineBatch = new(persistence.Batch) // one of a huge state batch is not worth its memory
+		a.engineBatch = new(persistence.Batch) // a huge one is not worth keeping its memory
 	}
 	a.spare.reset()
 	a.batch.base = a.store.data()
@@ -322,7 +322,7 @@ func (a *Applier) onStored(done persistence.StateWritten) {
 	}
 }
 
-// reader is the data as queries see it. What the Machine writes once per state batch is only read by scans.
+// stateReader is the data as queries see it. What the Machine writes once per state batch is only seen by scans.
 type stateReader struct{ a *Applier }
 
 func (r stateReader) Get(key []byte) ([]byte, bool, error) { return r.a.batch.Get(key) }
@@ -369,7 +369,7 @@ func (a *Applier) digest(m Digest) {
 	m.Done(a.state.Index, sum.Sum64())
 }
 
-// publish tells the Peer and the node when the Machine shows something new.
+// publishView tells the Peer and the node of a new View of the Machine.
 func (a *Applier) publishView() {
 	viewer, ok := a.options.Machine.(Viewer)
 	if !ok {

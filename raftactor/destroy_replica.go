@@ -45,7 +45,7 @@ func (p *Peer) onDestroying(batch []any) {
 	}
 }
 
-// retire is the last message of a Peer to its Applier.
+// deleteData is the last message of a Peer to its Applier.
 type deleteData struct{}
 
 // destroy deletes the data. Nothing is applied or answered from here on.
@@ -56,7 +56,7 @@ func (a *Applier) destroy() {
 	a.options.System.Root.Send(a.options.StateWriter, &persistence.WriteState{Batch: batch, ReplyTo: a.self})
 }
 
-// destroyed tells the node that nothing is left of the replica.
+// dataDeleted tells the node that nothing is left of the replica.
 func (a *Applier) dataDeleted() {
 	a.options.System.Events(ReplicaDestroyed{a.options.Group})
 	if a.options.OnDestroyed != nil {

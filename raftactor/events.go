@@ -2,7 +2,7 @@ package raftactor
 
 import "github.com/eraft-io/eraft/messages"
 
-// LeaderChanged tells that this replica sees another leader; Leader 0 is none.
+// LeaderChanged tells that the leader, the term or the role of this replica has changed; Leader 0: none is known.
 type LeaderChanged struct {
 	Group  messages.GroupID
 	Leader messages.NodeID
@@ -10,7 +10,7 @@ type LeaderChanged struct {
 	Role   string
 }
 
-// SnapshotSent tells that a follower has staged a whole snapshot, or that the transfer ended without.
+// SnapshotSent tells that a transfer of a snapshot has ended; OK: the follower has staged all of it.
 type SnapshotSent struct {
 	Group messages.GroupID
 	To    messages.NodeID
@@ -24,21 +24,21 @@ type SnapshotInstalled struct {
 	Index uint64
 }
 
-// LogCompacted tells that the log starts after Index now.
+// LogCompacted tells that the log now begins behind Index.
 type LogCompacted struct {
 	Group messages.GroupID
 	Index uint64
 }
 
-// MemberChanged tells that a membership change is proposed by this leader.
+// MemberChanged tells that this leader has proposed a membership change.
 type MemberChanged struct {
 	Group  messages.GroupID
 	Node   messages.NodeID
 	Change string
 }
 
-// DiskStalled tells that a disk of the node, of the log or of the data, has not answered for Limits.StallTicks or some times as
-// long, or that both do again. A leader gives its leadership away meanwhile.
+// DiskStalled tells that a disk of the node, of the log or of the data, has not answered for Limits.StallTicks or several times as
+// long, or, with Over, that both answer again. A leader transfers its leadership meanwhile.
 type DiskStalled struct {
 	Group     messages.GroupID
 	Over      bool
@@ -47,7 +47,7 @@ type DiskStalled struct {
 
 func (DiskStalled) EventName() string { return "disk stalled" }
 
-// ReplicaDestroyed tells that a replica's log and data are gone from this node: it is no member any more.
+// ReplicaDestroyed tells that a replica's log and data are deleted from this node.
 type ReplicaDestroyed struct{ Group messages.GroupID }
 
 func (LeaderChanged) EventName() string     { return "leader changed" }
@@ -57,7 +57,7 @@ func (LogCompacted) EventName() string      { return "log compacted" }
 func (MemberChanged) EventName() string     { return "member changed" }
 func (ReplicaDestroyed) EventName() string  { return "replica destroyed" }
 
-// MessageDropped tells that raft did not take a message or an order, and why.
+// MessageDropped tells that the core did not accept a message or an order, and why.
 type MessageDropped struct {
 	Group  messages.GroupID
 	From   messages.NodeID

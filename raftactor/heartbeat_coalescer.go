@@ -8,30 +8,30 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// HeartbeatCoalescerPath is the path of the Pulse on every node.
+// HeartbeatCoalescerPath is the path of the HeartbeatCoalescer on every node.
 const HeartbeatCoalescerPath = "heartbeats"
 
-// Pulse carries heartbeats and their answers: those of all groups between two nodes travel in one message. The Ticker ticks
-// all Peers together, so at a tick they all have something to say. Pulse waits for nobody: what is in its mailbox
-// when its turn comes goes, and what comes later goes with the next. Heartbeats that a read waits for do not take this way.
+// HeartbeatCoalescer sends heartbeats and the replies to them: those of all groups between two nodes travel in one message. The Ticker
+// ticks all Peers together, so at a tick all have something to send. It waits for no Peer: what is in its mailbox when it runs goes, and
+// what comes later goes with the next message. Heartbeats that a read waits for do not take this way.
 //
-//	receives                from    does
-//	pulse                   Peers   goes to the Pulse of a node, together with the others for it
-//	*messages.RaftMessages  Pulses  each goes to the Peer of its group
+//	receives                from                 does
+//	outgoingHeartbeat       Peers                sends it to the HeartbeatCoalescer of a node, together with the others for it
+//	*messages.RaftMessages  HeartbeatCoalescers  passes each message to the Peer of its group
 //
 // It is spawned batching, once per node, under HeartbeatCoalescerPath. It may lose anything, as the network may.
 type HeartbeatCoalescer struct{ system *actors.System }
 
-// pulse is a heartbeat or an answer to one, for the replica on the node at an address.
+// outgoingHeartbeat is a heartbeat or a reply to one, for the replica on the node at an address.
 type outgoingHeartbeat struct {
 	address string
 	message *messages.RaftMessage
 }
 
-// pulsed is what came by Pulse; answers to it go the same way.
+// incomingHeartbeat is a message that came through a HeartbeatCoalescer; replies to it go the same way.
 type incomingHeartbeat struct{ message *messages.RaftMessage }
 
-// NewHeartbeatCoalescer makes the node's Pulse.
+// NewHeartbeatCoalescer makes the node's HeartbeatCoalescer.
 func NewHeartbeatCoalescer(system *actors.System) *HeartbeatCoalescer {
 	return &HeartbeatCoalescer{system}
 }
@@ -66,19 +66,19 @@ func (p *HeartbeatCoalescer) Receive(ctx actor.Context) {
 	}
 }
 
-// send lets what is gathered for a node leave.
+// send sends what is gathered for a node, and empties the frame.
 func (p *HeartbeatCoalescer) send(address string, all *heartbeatFrame) {
 	p.system.Root.Send(actor.NewPID(address, HeartbeatCoalescerPath), &messages.RaftMessages{Messages: all.messages})
 	*all = heartbeatFrame{}
 }
 
-// heartbeats are what goes to one node in one message.
+// heartbeatFrame is what goes to one node in one message.
 type heartbeatFrame struct {
 	messages []*messages.RaftMessage
 	bytes    int
 }
 
-// add tells whether there was room for a message.
+// add adds a message, unless the frame is full. It reports whether it did.
 func (h *heartbeatFrame) add(m *messages.RaftMessage) bool {
 	size := proto.Size(m) + messageFrame
 	if h.bytes > 0 && h.bytes+size > sendBytes {

@@ -8,9 +8,9 @@ import "time"
 // backoff, the backoff doubles; when it has kept it for so long, the backoff is what it was at first. Every replica observes who
 // leads, so the next leader knows as well.
 type leaderPreference struct {
-	backoff    time.Duration // 0: as at first
-	since      time.Duration // when the preferred leader was seen to be up to date; 0: it is not
-	tried      bool          // this leader has handed over to it, in vain so far
+	backoff    time.Duration // 0: minBackoff
+	since      time.Duration // since when the preferred leader has been up to date; 0: it is not
+	tried      bool          // this leader has transferred leadership to it, without success so far
 	leads      bool
 	leadsSince time.Duration // when it took the leadership
 }
@@ -20,7 +20,7 @@ const (
 	maxBackoff = 10 * time.Minute
 )
 
-// observe is told whenever a replica sees another leader, or none.
+// observe notes that a replica sees another leader, or none, and whether it is the preferred one.
 func (p *leaderPreference) observe(now time.Duration, preferred bool) {
 	p.since, p.tried = 0, false
 	if preferred == p.leads {
@@ -37,7 +37,7 @@ func (p *leaderPreference) observe(now time.Duration, preferred bool) {
 	}
 }
 
-// due is asked by a leader that is not the preferred one, again and again: whether to hand over now.
+// due tells a leader that is not the preferred one whether to transfer leadership now. It is asked at every tick.
 func (p *leaderPreference) due(now time.Duration, upToDate bool) bool {
 	switch {
 	case !upToDate:

@@ -9,19 +9,19 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// logTime is the time with which a leader stamps entries. It follows the clock of the majority: of its own clock, if it says about
-// what most voters say, else of theirs, and at once, however far that is ahead of the newest entry. It never goes back, and
-// where the log is ahead of the clocks it goes at half speed. No safety depends on its speed. It is pure.
+// logTime is the time with which a leader stamps entries. It follows the clock of the majority of the voters: the leader's own clock, if
+// it is close to the majority's, else the majority's; at once, however far that is ahead of the newest entry. It never goes back, and
+// where the log is ahead of the clocks it runs at half speed. No safety depends on its speed. It is pure.
 type logTime struct {
-	last   uint64        // newest stamp, in ms
-	at     time.Duration // when it was given
-	clocks map[uint64]clock
+	last   uint64           // newest stamp, in ms
+	at     time.Duration    // monotonic, when it was given
+	clocks map[uint64]clock // of other nodes, by node id
 }
 
-// clock is what a node's time of day was.
+// clock is the time of day that a node has told.
 type clock struct {
 	ms uint64
-	at time.Duration // when that was heard
+	at time.Duration // monotonic, when the message came
 }
 
 // clockTolerance is how far a leader's clock may be from that of most voters.
@@ -29,14 +29,14 @@ const clockTolerance = 1000 // ms
 
 func newLogTime() logTime { return logTime{clocks: map[uint64]clock{}} }
 
-// hear notes the time of day of a node; 0: it did not say.
+// observe notes the time of day of a node, in ms; 0: it did not tell.
 func (t *logTime) observe(node, ms uint64, now time.Duration) {
 	if ms != 0 {
 		t.clocks[node] = clock{ms, now}
 	}
 }
 
-// majority is what most voters say that the time of day is, of which wall is the own; false: too few have said anything.
+// majority is the time of day, in ms, of the majority of the voters, where wall is this node's own; false: too few have told theirs.
 func (t *logTime) majority(self, wall uint64, now time.Duration, voters []uint64) (uint64, bool) {
 	var all []uint64
 	for _, id := range voters {
@@ -57,7 +57,7 @@ func (t *logTime) majority(self, wall uint64, now time.Duration, voters []uint64
 	return wall, true
 }
 
-// stamp is log time now, given the newest stamp in the log and the clock of the majority; ok: it is known.
+// stamp is the log time now, given the newest stamp in the log and the majority's clock; ok tells whether that is known.
 func (t *logTime) stamp(now time.Duration, newest, majority uint64, ok bool) uint64 {
 	if newest > t.last || t.last == 0 {
 		t.last, t.at = newest, now
@@ -76,8 +76,8 @@ func (t *logTime) stamp(now time.Duration, newest, majority uint64, ok bool) uin
 	return next
 }
 
-// stampSlow is log time as nodes keep it that do not tell one another their clocks: it follows the own monotonic clock, and
-// catches up with the own time of day at no more than double speed, so that a clock that jumps has no session forgotten.
+// stampSlow is the log time of nodes that do not tell one another their clocks: it follows the node's own monotonic clock, and catches up
+// with the node's own time of day at no more than double speed, so that no session expires because a clock jumps.
 func (t *logTime) stampSlow(now time.Duration, newest, wall uint64) uint64 {
 	if t.last == 0 && newest == 0 {
 		t.last, t.at = wall, now

@@ -1,5 +1,10 @@
-// Package raftactor runs Raft replicas as actors. A Peer steps the pure algorithm of package raft, an Applier
-// owns the group's data and drives a Machine, and snapshot transfer brings a replica up that lags too far.
+// Package raftactor runs Raft replicas as actors. A Peer drives the pure algorithm of package raft, an Applier owns the group's data and
+// runs a Machine, and a follower that lags too far gets a snapshot. A node has one Ticker and one HeartbeatCoalescer for all its
+// replicas.
+//
+// Where to read on: peer.go has the loop, output.go what the core asks for; proposer.go and proposal_batcher.go turn commands into log
+// entries; pending_reads.go and reads.go answer queries; maintain.go and membership.go bring a group to its target; log_retention.go,
+// snapshots.go, snapshot_send.go and snapshot_receive.go bound the log; applier.go, state_batch.go and batch_policy.go write the data.
 package raftactor
 
 import (
@@ -49,14 +54,13 @@ type (
 // replicas, so Flush may only write what the commands so far determine.
 type Flusher interface{ Flush(tx Tx) error }
 
-// Viewer is a Machine that publishes what it knows: after every turn that changed it, View gives a new
-// immutable value. The Peer checks proposals against it, and Options.OnView tells the rest of the node.
+// Viewer is a Machine that publishes what it knows: after every mailbox drain that changed it, View returns a new immutable value. The Peer checks proposals against it, and Options.OnView tells the rest of the node.
 type Viewer interface {
-	// View is nil-safe to call often; it returns the same value until something changed.
+	// View returns the same value until something has changed, so that it can be called often; nil: nothing is known yet.
 	View() any
 }
 
-// Timed is a view that knows a time below which log time must not be, in ms: what came from another group has that time.
+// Timed is a View with a time, in ms, below which log time must not be: data that came from another group has that time.
 type Timed interface{ LogTime() uint64 }
 
 // Checker refuses commands before they enter the log, so that what can be known to be wrong costs nothing.

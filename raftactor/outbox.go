@@ -7,14 +7,14 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// outbox collects the answers of one turn, so that each session gets one message.
+// outbox gathers the replies of one mailbox drain, so that each session gets one message.
 type outbox struct {
 	system *actors.System
 	group  messages.GroupID
 	node   messages.NodeID
 	order  []*outgoingFrame
 	index  map[recipient]*outgoingFrame
-	timeMs uint64 // log time now; 0: not known in this turn
+	timeMs uint64 // log time, in ms, that the replies tell their sessions; 0: not known in this drain
 }
 
 type recipient struct{ address, id string }
@@ -25,7 +25,7 @@ type outgoingFrame struct {
 	bytes   int
 }
 
-// frameBytes is the most that answers in one Replies message take; one larger answer still travels, alone.
+// frameBytes bounds the replies in one message, encoded; a single larger reply is still sent, alone.
 const frameBytes = 1 << 20
 
 func newOutbox(o *Options) *outbox {
@@ -48,8 +48,8 @@ func (b *outbox) add(to recipient, reply *messages.Reply) {
 
 const emptyReplyBytes = messages.ReplyOverheadBytes
 
-// sendable gives a reply as it can be sent, and about how large it is, at least what it takes. A Machine must not give one
-// that is larger than messages.MaxReplyBytes: then who asked hears of that.
+// sendable returns a reply that can be sent, and about how many bytes it takes, never less than it does. A Machine must not make one that is
+// larger than messages.MaxReplyBytes; if it does, the session gets an error instead.
 func sendable(reply *messages.Reply) (*messages.Reply, int) {
 	size := messages.ReplyBytes(reply) - emptyReplyBytes
 	if size <= messages.MaxReplyBytes {
@@ -59,7 +59,7 @@ func sendable(reply *messages.Reply) (*messages.Reply, int) {
 	return &messages.Reply{Session: reply.Session, Seq: reply.Seq, Code: why.Code, Text: why.Text}, emptyReplyBytes + len(why.Text)
 }
 
-// at says what log time is now, for all answers until the next flush.
+// setTime sets the log time that all replies until the next flush tell.
 func (b *outbox) setTime(timeMs uint64) { b.timeMs = timeMs }
 
 func (b *outbox) send(frame *outgoingFrame) {
@@ -72,7 +72,7 @@ func (b *outbox) send(frame *outgoingFrame) {
 	frame.replies, frame.bytes = nil, 0
 }
 
-// flush sends everything that is left; the outbox is empty afterwards.
+// flush sends everything that is left; afterwards the outbox is empty.
 func (b *outbox) flush() {
 	if len(b.order) == 0 {
 		return
@@ -84,11 +84,11 @@ func (b *outbox) flush() {
 	clear(b.index)
 }
 
-// refuse answers an encoded command or query that goes no further.
+// refuse adds an error reply for an encoded command or query.
 func (b *outbox) refuse(to recipient, encoded []byte, why *messages.Error) {
 	session, seq := messages.RequestID(encoded)
 	if to.id == "" || seq == 0 {
-		return // nobody waits for it
+		return // no session waits for it
 	}
 	b.add(to, &messages.Reply{Session: session, Seq: seq, Code: why.Code, Text: why.Text, Hint: why.Hint})
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// output carries out everything that the core asks for. It is the only place where raft's decisions become messages.
+// output carries out everything that the core asks for. It is the only place where the core's decisions become messages.
 func (p *Peer) output() {
 	for !p.end.failed {
 		ready, ok := p.core.Ready()

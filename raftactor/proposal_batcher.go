@@ -7,21 +7,21 @@ import "time"
 // entries serve a busy group sooner than many small ones.
 //
 // When an entry is committed, the sessions that it answers often send their next commands at once. Commands that came meanwhile wait for
-// them, so that all travel together from then on, instead of in two halves by turns. They wait at most half as long as the entry
-// took. Commands for a group that is idle do not wait.
+// them, so that all travel together from then on, instead of in two halves by turns. They wait at most half as long as the
+// entry took. Commands for a group that is idle do not wait. It is pure.
 type proposalBatcher struct {
 	busy     bool
 	began    time.Duration // when the entry on its way was proposed
 	timed    bool          // it has not been said yet how long that took
 	size     int           // its commands
-	expected int           // commands that will probably come
-	until    time.Duration // when they are not waited for any longer
+	expected int           // number of commands that will probably come together
+	until    time.Duration // when the wait for them ends
 }
 
 // maxWait bounds the wait where a commit takes long, as between continents.
 const maxWait = 5 * time.Millisecond
 
-// observe is told at every mailbox drain whether an entry is on its way, and how many commands have been gathered.
+// observe notes, at every mailbox drain, whether an entry is on its way and how many commands have been gathered.
 func (p *proposalBatcher) observe(now time.Duration, busy bool, gathered int) {
 	if p.busy && !busy {
 		p.expected, p.until = p.size+gathered, now
@@ -32,7 +32,7 @@ func (p *proposalBatcher) observe(now time.Duration, busy bool, gathered int) {
 	p.busy = busy
 }
 
-// wait is how long the commands gathered should still wait for others; 0: they should go.
+// wait is how long the commands gathered should still wait for others; 0: they should be proposed.
 func (p *proposalBatcher) wait(now time.Duration, gathered int) time.Duration {
 	if gathered >= p.expected {
 		return 0
@@ -40,12 +40,12 @@ func (p *proposalBatcher) wait(now time.Duration, gathered int) time.Duration {
 	return max(p.until-now, 0)
 }
 
-// proposed is told that an entry is on its way.
+// proposed notes that an entry is on its way.
 func (p *proposalBatcher) proposed(now time.Duration, commands int) {
 	p.busy, p.timed, p.began, p.size = true, true, now, commands
 }
 
-// took gives, once, how long the entry took that was on its way; ok: it is over.
+// took reports, once, how long an entry took from its proposal to its commit; ok is false while it is on its way.
 func (p *proposalBatcher) took(now time.Duration, busy bool) (took time.Duration, ok bool) {
 	if !p.timed || busy {
 		return 0, false

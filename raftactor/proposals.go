@@ -6,14 +6,13 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// proposal is one log entry that a leader has proposed, and the sessions that wait for the answers to its commands, in the order of the
-// commands.
+// proposal is one log entry of a leader, and the sessions that wait for the replies to its commands, in the order of the commands.
 type proposal struct {
 	index, term uint64
 	bytes       int            // of data
-	data        messages.Block // what the entry has
-	count       int
-	spans       []span
+	data        messages.Block // the commands
+	count       int            // of commands
+	spans       []span         // consecutive commands of one session
 }
 
 type span struct {
@@ -21,7 +20,7 @@ type span struct {
 	count int
 }
 
-// recipient is who gets the reply to the i-th command. A nil proposal has nobody.
+// recipient is the session that gets the reply to the i-th command; false: none does, as with a nil proposal.
 func (w *proposal) recipient(i int) (recipient, bool) {
 	if w == nil {
 		return recipient{}, false
@@ -46,7 +45,7 @@ func (w *proposal) add(to recipient, command []byte) {
 	w.spans = append(w.spans, span{to, 1})
 }
 
-// refuse answers every command of the entry with the same reason.
+// refuse replies to every command of the entry with the same error.
 func (w *proposal) refuse(answers *outbox, why *messages.Error) {
 	for i, command := range w.data.Commands() {
 		if to, ok := w.recipient(i); ok {
@@ -55,11 +54,11 @@ func (w *proposal) refuse(answers *outbox, why *messages.Error) {
 	}
 }
 
-// proposals are a leader's proposals that are not answered, in log order, and how many bytes of them are not applied here.
+// proposals are a leader's proposals that are not committed or not applied here, in log order.
 type proposals struct {
-	queue   []*proposal
-	pending []*proposal // proposed and not yet applied
-	bytes   int
+	queue   []*proposal // proposed and not committed
+	pending []*proposal // proposed and not applied here
+	bytes   int         // of pending
 }
 
 func (q *proposals) push(w *proposal) {
@@ -68,7 +67,7 @@ func (q *proposals) push(w *proposal) {
 	q.bytes += w.bytes
 }
 
-// applied takes the bytes of entries up to index off the account.
+// applied forgets the entries up to index in pending, and their bytes.
 func (q *proposals) applied(index uint64) {
 	for len(q.pending) > 0 && q.pending[0].index <= index {
 		q.bytes -= q.pending[0].bytes
@@ -77,10 +76,10 @@ func (q *proposals) applied(index uint64) {
 	}
 }
 
-// requestID names a command: no other of its session ever has the same number.
+// requestID names a request: no other request ever has the same session and sequence number.
 type requestID struct{ session, seq uint64 }
 
-// names are the commands that are on their way: a session that sends one of them again waits for its answer already.
+// requestIDs are the commands that are gathered or pending: a session that sends one of them again waits for its reply already.
 func (q *proposals) requestIDs(gathered *proposal) map[requestID]bool {
 	names := map[requestID]bool{}
 	for _, w := range append(slices.Clip(q.pending), gathered) {
@@ -95,8 +94,8 @@ func (q *proposals) requestIDs(gathered *proposal) map[requestID]bool {
 	return names
 }
 
-// take gives the proposals of committed entries, one per entry, nil where no session waits. A proposal at whose index another leader's
-// entry was committed is lost: its commands are not in the log and never will be.
+// take removes and returns the proposals of committed entries, one per entry, nil where no session waits. A proposal at whose index the
+// entry of another leader was committed is lost: its commands are not in the log and never will be.
 func (q *proposals) take(entries []*messages.Entry) (of []*proposal, lost []*proposal) {
 	of = make([]*proposal, len(entries))
 	for i, entry := range entries {
@@ -114,7 +113,7 @@ func (q *proposals) take(entries []*messages.Entry) (of []*proposal, lost []*pro
 	return of, lost
 }
 
-// drop gives up all proposals that are not committed: this replica does not lead any more.
+// drop removes and returns all proposals that are not committed: this replica does not lead any more.
 func (q *proposals) drop() []*proposal {
 	dropped := q.queue
 	*q = proposals{}

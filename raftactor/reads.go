@@ -7,25 +7,26 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// reads are queries that wait for their turn at the Applier.
+// waitingReads are the queries that wait at the Applier: for the data to reach their index, or for a later mailbox drain.
 type waitingReads struct {
-	queue        []readRequest    // ascending by index
-	count        int              // of single queries
-	bytes        int              // and their size
-	queryIDs     map[queryID]bool // of those that wait, as of this turn; nil until more come
-	sessionBytes map[recipient]int
-	drainBytes   int  // of spent: bytes that were looked at in this turn
-	scheduled    bool // a message is on its way that makes another turn
+	queue        []readRequest     // ascending by index
+	count        int               // queries in queue
+	bytes        int               // their size, encoded
+	queryIDs     map[queryID]bool  // of the queries in queue, as of this drain; nil until more come
+	sessionBytes map[recipient]int // of replies made in this drain, by session
+	drainBytes   int               // the same for all sessions together
+	scheduled    bool              // a continueReads is on its way
 }
 
-// continueReads makes the next turn, behind all that came meanwhile.
+// continueReads makes the next drain, behind all messages that came meanwhile.
 type continueReads struct{}
 
-// drainSessions is what one turn looks at for all sessions, in units of Limits.ReplyBytes, which holds for each.
+// drainSessions bounds the bytes of replies that one mailbox drain makes for all sessions, in units of Limits.ReplyBytes, which is the
+// bound for each session.
 const drainSessions = 16
 
-// addReads takes queries, unless too many wait. What waits already is not taken again: who asked has waited long, and to read
-// it twice would make everybody wait longer.
+// addReads takes queries, unless too many wait. A query that waits already is not taken again: its session has waited long and sends it
+// again, and to read twice would make all wait longer.
 func (a *Applier) addReads(q readRequest) {
 	kept := q.askers[:0:0]
 	for _, asker := range q.askers {
@@ -48,7 +49,7 @@ func (a *Applier) addReads(q readRequest) {
 	}
 }
 
-// fresh is an asker with those of its queries that do not wait here.
+// withoutWaiting returns the queries of a session that do not wait here already.
 func (r *waitingReads) withoutWaiting(asker *messages.SessionRequests) *messages.SessionRequests {
 	if len(r.queue) == 0 {
 		return asker
@@ -62,7 +63,7 @@ func (r *waitingReads) withoutWaiting(asker *messages.SessionRequests) *messages
 				}
 			}
 		}
-		delete(r.queryIDs, queryID{}) // of who has none
+		delete(r.queryIDs, queryID{}) // of queries without an identity
 	}
 	if !slices.ContainsFunc(asker.Queries, func(encoded []byte) bool { return r.queryIDs[queryIDOf(asker, encoded)] }) {
 		return asker
@@ -76,7 +77,7 @@ func (r *waitingReads) withoutWaiting(asker *messages.SessionRequests) *messages
 	return kept
 }
 
-// queryID names a query, together with who waits for its answer.
+// queryID names a query, together with the session that waits for the reply.
 type queryID struct {
 	requestID
 	session recipient
@@ -97,8 +98,8 @@ func queryBytes(asker *messages.SessionRequests) (n int) {
 	return n
 }
 
-// query answers the reads whose index is reached. What a turn looks at is bounded, for each session and in all: answers are in
-// memory until they are on the wire, and those whose reads are few should not wait for those whose are many.
+// answerReady answers the reads whose index is reached. A mailbox drain makes a bounded number of bytes of replies, for each session and
+// in all: replies are in memory until they are on the wire, and a session with few reads should not wait for one with many.
 func (a *Applier) answerReady() {
 	if a.reads.queryIDs = nil; len(a.reads.queue) == 0 {
 		return
@@ -122,7 +123,7 @@ func (a *Applier) answerReady() {
 	}
 }
 
-// answerSessions answers what may be answered in this turn, and gives the rest.
+// answerSessions answers what may be answered in this drain, and returns the rest.
 func (a *Applier) answerSessions(askers []*messages.SessionRequests) (rest []*messages.SessionRequests) {
 	for _, asker := range askers {
 		to, n := askerOf(asker), 0
@@ -148,7 +149,7 @@ func (a *Applier) answerSessions(askers []*messages.SessionRequests) (rest []*me
 	return rest
 }
 
-// fitting is the reply, or, if who asked has not so much room, how much it takes.
+// withinBudget returns the reply, or, if it is larger than the reply budget of its session, a reply that says how many bytes it takes.
 func withinBudget(reply *messages.Reply, bytes int, room uint64) *messages.Reply {
 	if room == 0 || reply.Code != messages.Code_OK || uint64(bytes) <= room {
 		return reply

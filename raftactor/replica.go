@@ -14,7 +14,8 @@ import (
 	"github.com/eraft-io/eraft/raftactor/raft"
 )
 
-// Options say what a replica is and what it stands on. All fields without "optional" are needed.
+// Options say what a replica is and what it needs. Fields that are not called optional must be set. Functions are called on the goroutine
+// of an actor and must not block.
 type Options struct {
 	Group       messages.GroupID
 	Node        messages.NodeID
@@ -26,45 +27,45 @@ type Options struct {
 	State       persistence.Engine // the node's data; the replica touches only its own group's keys
 	Machine     Machine
 	Log         persistence.LoadedLog         // what the Writer's log holds for the group
-	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on any goroutine, must not block
+	Address     func(messages.NodeID) string  // of a node's actors; "" if unknown. Called on any goroutine
 	Check       Checker                       // optional
 	Level       messages.Level                // feature level of this program; an entry above it stops the node. 0: NewestLevel
 	Cluster     func() messages.Level         // feature level of the cluster; Check lets nothing above it pass. Optional: 1
 	Grows       func(command []byte) bool     // optional: whether a command makes the data larger, and is refused on a full disk
-	OnView      func(messages.GroupID, any)   // optional; called on the Applier's goroutine, must not block
-	OnState     func(*messages.ReplicaStatus) // optional; called on the Peer's goroutine when something changed, must not block
-	OnCommit    func(took time.Duration)      // optional; called on the Peer's goroutine where it leads, from proposal to commit of an entry; must not block
-	OnDestroyed func(messages.GroupID)        // called on the Applier's goroutine when a Retire is done; must not block
-	OnApply     Observer                      // optional; called on the Applier's goroutine after each command, must not block
-	OnRead      ReadObserver                  // optional; called on the Applier's goroutine after each query, must not block
+	OnView      func(messages.GroupID, any)   // optional; the Machine's new View, on the Applier's goroutine
+	OnState     func(*messages.ReplicaStatus) // optional; a changed status, on the Peer's goroutine
+	OnCommit    func(took time.Duration)      // optional; time from proposal to commit of an entry, on the Peer's goroutine of a leader
+	OnDestroyed func(messages.GroupID)        // a DestroyReplica is done: log and data are deleted. On the Applier's goroutine
+	OnApply     Observer                      // optional; after each command, on the Applier's goroutine
+	OnRead      ReadObserver                  // optional; after each query, on the Applier's goroutine
 	Limits      Limits
 }
 
-// Observer sees what a replica does with its log: a command, where it stands, and what the Machine said to it.
+// Observer sees each command that a replica applies, with its position in the log and the Machine's reply.
 type Observer func(node messages.NodeID, at Position, command []byte, reply *messages.Reply)
 
-// ReadObserver sees what a replica answers to a query, and the index that its data was at.
+// ReadObserver sees each query that a replica answers, with the reply and the index that its data was at.
 type ReadObserver func(node messages.NodeID, group messages.GroupID, index uint64, query []byte, reply *messages.Reply)
 
 // Limits bound memory, message sizes and times. The zero value of a field means its default.
 type Limits struct {
 	ElectionTicks    int // of TickInterval; election timeouts are drawn from [n, 2n). Default 8: 400 to 800 ms
 	HeartbeatTicks   int // default 2
-	QuiesceTicks     int // without anything to do until a group quiesces. Default 20: 1 s; below 0: never
-	StallTicks       int // without an answer of the disk until a leader gives its leadership away. Default 20: 1 s
+	QuiesceTicks     int // without activity until a group quiesces. Default 20: 1 s; below 0: never
+	StallTicks       int // without an answer of the disk until a leader transfers its leadership. Default 20: 1 s
 	EntryBytes       int // commands of one log entry. Default 512 KiB
 	AppendBytes      int // entries of one append message. Default 1 MiB
-	InflightMessages int // appends on the way to one follower. Default 64
-	InflightBytes    int // and their size. Default 2 MiB: what waits on a connection delays the heartbeats of all groups
-	PendingBytes     int // proposed here and not yet applied here; above: OVERLOADED. Default 32 MiB
-	PendingReads     int // asked here and not yet answered; above: OVERLOADED. Default 65536
-	ReadBytes        int // of the same, encoded; above: OVERLOADED. Default 16 MiB
-	AnswerBytes      int // of reads of one session that are answered in one turn, 16 times as much of all. Default 1 MiB
-	ChunkBytes       int // keys and values of one chunk of a snapshot; a single larger pair still travels. Default 256 KiB
-	SnapshotRate     int // bytes a second to one follower. Default 64 MiB
-	RetainBytes      int // applied log kept for followers that lag; four times as much calls for a compaction. Default 8 MiB
-	Mailbox          int // messages queued at the Peer; above, requests are OVERLOADED. Default 16384
-	MailboxBytes     int // of commands, queries and entries in them; above, likewise. Default 64 MiB
+	InflightMessages int // appends on their way to one follower. Default 64
+	InflightBytes    int // bytes of these. Default 2 MiB: what waits on a connection delays the heartbeats of all groups
+	PendingBytes     int // of commands proposed by this leader and not applied here; above it commands are OVERLOADED. Default 32 MiB
+	PendingReads     int // queries that wait at the Peer, and as many at the Applier; above it they are OVERLOADED. Default 65536
+	ReadBytes        int // of these queries, encoded; above it they are OVERLOADED. Default 16 MiB
+	AnswerBytes      int // of replies to queries of one session in one mailbox drain of the Applier, 16 times as much of all. Default 1 MiB
+	ChunkBytes       int // of keys and values in one chunk of a snapshot; a single larger pair is still sent. Default 256 KiB
+	SnapshotRate     int // bytes per second of a snapshot to one follower. Default 64 MiB
+	RetainBytes      int // of the applied log kept in memory for followers that lag; at four times as much the log is compacted. Default 8 MiB
+	Mailbox          int // messages queued at the Peer; above it requests are OVERLOADED. Default 16384
+	MailboxBytes     int // of commands, queries and entries in these; above it likewise. Default 64 MiB
 
 	// LeaseReads lets a leader answer reads without asking a quorum while it holds a lease. They are linearizable only
 	// as long as no node's clock runs more than ClockRatio times as fast as another's; that of a machine that is
@@ -73,7 +74,7 @@ type Limits struct {
 	ClockRatio float64 // at least 1.01. Default 1.25: a lease of 320 ms
 }
 
-// WithDefaults says what the zero fields mean.
+// WithDefaults replaces zero fields by their defaults.
 func (l Limits) WithDefaults() Limits {
 	for _, f := range []struct {
 		field *int
@@ -98,7 +99,7 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Validate refuses limits with which messages could be made that cannot be sent.
+// Validate fails for limits with which messages could be made that are too large to be sent.
 func (l Limits) Validate() error {
 	for _, f := range []struct {
 		name  string
@@ -111,10 +112,10 @@ func (l Limits) Validate() error {
 	return nil
 }
 
-// CompactBytes is what a log may take until it is compacted; above, what followers are being sent may still keep it.
+// CompactBytes is how many bytes a log may take in memory until it is compacted; what followers are being sent may keep more.
 func (l Limits) CompactBytes() int { return 4 * l.WithDefaults().RetainBytes }
 
-// LogBytes is what a log may take in memory; above, what is not applied yet is read from the disk again.
+// LogBytes is how many bytes a log may take in memory; above it what is not applied yet is read from the disk again.
 func (l Limits) LogBytes() int { return 8 * l.WithDefaults().RetainBytes }
 
 // SyncBytes draws how much may be written to the state of a node until its StateWriter has it synced: four to six times
@@ -129,10 +130,10 @@ func (l Limits) SyncBytes(rng *rand.Rand) int {
 // minClockRatio is by how much clocks are always taken to differ.
 const minClockRatio = 1.01
 
-// promise is how long a replica that hears its leader keeps to it.
+// leaseGrant is for how long a follower that hears its leader votes for nobody else.
 func (l Limits) leaseGrant() time.Duration { return time.Duration(l.ElectionTicks) * TickInterval }
 
-// lease is how long a leader counts on that; 0: not at all.
+// lease is for how long a leader counts on leaseGrant; 0: it asks a quorum for every read.
 func (l Limits) lease() time.Duration {
 	if !l.LeaseReads {
 		return 0
@@ -154,12 +155,11 @@ func Paths(group messages.GroupID) []string {
 	return []string{PeerPath(group), ApplierPath(group), SnapshotPath(group)}
 }
 
-// Start brings a replica up from its log and data. It reads the disk, so it is called outside of any actor.
+// Start starts a replica from its log and data. It reads the disk, so it is called outside of any actor.
 // The actors it spawns are durable: if one of them fails the node stops.
 //
-// On the first nodes of a new group its log is given a start before: a persistence.LogUpdate with InitialSnapshot and a HardState of
-// term 1 and commit 1. The actors in Options are spawned once per node, as in the example of Machine and in
-// examples/03-replicated-counter.
+// On the first nodes of a new group its log is given a start before: a persistence.LogUpdate with InitialSnapshot and a HardState of term 1 and commit
+// 1. The actors in Options are spawned once per node, as in the example of Machine and in examples/03-replicated-counter.
 func Start(o Options) error {
 	if err := o.Limits.Validate(); err != nil {
 		return fmt.Errorf("start group %d: %w", o.Group, err)
@@ -210,12 +210,13 @@ func spawn(o *Options, s store, at *messages.SnapshotMeta, core *raft.Core) erro
 	if err != nil {
 		return err
 	}
-	// The receiver has a word for the Peer when it starts.
+	// The receiver may tell the Peer of a staged snapshot when it starts.
 	_, err = o.System.Spawn(SnapshotPath(o.Group), func() actor.Actor { return newSnapshotReceiver(o, s, peer) }, actors.Durable())
 	return err
 }
 
-// Stop ends a replica's actors. Their mail is dropped, as a crash would; what the Writer has stays.
+// Stop stops a replica's actors and waits for it. Messages in their mailboxes are dropped, as in a crash; what the Writer has been given is
+// written.
 func Stop(system *actors.System, group messages.GroupID) error {
 	for _, path := range Paths(group) {
 		if err := system.Root.StopFuture(actor.NewPID(system.Address(), path)).Wait(); err != nil {
@@ -225,8 +226,8 @@ func Stop(system *actors.System, group messages.GroupID) error {
 	return nil
 }
 
-// shed refuses requests and drops raft messages when the Peer's mailbox is full: raft repeats, sessions are told.
-// Acknowledgements from the own node always get in: they are what empties the mailbox.
+// shedMessage refuses requests and drops Raft messages when the Peer's mailbox is full: Raft sends again, and sessions are told.
+// Messages from this node always get in: they are what empties the mailbox.
 func shedMessage(o *Options) func(any) bool {
 	return func(element any) bool {
 		message, _ := actors.Unwrap(element)
@@ -243,7 +244,7 @@ func shedMessage(o *Options) func(any) bool {
 	}
 }
 
-// mailboxBytes is about how much memory a message takes that others send, as far as it can be large.
+// mailboxBytes is about how many bytes of memory a message takes that other nodes send, as far as it can be large.
 func mailboxBytes(element any) (bytes int) {
 	message, _ := actors.Unwrap(element)
 	switch m := message.(type) {
@@ -281,8 +282,8 @@ func refuseAsker(answers *outbox, asker *messages.SessionRequests, why *messages
 	}
 }
 
-// InitialSnapshot is where a group's log starts on its first nodes: behind an empty state at index 1 that knows the first
-// voters. A replica that is not among them starts with nothing, and gets the members by its first snapshot.
+// InitialSnapshot is where a group's log starts on its first nodes: behind an empty state at index 1 that names the first voters. Any
+// other replica starts with nothing, and learns the members by its first snapshot.
 func InitialSnapshot(voters []uint64) *messages.SnapshotMeta {
 	return &messages.SnapshotMeta{Index: 1, Term: 1, Conf: &messages.ConfState{Voters: voters}}
 }

@@ -10,25 +10,25 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// receiver stages the chunks of an arriving snapshot beside the group's data. When all are there and durable it
-// tells the Peer; the data itself is not touched before raft has agreed and the log starts behind the snapshot. A life that
-// was cut off is taken up by the next one: what is staged says how far it came.
+// snapshotReceiver stages the chunks of a snapshot beside the group's data. When all are there and durable it tells the Peer; the data
+// itself is not touched before the core has accepted the snapshot and the log starts behind it. After a restart it goes on where the
+// staged records end.
 //
-//	receives                 from           does
-//	*messages.SnapshotChunk  sender         stages it and acknowledges
-//	installed                Peer, Applier  the staged snapshot is used up: takes a transfer again
-//	starved                  Peer           the disk has no room for chunks, or has it again
+//	receives                 from            does
+//	*messages.SnapshotChunk  snapshotSender  stages it and acknowledges
+//	snapshotConsumed         Peer, Applier   the staged snapshot is not needed any more: accepts a transfer again
+//	outOfSpace               Peer            the disk has no space for chunks, or has it again
 //
-// It writes the engine in its Receive: it is a persistence actor, and nobody waits for it but the sender.
+// It writes the engine in its Receive: it is a persistence actor, and only the sender waits for it.
 type snapshotReceiver struct {
 	o              *Options
 	store          store
 	peer           *actor.PID
-	transfer       uint64 // the one under way, 0: none
+	transfer       uint64 // the transfer under way; 0: none
 	nextChunk      uint64
-	stagedTransfer uint64 // the one that was staged last
-	occupied       bool   // a complete snapshot is staged and not yet installed
-	outOfSpace     bool   // what comes is dropped: the sender says it again
+	stagedTransfer uint64 // the transfer that was staged last
+	occupied       bool   // a complete snapshot is staged and not consumed: other transfers are refused
+	outOfSpace     bool   // chunks are dropped: the sender sends them again
 }
 
 type (
@@ -56,7 +56,7 @@ func (r *snapshotReceiver) Receive(ctx actor.Context) {
 	}
 }
 
-// resume goes on where the life before stopped: with a snapshot that is complete, or with the chunks that got to the disk.
+// resume goes on after a restart: with a snapshot that is complete, or with the chunks that are on the disk.
 func (r *snapshotReceiver) resume(ctx actor.Context) error {
 	progress, err := r.store.progress()
 	if err != nil {
@@ -79,13 +79,13 @@ func (r *snapshotReceiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk)
 	ack := &messages.SnapshotAck{Group: m.Group, From: uint64(r.o.Node), Transfer: m.Transfer}
 	switch {
 	case r.outOfSpace, m.Group != uint64(r.o.Group) || m.Meta == nil || m.Meta.Conf == nil || m.Transfer == 0 || checksum(m) != m.Checksum:
-		return // the sender will say it again
+		return // the sender will send it again
 	case m.Transfer == r.stagedTransfer:
 		ack.Number, ack.Done = m.Number+1, true
 	case r.occupied || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:
-		ack.Refused = true // there is another one
+		ack.Refused = true // another transfer is under way
 	case m.Transfer != r.transfer && m.Number != 0:
-		ack.Rewind = true // nothing of it got to the disk before this life
+		ack.Rewind = true // nothing of it got to the disk before the restart
 	case m.Transfer == r.transfer && m.Number > r.nextChunk:
 		ack.Number, ack.Rewind = r.nextChunk, true // a chunk before it was lost
 	case m.Transfer == r.transfer && m.Number < r.nextChunk:
@@ -105,8 +105,8 @@ func (r *snapshotReceiver) onChunk(ctx actor.Context, m *messages.SnapshotChunk)
 	ctx.Send(actor.NewPID(m.ReplyAddress, m.ReplyId), ack)
 }
 
-// stage writes one chunk and how far this is; the first clears what an earlier transfer left, the last makes all of it
-// durable. Writes get to the disk in order, so what it says is there.
+// stage writes a chunk, and which chunk is next. The first chunk deletes what an earlier transfer left; the last one makes all chunks
+// durable. Writes reach the disk in order, so all chunks before the next one are there.
 func (r *snapshotReceiver) stage(m *messages.SnapshotChunk) error {
 	batch := new(persistence.Batch)
 	if m.Number == 0 {

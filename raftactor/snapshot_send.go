@@ -14,47 +14,47 @@ import (
 )
 
 const (
-	chunkWindow     = 2                // chunks on the way
-	resendAfter     = time.Second      // without an answer
-	transferTimeout = 30 * time.Second // with a follower that does not answer; it may be starting again
+	chunkWindow     = 2                // chunks sent and not acknowledged
+	resendAfter     = time.Second      // without an acknowledgement
+	transferTimeout = 30 * time.Second // without one; the follower may be restarting
 )
 
-// sender streams a group's data to one follower, from an unchanging view of the engine. Writes go on meanwhile, and the
-// Peer keeps the log behind the view. A chunk that was lost is sent again; a follower that was started again goes on where
-// its disk says.
+// snapshotSender sends a group's data to one follower, from a snapshot of the engine that later writes do not change. The Peer keeps the
+// log behind it meanwhile. A chunk that was lost is sent again; a follower that has restarted goes on with the chunk that its disk
+// lacks.
 //
-//	receives               from      does
-//	*messages.SnapshotAck  receiver  sends the next chunks, or some again, or ends
-//	rested                 itself    goes on after a pause that its rate asked for
-//	idle                   itself    sends again when the follower was silent, and gives up in the end
+//	receives               from              does
+//	*messages.SnapshotAck  snapshotReceiver  sends the next chunks, or some again, or ends
+//	limitPassed            itself            goes on after a pause that the rate limiter asked for
+//	resendTimer            itself            sends again when the follower was silent, and gives up in the end
 //
-// It reads the engine in its Receive: it is a persistence actor, and nobody waits for it but its follower.
+// It reads the engine in its Receive: it is a persistence actor, and only its follower waits for it.
 type snapshotSender struct {
 	o             *Options
 	store         store
 	node          messages.NodeID // the follower
 	peer          *actor.PID
-	transfer      uint64
-	data          persistence.Snapshot
-	meta          *messages.SnapshotMeta
-	chunks        []chunkStart // of the chunks, as far as they are known
-	next          uint64       // next chunk to send
-	acked         uint64       // chunks that the follower has
-	sentBytes     int          // bytes
-	reportedBytes int          // of them, to the Peer
-	limiter       *actors.RateLimiter
-	limited       bool
-	answeredAt    time.Duration
+	transfer      uint64                 // names this transfer in all messages of it
+	data          persistence.Snapshot   // nil: it could not be taken
+	meta          *messages.SnapshotMeta // what data is at
+	chunks        []chunkStart           // of chunks 0, 1, ..., as far as they are known: one more than have been read
+	next          uint64                 // number of the next chunk to send
+	acked         uint64                 // chunks that the follower has; acked <= next
+	sentBytes     int                    // of keys and values
+	reportedBytes int                    // sentBytes, as last told to the Peer
+	limiter       *actors.RateLimiter    // Limits.SnapshotRate
+	limited       bool                   // a limitPassed is on its way
+	answeredAt    time.Duration          // when the follower was last heard
 	ended         bool
 }
 
-// begin is where a chunk begins: with a record, or with what comes at an offset of its value.
+// chunkStart is where a chunk begins: with a record, or with what comes at an offset of its value.
 type chunkStart struct {
 	key    []byte
 	offset int
 }
 
-// maxWholeValue is how large a record's value may be to travel as a whole.
+// maxWholeValue is how large a record's value may be, in bytes, to be sent in one chunk. A larger one is sent in several.
 const maxWholeValue = 2 << 20
 
 type (
@@ -106,7 +106,7 @@ func (s *snapshotSender) start(ctx actor.Context) {
 	s.fill(ctx)
 }
 
-// tell lets the Peer know how much is sent.
+// reportProgress tells the Peer how much has been sent.
 func (s *snapshotSender) reportProgress(ctx actor.Context) {
 	s.reportedBytes = s.sentBytes
 	ctx.Send(s.peer, snapshotProgress{to: uint64(s.node), transfer: s.transfer, index: s.meta.Index, bytes: s.sentBytes})
@@ -130,13 +130,13 @@ func (s *snapshotSender) onAck(ctx actor.Context, m *messages.SnapshotAck) {
 	}
 }
 
-// goBack sends from a chunk on again.
+// goBack sends all chunks from a number on again.
 func (s *snapshotSender) goBack(ctx actor.Context, number uint64) {
 	s.acked, s.next = number, number
 	s.fill(ctx)
 }
 
-// fill sends chunks until the window is full, the rate says to wait, or there are no more.
+// fill sends chunks until the window is full, the rate limiter says to wait, or there are no more.
 func (s *snapshotSender) fill(ctx actor.Context) {
 	for !s.ended && !s.limited && s.next < min(s.acked+chunkWindow, uint64(len(s.chunks))) {
 		now := s.o.System.Clock.Now()
@@ -160,14 +160,14 @@ func (s *snapshotSender) fill(ctx actor.Context) {
 	}
 }
 
-// send sends a chunk to where the follower is now: it may have been started again somewhere else.
+// send sends a chunk to the address that the follower has now: it may have restarted at another one.
 func (s *snapshotSender) send(ctx actor.Context, chunk *messages.SnapshotChunk) {
 	if address := s.o.Address(s.node); address != "" {
 		ctx.Send(actor.NewPID(address, SnapshotPath(s.o.Group)), chunk)
 	}
 }
 
-// read makes a chunk, and learns where the next one begins.
+// read reads a chunk from the engine, and notes where the next one begins.
 func (s *snapshotSender) read(number uint64) (*messages.SnapshotChunk, int, error) {
 	at := s.chunks[number]
 	chunk := &messages.SnapshotChunk{
@@ -220,8 +220,8 @@ func (s *snapshotSender) onResendTimer(ctx actor.Context) {
 	}
 }
 
-// fail ends a transfer whose data cannot be read. Unless that is because the node stops, the disk is damaged: then the node
-// must go, or it would begin the same transfer for ever.
+// fail ends a transfer whose data cannot be read. Unless the node is stopping, the disk is damaged: then the node must stop, or it would
+// begin the same transfer for ever.
 func (s *snapshotSender) fail(ctx actor.Context, err error) {
 	if !errors.Is(err, persistence.ErrClosed) {
 		s.o.System.Fatal(fmt.Errorf("group %d: read a snapshot: %w", s.o.Group, err))
@@ -229,7 +229,7 @@ func (s *snapshotSender) fail(ctx actor.Context, err error) {
 	s.end(ctx, false)
 }
 
-// end tells the Peer once how it went and gives the view back.
+// end tells the Peer, once, whether the follower has everything, and closes the engine's snapshot.
 func (s *snapshotSender) end(ctx actor.Context, ok bool) {
 	if s.ended {
 		return

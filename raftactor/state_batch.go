@@ -9,14 +9,14 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// stateBatch is the Tx of an Applier: writes collect in memory, reads see them over the store, and commit makes one batch of the engine
-// of them. The store of a state batch may be the one before it, which is being written.
+// stateBatch is the Tx of an Applier: writes are gathered in memory, reads see them over base, and commit makes one batch of the engine of
+// them. The base is the engine, or the state batch before this one while it is being written.
 type stateBatch struct {
 	base       persistence.Reader
 	writes     map[string]*write
-	prefixes   [][]byte // deleted before any of writes
-	bytes      int      // that the write of the engine will have, about: a key that is written again counts once
-	overwrites int      // writes of a key that was written before in this batch
+	prefixes   [][]byte // deleted before all of writes
+	bytes      int      // about the size of the write to the engine: a key that is written again counts once
+	overwrites int      // writes of a key that this batch had written before
 }
 
 type write struct {
@@ -28,7 +28,7 @@ func newStateBatch(store persistence.Reader) *stateBatch {
 	return &stateBatch{base: store, writes: map[string]*write{}}
 }
 
-// reset empties the batch and keeps its memory for the next, which will be as large.
+// reset empties the batch and keeps its memory for the next one, which will be about as large.
 func (t *stateBatch) reset() {
 	clear(t.writes)
 	t.prefixes, t.bytes, t.overwrites = nil, 0, 0
@@ -44,7 +44,7 @@ func (t *stateBatch) Get(key []byte) ([]byte, bool, error) {
 	return t.base.Get(key)
 }
 
-// saves tells whether many records have been written more than once, so that a larger batch would write less to the engine.
+// overwritesOften tells whether so many records have been written more than once that a larger batch would write less to the engine.
 func (t *stateBatch) overwritesOften() bool { return 4*t.overwrites > len(t.writes) }
 
 func (t *stateBatch) Put(key, value []byte) { t.write(key, write{value: value}) }

@@ -45,7 +45,7 @@ func (s store) stagedKey() []byte     { return s.key(kindStaging, 'm') }
 
 func (s store) progressKey() []byte { return s.key(kindStaging, 'p') }
 
-// progress is how far a snapshot is that was arriving.
+// progress is how much of an arriving snapshot is staged: which transfer, and the number of the next chunk.
 func (s store) progress() (*messages.SnapshotAck, error) {
 	progress := new(messages.SnapshotAck)
 	value, _, err := s.engine.Get(s.progressKey())
@@ -92,7 +92,7 @@ func (s store) meta(r persistence.Reader, key []byte) (*messages.SnapshotMeta, e
 	return meta, nil
 }
 
-// applied tells what the data is at; a group without a record is at index 0.
+// applied is what the data is at; without a record it is at index 0.
 func (s store) applied(r persistence.Reader) (*messages.SnapshotMeta, error) {
 	meta, err := s.meta(r, s.key(kindApplied))
 	if meta == nil && err == nil {
@@ -108,8 +108,8 @@ func (s store) putMeta(batch *persistence.Batch, key []byte, meta *messages.Snap
 	return nil
 }
 
-// recoverStore finishes what a crash interrupted and tells what the data is at. logStart is the state before
-// the first entry of the log: data older than that must come from a staged snapshot, or the disk lost something.
+// recoverStore finishes an installation that a crash interrupted, and returns what the data is at. logStart is the state before the first
+// entry of the log: data that is older must come from a staged snapshot, or the disk has lost something.
 func (s store) recoverStore(logStart *messages.SnapshotMeta) (*messages.SnapshotMeta, error) {
 	installing, err := s.meta(s.engine, s.key(kindInstalling))
 	if err != nil {
@@ -123,7 +123,7 @@ func (s store) recoverStore(logStart *messages.SnapshotMeta) (*messages.Snapshot
 		return applied, err
 	}
 	if applied.Index == 0 && logStart.Index == 1 {
-		// A group born on this node: its log starts behind an empty state.
+		// A new group: its log starts behind an empty state.
 		batch := new(persistence.Batch)
 		if err := s.putMeta(batch, s.key(kindApplied), logStart); err != nil {
 			return nil, err
@@ -144,15 +144,15 @@ func (s store) recoverStore(logStart *messages.SnapshotMeta) (*messages.Snapshot
 	return staged, s.install(staged)
 }
 
-// wipe takes everything of the group off the engine.
+// wipe deletes everything of the group.
 func (s store) wipe(batch *persistence.Batch) {
 	for _, kind := range []byte{kindData, kindApplied, kindStaging, kindInstalling} {
 		batch.DeleteRange(s.key(kind), persistence.PrefixEnd(s.key(kind)))
 	}
 }
 
-// Sweep deletes what an engine has of groups that have no log any more: a crash may bring back the data of a replica that
-// was retired, or leave a snapshot that never arrived as a whole. It is called before any replica starts.
+// DeleteOrphans deletes what an engine has of groups that have no log any more: a crash may bring back the data of a replica that
+// was destroyed, or leave a snapshot that never arrived as a whole. It is called before any replica starts.
 func DeleteOrphans(engine persistence.Engine, logs []messages.GroupID) error {
 	batch := new(persistence.Batch)
 	for _, kind := range []byte{kindData, kindApplied, kindStaging, kindInstalling} {
@@ -160,7 +160,7 @@ func DeleteOrphans(engine persistence.Engine, logs []messages.GroupID) error {
 			more = false
 			err := engine.Scan(low, []byte{kind + 1}, func(key, _ []byte) bool {
 				if len(key) < 9 {
-					return true // none of a group's
+					return true // not of a group
 				}
 				s := store{engine, messages.GroupID(binary.BigEndian.Uint64(key[1:]))}
 				if !slices.Contains(logs, s.group) {
@@ -183,7 +183,7 @@ func DeleteOrphans(engine persistence.Engine, logs []messages.GroupID) error {
 // installBytes is about how much of a staged snapshot goes into one engine write.
 const installBytes = 1 << 20
 
-// install replaces the data by the staged snapshot. A crash in between is finished by recoverStore.
+// install replaces the data by the staged snapshot. If a crash interrupts it, recoverStore finishes it.
 func (s store) install(meta *messages.SnapshotMeta) error {
 	batch := new(persistence.Batch)
 	if err := s.putMeta(batch, s.key(kindInstalling), meta); err != nil {
@@ -208,14 +208,14 @@ func (s store) install(meta *messages.SnapshotMeta) error {
 	return nil
 }
 
-// copyStaged reads one chunk after the other: an engine is not written from within a scan of it.
+// copyStaged copies one staged chunk after the other into the data: an engine must not be written from within a scan of it.
 func (s store) copyStaged() error {
 	progress, err := s.progress()
 	if err != nil {
 		return err
 	}
 	batch, prefix := new(persistence.Batch), s.dataPrefix()
-	var record *messages.Pair // the newest, as far as it has come
+	var record *messages.Pair // the record read last; more of its value may follow in the next chunk
 	put := func() {
 		if record != nil {
 			batch.Put(append(prefix[:len(prefix):len(prefix)], record.Key...), record.Value)
@@ -255,7 +255,8 @@ func (s store) copyStaged() error {
 	return s.engine.Write(batch, false)
 }
 
-// checksum covers the pairs of a chunk. A receiver that knows no pieces of records must not take one.
+// checksum covers the pairs of a chunk, and the offset if there is one: a receiver of an older version, which knows no values in several
+// chunks, must not accept such a chunk.
 func checksum(c *messages.SnapshotChunk) uint32 {
 	var sum uint32
 	cover := func(size uint64, part []byte) {

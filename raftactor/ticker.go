@@ -10,59 +10,60 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// TickInterval is how much time one Tick means to raft.
+// TickInterval is the time that one Tick means to Raft.
 const TickInterval = 50 * time.Millisecond
 
 // TickerPath is the path of the Ticker on every node.
 const TickerPath = "ticker"
 
 const (
-	nodeHeartbeatInterval = 5 * TickInterval          // between nodes that have groups at rest
-	suspectAfter          = 3 * nodeHeartbeatInterval // a node unheard for so long may be gone: groups at rest wake up
+	nodeHeartbeatInterval = 5 * TickInterval          // between nodes that watch each other
+	suspectAfter          = 3 * nodeHeartbeatInterval // without a NodeHeartbeat; then the node may be down, and quiesced groups wake
 )
 
-// Ticker is the one clock of all Peers of a node: it ticks them together, so that what they send to the same
-// node at a tick travels together. For Peers at rest it watches the nodes that they rest with: Tickers tell each other
-// that their nodes are alive, and a silence, or a new boot epoch, wakes whom it concerns.
+// Ticker is the one clock of all Peers of a node: it ticks them together, so that what they send to another node at a tick travels
+// together. For quiesced Peers, which get no Ticks, it watches the nodes that their groups rely on: Tickers send each other NodeHeartbeats,
+// and a silence, or a new boot epoch, wakes the Peers that watch the node.
 //
-//	receives         from     does
-//	Join, Leave      Peers    who is ticked
-//	Rest             Peers    who is not, until one of these nodes is lost
-//	*messages.Alive  Tickers  notes that a node is there
-//	beat             itself   ticks, tells that this node is alive, looks who is lost, and sets the next beat
+//	receives                 from     does
+//	Subscribe, Unsubscribe   Peers    begins, or ends, to tick the Peer
+//	Quiesce                  Peers    ends to tick the Peer, until one of the nodes that it watches is suspected
+//	*messages.NodeHeartbeat  Tickers  notes that a node is up
+//	tickTimer                itself   ticks, sends NodeHeartbeats, suspects silent nodes, and starts the next timer
 type Ticker struct {
 	system          *actors.System
 	self            *actor.PID
-	subscribers     []*actor.PID
-	quiesced        []Quiesce
-	lastHeard       map[messages.NodeID]nodeSighting // of the nodes that somebody rests with
-	heartbeatSentAt time.Duration                    // when this node last said that it is alive
-	idle            bool
-	timers          uint64 // that have been set; an older one that was already on its way when it was cancelled does not count
-	cancel          func()
+	subscribers     []*actor.PID                     // Peers that are ticked
+	quiesced        []Quiesce                        // Peers that are not ticked, and what they watch
+	lastHeard       map[messages.NodeID]nodeSighting // of the nodes that a quiesced Peer watches
+	heartbeatSentAt time.Duration                    // when this node last sent NodeHeartbeats
+	idle            bool                             // no Peer is ticked: the timer is slow
+	timers          uint64                           // started so far; only the newest counts: an older one may be on its way when it is cancelled
+	cancel          func()                           // cancels the newest timer
 }
 
+// nodeSighting is when a node was last heard, and in which boot.
 type nodeSighting struct {
-	at    time.Duration
-	epoch uint64 // 0: not heard yet
+	at    time.Duration // when it was heard, or, before that, when the watch began
+	epoch uint64        // 0: not heard yet
 }
 
 type (
-	// Join asks for Ticks.
+	// Subscribe asks for Ticks.
 	Subscribe struct{ Peer *actor.PID }
-	// Leave ends them.
+	// Unsubscribe ends them, and every watch of the Peer.
 	Unsubscribe struct{ Peer *actor.PID }
-	// Rest ends them until one of the nodes is lost; then the Peer gets Lost, and Ticks again.
+	// Quiesce ends the Ticks of a Peer until one of the nodes is suspected; then the Peer gets NodeSuspected, and Ticks again.
 	Quiesce struct {
 		Peer  *actor.PID
 		Watch []WatchedNode
 	}
-	// Neighbour is a node that a group rests with.
+	// WatchedNode is a node that a quiesced group relies on.
 	WatchedNode struct {
 		Node    messages.NodeID
-		Address string
+		Address string // where its Ticker is
 	}
-	// Lost tells a Peer that a node is gone, or was for a while.
+	// NodeSuspected tells a quiesced Peer that a node may be down, or was down for a while.
 	NodeSuspected struct{ Node messages.NodeID }
 	tickTimer     struct{ number uint64 }
 )
@@ -147,7 +148,7 @@ func (t *Ticker) quiesce(r Quiesce) {
 	}
 }
 
-// tell says to everybody somebody here rests with that this node is alive.
+// sendHeartbeats tells all nodes that a Peer here watches that this node is up: they watch this one as well.
 func (t *Ticker) sendHeartbeats() {
 	id := t.system.Identity()
 	var told []string
@@ -161,7 +162,7 @@ func (t *Ticker) sendHeartbeats() {
 	}
 }
 
-// onNodeHeartbeat notes a sign of life. One of another boot says that the node was gone meanwhile, however short.
+// onNodeHeartbeat notes that a node is up. With another boot epoch the node was down meanwhile, however shortly.
 func (t *Ticker) onNodeHeartbeat(m *messages.NodeHeartbeat) {
 	node := messages.NodeID(m.Node)
 	before, watched := t.lastHeard[node]
@@ -174,7 +175,7 @@ func (t *Ticker) onNodeHeartbeat(m *messages.NodeHeartbeat) {
 	}
 }
 
-// lost wakes everybody who rests with a node.
+// suspect wakes all Peers that watch a node.
 func (t *Ticker) suspect(node messages.NodeID) {
 	for _, r := range slices.Clone(t.quiesced) {
 		if slices.ContainsFunc(r.Watch, func(n WatchedNode) bool { return n.Node == node }) {
@@ -196,7 +197,7 @@ func (t *Ticker) watchedNodes() []messages.NodeID {
 	return all
 }
 
-// forget drops the signs of nodes that nobody rests with any more: an old one would soon look like a loss.
+// forgetUnwatched forgets when nodes were heard that no Peer watches any more: an old time would soon look like a silence.
 func (t *Ticker) forgetUnwatched() {
 	watched := t.watchedNodes()
 	for node := range t.lastHeard {

@@ -28,7 +28,7 @@ func (l *incarnation) future(timeout time.Duration) *actor.Future {
 	return f
 }
 
-// ending makes a future that an actor's end completes.
+// stopFuture makes a future that an actor's end completes.
 func (l *incarnation) stopFuture(pid *actor.PID) *actor.Future {
 	f := l.future(stopTimeout)
 	process, _ := l.system.ProcessRegistry.Get(pid)
@@ -36,7 +36,7 @@ func (l *incarnation) stopFuture(pid *actor.PID) *actor.Future {
 	return f
 }
 
-// tame lets a future live in the World: it times out by the node's clock, and to wait for it lets the World run.
+// adoptFuture lets a future live in the World: it times out by the node's clock, and to wait for it lets the World run.
 func (l *incarnation) adoptFuture(f *actor.Future, timeout time.Duration) {
 	cond, done := *futureCond.of(f), futureDone.of(f)
 	if _, tamed := cond.L.(*futureLock); tamed {
@@ -54,7 +54,7 @@ func (l *incarnation) adoptFuture(f *actor.Future, timeout time.Duration) {
 	})
 }
 
-// named gives the future of this life that a PID names, nil if it names something else.
+// futureNamed gives the future of this life that a PID names, nil if it names something else.
 func (l *incarnation) futureNamed(pid *actor.PID) *actor.Future {
 	if pid == nil || pid.Address != l.node.address || !strings.HasPrefix(pid.Id, "future") {
 		return nil
@@ -66,7 +66,7 @@ func (l *incarnation) futureNamed(pid *actor.PID) *actor.Future {
 	return futureOf(process)
 }
 
-// asks looks at who asks: a future that a RootContext has made is tamed if it can be.
+// adoptSender looks at who asks: a future that a RootContext has made is tamed if it can be.
 func (l *incarnation) adoptSender(sender *actor.PID) {
 	f := l.futureNamed(sender)
 	if f == nil {
@@ -80,7 +80,7 @@ func (l *incarnation) adoptSender(sender *actor.PID) {
 	l.adoptFuture(f, -1)
 }
 
-// awaits looks at who watches: a future that watches was made by StopFuture or PoisonFuture.
+// adoptWatcher looks at who watches: a future that watches was made by StopFuture or PoisonFuture.
 func (l *incarnation) adoptWatcher(watcher *actor.PID) {
 	if f := l.futureNamed(watcher); f != nil {
 		if timer := *futureTimer.of(f); timer != nil {
@@ -90,7 +90,7 @@ func (l *incarnation) adoptWatcher(watcher *actor.PID) {
 	}
 }
 
-// turnstile is the lock of a future. Who waits for the future opens it, and that is where the World runs on: on its one
+// futureLock is the lock of a future. Who waits for the future opens it, and that is where the World runs on: on its one
 // thread nobody else could complete the future.
 type futureLock struct {
 	mu   sync.Mutex

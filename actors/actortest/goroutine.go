@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// home knows the goroutine that a World lives on, and finds others that its actors started: goroutines inherit the
+// worldGoroutine knows the goroutine that a World lives on, and finds others that its actors started: goroutines inherit the
 // profiler labels of whoever starts them, and actors run under a label that only this World has.
 type worldGoroutine struct {
 	label  string
@@ -38,11 +38,11 @@ func (h *worldGoroutine) enter() {
 	}
 }
 
-// settle marks the goroutine as one that belongs to a World. The mark is the setting of debug.SetPanicOnFault, the one thing
+// markGoroutine marks the goroutine as one that belongs to a World. The mark is the setting of debug.SetPanicOnFault, the one thing
 // that a goroutine can be asked for in a few nanoseconds and that goroutines and timers that it starts do not inherit.
 func markGoroutine() { debug.SetPanicOnFault(true) }
 
-// settled tells whether the calling goroutine is marked.
+// onWorldGoroutine tells whether the calling goroutine is marked.
 func onWorldGoroutine() bool {
 	if debug.SetPanicOnFault(true) {
 		return true
@@ -51,7 +51,7 @@ func onWorldGoroutine() bool {
 	return false
 }
 
-// intruder describes the calling goroutine by the functions that it is in.
+// callerFunctions describes the calling goroutine by the functions that it is in.
 func callerFunctions() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
@@ -66,7 +66,7 @@ func callerFunctions() string {
 	return strings.Join(names, " < ")
 }
 
-// strays are the goroutines that actors of this World started and that still run, by the function that they are in.
+// leakedGoroutines are the goroutines that actors of this World started and that still run, by the function that they are in.
 func (h *worldGoroutine) leakedGoroutines() []string {
 	if !h.inside {
 		return nil

@@ -2,7 +2,7 @@ package actortest
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// box stands before the mailbox of every actor of a World. It lets in what comes from the World only, and sees failures on their
+// guardedMailbox stands before the mailbox of every actor of a World. It lets in what comes from the World only, and sees failures on their
 // way to supervisors, whatever mailbox an actor has.
 type guardedMailbox struct {
 	actor.Mailbox
@@ -10,7 +10,7 @@ type guardedMailbox struct {
 	invoker actor.MessageInvoker
 }
 
-// boxed lets a producer make mailboxes in boxes; nil makes the World's own.
+// guardMailbox lets a producer make mailboxes in boxes; nil makes the World's own.
 func (r *runner) guardMailbox(producer actor.MailboxProducer) actor.MailboxProducer {
 	if producer == nil {
 		producer = newMailbox
@@ -33,7 +33,7 @@ func (b *guardedMailbox) PostSystemMessage(message any) {
 	}
 }
 
-// bare takes a message out of an envelope that says nothing: senders' middleware puts every message into one, which without a
+// unwrapBare takes a message out of an envelope that says nothing: senders' middleware puts every message into one, which without a
 // World comes as it is.
 func unwrapBare(message any) any {
 	if e, ok := message.(*actor.MessageEnvelope); ok && e.Sender == nil && len(e.Header) == 0 {
@@ -61,7 +61,7 @@ func (r *runner) accepts(message any) bool {
 	return false
 }
 
-// ours tells whether the calling goroutine is the World's, and fails the test if not.
+// checkGoroutine tells whether the calling goroutine is the World's, and fails the test if not.
 func (w *World) checkGoroutine(does string) bool {
 	if !onWorldGoroutine() {
 		w.reportFault("a goroutine that is not the World's %s: actors in a World must not start goroutines or real timers. It is in %s", does, callerFunctions())
@@ -70,7 +70,7 @@ func (w *World) checkGoroutine(does string) bool {
 	return true
 }
 
-// intruded is called on a goroutine that is not the World's and that sends.
+// reportIntruder is called on a goroutine that is not the World's and that sends.
 func (w *World) reportIntruder(message any, from, to string) {
 	w.reportFault("a goroutine that is not the World's sends a %T from %s to %s: actors in a World must not start goroutines or real timers; "+
 		"time comes from Node.Clock. It is in %s", message, from, to, callerFunctions())

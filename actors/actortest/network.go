@@ -66,22 +66,22 @@ func newNetwork(w *World) *Network {
 	}
 }
 
-// Behave changes how links behave that nothing else is said of.
+// SetFaults changes how links behave that nothing else is said of.
 func (n *Network) SetFaults(f Faults) { n.defaultFaults = f }
 
-// Link changes how one direction of a link behaves; nil: as usual.
+// SetLinkFaults changes how one direction of a link behaves; nil: as usual.
 func (n *Network) SetLinkFaults(from, to string, f *Faults) { n.state(link{from, to}).faults = f }
 
-// Each asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
+// SetMessageFaults asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
 func (n *Network) SetMessageFaults(rule func(Envelope) Faults) { n.messageFaults = rule }
 
-// Once says which messages never come twice, whatever links and rules do to others; nil: none.
+// NeverDuplicate says which messages never come twice, whatever links and rules do to others; nil: none.
 func (n *Network) NeverDuplicate(which func(Envelope) bool) { n.neverDuplicate = which }
 
-// Watch lets f see every message that a node sends, before anything can happen to it: for oracles.
+// Observe lets f see every message that a node sends, before anything can happen to it: for oracles.
 func (n *Network) Observe(f func(Envelope)) { n.observer = f }
 
-// Through puts a Gate at every node.
+// SetGate puts a Gate at every node.
 func (n *Network) SetGate(g Gate) { n.gate = g }
 
 // Cut stops one direction of a link; what is on its way still arrives.
@@ -116,7 +116,7 @@ func (n *Network) state(l link) *linkState {
 	return n.links[l]
 }
 
-// wire is the process that stands for everything on other nodes.
+// remoteProcess is the process that stands for everything on other nodes.
 type remoteProcess struct{ incarnation *incarnation }
 
 // Stop implements actor.Process.

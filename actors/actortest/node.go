@@ -21,7 +21,7 @@ type Node struct {
 	slow        map[string]func() time.Duration
 }
 
-// life is one run of a node.
+// incarnation is one run of a node.
 type incarnation struct {
 	node      *Node
 	system    *actor.ActorSystem
@@ -49,7 +49,7 @@ func (n *Node) Restart() *actor.ActorSystem {
 	return system
 }
 
-// Live ends the life of the node, if it has one, and begins another in an actor system that was made elsewhere and has
+// RestartWith ends the life of the node, if it has one, and begins another in an actor system that was made elsewhere and has
 // no actors yet. They must be spawned with Props.
 func (n *Node) RestartWith(sys *actor.ActorSystem) {
 	if n.Alive() {
@@ -130,7 +130,7 @@ func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
 	return copyPID(pid) // the actor has its own
 }
 
-// adopt brings what is spawned into the World: children, and all that the actor system's own RootContext spawns.
+// spawnMiddleware brings what is spawned into the World: children, and all that the actor system's own RootContext spawns.
 func (l *incarnation) spawnMiddleware(actor.SpawnFunc) actor.SpawnFunc {
 	return func(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
 		w := l.node.w

@@ -6,7 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Patience is how much virtual time a Probe waits for a message.
+// ProbeTimeout is how much virtual time a Probe waits for a message.
 const ProbeTimeout = 10 * time.Second
 
 // Probe is an actor played by the test: it sends in its own name and keeps what it gets.

@@ -42,7 +42,7 @@ func (w *World) Go(name string, f func(p *Program)) *Program {
 	return p
 }
 
-// Over tells whether the program has returned.
+// Done tells whether the program has returned.
 func (p *Program) Done() bool { return p.done }
 
 // Wait begins something and returns true when that has called done, or false when limit of virtual time is over; a limit below 0 is
@@ -97,7 +97,7 @@ func (p *Program) run(f func(*Program)) {
 	f(p)
 }
 
-// soon does something between the steps of actors, at this time, and is not idle until then.
+// runSoon does something between the steps of actors, at this time, and is not idle until then.
 func (w *World) runSoon(f func()) {
 	w.net.flying++
 	w.timers.push(timer{at: w.now, arrival: true, fire: f})

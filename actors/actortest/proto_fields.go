@@ -26,10 +26,10 @@ var (
 	futureCond      = fieldOf[actor.Future, *sync.Cond]("cond")
 )
 
-// unknown are the fields that this version of Proto.Actor does not have.
+// missingFields are the fields that this version of Proto.Actor does not have.
 var missingFields []string
 
-// field is where in an S there is an F.
+// fieldOffset is where in an S there is an F.
 type fieldOffset[S, F any] struct{ offset uintptr }
 
 func fieldOf[S, F any](name string) fieldOffset[S, F] {

@@ -4,7 +4,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// own makes a PID lead to where it leads for a node. Proto.Actor keeps in a PID the process that it was found to stand for, for the
+// rebind makes a PID lead to where it leads for a node. Proto.Actor keeps in a PID the process that it was found to stand for, for the
 // first system that asked: to the next system of the same program it would be a way past the network.
 func (l *incarnation) rebind(pid *actor.PID) {
 	if pid == nil {
@@ -28,7 +28,7 @@ func (l *incarnation) rebind(pid *actor.PID) {
 	*cached = &process
 }
 
-// has tells whether a process is one of this life.
+// owns tells whether a process is one of this life.
 func (l *incarnation) owns(process actor.Process) bool {
 	switch p := process.(type) {
 	case *remoteProcess:
@@ -42,7 +42,7 @@ func (l *incarnation) owns(process actor.Process) bool {
 	return false
 }
 
-// sends is the middleware of all that a node sends.
+// sendMiddleware is the middleware of all that a node sends.
 func (l *incarnation) sendMiddleware(next actor.SenderFunc) actor.SenderFunc {
 	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
 		if !onWorldGoroutine() {

@@ -6,7 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// virtually lets failures be counted in virtual time: Proto.Actor notes when an actor failed by the machine's clock, and asks it
+// inVirtualTime lets failures be counted in virtual time: Proto.Actor notes when an actor failed by the machine's clock, and asks it
 // how long ago that was. Between two failures the notes are in virtual time.
 func (w *World) inVirtualTime(failures *actor.RestartStatistics, handle func()) {
 	times, now := failureTimes.of(failures), time.Now()
@@ -48,7 +48,7 @@ func (b *guardedMailbox) EscalateFailure(reason, message any) {
 	})
 }
 
-// guarded is a strategy for actors without a parent, in virtual time.
+// virtualStrategy is a strategy for actors without a parent, in virtual time.
 type virtualStrategy struct {
 	w        *World
 	strategy actor.SupervisorStrategy

@@ -6,7 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// scene is the Context that an actor of a World gets: what Proto.Actor would do by the machine's clock is done by the node's.
+// virtualContext is the Context that an actor of a World gets: what Proto.Actor would do by the machine's clock is done by the node's.
 type virtualContext struct {
 	actor.Context
 	r *runner

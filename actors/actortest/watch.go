@@ -7,7 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// watched is an actor on another node that one of this life's watches.
+// remoteWatch is an actor on another node that one of this life's watches.
 type remoteWatch struct {
 	who     *actor.PID
 	watcher string       // path
@@ -17,11 +17,11 @@ type remoteWatch struct {
 // defaultBrokenAfter is how long it takes by default until a node notices that a connection is broken.
 const defaultBrokenAfter = 5 * time.Second
 
-// Broken changes how long it takes until a node notices that it cannot reach another one, because that one crashed or the link is cut:
+// SetBrokenAfter changes how long it takes until a node notices that it cannot reach another one, because that one crashed or the link is cut:
 // what its actors watch there is then terminated for them, as TerminatedReason_AddressTerminated. Default 5 s.
 func (n *Network) SetBrokenAfter(after time.Duration) { n.brokenAfter = after }
 
-// watch notes what a message about watching means for the node that sends it.
+// noteWatch notes what a message about watching means for the node that sends it.
 func (l *incarnation) noteWatch(target *actor.PID, message any) {
 	switch m := message.(type) {
 	case *actor.Watch:
@@ -39,7 +39,7 @@ func (l *incarnation) noteWatch(target *actor.PID, message any) {
 	}
 }
 
-// forget is the end of a watch.
+// dropWatch is the end of a watch.
 func (l *incarnation) dropWatch(who *actor.PID, watcher string) {
 	l.watches = slices.DeleteFunc(l.watches, func(x *remoteWatch) bool { return x.watcher == watcher && x.who.Equal(who) })
 }
@@ -50,7 +50,7 @@ func (l *incarnation) reaches(x *remoteWatch) bool {
 	return x.there != nil && !x.there.dead && !n.isolated[link{here, there}] && !n.isolated[link{there, here}]
 }
 
-// doubt looks after a while whether a connection is broken.
+// checkWatch looks after a while whether a connection is broken.
 func (l *incarnation) checkWatch(x *remoteWatch) {
 	w := l.node.w
 	w.At(w.now+w.net.brokenAfter, func() {

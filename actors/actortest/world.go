@@ -31,7 +31,7 @@ func Seed(seed uint64) Option { return func(w *World) { w.seed = seed } }
 // Schedule chooses which of the actors that have something to do comes next. Default: Random.
 func Schedule(s Strategy) Option { return func(w *World) { w.ready.strategy = s } }
 
-// Keep is how many of the newest effects the journal keeps. Default 4096; 0 keeps none, which is faster.
+// KeepEntries is how many of the newest effects the journal keeps. Default 4096; 0 keeps none, which is faster.
 func KeepEntries(n int) Option { return func(w *World) { w.journal.limit = n } }
 
 // World is a number of nodes on one thread. It is not safe for concurrent use, and all of it, the actors included,
@@ -114,20 +114,20 @@ func (w *World) Step() bool {
 	return w.fire(-1)
 }
 
-// blame notes what must not be, from any goroutine. What was first counts: the rest may follow from it.
+// reportFault notes what must not be, from any goroutine. What was first counts: the rest may follow from it.
 func (w *World) reportFault(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	w.fault.CompareAndSwap(nil, &text)
 }
 
-// judge fails the test if something was blamed.
+// failOnFault fails the test if something was blamed.
 func (w *World) failOnFault() {
 	if fault := w.fault.Load(); fault != nil && !w.failed {
 		w.Fail("%s", *fault)
 	}
 }
 
-// restless is how many steps there may be at one moment: actors that go on for ever would never let time pass.
+// maxStepsAtOnce is how many steps there may be at one moment: actors that go on for ever would never let time pass.
 const maxStepsAtOnce = 200_000
 
 // fire lets the next timer go off, unless it is later than limit; a limit below 0 is none.
@@ -213,7 +213,7 @@ func (w *World) end() {
 	}
 }
 
-// page writes the diagram as a file that a browser shows.
+// writeDiagram writes the diagram as a file that a browser shows.
 func (w *World) writeDiagram(entries []Entry) {
 	file, err := os.CreateTemp("", "actortest-*.html")
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 // 32 KB and 1 MB, a buffer is at most twice too large and keeps what was in it: who gets one fills it.
 var buffers mem.BufferPool = new(bufferPool)
 
-// pool keeps buffers of 2^low to 2^high bytes, by size.
+// bufferPool keeps buffers of 2^low to 2^high bytes, by size.
 type bufferPool [maxPower - minPower + 1]sync.Pool
 
 const (

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// outgoing is the Process behind every PID of another system. Proto.Actor's own starts a goroutine for every few messages,
+// remoteProcess is the Process behind every PID of another system. Proto.Actor's own starts a goroutine for every few messages,
 // whose stack grows anew each time, and keeps any number of messages for a system that does not answer.
 type remoteProcess struct{ n *Network }
 
@@ -155,7 +155,7 @@ func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grp
 	return conn, e.stream.Send(e.n.connectRequest())
 }
 
-// introduction is the first message of a stream that this system opens: what it is called, and where it listens.
+// connectRequest is the first message of a stream that this system opens: what it is called, and where it listens.
 func (n *Network) connectRequest() *remote.RemoteMessage {
 	request := &remote.ConnectRequest{ConnectionType: &remote.ConnectRequest_ClientConnection{
 		ClientConnection: &remote.ClientConnection{SystemId: n.sys.ID},

@@ -79,7 +79,7 @@ func sizeNumber(field protowire.Number, v uint64) int {
 	return protowire.SizeTag(field) + protowire.SizeVarint(v)
 }
 
-// signature is the identity of a system, encoded as a header. It seldom changes.
+// identityHeader is the identity of a system, encoded as a header. It seldom changes.
 type identityHeader struct {
 	id     actors.Identity
 	header []byte

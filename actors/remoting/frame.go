@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// parcel is letters that travel together. On the wire it is a remote.RemoteMessage with a MessageBatch, which would take a
+// frame is letters that travel together. On the wire it is a remote.RemoteMessage with a MessageBatch, which would take a
 // copy of every message more to make.
 type frame struct {
 	n         *Network
@@ -48,7 +48,7 @@ func pidBytes(pid *actor.PID) int { return envelopeBytes + len(pid.GetAddress())
 
 func samePID(a, b *actor.PID) bool { return a.Id == b.Id && a.Address == b.Address }
 
-// place finds v among all, or appends it.
+// indexOf finds v among all, or appends it.
 func indexOf[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
 	for i, known := range all {
 		if same(known, v) {

@@ -33,7 +33,7 @@ func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
 	return err
 }
 
-// incoming is a stream that another system opened. It ends when read or answer do, or when they are stuck.
+// incomingStream is a stream that another system opened. It ends when read or answer do, or when they are stuck.
 type incomingStream struct {
 	n                 *Network
 	stream            remote.Remoting_ReceiveServer
@@ -92,21 +92,21 @@ func (i *incomingStream) control(m *remote.RemoteMessage) error {
 	return i.sendIdentity(i.n.sys.Identity())
 }
 
-// say tells the other system who somebody is: this one, or, before the stream ends, a later boot of itself.
+// sendIdentity tells the other system who somebody is: this one, or, before the stream ends, a later boot of itself.
 func (i *incomingStream) sendIdentity(id actors.Identity) error {
 	return i.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
 		ConnectResponse: &remote.ConnectResponse{MemberId: formatIdentity(id)},
 	}})
 }
 
-// older ends the stream of a member's earlier boot, and says which one is known. It is no outsider, so nobody else sends on its stream.
+// onSuperseded ends the stream of a member's earlier boot, and says which one is known. It is no outsider, so nobody else sends on its stream.
 func (i *incomingStream) onSuperseded(newest messages.Epoch) error {
 	id := i.in.from.Identity
 	id.Epoch = newest
 	return errors.Join(i.sendIdentity(id), status.Errorf(codes.FailedPrecondition, "this node has begun another life since"))
 }
 
-// meet hears that the other system has said who it is. Outsiders are answered on this stream.
+// onIdentified hears that the other system has said who it is. Outsiders are answered on this stream.
 func (i *incomingStream) onIdentified() error {
 	i.introductionTimer.Stop()
 	if !i.n.guard.Outsider(i.in.from.Identity) {
@@ -123,7 +123,7 @@ func (i *incomingStream) onIdentified() error {
 	return nil
 }
 
-// answer sends what there is for the guest.
+// sendReplies sends what there is for the guest.
 func (i *incomingStream) sendReplies() {
 	var mark identityHeader
 	stuck := time.AfterFunc(writeTimeout, func() { i.end(status.Error(codes.DeadlineExceeded, "answers are not read")) })
@@ -145,7 +145,7 @@ func (i *incomingStream) sendReplies() {
 	}
 }
 
-// punctual is an outlet with a timer that runs while a message goes out.
+// timedSender is an outlet with a timer that runs while a message goes out.
 type timedSender struct {
 	messageSender
 	timer *time.Timer
@@ -173,7 +173,7 @@ const (
 	writeTimeout        = 30 * time.Second // a guest may take to read one part
 )
 
-// guests are the streams on which guests are answered.
+// clientStreams are the streams on which guests are answered.
 type clientStreams struct {
 	n       *Network
 	budget  *budget
@@ -183,7 +183,7 @@ type clientStreams struct {
 	streams map[string][]*incomingStream // by reply address, the newest last
 }
 
-// enter takes a stream in, and tells whether it is here, and whether it was not before.
+// add takes a stream in, and tells whether it is here, and whether it was not before.
 func (g *clientStreams) add(i *incomingStream) (here, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -199,7 +199,7 @@ func (g *clientStreams) add(i *incomingStream) (here, first bool) {
 	return true, true
 }
 
-// leave is the end of a stream. What waits for it is lost.
+// remove is the end of a stream. What waits for it is lost.
 func (g *clientStreams) remove(i *incomingStream) {
 	g.mu.Lock()
 	i.left = true

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// Bounded is a listener that has a bounded number of connections. What comes above is refused at once, so that it waits for nothing
+// LimitedListener is a listener that has a bounded number of connections. What comes above is refused at once, so that it waits for nothing
 // and holds nothing.
 type LimitedListener struct {
 	net.Listener
@@ -21,7 +21,7 @@ type LimitedListener struct {
 	closed bool
 }
 
-// Bound bounds a listener. refuse ends a connection that is above the bound; it must not block.
+// LimitListener bounds a listener. refuse ends a connection that is above the bound; it must not block.
 func LimitListener(l net.Listener, most int, refuse func(net.Conn)) *LimitedListener {
 	return &LimitedListener{Listener: l, limit: int64(most), refuse: refuse, conns: map[*limitedConn]struct{}{}}
 }

@@ -129,7 +129,7 @@ func (n *Network) Attach(sys *actors.System) error {
 	return nil
 }
 
-// refuse ends a connection that is above the bound. Before its first message nothing can be said over it.
+// refuseConnection ends a connection that is above the bound. Before its first message nothing can be said over it.
 func (n *Network) refuseConnection(conn net.Conn) {
 	n.guard.CountDrop("too many connections")
 	if n.o.OnRefused != nil {
@@ -189,14 +189,14 @@ func (n *Network) Detach() error {
 	return err
 }
 
-// Members says where the members of the cluster live. Who answers there is believed to be that member.
+// SetMembers says where the members of the cluster live. Who answers there is believed to be that member.
 func (n *Network) SetMembers(at map[string]messages.NodeID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.members = at
 }
 
-// lives gives the member that lives at an address, 0 if none.
+// memberAt gives the member that lives at an address, 0 if none.
 func (n *Network) memberAt(address string) messages.NodeID {
 	n.mu.RLock()
 	defer n.mu.RUnlock()

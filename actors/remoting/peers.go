@@ -20,7 +20,7 @@ func (n *Network) countQueueFull(peer string) {
 	n.countDropped(peer, 1)
 }
 
-// lost counts what was on its way when a connection ended.
+// countLost counts what was on its way when a connection ended.
 func (n *Network) countLost(peer string, messages int) {
 	for range messages {
 		n.guard.CountDrop("connection lost")
@@ -94,7 +94,7 @@ func (n *Network) connect(ctx context.Context, address string) (net.Conn, error)
 	return c, err
 }
 
-// Trouble is why an address could not be reached when it was tried last; nil: it could, or was not tried.
+// DialError is why an address could not be reached when it was tried last; nil: it could, or was not tried.
 func (n *Network) DialError(address string) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()

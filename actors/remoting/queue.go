@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// letter is a message on its way out. It must not change any more.
+// outgoingMessage is a message on its way out. It must not change any more.
 type outgoingMessage struct {
 	to, sender *actor.PID
 	message    proto.Message
@@ -61,7 +61,7 @@ func (q *queue) post(l outgoingMessage) postResult {
 	return queued
 }
 
-// take gives all that wait, and lets the queue use the memory of an earlier answer. They count until they are sent.
+// drain gives all that wait, and lets the queue use the memory of an earlier answer. They count until they are sent.
 func (q *queue) drain(spare []outgoingMessage) []outgoingMessage {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,7 +70,7 @@ func (q *queue) drain(spare []outgoingMessage) []outgoingMessage {
 	return all
 }
 
-// sent makes room.
+// release makes room.
 func (q *queue) release(count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -81,7 +81,7 @@ func (q *queue) release(count, bytes int) {
 	q.budget.release(bytes)
 }
 
-// end lets nothing in any more. It gives how many messages are lost: those that were not sent.
+// close lets nothing in any more. It gives how many messages are lost: those that were not sent.
 func (q *queue) close() (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,7 +94,7 @@ func (q *queue) close() (lost int) {
 	return lost
 }
 
-// waits is what is in the queue or being sent.
+// size is what is in the queue or being sent.
 func (q *queue) size() (count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -116,7 +116,7 @@ type budget struct {
 	used  atomic.Int64
 }
 
-// take tells whether a queue that has so many bytes may have some more.
+// reserve tells whether a queue that has so many bytes may have some more.
 func (b *budget) reserve(more, has int) bool {
 	if b == nil {
 		return true
@@ -135,7 +135,7 @@ func (b *budget) release(bytes int) {
 	}
 }
 
-// outlet is the end of a stream into which messages go.
+// messageSender is the end of a stream into which messages go.
 type messageSender interface{ SendMsg(m any) error }
 
 // send sends letters in order, as many at a time as the other system should have in memory.

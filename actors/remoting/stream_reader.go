@@ -19,10 +19,10 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// wire is an encoded remote.RemoteMessage.
+// encodedMessage is an encoded remote.RemoteMessage.
 type encodedMessage struct{ mem.Buffer }
 
-// inbox reads one stream from another system.
+// streamReader reads one stream from another system.
 type streamReader struct {
 	n            *Network
 	header       []byte // of the last envelope
@@ -72,7 +72,7 @@ func (in *streamReader) read(data []byte, control func(*remote.RemoteMessage) er
 	return control(m)
 }
 
-// answer is what the other end of a stream that this system opened says beside batches.
+// control is what the other end of a stream that this system opened says beside batches.
 func (in *streamReader) control(m *remote.RemoteMessage) error {
 	switch {
 	case m.GetConnectResponse() != nil:
@@ -196,7 +196,7 @@ func (in *streamReader) mayReplyTo(sender *actor.PID) bool {
 	return !in.n.guard.Outsider(in.from.Identity) || sender.Address == in.from.ReplyAddress
 }
 
-// patient tells whether an outsider does not ask too often for other things than data, which have a budget of their own.
+// withinRate tells whether an outsider does not ask too often for other things than data, which have a budget of their own.
 func (in *streamReader) withinRate(kind string) bool {
 	if in.n.bulk[kind] || in.dialed != "" || !in.n.guard.Outsider(in.from.Identity) {
 		return true
@@ -218,7 +218,7 @@ func decode(kind string, data []byte) (any, error) {
 	return message, nil
 }
 
-// speaker learns from a header who speaks, or gives the reason why not. It is the same for the whole stream, but for a guest that
+// senderIdentity learns from a header who speaks, or gives the reason why not. It is the same for the whole stream, but for a guest that
 // becomes a member.
 func (in *streamReader) senderIdentity(header []byte) (reason string, err error) {
 	if len(header) > 0 && bytes.Equal(header, in.header) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// meter lets so many through in a second, and as many at once after a lull (a token bucket).
+// tokenBucket lets so many through in a second, and as many at once after a lull (a token bucket).
 type tokenBucket struct {
 	rate int
 

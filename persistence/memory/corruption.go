@@ -9,20 +9,20 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// rot is what of a disk is read wrong: key -> which bit, or lost. An engine shares it with its views: a disk that is
+// corruption is what of a disk is read wrong: key -> which bit, or lost. An engine shares it with its views: a disk that is
 // repaired is whole for all of them. The map is never changed, only replaced.
 type corruption struct {
 	flipped atomic.Pointer[map[string]int]
 }
 
-// lost is the bit of a value that a checksum below the engine refuses to give out.
+// unreadable is the bit of a value that a checksum below the engine refuses to give out.
 const unreadable = -1
 
 // FlipBit damages one stored value, as a bad disk would: until it is written anew, whoever reads it gets it with one
 // bit wrong. It tells whether the key was there.
 func (e *Engine) FlipBit(key []byte, bit int) bool { return e.corrupt(key, bit) }
 
-// Lose damages one stored value where every block has a checksum, as in RocksDB: until it is written anew, whoever reads
+// FailChecksum damages one stored value where every block has a checksum, as in RocksDB: until it is written anew, whoever reads
 // it, or walks over it, gets a CorruptError. It tells whether the key was there.
 func (e *Engine) FailChecksum(key []byte) bool { return e.corrupt(key, unreadable) }
 
@@ -56,7 +56,7 @@ func (r *corruption) clone() *corruption {
 	return c
 }
 
-// change is called by one engine at a time.
+// update is called by one engine at a time.
 func (r *corruption) update(how func(bits map[string]int)) {
 	next := map[string]int{}
 	if bits := r.flipped.Load(); bits != nil {
@@ -87,7 +87,7 @@ func (r *corruption) read(key string, value []byte) ([]byte, error) {
 	return value, nil
 }
 
-// rewriting heals what is written anew.
+// repairing heals what is written anew.
 type repairing struct{ corruption *corruption }
 
 func (r repairing) Put(key, _ []byte) { r.Delete(key) }

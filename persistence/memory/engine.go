@@ -52,7 +52,7 @@ func NewSingleThreaded() *Engine {
 	return e
 }
 
-// scans are those that run on an engine and its views.
+// scanTracker are those that run on an engine and its views.
 type scanTracker struct {
 	strict  bool
 	running int // if strict

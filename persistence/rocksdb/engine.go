@@ -84,7 +84,7 @@ func (e *Engine) openSyncMark() (err error) {
 	return e.syncMark.check(e.dir, e.db.GetLatestSequenceNumber())
 }
 
-// explain turns RocksDB's texts into errors that say what to do.
+// describeError turns RocksDB's texts into errors that say what to do.
 func describeError(dir string, err error) error {
 	text := err.Error()
 	switch {
@@ -104,7 +104,7 @@ func describeError(dir string, err error) error {
 	return fmt.Errorf("rocksdb in %s: %w", dir, err)
 }
 
-// tidy deletes the text logs and the drafts of OPTIONS files that former starts have left.
+// removeLeftovers deletes the text logs and the drafts of OPTIONS files that former starts have left.
 func removeLeftovers(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -141,7 +141,7 @@ func (e *Engine) fail(err error) error {
 	return err
 }
 
-// misread is fail for those who only read. A damaged block is an error for whoever reads it, and changes nothing elsewhere.
+// readFailed is fail for those who only read. A damaged block is an error for whoever reads it, and changes nothing elsewhere.
 func (e *Engine) readFailed(err error) error {
 	if corrupt := new(persistence.CorruptError); errors.As(describeError(e.dir, err), &corrupt) {
 		return corrupt

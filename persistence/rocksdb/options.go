@@ -18,7 +18,7 @@ const (
 	State
 )
 
-// silent is above all levels that RocksDB logs at. RocksDB cannot write it into its OPTIONS file, which nobody reads, and leaves
+// noInfoLog is above all levels that RocksDB logs at. RocksDB cannot write it into its OPTIONS file, which nobody reads, and leaves
 // what it has of that behind: see tidy.
 const noInfoLog = grocksdb.InfoLogLevel(6)
 

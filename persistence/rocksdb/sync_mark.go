@@ -12,7 +12,7 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// mark is the file SYNCED of a log: up to which of RocksDB's sequence numbers writes were synced, and so may have been acknowledged.
+// syncMark is the file SYNCED of a log: up to which of RocksDB's sequence numbers writes were synced, and so may have been acknowledged.
 // A write-ahead file that ends early looks like one whose last write was cut off by a crash; the mark tells the two apart. It is
 // written after each sync and not synced itself, so it never says too much, and costs no time. It outlives a process that is killed
 // always, and a machine that loses power up to what the kernel had written of it, some seconds before.
