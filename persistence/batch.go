@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Batch is writes that take effect together. Its bytes are RocksDB's own WriteBatch format (8 bytes sequence, 4 bytes
+// Batch is a list of writes that take effect together. Its bytes are RocksDB's own WriteBatch format (8 bytes sequence, 4 bytes
 // count little endian, then per record a tag, and key and value each behind its length as a varint), so that the
 // engine on disk takes it over in one call. The zero value is an empty batch. Keys and values are copied.
 type Batch struct {
@@ -36,8 +36,8 @@ func (b *Batch) appendRecord(tag byte, parts ...[]byte) {
 // Put sets key to value.
 func (b *Batch) Put(key, value []byte) { b.appendRecord(tagPut, key, value) }
 
-// PutInPlace sets key to the size bytes that fill appends to what it is given: a large value is not copied twice.
-// If fill fails, or appends another number of bytes, the batch is as before.
+// PutInPlace sets key to the value that fill appends to what it is given, which must be size bytes: so a large value is not copied twice.
+// If fill fails, or appends another number of bytes, PutInPlace fails and leaves the batch as it was.
 func (b *Batch) PutInPlace(key []byte, size int, fill func(to []byte) ([]byte, error)) error {
 	before := len(b.data)
 	b.appendRecord(tagPut, key)
@@ -55,7 +55,7 @@ func (b *Batch) PutInPlace(key []byte, size int, fill func(to []byte) ([]byte, e
 	return nil
 }
 
-// Delete removes key; an absent one is fine.
+// Delete removes key. An absent key is no error.
 func (b *Batch) Delete(key []byte) { b.appendRecord(tagDelete, key) }
 
 // DeleteRange removes every key of [low, high). high must not be empty; an empty or backward range removes nothing.
@@ -73,7 +73,7 @@ func (b *Batch) Len() int {
 	return int(binary.LittleEndian.Uint32(b.data[8:]))
 }
 
-// Bytes is about how much memory and disk the batch takes.
+// Bytes is about how many bytes of memory and disk the batch takes.
 func (b *Batch) Bytes() int { return len(b.data) }
 
 // Reset empties the batch and keeps its memory.
@@ -101,7 +101,7 @@ type Visitor interface {
 
 var errBatch = errors.New("batch is damaged")
 
-// Each shows every record to v. The slices are parts of the batch.
+// Each shows every record to v, in order. The slices are parts of the batch. It fails if the batch is damaged.
 func (b *Batch) Each(v Visitor) error {
 	if len(b.data) < batchHeader {
 		return nil

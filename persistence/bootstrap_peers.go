@@ -6,11 +6,11 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// What a node without a cluster has told others that it knows is on its disk before it says so: the nodes that may found a
-// cluster, by the tokens of their directories.
+// bootstrapPeerPrefix begins the keys of the nodes that may take part in the bootstrap of a cluster, by the tokens of their directories. A
+// node without a cluster has them on its disk before it tells others that it knows them.
 var bootstrapPeerPrefix = []byte("node/peer/")
 
-// SaveBootstrapPeers makes durable that a node may found a cluster, unless it is nil, and forgets others, by their tokens.
+// SaveBootstrapPeers makes durable that a node may take part in the bootstrap, unless it is nil, and deletes those with the tokens lost.
 func SaveBootstrapPeers(engine Engine, peer *messages.BootstrapPeer, lost []uint64) error {
 	batch := new(Batch)
 	for _, token := range lost {
@@ -24,7 +24,7 @@ func SaveBootstrapPeers(engine Engine, peer *messages.BootstrapPeer, lost []uint
 	return engine.Write(batch, true)
 }
 
-// LoadBootstrapPeers gives all of them, by token.
+// LoadBootstrapPeers returns all of them, ascending by token.
 func LoadBootstrapPeers(r Reader) (all []*messages.BootstrapPeer, err error) {
 	var bad error
 	err = r.Scan(bootstrapPeerPrefix, PrefixEnd(bootstrapPeerPrefix), func(key, value []byte) bool {
@@ -39,7 +39,7 @@ func LoadBootstrapPeers(r Reader) (all []*messages.BootstrapPeer, err error) {
 	return all, err
 }
 
-// DeleteBootstrapPeers forgets all of them: the node belongs to a cluster. It need not be durable.
+// DeleteBootstrapPeers deletes all of them, when the node has joined a cluster. It is not synced: what a crash brings back does no harm.
 func DeleteBootstrapPeers(engine Engine) error {
 	batch := new(Batch)
 	batch.DeleteRange(bootstrapPeerPrefix, PrefixEnd(bootstrapPeerPrefix))

@@ -6,8 +6,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// configKey holds a copy of the newest config that the node has seen, followed by a CRC-32C. It is in the engine of the
-// logs, where a small synced write is cheap.
+// configKey is the key of a copy of the newest config that the node has seen. It is in the engine of the logs, where a small synced
+// write is cheap.
 var configKey = []byte("c/config")
 
 // SaveConfig makes the copy durable.
@@ -22,7 +22,7 @@ func SaveConfig(engine Engine, config *messages.Config) error {
 	return nil
 }
 
-// LoadConfig reads it back; nil if there is none. A damaged one is a CorruptError: what else the disk has lost is unknown.
+// LoadConfig reads the copy; nil: there is none. A damaged copy is a CorruptError: what else the disk has lost is unknown.
 func LoadConfig(engine Engine) (*messages.Config, error) {
 	value, found, err := engine.Get(configKey)
 	if err != nil || !found {

@@ -4,11 +4,11 @@ import "fmt"
 
 // Directory is the pair of engines that a data directory consists of. Each carries the identity of the directory, so that half
 // of a directory (a volume that is not mounted, a table of contents that was cut off), or two halves of different directories, is
-// refused before the node says a word: a node that has lost its log must not take part under its old id, nor found a cluster
-// over its old data.
+// refused before the node sends anything: a node that has lost its log must not take part under its old id, nor bootstrap a cluster over
+// its old data.
 type Directory struct{ Log, State Engine }
 
-// engineOwner is what one engine of a directory says of whom it belongs to.
+// engineOwner is the identity that one engine of a directory carries.
 type engineOwner struct {
 	id    Identity
 	found bool // there is an identity record
@@ -27,8 +27,8 @@ func readOwner(engine Engine) (h engineOwner, err error) {
 	return h, err
 }
 
-// Identity checks that both engines belong to one directory, and says whose it is; found is false if it is a fresh one. It
-// writes nothing.
+// Identity checks that both engines belong to one directory, and returns its identity; found is false if the directory is new. It writes
+// nothing. It fails with a MismatchError, or a CorruptError.
 func (d Directory) Identity() (id Identity, found bool, err error) {
 	log, err := readOwner(d.Log)
 	if err != nil {
@@ -41,12 +41,12 @@ func (d Directory) Identity() (id Identity, found bool, err error) {
 	return log.id, log.found, checkOwners(log, state)
 }
 
-// MismatchError tells that the two engines of a data directory do not belong together, and what to do.
+// MismatchError tells that the two engines of a data directory do not belong together, and what the operator should do.
 type MismatchError struct{ What string }
 
 func (e *MismatchError) Error() string { return "the data directory is not whole: " + e.What }
 
-// checkOwners tells why two engines are not the two of one directory; nil: they are. The state engine's identity is written first in
+// checkOwners fails, with a MismatchError, unless two engines belong to one directory. The state engine's identity is written first in
 // a fresh directory, and second when the node becomes a member. Directories that were written before the state engine had an
 // identity are not Paired.
 func checkOwners(log, state engineOwner) error {
@@ -60,14 +60,14 @@ func checkOwners(log, state engineOwner) error {
 	case !log.found && !state.found && !state.empty:
 		return mixed("log/ is empty, but state/ holds a node's data: is the volume of log/ mounted? %s", lost)
 	case !log.found:
-		return nil // fresh, or its very first start was cut off
+		return nil // new, or its very first start was interrupted
 	case !state.found && log.id.Paired:
 		return mixed("log/ belongs to %s, but state/ has lost its identity: is the volume of state/ mounted? %s", log.id, lost)
 	case !state.found && !state.empty && log.id.Cluster == 0:
 		return mixed("log/ belongs to no cluster, but state/ holds a node's data: they are of two directories, or log/ is older than " +
 			"state/. Put back what belongs together, or empty the whole data directory")
 	case !state.found:
-		return nil // written before there were two, or before its first start was done
+		return nil // written before there were two identities, or before its first start was done
 	case state.id.Token != log.id.Token:
 		return mixed("log/ belongs to %s and state/ to %s: put back what belongs together, or empty the whole data directory, "+
 			"and the node joins as a new one", log.id, state.id)
@@ -86,9 +86,9 @@ func (id Identity) String() string {
 	return fmt.Sprintf("node %d (%s) of cluster %016x (directory %016x)", id.Node, id.Name, id.Cluster, id.Token)
 }
 
-// StartEpoch starts another life of a directory: it checks that its engines belong together, draws a token for a fresh directory,
-// raises the epoch and makes that durable. Nothing may be sent before it returns. A directory that another node name has used is
-// refused: two names for one identity is how data gets mixed up.
+// StartEpoch begins a boot of the node: it checks that the engines belong together, draws a token for a new directory, raises the epoch and
+// makes that durable. The node must not send anything before it returns. A directory that another node name has used is refused: two
+// names for one identity mix up data.
 func (d Directory) StartEpoch(name string, draw func() uint64) (Identity, error) {
 	id, found, err := d.Identity()
 	if err != nil {
@@ -109,8 +109,8 @@ func (d Directory) StartEpoch(name string, draw func() uint64) (Identity, error)
 	return id, saveIdentity(d.Log, id)
 }
 
-// copyIdentity brings the state engine's copy of the identity up to date: in a fresh directory, in one that was written before there was
-// a copy, and where Become was cut off.
+// copyIdentity brings the state engine's copy of the identity up to date: in a new directory, in one that was written before there was a
+// copy, and where JoinCluster was interrupted.
 func (d Directory) copyIdentity(id Identity) error {
 	state, _, err := LoadIdentity(d.State)
 	if err != nil || state.Token == id.Token && state.Cluster == id.Cluster {
@@ -119,7 +119,7 @@ func (d Directory) copyIdentity(id Identity) error {
 	return saveIdentity(d.State, id)
 }
 
-// JoinCluster makes the directory a member's for good. Nothing may be sent in that name before it returns.
+// JoinCluster makes the directory that of a member of a cluster, for good. The node must not send anything as that member before it returns.
 func (d Directory) JoinCluster(id Identity) error {
 	if err := saveIdentity(d.Log, id); err != nil {
 		return err
@@ -127,5 +127,5 @@ func (d Directory) JoinCluster(id Identity) error {
 	return saveIdentity(d.State, id)
 }
 
-// RaiseLevel makes a higher Level of a directory's identity durable. Nothing may be said of it before it returns.
+// RaiseLevel makes a higher Level of the directory's identity durable. The node must not tell others of it before it returns.
 func (d Directory) RaiseLevel(id Identity) error { return saveIdentity(d.Log, id) }

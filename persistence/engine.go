@@ -11,21 +11,20 @@ type Reader interface {
 	Scan(low, high []byte, visit func(key, value []byte) bool) error
 }
 
-// Engine is an ordered, durable key-value store: RocksDB on disk, or the crashable one in memory.
+// Engine is an ordered, durable key-value store: RocksDB on disk, or the one in memory that tests can crash.
 // It is safe for concurrent use. After a Write that fails nothing more may be written: the caller stops the node.
 type Engine interface {
 	Reader
-	// Write applies all of the batch or nothing. Writes take effect in call order. With sync it returns only
-	// when this write and every write before it survive a power loss; without, a prefix of the unsynced writes is
-	// there after a power loss or the death of the process. A batch may be empty: with sync that makes everything
-	// before it durable.
+	// Write applies all of the batch or nothing. Writes take effect in call order. With sync it returns only when this write and every
+	// write before it survive a power loss; without sync, a prefix of the unsynced writes survives a power loss or the end of the
+	// process. A batch may be empty: with sync that makes everything before it durable.
 	Write(batch *Batch, sync bool) error
-	// Snapshot is a view of now that later writes do not change. The caller must Close it.
+	// Snapshot is the engine as it is now, which later writes do not change. The caller must Close it.
 	Snapshot() (Snapshot, error)
-	// Size is about how many bytes the keys of [low, high) take, cheaply: what was written lately may be missing, and what
-	// was deleted lately may still count. high is not empty.
+	// Size estimates, cheaply, how many bytes the keys of [low, high) take: recent writes may be missing, and recently deleted keys may
+	// still count. high must not be empty.
 	Size(low, high []byte) (uint64, error)
-	// Close waits for running calls and gives the files back. It loses nothing that Write has accepted.
+	// Close waits for running calls and closes the files. Nothing that Write has accepted is lost.
 	Close() error
 }
 
@@ -35,7 +34,7 @@ type Snapshot interface {
 	Close()
 }
 
-// Scope is a Reader of only the keys under a prefix, with the prefix taken off.
+// Scope is a Reader of the keys with a prefix, which it takes off.
 func Scope(r Reader, prefix []byte) Reader { return prefixReader{r, prefix} }
 
 type prefixReader struct {
@@ -57,7 +56,7 @@ func (s prefixReader) key(key []byte) []byte {
 	return append(append(make([]byte, 0, len(s.prefix)+len(key)), s.prefix...), key...)
 }
 
-// PrefixEnd is the first key after all keys that start with prefix; nil means no end.
+// PrefixEnd is the first key behind all keys with a prefix; nil: there is none.
 func PrefixEnd(prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] != 0xff {

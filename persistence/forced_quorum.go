@@ -6,17 +6,17 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// A quorum that was forced on this node stays on record beside its identity, f<group><index> in the engine of the log:
-// the node tells of it whenever it starts, until the config chain knows, and after.
+// kindForcedQuorum begins the keys, f<group><index> in the engine of the logs, of the quorums that were forced on this node. The records stay
+// for ever: the node tells the cluster of them at every start, until the config has them, and after.
 const kindForcedQuorum = 'f'
 
-// PutForcedQuorum writes a record into batch.
+// PutForcedQuorum adds the record of a forced quorum to batch.
 func PutForcedQuorum(batch *Batch, f *messages.ForcedQuorum) error {
 	key := binary.BigEndian.AppendUint64(groupKey(kindForcedQuorum, messages.GroupID(f.Group)), f.Index)
 	return putRecord(batch, key, f)
 }
 
-// LoadForcedQuorums gives all records, by group.
+// LoadForcedQuorums returns all of them, ascending by group.
 func LoadForcedQuorums(r Reader) (all []*messages.ForcedQuorum, err error) {
 	prefix := []byte{kindForcedQuorum}
 	var bad error

@@ -7,14 +7,14 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Identity is who a data directory belongs to. Each of its two engines has a copy, see Directory.
+// Identity says which node of which cluster a data directory belongs to. Each of its two engines has a copy, see Directory.
 type Identity struct {
 	Format  int             `json:"format"`
 	Name    string          `json:"name"`
-	Token   uint64          `json:"token"`            // names the directory; drawn once, by the first start
-	Epoch   messages.Epoch  `json:"epoch"`            // raised by every start; only the log engine's counts
-	Cluster uint64          `json:"cluster"`          // 0: belongs to none yet
-	Node    messages.NodeID `json:"node"`             // 0: belongs to none yet
+	Token   uint64          `json:"token"`            // names the directory; drawn at random once, by the first start
+	Epoch   messages.Epoch  `json:"epoch"`            // boot epoch, raised by every start; only the log engine's counts
+	Cluster uint64          `json:"cluster"`          // 0: none yet
+	Node    messages.NodeID `json:"node"`             // 0: none yet
 	Paired  bool            `json:"paired,omitempty"` // in the log engine: the state engine has its copy
 	Level   messages.Level  `json:"level,omitempty"`  // no program below this feature level may start here again; 0: any may
 }
@@ -22,12 +22,12 @@ type Identity struct {
 // Format is the layout of data directories that this program writes.
 const Format = 2
 
-// formatWithLevels is the same layout in a directory that has pledged a feature level: programs that know no levels refuse it.
+// formatWithLevels is the same layout in a directory with a Level: programs that know no levels refuse it.
 const formatWithLevels = 3
 
 var identityKey = []byte("node/identity")
 
-// LoadIdentity reads an engine's identity record; found is false in a fresh one.
+// LoadIdentity reads an engine's identity record; found is false in a new engine. It fails if the record is damaged, or of a newer format.
 func LoadIdentity(r Reader) (id Identity, found bool, err error) {
 	value, found, err := r.Get(identityKey)
 	if err != nil || !found {

@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// DirLock is a data directory held by this process.
+// DirLock is the lock of a data directory, held by this process.
 type DirLock struct{ file *os.File }
 
-// LockDir makes the directory if needed, with log/ and state/ in it, and holds it until Unlock or the end of the process. A
-// directory that holds only somebody else's files is refused and left as it is: who deletes those later would delete the data
-// too. When it returns, a loss of power does not take the directory itself away any more.
+// LockDir makes the directory if needed, with log/ and state/ in it, and locks it until Unlock or the end of the process. It fails if
+// another process has the lock. A directory with only files of another program is refused and left as it is: whoever deletes those later
+// would delete the data too. When it returns, the directory itself survives a power loss.
 func LockDir(dir string) (*DirLock, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -43,7 +43,7 @@ func LockDir(dir string) (*DirLock, error) {
 	return lock, nil
 }
 
-// AccessibleToOthers tells whether others than its owner may look into a data directory, and with which permissions.
+// AccessibleToOthers tells whether users other than its owner may read or write a data directory, and its permissions.
 func AccessibleToOthers(dir string) (mode fs.FileMode, open bool) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -53,7 +53,7 @@ func AccessibleToOthers(dir string) (mode fs.FileMode, open bool) {
 	return mode, mode&0o077 != 0
 }
 
-// deepestExisting is the part of a path that exists.
+// deepestExisting is the deepest directory of a path that exists.
 func deepestExisting(path string) string {
 	for {
 		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
@@ -63,8 +63,8 @@ func deepestExisting(path string) string {
 	}
 }
 
-// syncDirs makes the entries of a directory durable, and its own and those of its parents, up to one that was there before, in
-// that one's parent. What was there before may have been made by a start that was cut off.
+// syncDirs makes the entries of a directory durable, and those of its parents, up to the parent of base, which existed before: it may have
+// been made by a start that was interrupted.
 func syncDirs(dir, base string, sync func(string) error) error {
 	for {
 		if err := sync(dir); err != nil {
@@ -77,7 +77,7 @@ func syncDirs(dir, base string, sync func(string) error) error {
 	}
 }
 
-// syncDir is the fsync of a directory. One that this user may not read was not made by it, and some file systems have no such call.
+// syncDir calls fsync on a directory. One that this user may not read was not made by it, and some file systems have no such call.
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
@@ -93,7 +93,7 @@ func syncDir(path string) error {
 	return nil
 }
 
-// flock takes the lock on a directory that is there.
+// flock locks a directory that exists.
 func flock(dir string) (*DirLock, error) {
 	path := filepath.Join(dir, "LOCK")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -114,9 +114,9 @@ func flock(dir string) (*DirLock, error) {
 	return &DirLock{file}, nil
 }
 
-// refuseForeignFiles refuses a directory that holds files and no sign of a node. The sign is LOCK, which stays for ever once a
-// node has taken the directory, or the data itself, which somebody may have copied here without LOCK. What a new file
-// system has of its own does not count as files.
+// refuseForeignFiles fails for a directory that has files but no sign of a node. The sign is LOCK, which stays for ever once a node has
+// locked the directory, or the data itself, which may have been copied here without LOCK. What a new file system has of its own does
+// not count.
 func refuseForeignFiles(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -145,5 +145,5 @@ func writePid(file *os.File) error {
 	return err
 }
 
-// Unlock gives the directory back.
+// Unlock releases the directory.
 func (l *DirLock) Unlock() error { return l.file.Close() }

@@ -21,7 +21,7 @@ import (
 // <group> and <index> are 8 bytes, big endian. Each value is followed by a CRC-32C over key and value.
 type Log struct{ engine Engine }
 
-// OpenLog lays a Log over an engine. It reads nothing yet.
+// OpenLog makes a Log on an engine. It reads nothing yet.
 func OpenLog(engine Engine) *Log { return &Log{engine} }
 
 const (
@@ -80,7 +80,7 @@ func describeKey(key []byte) string {
 	return fmt.Sprintf("record %q of group %d", key[0], group)
 }
 
-// Add turns a Save into writes of batch. It touches no disk.
+// Add adds the writes of a LogUpdate to batch. It does not touch the disk.
 func (l *Log) Add(batch *Batch, s LogUpdate) error {
 	all := groupKey(kindEntry, s.Group)
 	if s.HardState != nil {
@@ -118,7 +118,7 @@ func (l *Log) Add(batch *Batch, s LogUpdate) error {
 	return nil
 }
 
-// Load reads a group's log and checks all of it. A group that was never saved has Snapshot.Index 0 and nothing else.
+// Load reads a group's log and checks all of it. A group without a log has Snapshot.Index 0 and nothing else.
 func (l *Log) Load(group messages.GroupID) (LoadedLog, error) {
 	loaded := LoadedLog{HardState: &messages.HardState{}, Snapshot: &messages.SnapshotMeta{Conf: &messages.ConfState{}}}
 	hard, err := readRecord(l.engine, groupKey(kindHard, group), loaded.HardState)
@@ -151,14 +151,14 @@ func readRecord(r Reader, key []byte, into proto.Message) (bool, error) {
 	return true, decodeRecord(key, value, into)
 }
 
-// RecordReader reads single records of a group's log, wherever it is, without owning it: for those who judge it. Each
-// record is nil where there is none, or none that can be read.
+// RecordReader reads single records of a group's log from any Reader, without owning the log: for tests and checks. A
+// record that does not exist, or cannot be read, is nil.
 type RecordReader struct {
 	Reader Reader
 	Group  messages.GroupID
 }
 
-// HardState is the term, the vote and the commit index that are written there.
+// HardState is the group's term, vote and commit index.
 func (g RecordReader) HardState() *messages.HardState {
 	return readOrNil(g.Reader, groupKey(kindHard, g.Group), new(messages.HardState))
 }
@@ -173,7 +173,7 @@ func (g RecordReader) Entry(index uint64) *messages.Entry {
 	return readOrNil(g.Reader, entryKey(g.Group, index), new(messages.Entry))
 }
 
-// Term is the term of the entry at an index, 0 if there is none. What the entry carries is not copied.
+// Term is the term of the entry at an index; 0: there is none. The entry's data is not copied.
 func (g RecordReader) Term(index uint64) (term uint64) {
 	key := entryKey(g.Group, index)
 	value, _, err := g.Reader.Get(key)
@@ -222,7 +222,7 @@ func (l *Log) firstOnDisk(group messages.GroupID) (first uint64, err error) {
 	return first, err
 }
 
-// entries are all that come behind the start.
+// entries are all entries behind the start of the log.
 func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*messages.Entry, error) {
 	var entries []*messages.Entry
 	var bad error
@@ -239,8 +239,8 @@ func (l *Log) entries(group messages.GroupID, start *messages.SnapshotMeta) ([]*
 	return entries, cmp.Or(err, bad)
 }
 
-// ReadRange is the entries from..to as far as they take no more than so many bytes, but at least two; none if they have been
-// deleted. It may be read while the log is written elsewhere, or cut at its front.
+// ReadRange reads the entries from, ..., to: at least two of them, and of the others as many as fit into a number of bytes; none if the
+// entry at from has been deleted. It may be called while the Writer writes or compacts the log.
 func (l *Log) ReadRange(group messages.GroupID, from, to uint64, bytes int) ([]*messages.Entry, error) {
 	var entries []*messages.Entry
 	var bad error
@@ -278,8 +278,8 @@ func decodeEntry(key, value []byte, index, term uint64) (*messages.Entry, error)
 	return entry, nil
 }
 
-// Groups lists the groups that have a log, ascending. Of one that was removed only its hard state is left, which is checked
-// here: nobody else reads it for now.
+// Groups lists the groups that have a log, ascending. Of a group that was removed only the hard state is left, which is checked here: no
+// one else reads it before the replica is a member again.
 func (l *Log) Groups() ([]messages.GroupID, error) {
 	var known, groups []messages.GroupID
 	var bad error

@@ -9,13 +9,13 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// LogReader is the persistence actor that reads pieces of the Raft logs of a node back, for leaders that do not keep in memory
-// all that a follower needs. It is not the Writer, since nobody who waits for a sync should wait for that.
+// LogReader is the persistence actor that reads entries of the Raft logs of a node, for leaders that do not have in memory all that a
+// follower needs. It is not the Writer: a Peer that waits for a sync should not wait for reads.
 //
-//	receives  from   does
-//	*Read     Peers  answers *Entries
+//	receives      from   does
+//	*ReadEntries  Peers  replies *Entries
 //
-// It is spawned durable: who asks waits for the answer. A log that cannot be read stops the node.
+// It is spawned durable: a Peer that asks waits for the reply. A log that cannot be read stops the node.
 type LogReader struct {
 	log   *Log
 	fatal func(error)
@@ -24,16 +24,16 @@ type LogReader struct {
 // NewLogReader makes a LogReader; the node spawns it once.
 func NewLogReader(log *Log, fatal func(error)) *LogReader { return &LogReader{log, fatal} }
 
-// ReadEntries asks for the entries From..To of a group's log: at least two of them, and no more than Bytes of the others.
+// ReadEntries asks for the entries From to To of a group's log: at least two of them, and of the others as many as fit into Bytes.
 type ReadEntries struct {
 	Group    messages.GroupID
-	For      messages.NodeID // echoed
+	For      messages.NodeID // echoed in the reply
 	From, To uint64
 	Bytes    int
 	ReplyTo  *actor.PID
 }
 
-// Entries answers one Read. There are none if those at From have been deleted.
+// Entries is the reply to a ReadEntries. It has none if the entry at From has been deleted.
 type Entries struct {
 	For     messages.NodeID
 	Entries []*messages.Entry

@@ -7,25 +7,23 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// StateWriter is the persistence actor of the data of a node's groups: it takes the writes that would make everyone
-// who waits for an answer wait off the Appliers.
+// StateWriter is the persistence actor of the data of a node's groups: it does the writes of the Appliers, which answer requests meanwhile.
 //
-//	receives  from         does
-//	*Store    Appliers     writes the batch, then answers Stored
-//	*synced   StateSyncer  tells all whose batches were written before the sync began how far they are durable: Synced
+//	receives     from         does
+//	*WriteState  Appliers     writes the batch, then replies StateWritten
+//	*syncDone    StateSyncer  tells each Applier up to which index its batches were written before the sync began: StateSynced
 //
-// Batches are written in the order they come. A sync is begun if a Store asks for it, or when so much has been written
-// that the engine would soon turn it into a table anyway: the logs are durable, and repeat what the engine forgets in a
-// crash. Batches are written while a sync is under way, so no Applier waits for one. It is spawned batching and durable.
+// Batches are written in the order in which they come. A sync is begun if a WriteState asks for it, or when so much has been written
+// that the engine would soon make a table of it anyway: the logs are durable, and what the engine loses in a crash is applied again. Batches are written while a sync is under way, so no Applier waits for one. It is spawned batching and durable.
 // A write that fails stops the node.
 type StateWriter struct {
 	engine        Engine
 	options       StateWriterOptions
-	written       writtenByApplier // batches written since the sync that is under way, or the last one, began
-	covered       writtenByApplier // batches written before the sync that is under way began
+	written       writtenByApplier // newest batches written since the newest sync began
+	covered       writtenByApplier // newest batches written before the sync under way began
 	syncing       bool             // a sync is under way
-	unsyncedBytes int              // of the batches of written
-	syncWanted    bool             // a Store of written asks for a sync
+	unsyncedBytes int              // in written
+	syncWanted    bool             // a WriteState in written asks for a sync
 	failed        bool
 }
 
@@ -33,24 +31,24 @@ type StateWriter struct {
 type StateWriterOptions struct {
 	Fatal     func(error)
 	Syncer    *actor.PID // the node's StateSyncer
-	SyncBytes int        // written since a sync began that call for another one; 0: only a Store does
+	SyncBytes int        // written since a sync began, from which on another one is due; 0: only a WriteState asks for one
 }
 
-// WriteState asks for one atomic write. Until Stored comes, the batch belongs to the StateWriter.
+// WriteState asks for one atomic write. Until StateWritten comes, the batch belongs to the StateWriter.
 type WriteState struct {
 	Batch   *Batch
-	Index   uint64 // of the log that the data is at with this batch; Synced names it. 0: the batch deletes the data
+	Index   uint64 // log index that the data is at with this batch; StateSynced names it. 0: the batch deletes the data
 	Sync    bool   // everything up to this batch is to become durable soon
 	ReplyTo *actor.PID
 }
 
-// StateWritten answers one Store and gives its batch back. The batch can be read, but need not be durable.
+// StateWritten is the reply to a WriteState, and gives its batch back. What was written can be read, but need not be durable.
 type StateWritten struct{ *WriteState }
 
-// StateSynced tells an Applier that its batches up to the one of Index are durable: a sync serves all groups.
+// StateSynced tells an Applier that its batches up to the one of Index are durable. A sync serves all groups.
 type StateSynced struct{ Index uint64 }
 
-// writtenUpTo is the newest batch of one Applier.
+// writtenUpTo is the index of the newest batch of one Applier.
 type writtenUpTo struct {
 	applier *actor.PID
 	index   uint64
@@ -107,14 +105,14 @@ func (w *StateWriter) store(ctx actor.Context, s *WriteState) {
 	}
 	if w.unsyncedBytes += s.Batch.Bytes(); s.Index > 0 {
 		w.written, w.syncWanted = w.written.with(s.ReplyTo, s.Index), w.syncWanted || s.Sync
-	} else { // a later replica of the group has this address, and none of this data
+	} else { // a later replica of the group has the same PID, and none of this data
 		w.written, w.covered = w.written.without(s.ReplyTo), w.covered.without(s.ReplyTo)
 	}
 	ctx.Send(s.ReplyTo, StateWritten{s})
 	w.sync(ctx)
 }
 
-// sync begins a sync if one is called for and none is under way.
+// sync begins a sync if one is due and none is under way.
 func (w *StateWriter) sync(ctx actor.Context) {
 	if w.syncing || !w.syncWanted && (w.options.SyncBytes == 0 || w.unsyncedBytes < w.options.SyncBytes) {
 		return
@@ -131,11 +129,11 @@ func (w *StateWriter) synced(ctx actor.Context) {
 	w.sync(ctx)
 }
 
-// StateSyncer is the persistence actor that makes the data of a node's groups durable. The engine may take long for it,
-// above all while it is busy merging tables, and the StateWriter writes on meanwhile.
+// StateSyncer is the persistence actor that makes the data of a node's groups durable. The engine may take long for that, above all while it
+// compacts, and the StateWriter writes on meanwhile.
 //
 //	receives    from         does
-//	*syncState  StateWriter  makes everything durable that is in the engine, then answers *synced
+//	*syncState  StateWriter  makes everything in the engine durable, then replies *syncDone
 //
 // It is spawned durable. A sync that fails stops the node.
 type StateSyncer struct {

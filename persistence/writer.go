@@ -9,14 +9,14 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Writer is the persistence actor of the Raft logs of a node: whatever all groups asked for while it was writing
-// becomes one synced engine write. That is the group commit.
+// Writer is the persistence actor of the Raft logs of a node: everything that all groups have asked for while it was writing becomes one
+// synced engine write (group commit).
 //
 //	receives  from   does
-//	*Persist  Peers  makes the Save durable, then answers *Persisted
+//	*Persist  Peers  makes the LogUpdate durable, then replies *Persisted
 //
-// It is spawned batching and durable. A write or sync that fails stops the node: what is on disk then is unknown,
-// so nothing is answered any more.
+// It is spawned batching and durable. A write or sync that fails stops the node: what is on the disk then is unknown, so
+// the Writer replies to nothing any more.
 type Writer struct {
 	log     *Log
 	options WriterOptions
@@ -28,13 +28,13 @@ type Writer struct {
 type WriterOptions struct {
 	Fatal   func(error)
 	Now     func() time.Duration                       // monotonic
-	Observe func(bytes, saves int, took time.Duration) // optional; after each engine write
+	Observe func(bytes, saves int, took time.Duration) // optional; after each engine write: its bytes, the number of LogUpdates in it, and how long it took
 }
 
 // NewWriter makes a Writer; the node spawns it once.
 func NewWriter(log *Log, o WriterOptions) *Writer { return &Writer{log: log, options: o} }
 
-// maxWriteBytes bounds one engine write, and so the memory that a sync needs.
+// maxWriteBytes bounds one engine write, and so the memory that it needs.
 const maxWriteBytes = 16 << 20
 
 func (w *Writer) Receive(ctx actor.Context) {
@@ -71,7 +71,7 @@ func (w *Writer) fail(err error) {
 	w.options.Fatal(fmt.Errorf("write the log: %w", err))
 }
 
-// commit makes a step durable and answers it, one message per group.
+// commit makes a number of Persists durable and replies, with one message per group.
 func (w *Writer) commit(ctx actor.Context, step []*Persist) {
 	if len(step) == 0 {
 		return
@@ -93,8 +93,8 @@ func (w *Writer) commit(ctx actor.Context, step []*Persist) {
 	}
 }
 
-// writeBatch is one synced engine write. It is always synced, so that never more than one record of the engine's log can be
-// torn; false: it failed.
+// writeBatch does one engine write. It is always synced, so that never more than one record of the engine's write-ahead log can be torn.
+// It reports whether it succeeded.
 func (w *Writer) writeBatch(steps int) bool {
 	began := w.options.Now()
 	if err := w.log.engine.Write(&w.batch, true); err != nil {

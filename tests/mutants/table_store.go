@@ -99,8 +99,8 @@ var inStore = []mutant{
 	{
 		fault:  "a snapshot takes chunks of another transfer",
 		file:   "raftactor/snapshot_receive.go",
-		old:    "\tcase r.occupied || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:\n\t\tack.Refused = true // there is another one\n\tcase m.Transfer != r.transfer && m.Number != 0:\n",
-		new:    "\tcase r.occupied:\n\t\tack.Refused = true // there is another one\n\tcase m.Transfer != r.transfer && m.Number != 0 && m.Number != r.nextChunk:\n",
+		old:    "\tcase r.occupied || m.Transfer != r.transfer && m.Number != 0 && r.transfer != 0:\n\t\tack.Refused = true // another transfer is under way\n\tcase m.Transfer != r.transfer && m.Number != 0:\n",
+		new:    "\tcase r.occupied:\n\t\tack.Refused = true // another transfer is under way\n\tcase m.Transfer != r.transfer && m.Number != 0 && m.Number != r.nextChunk:\n",
 		unseen: "not seen under 200 seeds",
 	},
 	{
