@@ -9,12 +9,12 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Env is all that actors may know of the world outside their messages. Production and simulation differ only here.
+// Env is everything that actors may use besides messages. Production and simulation differ only here.
 type Env struct {
 	Clock  Clock
-	Rand   func(name string) *rand.Rand // a source of its own per name, so that one actor's draws never shift another's
+	Rand   func(name string) *rand.Rand // a stream of its own for each name, so that what one actor draws does not change what another draws
 	Events func(Event)                  // must not block; called on the actor's goroutine
-	Fatal  func(error)                  // the node must stop now: a rule was broken or the disk failed. May be called more than once
+	Fatal  func(error)                  // the node must stop now: an invariant is broken or the disk failed. May be called more than once
 
 	// Superseded hears that others know of a later boot of this node than this one; optional. May be called more than once.
 	Superseded func(by messages.Epoch)
@@ -24,14 +24,14 @@ type Env struct {
 type Clock interface {
 	// Now is monotonic time since an arbitrary start.
 	Now() time.Duration
-	// Wall is the time of day; only for log time stamps and people.
+	// Wall is the time of day; only for stamps of log time and for what people read.
 	Wall() time.Time
 	// After calls send once after d unless cancelled. send must do nothing but send a message.
 	After(d time.Duration, send func()) (cancel func())
 }
 
-// Event is a fact worth telling: a plain struct with exported fields, such as LeaderChanged.
-// Name is stable and becomes the log message and the metric label.
+// Event is something that operators may want to know: a plain struct with exported fields, such as LeaderChanged. EventName is stable: it is
+// the log message and the label of the metric.
 type Event interface{ EventName() string }
 
 // SystemClock is the machine's clock.
@@ -47,8 +47,8 @@ func (c *SystemClock) After(d time.Duration, send func()) func() {
 	return func() { t.Stop() }
 }
 
-// SeededRand gives every name a source that depends only on seed and name, and on how often that name was asked for: an actor
-// that is made anew at the same path must not draw again what names questions of the one before.
+// SeededRand returns, for each name, a stream that depends only on the seed, the name, and how often the name was asked for: an actor that is
+// spawned again at the same path must not draw the identities of requests again that the one before has drawn.
 func SeededRand(seed uint64) func(name string) *rand.Rand {
 	var mu sync.Mutex
 	asked := map[string]uint64{}

@@ -11,48 +11,49 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Rule lets messages of one type reach actors under some paths. A type may have several, for different senders.
+// Rule says that messages of one type may reach actors under some paths, and from which senders. A type may have several rules, for
+// different senders.
 type Rule struct {
 	Type            string     // full protobuf name, such as "eraft.Requests"
-	Paths           []string   // prefixes of target paths
-	Unauthenticated bool       // guests may say it: clients, and nodes that want to join
-	Validate        Validator  // what of it outsiders may say: those who are no members of this cluster; nil: anything
-	ForeignCluster  bool       // senders of other clusters may say it
-	Sender          SenderFunc // whom it names as its sender; nil: nobody
-	Bulk            bool       // it may be large, or many: between members it travels apart, so that nothing else waits behind it
-	MaxBytes        int        // bytes that it may have, encoded; nobody makes a larger one. All rules of a type have the same
+	Paths           []string   // prefixes of the paths of target actors
+	Unauthenticated bool       // senders without a membership may send it: clients, and nodes that want to join
+	ForeignCluster  bool       // members of other clusters may send it
+	Validate        Validator  // checks what senders that are no members of this cluster send; nil: they may send anything
+	Sender          SenderFunc // node that a message names as its sender; nil: none
+	Bulk            bool       // it may be large, or many: between members it has a connection of its own, so that nothing else waits behind it
+	MaxBytes        int        // bound of its encoded size, which no sender exceeds; 0: messages.MaxMessageBytes. The same in all rules of a type
 
-	// OnTooLarge says to whom it concerns that a message was not sent, because it has more than Max bytes; nil: nobody waits
-	// for it. It is called on the sender's goroutine, and must not block.
+	// OnTooLarge tells the actors concerned that a message was not sent, because it has more than MaxBytes; nil: none waits for it. It is
+	// called on the sender's goroutine, and must not block.
 	OnTooLarge func(to *actor.PID, message proto.Message, tell func(to *actor.PID, message proto.Message))
 }
 
-// Validator looks at an encoded message of an outsider and tells whether it may come in. Answers to it may go to replyAddress only: it
-// must be every address that the message wants an answer at. It must not keep the bytes.
+// Validator tells whether an encoded message of a sender that is no member may come in. Replies to it may go to replyAddress only: the
+// Validator must check every address in the message to which it wants replies. It must not keep the bytes.
 type Validator func(encoded []byte, replyAddress string) bool
 
-// SenderFunc gives the node that a message names as its sender, in itself, and its boot epoch; 0: it says nothing about that.
+// SenderFunc returns the node that a message names as its sender, and its boot epoch; 0: the message does not name it.
 type SenderFunc func(message any) (messages.NodeID, messages.Epoch)
 
-// Origin is where a message comes from.
+// Origin is where a message from another system comes from.
 type Origin struct {
 	Identity            // as the sender claims
-	ReplyAddress string // of the connection: what is sent there goes back over it; "" if nothing can
+	ReplyAddress string // of the connection: messages to it go back over the connection; "": none can
 }
 
-// Guard decides what may enter a system from outside. Every network asks it for every message. Drops are counted
-// by reason; the reasons are few and fixed.
+// Guard decides which messages of other systems may enter a system, by Rules. Every Network asks it for every message. Dropped messages are
+// counted by reason; the reasons are few and fixed. It is safe for concurrent use.
 type Guard struct {
 	rules map[string][]Rule
-	self  func() Identity
+	self  func() Identity // of this system
 
 	mu     sync.Mutex
-	epochs map[messages.NodeID]messages.Epoch
-	drops  map[string]uint64
+	epochs map[messages.NodeID]messages.Epoch // newest boot epoch of each member that was confirmed
+	drops  map[string]uint64                  // messages, by reason
 	events func(Event)
 }
 
-// MessageRefused tells that messages from outside were dropped. It is told for the first and for every power of two.
+// MessageRefused tells that messages of other systems were dropped: of each reason the first one, the second, fourth, eighth, and so on.
 type MessageRefused struct {
 	Reason string
 	Count  uint64
@@ -60,7 +61,7 @@ type MessageRefused struct {
 
 func (MessageRefused) EventName() string { return "message refused" }
 
-// MessageTooLarge tells that a message could not be sent. Whoever made it broke a rule; it is told every time.
+// MessageTooLarge tells that a message could not be sent, because an actor has made it larger than its Rule allows.
 type MessageTooLarge struct {
 	Type, To string
 	Bytes    int
@@ -68,7 +69,7 @@ type MessageTooLarge struct {
 
 func (MessageTooLarge) EventName() string { return "message too large" }
 
-// NewGuard makes a guard for the system that attaches.
+// NewGuard makes the guard of a system.
 func NewGuard(rules []Rule, sys *System) *Guard {
 	g := &Guard{
 		rules: make(map[string][]Rule, len(rules)), self: sys.Identity, events: sys.Events,
@@ -80,8 +81,8 @@ func NewGuard(rules []Rule, sys *System) *Guard {
 	return g
 }
 
-// Admit tells whether a message of that type from that sender may reach that path. A refused one is counted. Only what
-// outsiders say is looked into.
+// Admit tells whether a message of a type from a sender may reach the actor at a path. A refused message is counted. The content is looked
+// at only if the sender is no member.
 func (g *Guard) Admit(from Origin, typeName, path string, encoded []byte) bool {
 	reason := g.refusal(from, typeName, path, encoded)
 	if reason != "" {
@@ -131,8 +132,8 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	return ""
 }
 
-// SupersededBy gives the newest boot of a member, if its sender is an earlier one: nothing that it says is admitted, and its network
-// tells it so. 0: it is the newest that is known.
+// SupersededBy returns the newest boot epoch of a member, if the sender is an earlier boot of it: none of its messages is admitted, and the
+// Network tells it so. 0: the sender is no earlier boot, as far as is known.
 func (g *Guard) SupersededBy(id Identity) messages.Epoch {
 	if id.outside(g.self()) {
 		return 0
@@ -145,7 +146,7 @@ func (g *Guard) SupersededBy(id Identity) messages.Epoch {
 	return 0
 }
 
-// CheckSender tells whether an admitted message names as its sender, in itself, whom the connection says. Another one is counted.
+// CheckSender tells whether an admitted message names the same sender as its connection. Another one is counted as dropped.
 func (g *Guard) CheckSender(from Origin, typeName string, message any) bool {
 	for _, rule := range g.rules[typeName] {
 		if rule.Sender == nil {
@@ -160,9 +161,8 @@ func (g *Guard) CheckSender(from Origin, typeName string, message any) bool {
 	return true
 }
 
-// ConfirmEpoch says that this system has called a node at the address where members know it, and who has answered. Of earlier lives of
-// the node nothing is admitted any more. That somebody says so itself is no proof: else a stranger could silence a node by a
-// larger epoch.
+// ConfirmEpoch notes the identity of a node that this system has reached at the address that the members know. Messages of earlier boots of
+// the node are not admitted any more. What a sender claims of itself proves nothing: anybody could silence a node with a larger epoch.
 func (g *Guard) ConfirmEpoch(id Identity) {
 	if id.outside(g.self()) {
 		return
@@ -179,7 +179,8 @@ func (id Identity) outside(self Identity) bool {
 	return id.Unauthenticated() || id.Cluster != self.Cluster
 }
 
-// Sendable tells whether a message of that many bytes may leave. One that may not is told of, also to whom it concerns.
+// Sendable tells whether a message of an encoded size may be sent. If not, an event tells, and the actors concerned are told, see
+// Rule.OnTooLarge.
 func (g *Guard) Sendable(to *actor.PID, message proto.Message, size int, tell func(*actor.PID, proto.Message)) bool {
 	name := string(message.ProtoReflect().Descriptor().FullName())
 	rules := g.rules[name]
@@ -194,7 +195,7 @@ func (g *Guard) Sendable(to *actor.PID, message proto.Message, size int, tell fu
 	return false
 }
 
-// maxBytes is how many bytes a message may have.
+// maxBytes is the bound of the encoded size of a message.
 func maxBytes(rules []Rule) int {
 	if len(rules) > 0 && rules[0].MaxBytes > 0 {
 		return rules[0].MaxBytes
@@ -202,7 +203,7 @@ func maxBytes(rules []Rule) int {
 	return messages.MaxMessageBytes
 }
 
-// CountDrop counts a message that was refused for a reason that only the network can see.
+// CountDrop counts a message that was dropped for a reason that only the Network knows.
 func (g *Guard) CountDrop(reason string) {
 	g.mu.Lock()
 	g.drops[reason]++
@@ -213,7 +214,7 @@ func (g *Guard) CountDrop(reason string) {
 	}
 }
 
-// Drops is how many messages were refused, by reason.
+// Drops is how many messages were dropped, by reason.
 func (g *Guard) Drops() map[string]uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()

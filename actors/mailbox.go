@@ -7,11 +7,11 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// batchMailbox hands an actor everything that has arrived as ONE message of type []any: one Receive per drain.
-// That is group commit for free. The elements are as posted; Unwrap takes them apart. The slice and its
-// order belong to the receiver only until Receive returns.
+// batchMailbox gives an actor everything that has arrived as one message of type []any: one Receive per drain. So an actor can do for a
+// whole drain at once what is costly, such as a sync. The elements are as posted; Unwrap takes them apart. The slice belongs to the
+// receiver only until Receive returns.
 //
-// It is bounded: above its Bound, sheddable messages go to shed on the sender's goroutine instead of the queue.
+// It is bounded: above its MailboxBound, sheddable messages go to shed on the sender's goroutine instead of the queue.
 // System messages (Started, Stop, Restarting) come one by one and before user messages, as in Proto.Actor.
 type batchMailbox struct {
 	invoker    actor.MessageInvoker
@@ -24,16 +24,16 @@ type batchMailbox struct {
 	bytes     int // of user
 	spare     []any
 	system    []any
-	started   bool // before that its actor can be found, but not run
+	started   bool // before that the actor can be found, but not run
 	running   bool
 	suspended bool
 }
 
-// MailboxBound is what a batching mailbox holds at most; a zero field has no bound. What the actor is given with one Receive does not
+// MailboxBound bounds what a batching mailbox holds; a zero field is no bound. What the actor has got in its running Receive does not
 // count any more, so twice as much may be in memory.
 type MailboxBound struct {
 	Messages int
-	Bytes    int                   // a message of no size is taken always, a larger one than all this if no other of any size waits
+	Bytes    int                   // of messages with a size; one without a size is always taken, and one that is larger than this if no other with a size waits
 	Size     func(message any) int // in bytes, of a message as posted; called on the sender's goroutine
 }
 
@@ -132,7 +132,7 @@ func (m *batchMailbox) run() {
 	}
 }
 
-// growStack makes room on the new goroutine's stack at once: a run goes deep, and growing step by step copies it each time.
+// growStack grows the stack of the new goroutine at once: a run needs much of it, and each step of growing copies the stack.
 //
 //go:noinline
 func growStack() {
@@ -150,7 +150,7 @@ func (m *batchMailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher
 	m.invoker, m.dispatcher = invoker, dispatcher
 }
 
-// Start lets the actor run. Who knows its path may have posted something already.
+// Start lets the actor run. Messages may have been posted already by actors that know its path.
 func (m *batchMailbox) Start() {
 	m.mu.Lock()
 	m.started = true
@@ -163,7 +163,7 @@ func (m *batchMailbox) UserMessageCount() int {
 	return len(m.user)
 }
 
-// Unwrap takes an element of a batch apart into message and sender; sender is nil if there is none.
+// Unwrap returns the message and the sender of an element of a batch; sender is nil if there is none.
 func Unwrap(element any) (message any, sender *actor.PID) {
 	if e, ok := element.(*actor.MessageEnvelope); ok {
 		return e.Message, e.Sender

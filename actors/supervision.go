@@ -8,7 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// ActorFailed tells that an actor panicked. Durable ones take the node down, others start afresh.
+// ActorFailed tells that an actor panicked. If it is durable the node stops; any other actor is restarted with an empty memory.
 type ActorFailed struct {
 	Path    string
 	Durable bool
@@ -30,8 +30,8 @@ type supervision struct {
 	durable bool
 }
 
-// HandleFailure stops a durable actor together with its node, and restarts any other. The node stops as well when an actor
-// fails again and again: without it, it would seem to be well and do only part of its work.
+// HandleFailure stops the node of a durable actor, and restarts any other actor. The node stops as well when an actor fails again and
+// again: a node without it would seem to work, and do only part of its work.
 func (s *supervision) HandleFailure(_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID,
 	failures *actor.RestartStatistics, reason any, _ any) {
 	s.system.Events(ActorFailed{Path: child.Id, Durable: s.durable, Reason: reason})
@@ -49,7 +49,7 @@ func (s *supervision) HandleFailure(_ *actor.ActorSystem, supervisor actor.Super
 	supervisor.RestartChildren(child)
 }
 
-// discardLogs silences Proto.Actor's own logger: what matters is told by events.
+// discardLogs turns Proto.Actor's own logger off: events tell what matters.
 func discardLogs(*actor.ActorSystem) *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }

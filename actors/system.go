@@ -1,6 +1,6 @@
-// Package actors is how eRaft runs actors: a System is one Proto.Actor actor system with an address, an Env
-// with everything of the world that actors may touch, chosen PID paths, a batching mailbox, and supervision
-// that never brings a durable actor back with an empty memory.
+// Package actors is how eRaft runs actors. A System is one Proto.Actor actor system with an address, an Env with everything that actors may
+// use besides messages, PIDs with chosen paths, a batching mailbox, and supervision that never restarts a durable actor with an empty
+// memory. A Guard decides which messages of other systems come in.
 package actors
 
 import (
@@ -20,8 +20,8 @@ type System struct {
 	durable, others supervision
 }
 
-// Identity is who speaks: it goes with every envelope to another system. Without a Cluster or without a Node it is that of a
-// guest: a client or a node that has not joined; such a sender may say only what Guest allows.
+// Identity is the sender of messages: it goes with every envelope to another system. Without a Cluster or without a Node the sender is
+// unauthenticated: a client, or a node that has not joined; such a sender may send only what Rule.Unauthenticated allows.
 type Identity struct {
 	Cluster uint64
 	Node    messages.NodeID
@@ -31,7 +31,7 @@ type Identity struct {
 // Unauthenticated tells whether the identity claims no membership.
 func (id Identity) Unauthenticated() bool { return id.Cluster == 0 || id.Node == 0 }
 
-// Network connects a system with others. Above it nobody can tell whether it is TCP or a simulation.
+// Network connects a system with others. Actors cannot tell whether it is TCP or a simulation.
 type Network interface {
 	// Attach gives sys its address and starts delivery. It is called once, before anything is spawned.
 	Attach(sys *System) error
@@ -53,18 +53,18 @@ func NewSystem(env Env, network Network) (*System, error) {
 // Identity is the identity that outgoing envelopes carry now.
 func (s *System) Identity() Identity { return *s.identity.Load() }
 
-// SetIdentity changes what outgoing envelopes carry: once, when a node has joined.
+// SetIdentity changes the identity that outgoing envelopes carry: once, when a node has joined.
 func (s *System) SetIdentity(id Identity) { s.identity.Store(&id) }
 
-// ReportSuperseded hears from the network that members know of a later boot of this system's node than this one. This one is over.
+// ReportSuperseded is called by the Network when members know of a later boot of this system's node than this one, which must stop.
 func (s *System) ReportSuperseded(by messages.Epoch) {
 	if s.Env.Superseded != nil && by > s.Identity().Epoch {
 		s.Env.Superseded(by)
 	}
 }
 
-// ReplyAddress is the address that a guest gives to those who shall answer it: answers go back over the connection on which the
-// question came, because nobody opens connections to guests. Members are answered at their Address.
+// ReplyAddress is the address that a system gives to those that reply to it. No system opens connections to clients: replies to them go
+// back over the connection on which the request came. Replies to members go to their Address.
 func (s *System) ReplyAddress() string {
 	if s.replyAddress == "" {
 		return s.Address()
@@ -72,7 +72,7 @@ func (s *System) ReplyAddress() string {
 	return s.replyAddress
 }
 
-// SetReplyAddress is for the Network, in Attach. Without it the reply address is the Address.
+// SetReplyAddress sets the ReplyAddress. Only the Network calls it, in Attach. Without it the reply address is the Address.
 func (s *System) SetReplyAddress(address string) { s.replyAddress = address }
 
 // PID names an actor by address and path; the address may be this system's own.
@@ -86,17 +86,17 @@ type spawning struct {
 	mailbox actor.MailboxProducer
 }
 
-// Durable marks an actor whose memory mirrors a disk, or is what others rely on and would not say again: if it panics, the
+// Durable marks an actor whose memory mirrors a disk, or holds what other actors have sent and would not send again: if it panics, the
 // node stops (Env.Fatal); it is never restarted with an empty memory.
 func Durable() Option { return func(o *spawning) { o.durable = true } }
 
-// Batching gives the actor everything that has arrived as one []any per Receive. Above the bound a further message is offered
-// to shed, on the sender's goroutine: true means shed dealt with it.
+// Batching gives the actor everything that has arrived as one []any per Receive. Above the bound each further message is passed to shed,
+// on the sender's goroutine; if it returns true, it has dealt with the message, which does not enter the mailbox.
 func Batching(bound MailboxBound, shed func(message any) bool) Option {
 	return func(o *spawning) { o.mailbox = newBatchMailbox(bound, shed) }
 }
 
-// Spawn starts an actor under a chosen path. A path that is taken is an error: paths are contracts.
+// Spawn starts an actor under a chosen path. It fails if another actor has the path.
 func (s *System) Spawn(path string, producer func() actor.Actor, options ...Option) (*actor.PID, error) {
 	var o spawning
 	for _, option := range options {
