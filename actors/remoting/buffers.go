@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// buffers are what messages travel in. Unlike gRPC's own, which clears a whole buffer before each use and has none between
-// 32 KB and 1 MB, a buffer is at most twice too large and keeps what was in it: who gets one fills it.
+// buffers is the pool of the buffers of encoded messages. Unlike gRPC's own pool, which clears a whole buffer before each use and has none
+// between 32 KB and 1 MB, its buffers are at most twice too large and are not cleared: the caller of Get fills them.
 var buffers mem.BufferPool = new(bufferPool)
 
 // bufferPool keeps buffers of 2^low to 2^high bytes, by size.
@@ -30,7 +30,7 @@ func (p *bufferPool) tier(size int) (*sync.Pool, int) {
 	return &p[power-minPower], 1 << power
 }
 
-// Get gives a buffer of that length with arbitrary content.
+// Get returns a buffer of a length, with arbitrary content.
 func (p *bufferPool) Get(length int) *[]byte {
 	tier, size := p.tier(length)
 	if tier != nil {
@@ -50,7 +50,7 @@ func (p *bufferPool) Put(b *[]byte) {
 	}
 }
 
-// codec is gRPC's codec for protobuf, with buffers, and for what this package encodes and decodes itself.
+// codec is gRPC's codec: for protobuf, with buffers of the pool, and for the messages that this package encodes and decodes itself.
 type codec struct{}
 
 func (codec) Name() string { return "proto" }

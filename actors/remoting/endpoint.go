@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// remoteProcess is the Process behind every PID of another system. Proto.Actor's own starts a goroutine for every few messages,
-// whose stack grows anew each time, and keeps any number of messages for a system that does not answer.
+// remoteProcess is the Process of all PIDs of other systems. Proto.Actor's own starts a goroutine for every few messages, whose stack grows
+// anew each time, and keeps any number of messages for a system that does not answer.
 type remoteProcess struct{ n *Network }
 
 // SendUserMessage queues a message. It must not change afterwards.
@@ -43,25 +43,24 @@ func (o remoteProcess) SendUserMessage(to *actor.PID, m any) {
 	}
 }
 
-// SendSystemMessage sends nothing: nobody watches or stops actors of other systems.
+// SendSystemMessage sends nothing: actors cannot watch or stop actors of other systems.
 func (o remoteProcess) SendSystemMessage(*actor.PID, any) { o.n.guard.CountDrop("system message") }
 
 func (o remoteProcess) Stop(*actor.PID) { o.n.guard.CountDrop("system message") }
 
-// route names a connection to another system. Between members there are two, so that Raft's own messages never wait for what
-// clients ask and are answered, nor for snapshots: not in a queue here, not for a receiver that is slow to read it, and not
-// behind it on the wire.
+// route names a connection to another system. Between members there are two, so that Raft's own messages never wait behind requests and
+// replies of clients, nor behind snapshots: not in a queue here, not for a slow receiver, and not on the wire.
 type route struct {
 	address string
-	bulk    bool
+	bulk    bool // the one for messages whose Rule says Bulk
 }
 
 func (n *Network) route(l outgoingMessage) route {
 	return route{l.to.Address, n.bulk[string(l.message.ProtoReflect().Descriptor().FullName())] && !n.sys.Identity().Unauthenticated()}
 }
 
-// endpoint is a way to one other system: a queue, and a goroutine that has a stream to it. It ends with its first
-// failure, and all that is queued is lost; who sends then makes a new one.
+// endpoint is one connection to another system: a queue, and a goroutine with a stream. It ends with its first failure, and all queued
+// messages are lost; the next message makes a new one.
 type endpoint struct {
 	n      *Network
 	route  route
@@ -120,7 +119,7 @@ func (e *endpoint) run() {
 			idle.Reset(idleTimeout)
 		}
 	}
-	if time.Since(began) < minEndpointLife { // whoever is there does not want us: the next try should not follow at once
+	if time.Since(began) < minEndpointLife { // the other system does not accept the stream: the next attempt should not follow at once
 		select {
 		case <-e.n.ctx.Done():
 		case <-time.After(minEndpointLife):
@@ -132,8 +131,8 @@ func (e *endpoint) run() {
 	e.n.countLost(e.route.address, e.queue.close())
 }
 
-// connect opens the stream as soon as the other system listens, and gives up after a while or when this one stops. Who does
-// not listen, or is no member yet, is answered on it. When the other system says that it goes, the endpoint is over.
+// connect opens the stream as soon as the other system listens, and gives up after dialTimeout or when this system stops. A system that
+// does not listen, or is no member yet, gets its replies on this stream. When the other system disconnects, the endpoint ends.
 func (e *endpoint) connect(ctx context.Context, cancel context.CancelFunc) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+e.route.address, e.n.dial...) // its own resolver asks for more than the address
 	if err != nil {

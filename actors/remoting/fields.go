@@ -27,7 +27,7 @@ const (
 	ofID         = 2
 )
 
-// eachField shows the fields of an encoded message: numbers, and the content of those that have a length.
+// eachField shows visit the fields of an encoded message: the value of each number, and the content of each field with a length.
 func eachField(encoded []byte, visit func(field protowire.Number, number uint64, content []byte) error) error {
 	for len(encoded) > 0 {
 		field, kind, n := protowire.ConsumeTag(encoded)
@@ -79,7 +79,7 @@ func sizeNumber(field protowire.Number, v uint64) int {
 	return protowire.SizeTag(field) + protowire.SizeVarint(v)
 }
 
-// identityHeader is the identity of a system, encoded as a header. It seldom changes.
+// identityHeader is the identity of a system, encoded as the header of an envelope, which seldom changes.
 type identityHeader struct {
 	id     actors.Identity
 	header []byte
@@ -92,7 +92,7 @@ func (s *identityHeader) of(sys *actors.System) []byte {
 	return s.header
 }
 
-// encodeHeader gives the field of an envelope that says who speaks.
+// encodeHeader encodes the field of an envelope that names the sender.
 func encodeHeader(id actors.Identity) []byte {
 	pair := appendBytes(appendBytes(nil, ofKey, identityKey), ofValue, formatIdentity(id))
 	return appendBytes(nil, ofHeader, string(appendBytes(nil, ofPairs, string(pair))))

@@ -7,16 +7,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// frame is letters that travel together. On the wire it is a remote.RemoteMessage with a MessageBatch, which would take a
-// copy of every message more to make.
+// frame is messages that travel together. On the wire it is a remote.RemoteMessage with a MessageBatch; to make those would take one more
+// copy of every message.
 type frame struct {
 	n         *Network
-	header    []byte // of every envelope, encoded
+	header    []byte // of every envelope, encoded: the sender's identity
 	envelopes []envelope
 	types     []string
 	targets   []*actor.PID
 	senders   []*actor.PID
-	bytes     int // about what it will be
+	bytes     int // about its encoded size, never less than it
 }
 
 type envelope struct {
@@ -25,7 +25,7 @@ type envelope struct {
 	kind, target, sender uint64
 }
 
-// envelopeBytes is more than an envelope takes beside its message and its header.
+// envelopeBytes is more than the bytes that an envelope takes besides its message and its header.
 const envelopeBytes = 40
 
 func (p *frame) add(l outgoingMessage) {
@@ -48,7 +48,7 @@ func pidBytes(pid *actor.PID) int { return envelopeBytes + len(pid.GetAddress())
 
 func samePID(a, b *actor.PID) bool { return a.Id == b.Id && a.Address == b.Address }
 
-// indexOf finds v among all, or appends it.
+// indexOf returns the index of v in all, to which it appends v if it is missing.
 func indexOf[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
 	for i, known := range all {
 		if same(known, v) {
@@ -58,7 +58,7 @@ func indexOf[T any](all []T, v T, same func(T, T) bool) (uint64, []T) {
 	return uint64(len(all)), append(all, v)
 }
 
-// encode gives what goes on the wire, in a buffer of the pool.
+// encode encodes the frame, in a buffer of the pool.
 func (p *frame) encode() mem.BufferSlice {
 	room := p.bytes
 	for _, kind := range p.types {
@@ -77,7 +77,8 @@ func (p *frame) encode() mem.BufferSlice {
 	return mem.BufferSlice{mem.SliceBuffer(appendLength(nil, ofBatch, len(b))), mem.NewBuffer(body, buffers)}
 }
 
-// append encodes an envelope, or drops it: a string in it may be no UTF-8, or somebody may have changed it.
+// append encodes an envelope, or drops it if it cannot be encoded: a string may be no UTF-8, or an actor has changed the message after it
+// was sent.
 func (p *frame) append(b []byte, e envelope) []byte {
 	before := len(b)
 	fixed := len(p.header) + sizeNumber(ofKind, e.kind) + sizeNumber(ofTarget, e.target) + sizeNumber(ofSender, e.sender)

@@ -9,7 +9,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// identityKey is the envelope header that says who speaks: cluster/node/epoch.
+// identityKey is the envelope header that names the sender: cluster/node/epoch.
 const identityKey = "e"
 
 func formatIdentity(id actors.Identity) string {

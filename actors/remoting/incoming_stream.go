@@ -15,17 +15,19 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// server is Proto.Actor's service. Of its calls it has only the stream of messages.
+// server is Proto.Actor's gRPC service. Of its calls it implements only the stream of messages.
 type server struct {
 	remote.UnimplementedRemotingServer
 	n *Network
 }
 
-// Receive takes what another system sends. Whatever it is, it can end its own stream only.
+// Receive handles a stream that another system opens. Whatever comes on it can end this stream only.
 func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
 	i := &incomingStream{n: s.n, stream: stream, ended: make(chan error, 1)}
 	i.in = streamReader{n: s.n, onIdentified: i.onIdentified, onSuperseded: i.onSuperseded, rate: tokenBucket{rate: clientRate}}
-	i.introductionTimer = time.AfterFunc(introductionTimeout, func() { i.end(status.Error(codes.DeadlineExceeded, "nobody said on this stream who it is")) })
+	i.introductionTimer = time.AfterFunc(introductionTimeout, func() {
+		i.end(status.Error(codes.DeadlineExceeded, "the sender on this stream has not identified itself"))
+	})
 	s.n.running.Go(i.read)
 	err := <-i.ended
 	i.introductionTimer.Stop()
@@ -33,18 +35,18 @@ func (s server) Receive(stream remote.Remoting_ReceiveServer) error {
 	return err
 }
 
-// incomingStream is a stream that another system opened. It ends when read or answer do, or when they are stuck.
+// incomingStream is a stream that another system has opened. It ends when read or sendReplies end, or are stuck.
 type incomingStream struct {
 	n                 *Network
 	stream            remote.Remoting_ReceiveServer
 	in                streamReader
 	introductionTimer *time.Timer
 	introduced        bool
-	ended             chan error // takes the first
+	ended             chan error // takes why the stream ends: the first reason
 
-	// Of those who are answered on their own stream. Under the lock of guests:
+	// Of clients, which get replies on their own stream. Under the lock of clientStreams:
 	entered, left bool
-	queue         *queue // nil: it has not said at which address
+	queue         *queue // nil: the client has not named its reply address
 }
 
 func (i *incomingStream) end(err error) {
@@ -54,7 +56,7 @@ func (i *incomingStream) end(err error) {
 	}
 }
 
-// read takes what comes, until something is wrong with it.
+// read handles the messages of the stream, until one is wrong.
 func (i *incomingStream) read() {
 	for {
 		err := i.in.next(i.stream, i.control)
@@ -70,7 +72,7 @@ func (i *incomingStream) read() {
 	}
 }
 
-// control is for all messages that are no batches. An introduction comes first, or never.
+// control handles the messages that are no batches. A ConnectRequest comes first, or never.
 func (i *incomingStream) control(m *remote.RemoteMessage) error {
 	request := m.GetConnectRequest()
 	switch {
@@ -92,21 +94,22 @@ func (i *incomingStream) control(m *remote.RemoteMessage) error {
 	return i.sendIdentity(i.n.sys.Identity())
 }
 
-// sendIdentity tells the other system who somebody is: this one, or, before the stream ends, a later boot of itself.
+// sendIdentity tells the other system an identity: of this system, or, before the stream ends, of a later boot of the other one.
 func (i *incomingStream) sendIdentity(id actors.Identity) error {
 	return i.stream.Send(&remote.RemoteMessage{MessageType: &remote.RemoteMessage_ConnectResponse{
 		ConnectResponse: &remote.ConnectResponse{MemberId: formatIdentity(id)},
 	}})
 }
 
-// onSuperseded ends the stream of a member's earlier boot, and says which one is known. It is no outsider, so nobody else sends on its stream.
+// onSuperseded ends the stream of an earlier boot of a member, and tells it the newest epoch. A member gets no replies on its own stream, so
+// no one else sends on it.
 func (i *incomingStream) onSuperseded(newest messages.Epoch) error {
 	id := i.in.from.Identity
 	id.Epoch = newest
-	return errors.Join(i.sendIdentity(id), status.Errorf(codes.FailedPrecondition, "this node has begun another life since"))
+	return errors.Join(i.sendIdentity(id), status.Errorf(codes.FailedPrecondition, "this node has restarted since"))
 }
 
-// onIdentified hears that the other system has said who it is. Outsiders are answered on this stream.
+// onIdentified is called when the sender has named itself. A sender that is no member is a client, and gets its replies on this stream.
 func (i *incomingStream) onIdentified() error {
 	i.introductionTimer.Stop()
 	if !i.n.guard.Outsider(i.in.from.Identity) {
@@ -123,7 +126,7 @@ func (i *incomingStream) onIdentified() error {
 	return nil
 }
 
-// sendReplies sends what there is for the guest.
+// sendReplies sends what is queued for the client.
 func (i *incomingStream) sendReplies() {
 	var mark identityHeader
 	stuck := time.AfterFunc(writeTimeout, func() { i.end(status.Error(codes.DeadlineExceeded, "answers are not read")) })
@@ -145,7 +148,7 @@ func (i *incomingStream) sendReplies() {
 	}
 }
 
-// timedSender is an outlet with a timer that runs while a message goes out.
+// timedSender is a messageSender with a timer that runs while a frame is written.
 type timedSender struct {
 	messageSender
 	timer *time.Timer
@@ -157,23 +160,23 @@ func (p timedSender) SendMsg(m any) error {
 	return p.messageSender.SendMsg(m)
 }
 
-// clientAddress begins the address of a system that is answered on streams that it opened. No such address can be dialed. What
-// follows is the system's ID, which it draws at random: nobody else knows it but those who are to answer.
+// clientAddress begins the reply address of a system that gets replies on the streams that it has opened. No such address can be dialed. The
+// system's ID follows, which it draws at random: only the systems that are to reply know it.
 const clientAddress = "client/"
 
 const (
-	maxClients          = 1 << 12   // streams of guests
-	maxClientBytes      = 256 << 20 // that wait for all of them together
-	clientRate          = 100       // messages a second of one of them that are no requests for data,
-	totalClientRate     = 2000      // and of all
+	maxClients          = 1 << 12   // streams of clients
+	maxClientBytes      = 256 << 20 // of messages that wait for all of them together
+	clientRate          = 100       // messages per second of one of them that are no requests for data
+	totalClientRate     = 2000      // the same of all of them
 	maxSystemID         = 64
 	maxStreams          = 16      // of one connection
 	maxMetadata         = 4 << 10 // of one call
 	introductionTimeout = 20 * time.Second
-	writeTimeout        = 30 * time.Second // a guest may take to read one part
+	writeTimeout        = 30 * time.Second // that a client may take to read one frame
 )
 
-// clientStreams are the streams on which guests are answered.
+// clientStreams are the streams on which clients get their replies.
 type clientStreams struct {
 	n       *Network
 	budget  *budget
@@ -183,7 +186,7 @@ type clientStreams struct {
 	streams map[string][]*incomingStream // by reply address, the newest last
 }
 
-// add takes a stream in, and tells whether it is here, and whether it was not before.
+// add adds a stream, unless there are too many. here tells whether it is among the streams now, first whether it was not before.
 func (g *clientStreams) add(i *incomingStream) (here, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -199,7 +202,7 @@ func (g *clientStreams) add(i *incomingStream) (here, first bool) {
 	return true, true
 }
 
-// remove is the end of a stream. What waits for it is lost.
+// remove removes a stream that has ended. The messages that wait for it are lost.
 func (g *clientStreams) remove(i *incomingStream) {
 	g.mu.Lock()
 	i.left = true
@@ -219,7 +222,7 @@ func (g *clientStreams) remove(i *incomingStream) {
 	}
 }
 
-// post queues an answer for the guest at an address: on the stream that it has opened last.
+// post queues a reply for the client with an address: on the stream that it has opened last.
 func (g *clientStreams) post(l outgoingMessage) {
 	g.mu.RLock()
 	var to *queue

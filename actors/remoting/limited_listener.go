@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// LimitedListener is a listener that has a bounded number of connections. What comes above is refused at once, so that it waits for nothing
-// and holds nothing.
+// LimitedListener is a listener with a bounded number of connections. A connection above the bound is refused at once, so that it waits for
+// nothing and holds no memory.
 type LimitedListener struct {
 	net.Listener
 	limit  int64
@@ -21,7 +21,7 @@ type LimitedListener struct {
 	closed bool
 }
 
-// LimitListener bounds a listener. refuse ends a connection that is above the bound; it must not block.
+// LimitListener bounds the connections of a listener to most at a time. refuse ends a connection above the bound; it must not block.
 func LimitListener(l net.Listener, most int, refuse func(net.Conn)) *LimitedListener {
 	return &LimitedListener{Listener: l, limit: int64(most), refuse: refuse, conns: map[*limitedConn]struct{}{}}
 }
@@ -47,12 +47,13 @@ func (b *LimitedListener) keep(c *limitedConn) *limitedConn {
 	closed := b.closed
 	b.mu.Unlock()
 	if closed {
-		_ = c.Close() // who got it reads that it is
+		_ = c.Close() // the server's next call on it fails
 	}
 	return c
 }
 
-// CloseAll closes the listener and what it has accepted: a server that stops must not wait for connections that have never said anything.
+// CloseAll closes the listener and all connections that it has accepted: a server that stops must not wait for connections that have sent
+// nothing.
 func (b *LimitedListener) CloseAll() error {
 	err := b.Listener.Close()
 	b.mu.Lock()
@@ -60,7 +61,7 @@ func (b *LimitedListener) CloseAll() error {
 	all := slices.Collect(maps.Keys(b.conns))
 	b.mu.Unlock()
 	for _, c := range all {
-		_ = c.Close() // whoever uses it is told by its next call
+		_ = c.Close() // the next call on it fails
 	}
 	return err
 }

@@ -1,6 +1,9 @@
-// Package remoting is the real network between actor systems: the gRPC service and the messages of Proto.Actor's remote, but
-// both ends of our own. There, an unknown type or an index out of range ends the process, and a system that does not answer
-// may be sent any number of messages. It is the only package that imports remote.
+// Package remoting is the real network between actor systems: the gRPC service and the messages of Proto.Actor's remote, with both ends
+// written anew. In Proto.Actor's own, an unknown type or an index out of range ends the process, and any number of messages is queued
+// for a system that does not answer. It is the only package that imports remote.
+//
+// Where to read on: network.go listens and dials; endpoint.go and queue.go send to other systems; frame.go and fields.go encode;
+// incoming_stream.go and stream_reader.go receive; peers.go counts what waits and what was dropped.
 package remoting
 
 import (
@@ -27,28 +30,28 @@ import (
 
 // Options of a Network.
 type Options struct {
-	Listen    string // host:port; port 0 takes a free one; "": the system cannot be dialed, and is answered on streams that it opens
+	Listen    string // host:port; port 0 takes a free one; "": the system does not listen, and gets replies on the streams that it opens
 	Advertise string // host:port that others dial; default: where it listens
 	Rules     []actors.Rule
 
-	// QueueBytes bounds the messages that wait for one connection to another system; what is above is dropped, and told. Default
-	// 64 MiB, at least one message.
+	// QueueBytes bounds the bytes of messages that wait for one connection to another system; above it messages are dropped, which
+	// MessagesDropped tells. Default 64 MiB, at least one message.
 	QueueBytes int
 
-	// MaxConnections bounds the connections that others open, at least 4, and three quarters of it those of outsiders, so that
-	// members find room. Default 16384.
+	// MaxConnections bounds the connections that others open; at least 4. Clients may have three quarters of it, so that members can always
+	// connect. Default 16384.
 	MaxConnections int
-	OnRefused      func() // optional; a connection above that was closed
+	OnRefused      func() // optional; called for each connection that was refused above MaxConnections
 }
 
 const (
 	maxMessageBytes = messages.MaxLegacyBytes // one message
-	partBytes       = 1 << 20                 // of messages that travel together: the receiver has all of them in memory, per connection
+	partBytes       = 1 << 20                 // of messages that travel in one frame: the receiver has a whole frame in memory, per connection
 	maxPartBytes    = maxMessageBytes + partBytes
 	dialTimeout     = 10 * time.Second
 	idleTimeout     = 5 * time.Minute // a stream with nothing to send ends
 	window          = 4 << 20         // of HTTP/2 flow control: fixed, since grpc pings at every message to measure one
-	maxQueue        = 1 << 14         // messages that wait for one other system,
+	maxQueue        = 1 << 14         // messages that wait for one connection
 	queueBytes      = 64 << 20
 	maxEndpoints    = 1 << 11 // connections that this system has opened
 	maxParts        = 1 << 15 // types, targets, senders or envelopes of what arrives at once
@@ -75,10 +78,10 @@ type Network struct {
 	clients    clientStreams
 	clientRate tokenBucket                // of all outsiders
 	members    map[string]messages.NodeID // by address
-	running    sync.WaitGroup             // every goroutine of this package
+	running    sync.WaitGroup             // all goroutines of this network
 }
 
-// New makes a network; NewSystem attaches it.
+// New makes a network, which actors.NewSystem attaches.
 func New(o Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Network{
@@ -95,7 +98,7 @@ func New(o Options) *Network {
 	return n
 }
 
-// Attach listens, if it shall, and gives the system its address.
+// Attach listens, if Options.Listen says so, and gives the system its address.
 func (n *Network) Attach(sys *actors.System) error {
 	replies := clientAddress + sys.ID
 	sys.SetReplyAddress(replies)
@@ -129,7 +132,7 @@ func (n *Network) Attach(sys *actors.System) error {
 	return nil
 }
 
-// refuseConnection ends a connection that is above the bound. Before its first message nothing can be said over it.
+// refuseConnection ends a connection that is above the bound. It is closed without a word: before the first message there is no protocol.
 func (n *Network) refuseConnection(conn net.Conn) {
 	n.guard.CountDrop("too many connections")
 	if n.o.OnRefused != nil {
@@ -151,7 +154,7 @@ func dialOptions() []grpc.DialOption {
 	}
 }
 
-// listen explains why an address cannot be listened on.
+// listen opens a listener; its errors say what is wrong with the address.
 func listen(address string) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("listen: %q is not an address of the form host:port", address)
@@ -175,7 +178,7 @@ func advertised(o Options, l net.Listener) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)), nil
 }
 
-// Detach ends all connections, and waits for it.
+// Detach ends all connections, and waits until no goroutine of the network runs.
 func (n *Network) Detach() error {
 	n.mu.Lock()
 	n.cancel()
@@ -189,19 +192,19 @@ func (n *Network) Detach() error {
 	return err
 }
 
-// SetMembers says where the members of the cluster live. Who answers there is believed to be that member.
+// SetMembers sets the addresses of the members of the cluster. A system that answers there is believed to be that member.
 func (n *Network) SetMembers(at map[string]messages.NodeID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.members = at
 }
 
-// memberAt gives the member that lives at an address, 0 if none.
+// memberAt is the member with an address; 0: there is none.
 func (n *Network) memberAt(address string) messages.NodeID {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.members[address]
 }
 
-// Guard is what decides over incoming messages; it counts what it refused.
+// Guard decides which messages come in, and counts those that do not.
 func (n *Network) Guard() *actors.Guard { return n.guard }

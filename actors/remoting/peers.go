@@ -6,10 +6,10 @@ import (
 	"net"
 )
 
-// MessagesDropped tells that messages to another system were dropped because too many wait for it, or were lost with a connection. It
-// is told for the first and for every power of two.
+// MessagesDropped tells that messages to another system were dropped because too many wait for it, or were lost with a connection: of each
+// system whenever the count reaches another power of two.
 type MessagesDropped struct {
-	Peer  string // address; guests count together, as "client/"
+	Peer  string // address; clients count together, as "client/"
 	Count uint64
 }
 
@@ -20,7 +20,7 @@ func (n *Network) countQueueFull(peer string) {
 	n.countDropped(peer, 1)
 }
 
-// countLost counts what was on its way when a connection ended.
+// countLost counts the messages that were on their way when a connection ended.
 func (n *Network) countLost(peer string, messages int) {
 	for range messages {
 		n.guard.CountDrop("connection lost")
@@ -41,15 +41,15 @@ func (n *Network) countDropped(peer string, messages uint64) {
 	}
 }
 
-// Peer is what waits for another system.
+// Peer is how many messages wait for another system, and how many were dropped.
 type Peer struct {
-	Address  string // guests count together, as "client/"
-	Messages int    // of nodes, over all connections
+	Address  string // clients count together, as "client/"
+	Messages int    // over all connections to a node; of clients not counted
 	Bytes    int
-	Dropped  uint64 // messages, since this system began
+	Dropped  uint64 // messages, since this system started
 }
 
-// Peers are the systems that this one sends to, or had messages dropped for.
+// Peers are the systems that this one sends to, or has dropped messages for, by address.
 func (n *Network) Peers() map[string]Peer {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -68,7 +68,7 @@ func (n *Network) Peers() map[string]Peer {
 	return all
 }
 
-// PeerUnreachable tells that no connection to another system can be made, and why: once, until one can.
+// PeerUnreachable tells that no connection to another system can be made, and why: once, until one can be made again.
 type PeerUnreachable struct {
 	Peer   string
 	Reason error
@@ -76,7 +76,7 @@ type PeerUnreachable struct {
 
 func (PeerUnreachable) EventName() string { return "peer unreachable" }
 
-// connect makes a connection, and keeps why it cannot.
+// connect dials an address, and remembers why it cannot.
 func (n *Network) connect(ctx context.Context, address string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if n.ctx.Err() != nil {
@@ -94,7 +94,7 @@ func (n *Network) connect(ctx context.Context, address string) (net.Conn, error)
 	return c, err
 }
 
-// DialError is why an address could not be reached when it was tried last; nil: it could, or was not tried.
+// DialError is why an address could not be reached at the last attempt; nil: it could, or there was no attempt.
 func (n *Network) DialError(address string) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()

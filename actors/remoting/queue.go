@@ -8,25 +8,25 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// outgoingMessage is a message on its way out. It must not change any more.
+// outgoingMessage is a message that is to be sent. It must not be changed any more.
 type outgoingMessage struct {
 	to, sender *actor.PID
 	message    proto.Message
 	size       int // of the message, encoded
 }
 
-// queue holds the messages that wait for one stream, and counts those that are being sent with them. It is bounded in messages
-// and bytes.
+// queue holds the messages that wait for one stream, and counts those that are being sent as well. It is bounded in messages and bytes, and
+// safe for concurrent use.
 type queue struct {
 	limit  int     // bytes
-	budget *budget // that the queues of all guests share; nil: this queue is none of them
+	budget *budget // that the queues of all clients share; nil: for another node
 
 	mu      sync.Mutex
 	waiting []outgoingMessage
 	count   int // of messages that wait or are being sent
 	bytes   int // of them
 	closed  bool
-	wake    chan struct{} // holds one if the queue may have something new
+	wake    chan struct{} // holds an element if the queue may have a new message
 }
 
 func newQueue(limit int, shared *budget) *queue {
@@ -41,7 +41,7 @@ const (
 	queueClosed // the stream has ended
 )
 
-// post queues a letter, or tells why not.
+// post queues a message, or tells why it does not.
 func (q *queue) post(l outgoingMessage) postResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -61,7 +61,7 @@ func (q *queue) post(l outgoingMessage) postResult {
 	return queued
 }
 
-// drain gives all that wait, and lets the queue use the memory of an earlier answer. They count until they are sent.
+// drain returns all messages that wait, and lets the queue use the memory of an earlier result. They count until release.
 func (q *queue) drain(spare []outgoingMessage) []outgoingMessage {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,7 +70,7 @@ func (q *queue) drain(spare []outgoingMessage) []outgoingMessage {
 	return all
 }
 
-// release makes room.
+// release stops counting messages that have been sent.
 func (q *queue) release(count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -81,7 +81,7 @@ func (q *queue) release(count, bytes int) {
 	q.budget.release(bytes)
 }
 
-// close lets nothing in any more. It gives how many messages are lost: those that were not sent.
+// close lets nothing in any more. It returns how many messages are lost: those that were not sent.
 func (q *queue) close() (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,14 +94,14 @@ func (q *queue) close() (lost int) {
 	return lost
 }
 
-// size is what is in the queue or being sent.
+// size is how many messages, and bytes, wait or are being sent.
 func (q *queue) size() (count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.count, q.bytes
 }
 
-// closeIfEmpty lets nothing in any more if there is nothing to send.
+// closeIfEmpty closes the queue if it is empty and nothing is being sent. It reports whether the queue is closed.
 func (q *queue) closeIfEmpty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,14 +109,14 @@ func (q *queue) closeIfEmpty() bool {
 	return q.closed
 }
 
-// budget is the bytes that wait for all guests together. Each of them may have as much as is left for others (dynamic
+// budget bounds the bytes that wait for all clients together. Each of them may have as much as is left for the others (dynamic
 // thresholds, Choudhury and Hahne 1998): one may take half, and however many take all they can, newcomers find room.
 type budget struct {
 	limit int64
 	used  atomic.Int64
 }
 
-// reserve tells whether a queue that has so many bytes may have some more.
+// reserve tells whether a queue that has a number of bytes may have more, which then count.
 func (b *budget) reserve(more, has int) bool {
 	if b == nil {
 		return true
@@ -135,10 +135,10 @@ func (b *budget) release(bytes int) {
 	}
 }
 
-// messageSender is the end of a stream into which messages go.
+// messageSender is the sending end of a stream.
 type messageSender interface{ SendMsg(m any) error }
 
-// send sends letters in order, as many at a time as the other system should have in memory.
+// send sends messages in order, in frames that are not too large for the other system's memory.
 func (q *queue) send(n *Network, to messageSender, header []byte, letters []outgoingMessage) error {
 	p, bytes := frame{n: n, header: header}, 0
 	flush := func() error {

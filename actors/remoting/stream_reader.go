@@ -22,27 +22,28 @@ import (
 // encodedMessage is an encoded remote.RemoteMessage.
 type encodedMessage struct{ mem.Buffer }
 
-// streamReader reads one stream from another system.
+// streamReader reads one stream from another system, and delivers its messages to the actors of this one.
 type streamReader struct {
 	n            *Network
 	header       []byte // of the last envelope
 	from         actors.Origin
-	onIdentified func() error               // called when the sender has said who it is; optional
-	onSuperseded func(messages.Epoch) error // called when the sender is an earlier boot of a member than the one given; optional
-	rate         tokenBucket
-	dialed       string // address at which this system has opened the stream; "": the other one has
+	onIdentified func() error               // called when the sender has named itself, and again when it becomes a member; optional
+	onSuperseded func(messages.Epoch) error // called when the sender is an earlier boot of a member, with the newest epoch; optional
+	rate         tokenBucket                // of this sender, see withinRate
+	dialed       string                     // address at which this system has opened the stream; "": the other system has opened it
 
+	// Of the newest batch; reused:
 	types            []string
 	targets, senders []*actor.PID
 	envelopes        [][]byte
 }
 
-// maxHeader is more than a header of an envelope has, or a message that is no batch.
+// maxHeader bounds the bytes of a header of an envelope, and of a message that is no batch.
 const maxHeader = 1 << 10
 
 var errMessage = status.Error(codes.InvalidArgument, "unknown message")
 
-// next takes one message from a stream: a batch, or what control is for.
+// next reads one message from a stream, and handles it: a batch itself, any other message by control.
 func (in *streamReader) next(from interface{ RecvMsg(m any) error }, control func(*remote.RemoteMessage) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -58,7 +59,7 @@ func (in *streamReader) next(from interface{ RecvMsg(m any) error }, control fun
 	return in.read(w.ReadOnlyData(), control)
 }
 
-// read delivers what is in a message.
+// read handles an encoded message.
 func (in *streamReader) read(data []byte, control func(*remote.RemoteMessage) error) error {
 	if number, kind, n := protowire.ConsumeTag(data); n > 0 && number == ofBatch && kind == protowire.BytesType {
 		if body, size := protowire.ConsumeBytes(data[n:]); size == len(data)-n {
@@ -72,7 +73,7 @@ func (in *streamReader) read(data []byte, control func(*remote.RemoteMessage) er
 	return control(m)
 }
 
-// control is what the other end of a stream that this system opened says beside batches.
+// control handles the messages that are no batches, of a stream that this system has opened.
 func (in *streamReader) control(m *remote.RemoteMessage) error {
 	switch {
 	case m.GetConnectResponse() != nil:
@@ -80,7 +81,7 @@ func (in *streamReader) control(m *remote.RemoteMessage) error {
 		self := in.n.sys.Identity()
 		switch {
 		case ok && id.Cluster == self.Cluster && id.Node == self.Node && in.n.memberAt(in.dialed) != 0:
-			in.n.sys.ReportSuperseded(id.Epoch) // a member says that there was a later boot of this node
+			in.n.sys.ReportSuperseded(id.Epoch) // a member knows of a later boot of this node
 		case ok && in.n.memberAt(in.dialed) == id.Node:
 			in.n.guard.ConfirmEpoch(id)
 		}
@@ -91,7 +92,7 @@ func (in *streamReader) control(m *remote.RemoteMessage) error {
 	return errMessage
 }
 
-// batch delivers those of its envelopes that are well formed and admitted.
+// batch delivers the envelopes of a batch that are well formed and admitted. It fails, which ends the stream, if the batch cannot be read.
 func (in *streamReader) batch(body []byte) error {
 	in.types, in.targets, in.senders, in.envelopes = in.types[:0], in.targets[:0], in.senders[:0], in.envelopes[:0]
 	err := eachField(body, func(field protowire.Number, _ uint64, content []byte) (err error) {
@@ -165,7 +166,7 @@ func (in *streamReader) envelope(encoded []byte) error {
 		in.n.guard.CountDrop(reason)
 		return nil
 	}
-	// Whatever the sender calls this system, it has reached it.
+	// Under whatever address the sender knows this system, it has reached it.
 	to, kind := actor.NewPID(in.n.sys.Address(), in.targets[e.target].Id), in.types[e.kind]
 	if !in.n.guard.Admit(in.from, kind, to.Id, data) {
 		if newest := in.n.guard.SupersededBy(in.from.Identity); newest != 0 && in.onSuperseded != nil {
@@ -191,12 +192,13 @@ func (in *streamReader) envelope(encoded []byte) error {
 	return nil
 }
 
-// mayReplyTo tells whether a sender may be answered. Outsiders are answered on their own stream only.
+// mayReplyTo tells whether actors may reply to a sender. Replies to senders that are no members go to their own stream only.
 func (in *streamReader) mayReplyTo(sender *actor.PID) bool {
 	return !in.n.guard.Outsider(in.from.Identity) || sender.Address == in.from.ReplyAddress
 }
 
-// withinRate tells whether an outsider does not ask too often for other things than data, which have a budget of their own.
+// withinRate tells whether a sender that is no member sends no more than its share of messages; requests for data have a budget of their
+// own, and are not counted.
 func (in *streamReader) withinRate(kind string) bool {
 	if in.n.bulk[kind] || in.dialed != "" || !in.n.guard.Outsider(in.from.Identity) {
 		return true
@@ -205,7 +207,7 @@ func (in *streamReader) withinRate(kind string) bool {
 	return in.rate.take(now) && in.n.clientRate.take(now)
 }
 
-// decode makes a message of a type that the guard knows.
+// decode decodes a message of a type that the guard has admitted.
 func decode(kind string, data []byte) (any, error) {
 	known, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(kind))
 	if err != nil {
@@ -218,8 +220,8 @@ func decode(kind string, data []byte) (any, error) {
 	return message, nil
 }
 
-// senderIdentity learns from a header who speaks, or gives the reason why not. It is the same for the whole stream, but for a guest that
-// becomes a member.
+// senderIdentity takes the identity of the sender from a header, or returns why the envelope is dropped. The identity is the same for the
+// whole stream, except that an unauthenticated sender may become a member.
 func (in *streamReader) senderIdentity(header []byte) (reason string, err error) {
 	if len(header) > 0 && bytes.Equal(header, in.header) {
 		return "", nil

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// tokenBucket lets so many through in a second, and as many at once after a lull (a token bucket).
+// tokenBucket lets rate events through per second, and as many at once after a pause. It is safe for concurrent use.
 type tokenBucket struct {
 	rate int
 
 	mu     sync.Mutex
-	tokens float64
-	at     time.Time // of tokens
+	tokens float64   // events that may go through now; at most rate
+	at     time.Time // as of which tokens was computed
 }
 
 // take tells whether one more may go through now.
