@@ -44,7 +44,7 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// Each way to be refused has an error of its own, so that a caller can tell without reading the text.
+// Each kind of refusal has an error of its own, so that a caller can distinguish them without reading the text.
 func TestErrorsAreTyped(t *testing.T) {
 	c, key := connected(t, client.Config{}), []byte("k")
 	ctx := t.Context()
@@ -137,7 +137,7 @@ func TestActorsOfTheCallersAsk(t *testing.T) {
 	require.Equal(t, "v", string(r.(*messages.Reply).Value))
 }
 
-// A client needs no port: it may stand behind NAT or a firewall, and nobody dials it.
+// A client needs no port: it may be behind NAT or a firewall, and no node dials it.
 func TestClientDoesNotListen(t *testing.T) {
 	c := connected(t, client.Config{})
 	before := listening(t)
@@ -192,7 +192,7 @@ func TestSeeds(t *testing.T) {
 	require.ErrorContains(t, err, two)
 }
 
-// Whose context has ended gets its word back at once; whether a write was done is not known, if it may have been sent.
+// A call whose context has ended returns at once; whether a write was applied is not known if it may have been sent.
 func TestContextEnds(t *testing.T) {
 	c, err := client.Dial(client.Config{Seeds: []string{nobody(t)}})
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 	"github.com/eraft-io/eraft/cluster"
 )
 
-// A transaction writes all or nothing, and says what it has done, or what was in the way.
+// A transaction writes all or nothing, and gives its results, or the value that violated a condition.
 func TestTransaction(t *testing.T) {
 	c, ctx := connected(t, client.Config{}), t.Context()
 	a, b, n := []byte("{t}a"), []byte("{t}b"), []byte("{t}n")

@@ -10,7 +10,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-func TestWhatClientsMaySay(t *testing.T) {
+func TestClientMaySend(t *testing.T) {
 	encode := func(m proto.Message) []byte {
 		encoded, err := proto.Marshal(m)
 		require.NoError(t, err)
@@ -80,8 +80,8 @@ func TestWhatClientsMaySay(t *testing.T) {
 	require.False(t, clientMaySend(encode(&messages.Requests{Sessions: []*messages.SessionRequests{{Address: "a", Commands: [][]byte{twice}}}}), "a"), "hidden behind another one")
 }
 
-// Whoever asks from outside is answered on its own connection, and there only: nobody can have others called.
-func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
+// An unauthenticated sender gets replies on its own connection only: it cannot have messages sent to others.
+func TestRepliesToOutsidersStayOnTheirConnection(t *testing.T) {
 	encode := func(m proto.Message) []byte {
 		encoded, err := proto.Marshal(m)
 		require.NoError(t, err)
@@ -113,7 +113,7 @@ func TestOutsidersAreAnsweredWhereTheyAre(t *testing.T) {
 	require.False(t, says["eraft.JoinRequest"](encode(&messages.JoinRequest{ReplyAddress: "a", ReplyId: string(make([]byte, maxUnauthenticatedBytes))}), "a"))
 }
 
-// Each message that names its sender is held against who the connection says it is.
+// The sender that a message names must be that of its connection.
 func TestSenders(t *testing.T) {
 	of := map[string]actors.SenderFunc{}
 	for _, rule := range Rules() {
@@ -151,8 +151,8 @@ func TestSenders(t *testing.T) {
 	}
 }
 
-// What Raft says to itself travels apart from what clients ask, what they are answered, and snapshots.
-func TestRaftTravelsApart(t *testing.T) {
+// Raft's messages do not share a stream with requests, replies and snapshots.
+func TestRaftMessagesHaveTheirOwnStream(t *testing.T) {
 	bulk := map[string]bool{}
 	for _, rule := range Rules() {
 		bulk[rule.Type] = rule.Bulk

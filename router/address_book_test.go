@@ -13,7 +13,7 @@ func nodeAt(node, token, epoch uint64, address string) *messages.NodeAddress {
 	return &messages.NodeAddress{Node: node, DirectoryToken: token, Epoch: epoch, Address: address}
 }
 
-// Where a node is, it says itself: its newest boot counts, before the config has it, and not after the config knows better.
+// The address of the highest boot epoch counts, before the config has it, and not after the config has a later one.
 func TestAddressBook(t *testing.T) {
 	config := func(version, epoch uint64, address string) *messages.Config {
 		return &messages.Config{Version: version, Nodes: []*messages.Node{
@@ -43,7 +43,7 @@ func TestAddressBook(t *testing.T) {
 	require.Empty(t, b.Newer())
 }
 
-// Requests go where a node is, not where the config says.
+// Requests go to a node's newest address, not to that of the config.
 func TestRoutesFollowNodes(t *testing.T) {
 	table := NewTable()
 	require.True(t, table.Update(&messages.Config{

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWindow(t *testing.T) {
+func TestCongestionWindow(t *testing.T) {
 	const kb = 1 << 10
 	w := congestionWindow{max: 100 * kb, size: 100 * kb}
 	require.True(t, w.admits(200*kb), "what is larger than the window goes alone")

@@ -10,7 +10,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// keyspace answers Scans from a sorted list per bucket.
+// keyspace answers Scans from one sorted list per bucket.
 type keyspace [][]string
 
 func newKeyspace(buckets, keys int) keyspace {
@@ -45,8 +45,8 @@ func (k keyspace) answer(s *messages.Scan) *messages.Reply {
 	return &messages.Reply{Page: page}
 }
 
-// Every key comes exactly once, however large pages and buckets are, also when a page is refused now and then.
-func TestWalkSeesEverythingOnce(t *testing.T) {
+// Every key comes exactly once, whatever the sizes of pages and buckets, also when pages are refused now and then.
+func TestIteratorSeesEveryKeyOnce(t *testing.T) {
 	for _, c := range []struct{ buckets, keys, count int }{{1, 100, 7}, {16, 1000, 10}, {256, 3, 10}, {256, 1000, 100}, {3, 0, 1}} {
 		for _, refuse := range []int{0, 3} {
 			space, w, asked := newKeyspace(c.buckets, c.keys), &KeyspaceIterator{PageSize: c.count}, 0
@@ -75,8 +75,8 @@ func TestWalkSeesEverythingOnce(t *testing.T) {
 	}
 }
 
-// Walks over some of the buckets each see their keys once, wherever those lie, and nobody else's.
-func TestWalksShareTheBuckets(t *testing.T) {
+// Iterators with disjoint filters see each key exactly once, wherever the buckets are.
+func TestIteratorsDivideTheBuckets(t *testing.T) {
 	space := newKeyspace(64, 1000)
 	for _, owner := range []func(bucket uint32) int{
 		func(b uint32) int { return int(b) % 3 }, func(b uint32) int { return int(b) / 30 }, func(uint32) int { return 1 },
@@ -108,7 +108,7 @@ func TestWalksShareTheBuckets(t *testing.T) {
 	require.Zero(t, asks[0].Cursor, "the position was in a bucket that is passed over")
 }
 
-func TestWalkOfATagAsksOneBucket(t *testing.T) {
+func TestIteratorOfATagReadsOneBucket(t *testing.T) {
 	only := uint32(messages.BucketOf([]byte("{x}"), 256))
 	for _, w := range []*KeyspaceIterator{{Prefix: []byte("{x}a")}, {Match: []byte("{x}*")}} {
 		var asked []uint32

@@ -11,9 +11,9 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// A command says until when it may be applied, the same in all attempts. Where that is refused before anybody may have applied
-// it, it gets another time; else it keeps the one that it has.
-func TestCommandsHaveATime(t *testing.T) {
+// A command carries the same apply deadline in all attempts. If it is refused for it before any attempt can have been applied, it gets
+// another one; otherwise it keeps the one that it has.
+func TestCommandsHaveADeadline(t *testing.T) {
 	hour := int64(time.Hour / time.Millisecond)
 	level := func(sys *actors.System) {
 		c := config()

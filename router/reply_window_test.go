@@ -16,7 +16,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-func TestGuessFollowsWhatComes(t *testing.T) {
+func TestSizeEstimate(t *testing.T) {
 	var g SizeEstimate
 	require.Equal(t, initialEstimate, g.Bytes())
 	require.False(t, g.Known())
@@ -45,8 +45,8 @@ func TestGuessFollowsWhatComes(t *testing.T) {
 	require.LessOrEqual(t, g.Bytes(), 2*initialEstimate)
 }
 
-// What is kept for an answer is what it can have, if that is known.
-func TestExpectedAnswers(t *testing.T) {
+// The reply budget of a request is the size that its reply can have, as far as that is known.
+func TestReplyBudgets(t *testing.T) {
 	a := replyWindow{capacity: 16 << 20, writeReplySize: messages.MaxValueBytes}
 	previous := func(op proto.Message) *messages.Write {
 		switch w := op.(type) {
@@ -97,15 +97,15 @@ func TestExpectedAnswers(t *testing.T) {
 	require.Equal(t, 1<<20, a.budgetFor(&messages.Put{ReturnPrevious: true}), "one was not")
 }
 
-// frozen is a clock that stands still: nothing is late, and nothing is asked again.
-type frozen struct{}
+// stoppedClock is a clock that stands still: nothing is late, and nothing is retried.
+type stoppedClock struct{}
 
-func (frozen) Now() time.Duration                          { return time.Hour }
-func (frozen) Wall() time.Time                             { return time.Unix(0, 0) }
-func (frozen) After(time.Duration, func()) (cancel func()) { return func() {} }
+func (stoppedClock) Now() time.Duration                          { return time.Hour }
+func (stoppedClock) Wall() time.Time                             { return time.Unix(0, 0) }
+func (stoppedClock) After(time.Duration, func()) (cancel func()) { return func() {} }
 
-// shelf stands for the leader of group 1. It keeps what it is asked until the test lets it answer.
-type shelf struct {
+// heldLeader stands for the leader of group 1. It holds the requests until the test releases a reply.
+type heldLeader struct {
 	mu      sync.Mutex
 	sys     *actors.System
 	sizes   map[string]int // of values
@@ -121,7 +121,7 @@ type asked struct {
 	session, seq uint64
 }
 
-func (h *shelf) Receive(ctx actor.Context) {
+func (h *heldLeader) Receive(ctx actor.Context) {
 	m, ok := ctx.Message().(*messages.Requests)
 	if !ok {
 		return
@@ -149,7 +149,7 @@ func (h *shelf) Receive(ctx actor.Context) {
 }
 
 // answer answers what was asked first.
-func (h *shelf) answer() {
+func (h *heldLeader) answer() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.asked) == 0 {
@@ -164,13 +164,13 @@ func (h *shelf) answer() {
 	h.sys.Root.Send(q.id, &messages.Replies{FromGroup: 1, FromNode: 1, Replies: []*messages.Reply{r}})
 }
 
-// library is a session at a shelf.
-func library(t *testing.T, o Options, sizes map[string]int) (*shelf, *actor.PID) {
+// heldSession is a session at a heldLeader.
+func heldSession(t *testing.T, o Options, sizes map[string]int) (*heldLeader, *actor.PID) {
 	sys, err := actors.NewSystem(actors.Env{
-		Clock: frozen{}, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
-	}, nowhere{})
+		Clock: stoppedClock{}, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
+	}, deadNetwork{})
 	require.NoError(t, err)
-	h := &shelf{sys: sys, sizes: sizes, first: map[string]int{}}
+	h := &heldLeader{sys: sys, sizes: sizes, first: map[string]int{}}
 	_, err = sys.Spawn("raft/1", func() actor.Actor { return h })
 	require.NoError(t, err)
 	sys.Root.Send(actor.NewPID("here", Path), &messages.ConfigPush{Config: config()})
@@ -180,15 +180,15 @@ func library(t *testing.T, o Options, sizes map[string]int) (*shelf, *actor.PID)
 	return h, session
 }
 
-// Large values are asked for when there is room for them: all are answered, none is asked for more than twice, and no more
-// than the room is ever on its way. Small ones and writes do not wait for them.
-func TestAnswersHaveAWindow(t *testing.T) {
+// Large values are requested when the window has room for them: every read is answered and sent at most twice, and no more than the
+// window is ever on its way. Small reads and writes do not wait for them.
+func TestReplyWindow(t *testing.T) {
 	const large, size, most = 60, 300 << 10, 1 << 20
 	sizes := map[string]int{"small": 100}
 	for i := range large {
 		sizes[fmt.Sprint(i)] = size
 	}
-	h, session := library(t, Options{ReplyWindow: most}, sizes)
+	h, session := heldSession(t, Options{ReplyWindow: most}, sizes)
 	answers := make(chan *messages.Reply, large+1)
 	get := func(key string) {
 		h.sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte(key)}, Done: func(r *messages.Reply) { answers <- r }})
@@ -219,9 +219,9 @@ func TestAnswersHaveAWindow(t *testing.T) {
 	require.Equal(t, 1, h.first["small"])
 }
 
-// Who says how much room there is hears how large the answer is, and is asked for no more.
-func TestWhoHasNoRoomHearsHowMuchItTakes(t *testing.T) {
-	h, session := library(t, Options{}, map[string]int{"k": 5000})
+// A caller that gives a reply budget gets the size of a larger result, and the Session does not retry.
+func TestCallersBudgetIsNotExceeded(t *testing.T) {
+	h, session := heldSession(t, Options{}, map[string]int{"k": 5000})
 	answers := make(chan *messages.Reply, 1)
 	ask := func(room int) *messages.Reply {
 		h.sys.Root.Send(session, &Ask{Op: &messages.Get{Key: []byte("k")}, ReplyBudget: room, Done: func(r *messages.Reply) { answers <- r }})
@@ -241,8 +241,8 @@ func TestWhoHasNoRoomHearsHowMuchItTakes(t *testing.T) {
 	require.Equal(t, 2, h.first["k"])
 }
 
-// A read that waits for room is refused when it has waited long enough, as it is when the session is closed.
-func TestReadsDoNotWaitForRoomForEver(t *testing.T) {
+// A read that waits for the window is refused when it has waited long enough, and when the session is closed.
+func TestReadsWaitForTheWindowForALimitedTime(t *testing.T) {
 	sys, session, p := startAt(t, actors.NewSystemClock(), Options{ReplyWindow: 1}, slices.Repeat([]messages.Code{silence}, 1000)...)
 	done := make(chan *messages.Reply, 4)
 	get := func(key string, room int, timeout time.Duration) {

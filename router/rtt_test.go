@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPatienceLearnsFromAnswers(t *testing.T) {
+func TestRTTEstimator(t *testing.T) {
 	const ms = time.Millisecond
 	p := rttEstimator{map[uint64]*nodeRTT{}}
 	require.Equal(t, minTimeout, p.timeout(1, 0), "nothing is known of the node")

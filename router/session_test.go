@@ -17,27 +17,27 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// nowhere is a network on which all other systems are dead. It counts what was sent to them.
-type nowhere struct{ actor.Process }
+// deadNetwork is a network on which all other systems are dead. It counts the requests sent to them.
+type deadNetwork struct{ actor.Process }
 
-func (n nowhere) Attach(sys *actors.System) error {
+func (n deadNetwork) Attach(sys *actors.System) error {
 	sys.ProcessRegistry.Address = "here"
 	sys.ProcessRegistry.RegisterAddressResolver(func(pid *actor.PID) (actor.Process, bool) { return n, pid.Address != "here" })
 	return nil
 }
-func (nowhere) Detach() error { return nil }
-func (nowhere) SendUserMessage(_ *actor.PID, message any) {
+func (deadNetwork) Detach() error { return nil }
+func (deadNetwork) SendUserMessage(_ *actor.PID, message any) {
 	if _, ok := actor.UnwrapEnvelopeMessage(message).(*messages.Requests); ok {
 		deadSends.Add(1)
 	}
 }
-func (nowhere) SendSystemMessage(*actor.PID, any) {}
-func (nowhere) Stop(*actor.PID)                   {}
+func (deadNetwork) SendSystemMessage(*actor.PID, any) {}
+func (deadNetwork) Stop(*actor.PID)                   {}
 
 var deadSends atomic.Int64
 
-// peer stands for the leader of group 1: it answers each request as the script says, then OK.
-type peer struct {
+// scriptedLeader stands for the leader of group 1: it answers each request as the script says, then OK.
+type scriptedLeader struct {
 	mu     sync.Mutex
 	sys    *actors.System
 	script []messages.Code // silence: no answer at all
@@ -51,7 +51,7 @@ type peer struct {
 
 const silence = messages.Code(100)
 
-func (p *peer) Receive(ctx actor.Context) {
+func (p *scriptedLeader) Receive(ctx actor.Context) {
 	m, ok := ctx.Message().(*messages.Requests)
 	if !ok {
 		return
@@ -83,22 +83,22 @@ func (p *peer) Receive(ctx actor.Context) {
 	}
 }
 
-// watch is a clock that notes the pauses that were asked for.
-type watch struct {
+// pauseRecorder is a clock that records the pauses that were asked for.
+type pauseRecorder struct {
 	actors.Clock
 	mu     sync.Mutex
 	pauses []time.Duration
 }
 
-func (w *watch) After(d time.Duration, f func()) (cancel func()) {
+func (w *pauseRecorder) After(d time.Duration, f func()) (cancel func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pauses = append(w.pauses, d)
 	return w.Clock.After(d, f)
 }
 
-// short counts the pauses that are meant for a bucket between two groups.
-func (w *watch) short() (n int) {
+// moveRetries counts the pauses of retries that wait for a migration.
+func (w *pauseRecorder) moveRetries() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range w.pauses {
@@ -109,16 +109,16 @@ func (w *watch) short() (n int) {
 	return n
 }
 
-func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
+func start(t *testing.T, inFlight int, script ...messages.Code) (*actors.System, *actor.PID, *scriptedLeader) {
 	return startAt(t, actors.NewSystemClock(), Options{InFlight: inFlight}, script...)
 }
 
-func startAt(t *testing.T, clock actors.Clock, o Options, script ...messages.Code) (*actors.System, *actor.PID, *peer) {
+func startAt(t *testing.T, clock actors.Clock, o Options, script ...messages.Code) (*actors.System, *actor.PID, *scriptedLeader) {
 	sys, err := actors.NewSystem(actors.Env{
 		Clock: clock, Rand: actors.SeededRand(1), Events: func(actors.Event) {}, Fatal: func(err error) { t.Error(err) },
-	}, nowhere{})
+	}, deadNetwork{})
 	require.NoError(t, err)
-	p := &peer{sys: sys, script: script, times: 2}
+	p := &scriptedLeader{sys: sys, script: script, times: 2}
 	for _, group := range []string{"raft/1", "raft/2"} {
 		_, err = sys.Spawn(group, func() actor.Actor { return p })
 		require.NoError(t, err)
@@ -145,7 +145,7 @@ func ask(sys *actors.System, session *actor.PID, op proto.Message, timeout time.
 
 func put(key string) *messages.Put { return &messages.Put{Key: []byte(key)} }
 
-// Whatever the first answers are, what is sent again is the same bytes, and the caller hears one answer.
+// Whatever the first replies are, every attempt carries the same bytes, and the caller gets one reply.
 func TestRetriesAreTheSameRequest(t *testing.T) {
 	sys, session, p := start(t, 0, messages.Code_NOT_LEADER, messages.Code_WRONG_GROUP, messages.Code_UNAVAILABLE, messages.Code_UNCERTAIN, silence)
 	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 10*time.Second).Code)
@@ -157,8 +157,8 @@ func TestRetriesAreTheSameRequest(t *testing.T) {
 	}
 }
 
-// A bucket that changes hands is served by nobody for milliseconds: whoever meets it asks again after as long.
-func TestBucketBetweenGroupsIsAskedAgainSoon(t *testing.T) {
+// A bucket that migrates is served by no group for some milliseconds: a request that meets this is retried after as long.
+func TestMigratingBucketIsRetriedSoon(t *testing.T) {
 	wrong := slices.Repeat([]messages.Code{messages.Code_WRONG_GROUP}, 10)
 	for _, c := range []struct {
 		name   string
@@ -169,17 +169,17 @@ func TestBucketBetweenGroupsIsAskedAgainSoon(t *testing.T) {
 		{"a hint is followed at once, but not again and again", &messages.Hint{Group: 1, ConfigVersion: 1}, 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clock := &watch{Clock: actors.NewSystemClock()}
+			clock := &pauseRecorder{Clock: actors.NewSystemClock()}
 			sys, session, p := startAt(t, clock, Options{}, wrong...)
 			p.times, p.hint = 1, c.hint
 			require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 20*time.Second).Code)
-			require.Equal(t, c.pauses, clock.short())
+			require.Equal(t, c.pauses, clock.moveRetries())
 		})
 	}
 }
 
-// While others still name the dead leader, it is not asked again: an attempt at it would outlast the election.
-func TestDeadLeaderIsNotBelievedIn(t *testing.T) {
+// While other replicas still name the dead leader, no attempt goes there: it would outlast the election.
+func TestHintsToADeadLeaderAreNotFollowed(t *testing.T) {
 	no := messages.Code_NOT_LEADER
 	sys, session, p := start(t, 0, no, no, no, no, no)
 	p.hint = &messages.Hint{Leader: 2}
@@ -194,10 +194,10 @@ func TestDeadLeaderIsNotBelievedIn(t *testing.T) {
 	require.EqualValues(t, 1, deadSends.Load()-before)
 }
 
-// member is where configs come from: whoever asks gets one in which node 3 is, and the peer leads from then on.
-type member struct{ p *peer }
+// configSource answers every ConfigPull with a config that has node 3, and lets the scripted leader answer OK from then on.
+type configSource struct{ p *scriptedLeader }
 
-func (m member) Receive(ctx actor.Context) {
+func (m configSource) Receive(ctx actor.Context) {
 	pull, ok := ctx.Message().(*messages.ConfigPull)
 	if !ok || pull.HaveVersion == 0 {
 		return
@@ -210,21 +210,21 @@ func (m member) Receive(ctx actor.Context) {
 	m.p.script = nil
 }
 
-// A node that joined after the client's config leads: only a newer config tells where it is.
+// The leader joined after the client's config: only a newer config has its address.
 func TestLeaderThatIsNotInTheConfig(t *testing.T) {
 	sys, session, p := start(t, 0, slices.Repeat([]messages.Code{messages.Code_NOT_LEADER}, 10_000)...)
 	p.hint = &messages.Hint{Leader: 3}
-	_, err := sys.Spawn(MemberPath, func() actor.Actor { return member{p} })
+	_, err := sys.Spawn(MemberPath, func() actor.Actor { return configSource{p} })
 	require.NoError(t, err)
 	require.Equal(t, messages.Code_OK, ask(sys, session, put("k"), 10*time.Second).Code)
 }
 
-// A client whose config is old, and most of whose contacts are gone, asks one after the other for a newer config as soon as a
-// node does not answer, and not one more each time that it asks that node again (seed 1000125 of the simulator).
-func TestOldConfigAndContactsThatAreGone(t *testing.T) {
+// A client with an old config, most of whose contacts are dead, asks one contact after the other for a newer config as soon as a
+// node does not answer, and not one more each time that it retries at that node (seed 1000125 of the simulator).
+func TestOldConfigAndDeadContacts(t *testing.T) {
 	gone := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
 	sys, session, p := startAt(t, actors.NewSystemClock(), Options{Contacts: append(gone, "here")})
-	_, err := sys.Spawn(MemberPath, func() actor.Actor { return member{p} })
+	_, err := sys.Spawn(MemberPath, func() actor.Actor { return configSource{p} })
 	require.NoError(t, err)
 	old := config()
 	old.Version, old.Owners, old.Groups = 2, []uint64{2}, []*messages.Group{{Id: 2, Nodes: []uint64{2}}}
@@ -240,11 +240,11 @@ func TestDeadlines(t *testing.T) {
 		script []messages.Code
 		want   messages.Code
 	}{
-		{"a write that was heard by somebody", put("k"), mute, messages.Code_UNCERTAIN},
+		{"a write that some replica may have", put("k"), mute, messages.Code_UNCERTAIN},
 		{"a read", &messages.Get{Key: []byte("k")}, mute, messages.Code_UNAVAILABLE},
 		{"refused for good", put("k"), []messages.Code{messages.Code_INVALID}, messages.Code_INVALID},
 		{"overloaded at once", put("k"), []messages.Code{messages.Code_OVERLOADED}, messages.Code_OVERLOADED},
-		{"overloaded, but heard by somebody before", put("k"), append([]messages.Code{silence}, full...), messages.Code_UNCERTAIN},
+		{"overloaded, but some replica may have it", put("k"), append([]messages.Code{silence}, full...), messages.Code_UNCERTAIN},
 		{"an empty key is not sent", put(""), nil, messages.Code_INVALID},
 		{"a batch of two slots reaches the machine, which refuses", &messages.Batch{}, nil, messages.Code_INVALID},
 		{"no request", &messages.Reply{}, nil, messages.Code_INVALID},
@@ -256,8 +256,8 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// What every replica that was asked has refused was not carried out. Who was asked twice may have refused once.
-func TestRefusedEverywhereIsRefused(t *testing.T) {
+// A request that every asked replica has refused was not applied. A replica that was asked twice may have refused once.
+func TestRefusedByEveryAskedReplica(t *testing.T) {
 	at, other := replica{1, 1}, replica{1, 2}
 	for _, c := range []struct {
 		name    string
@@ -266,7 +266,7 @@ func TestRefusedEverywhereIsRefused(t *testing.T) {
 		routing int
 		maybe   bool
 	}{
-		{"nobody asked", nil, nil, 0, false},
+		{"no replica asked", nil, nil, 0, false},
 		{"on its way", nil, nil, 1, true},
 		{"no answer", []replica{at}, nil, 0, true},
 		{"refused", []replica{at}, []replica{at}, 0, false},
@@ -275,7 +275,7 @@ func TestRefusedEverywhereIsRefused(t *testing.T) {
 		{"refused by both", []replica{at, other}, []replica{at, other}, 0, false},
 		{"refused twice by one of them", []replica{at, other}, []replica{at, at}, 0, true},
 		{"asked twice, and one answer came twice", []replica{at, at}, []replica{at, at}, 0, true},
-		{"refused by somebody who was not asked", []replica{at}, []replica{other}, 0, true},
+		{"refused by a replica that was not asked", []replica{at}, []replica{other}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &request{outgoing: outgoing{command: true}, undispatched: c.routing + len(c.asked)}
@@ -292,7 +292,7 @@ func TestRefusedEverywhereIsRefused(t *testing.T) {
 	}
 }
 
-// The leader that a hint names has too much to do: that is an answer, though somebody else was asked before.
+// OVERLOADED from the leader that a hint names ends the request, although another replica was asked before.
 func TestOverloadedBehindAHint(t *testing.T) {
 	sys, session, p := start(t, 0, messages.Code_NOT_LEADER, messages.Code_OVERLOADED)
 	p.hint, p.nodes, p.times = &messages.Hint{Leader: 3}, []uint64{1, 3}, 1
@@ -306,8 +306,8 @@ func TestOverloadedBehindAHint(t *testing.T) {
 	require.Len(t, p.seen, 2)
 }
 
-// Whether a request reached anybody is not known before the Router has said so.
-func TestRouterThatIsSlow(t *testing.T) {
+// Whether a request reached a replica is not known before the Router has said so.
+func TestSlowRouter(t *testing.T) {
 	sys, _, _ := start(t, 0)
 	require.NoError(t, sys.Root.StopFuture(actor.NewPID("here", Path)).Wait())
 	session, err := StartSession(sys, Options{Name: "alone"})
@@ -316,8 +316,8 @@ func TestRouterThatIsSlow(t *testing.T) {
 	require.Equal(t, messages.Code_UNAVAILABLE, ask(sys, session, &messages.Get{Key: []byte("k")}, 50*time.Millisecond).Code)
 }
 
-// Of large requests only as many are sent as the window takes. The others go when there is room, or were never sent;
-// small ones wait for nobody. Who was refused and comes again goes before those who came after it.
+// Large requests are sent as far as the window admits them. The others are sent later, or were never sent; small ones do not wait. A
+// refused caller that asks again goes before callers that came later.
 func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 	sys, session, p := startAt(t, actors.NewSystemClock(), Options{RequestWindow: 100 << 10}, silence)
 	answers := make(chan string, 10)
@@ -352,7 +352,7 @@ func TestLargeRequestsWaitForTheWindow(t *testing.T) {
 	require.Len(t, names, 4, "two were never sent")
 }
 
-// A request that waits for the window is not overtaken by later ones that need less of it: they would leave none.
+// A request that waits for the window is not overtaken by later ones that need less of it: it would never be sent.
 func TestLargestRequestsAreNotOvertaken(t *testing.T) {
 	sys, session, p := startAt(t, actors.NewSystemClock(), Options{RequestWindow: 100 << 10}, silence)
 	answers := make(chan string, 10)
@@ -381,8 +381,8 @@ func TestInFlightIsBounded(t *testing.T) {
 	}
 }
 
-// An actor of the user's asks with a message and gets a message.
-func TestActorsAsk(t *testing.T) {
+// An actor of the user's sends a message and gets a message.
+func TestActorsRequest(t *testing.T) {
 	sys, session, _ := start(t, 0)
 	r, err := sys.Root.RequestFuture(session, put("k"), 5*time.Second).Result()
 	require.NoError(t, err)
@@ -418,7 +418,7 @@ func TestTable(t *testing.T) {
 	require.EqualValues(t, 2, g, "not from an older one")
 }
 
-// Reads that any replica may answer go to the own node's, or else to those that were heard, one after the other.
+// Reads that any replica may answer go to the node's own replica, or else to those that are not suspected, in turn.
 func TestReplicasTakeTurns(t *testing.T) {
 	table := NewTable()
 	node, address := table.Replica(2, "here", 0)
@@ -431,10 +431,10 @@ func TestReplicasTakeTurns(t *testing.T) {
 	table.Suspect(2, time.Second)
 	require.Equal(t, []uint64{1, 1}, []uint64{replica("else", 0), replica("else", 1)})
 	table.Suspect(1, time.Second)
-	require.EqualValues(t, 2, replica("else", 1), "nobody was heard: then the leader")
+	require.EqualValues(t, 2, replica("else", 1), "all are suspected: then the leader")
 }
 
-// A replica that cannot answer is asked once; after that the leader is asked, by the same bytes.
+// A replica that cannot answer is asked once; then the leader is asked, with the same bytes.
 func TestReplicaReadsFallBackToTheLeader(t *testing.T) {
 	sys, session, p := start(t, 0, messages.Code_UNAVAILABLE, messages.Code_NOT_LEADER)
 	get := &messages.Get{Key: []byte("k"), From: messages.ReadFrom_REPLICA}
@@ -446,8 +446,8 @@ func TestReplicaReadsFallBackToTheLeader(t *testing.T) {
 	require.Equal(t, 1, p.spread)
 }
 
-// While a bucket is on its way its giver is asked, until one of the two groups says that it has changed hands.
-func TestTableFollowsABucketOnItsWay(t *testing.T) {
+// While a bucket migrates, requests go to its source until one of the two groups says that the destination serves it.
+func TestTableFollowsAMigratingBucket(t *testing.T) {
 	on := func(version, owner, previous, moved uint64, returning ...uint32) *messages.Config {
 		return &messages.Config{
 			Version: version, Owners: []uint64{owner}, PreviousOwners: []uint64{previous}, MovedVersions: []uint64{moved}, MovesPending: []uint32{0}, Reverting: returning,
@@ -459,14 +459,14 @@ func TestTableFollowsABucketOnItsWay(t *testing.T) {
 		hints  [][2]uint64 // group, version
 		want   uint64
 	}{
-		{"its giver serves it", on(5, 2, 1, 5), nil, 1},
-		{"its giver has frozen it", on(5, 2, 1, 5), [][2]uint64{{2, 5}}, 2},
+		{"its source serves it", on(5, 2, 1, 5), nil, 1},
+		{"its source has frozen it", on(5, 2, 1, 5), [][2]uint64{{2, 5}}, 2},
 		{"long after the move began", on(9, 2, 1, 5), [][2]uint64{{2, 5}}, 2},
-		{"its taker is asked too soon", on(5, 2, 1, 5), [][2]uint64{{2, 5}, {1, 4}}, 2},
-		{"somebody remembers an older move", on(5, 2, 1, 5), [][2]uint64{{3, 4}}, 1},
-		{"called back", on(6, 1, 2, 6, 0), nil, 1},
-		{"called back too late", on(6, 1, 2, 6, 0), [][2]uint64{{2, 5}}, 2},
-		{"and come back", on(6, 1, 2, 6, 0), [][2]uint64{{2, 5}, {1, 6}}, 1},
+		{"its destination is asked too early", on(5, 2, 1, 5), [][2]uint64{{2, 5}, {1, 4}}, 2},
+		{"a replica remembers an older move", on(5, 2, 1, 5), [][2]uint64{{3, 4}}, 1},
+		{"reverted", on(6, 1, 2, 6, 0), nil, 1},
+		{"reverted too late", on(6, 1, 2, 6, 0), [][2]uint64{{2, 5}}, 2},
+		{"and back at its source", on(6, 1, 2, 6, 0), [][2]uint64{{2, 5}, {1, 6}}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table := NewTable()
@@ -484,14 +484,13 @@ func TestTableFollowsABucketOnItsWay(t *testing.T) {
 	table.RecordMove(0, &messages.Hint{Group: 2, ConfigVersion: 5})
 	table.Update(on(6, 2, 1, 5))
 	g, _ := table.Group(0)
-	require.EqualValues(t, 2, g, "another bucket's move does not matter")
+	require.EqualValues(t, 2, g, "another bucket's move has no effect")
 	table.Update(on(8, 3, 2, 8))
 	g, _ = table.Group(0)
-	require.EqualValues(t, 2, g, "the next giver")
+	require.EqualValues(t, 2, g, "the source of the next move")
 }
 
-// Whatever is gathered for a replica leaves in messages of a bounded size, all of it and in order, queries as well as
-// commands. Only one request may be larger.
+// The requests gathered for a replica leave in messages of bounded size, completely and in order. Only a single request may be larger.
 func TestSplitKeepsEverything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &messages.Requests{Group: 3}
@@ -534,7 +533,7 @@ func lists(a *messages.SessionRequests) [4]*[][]byte {
 	return [4]*[][]byte{&a.Retries, &a.Commands, &a.Queries, &a.ReplicaQueries}
 }
 
-// Who waits for something that is too large to be sent hears of it at once, however much there is of it.
+// The sender of requests or replies that are too large to be sent gets an error for each of them at once, however many there are.
 func TestTooLargeIsAnswered(t *testing.T) {
 	for _, rule := range Rules() {
 		var told []*messages.Reply
@@ -568,7 +567,7 @@ func encoded(t *testing.T, m proto.Message) []byte {
 	return b
 }
 
-// A request that names a bucket goes to the bucket's group, and elsewhere after a hint; one that cannot exist is refused.
+// A request that names a bucket goes to the bucket's group, or follows a hint; one for a bucket that does not exist is refused.
 func TestBucketsAreAddresses(t *testing.T) {
 	sys, session, p := start(t, 0, messages.Code_WRONG_GROUP)
 	require.Equal(t, messages.Code_OK, ask(sys, session, &messages.Scan{Bucket: 0}, 5*time.Second).Code)

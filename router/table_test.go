@@ -8,7 +8,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// A node that was removed is listed in its groups until others have taken its place. Nobody is to be sent there.
+// A removed node is listed in its groups until it is replaced there. No request may be sent to it.
 func TestRemovedNodesAreNoRoute(t *testing.T) {
 	table := NewTable()
 	table.Update(&messages.Config{

@@ -48,7 +48,7 @@ func served(t *testing.T) *cluster.Node {
 	return node
 }
 
-// What data commands print, and what scripts tell from their exit codes.
+// The output of data commands, and their exit codes.
 func TestDataCommands(t *testing.T) {
 	node := served(t)
 	for _, c := range []struct {
@@ -119,7 +119,7 @@ func silent(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// Flags stay flags, wherever a negative number stands.
+// Flags stay flags, wherever a negative number is.
 func TestNegativeNumbersAreArguments(t *testing.T) {
 	root := &cobra.Command{Use: "eraft"}
 	root.AddCommand(dataCommands()...)
@@ -140,7 +140,7 @@ func TestNegativeNumbersAreArguments(t *testing.T) {
 	}
 }
 
-// One dead seed costs the others' answer next to nothing.
+// A dead seed hardly delays the result of the others.
 func TestFirstOf(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
@@ -182,8 +182,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// The log of configs says who made each: the name that the caller claims, placement, or a node.
-func TestConfigLogSaysWho(t *testing.T) {
+// The log of configs shows the author of each: the name that the caller claims, placement, or a node.
+func TestConfigLogShowsAuthors(t *testing.T) {
 	served(t)
 	require.Eventually(t, func() bool {
 		_, out, _ := printed(t, "status")

@@ -40,7 +40,7 @@ func words(line string) (all []string) {
 	return all
 }
 
-// Every command that a document shows is one: it is there, and has those flags, and in examples as many arguments.
+// Every command that a document shows exists and has those flags, and in examples as many arguments.
 func TestCommandsInDocumentsParse(t *testing.T) {
 	documents, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestGarbageMayLieAbout(t *testing.T) {
+func TestGCPercent(t *testing.T) {
 	require.Equal(t, 640, gcPercentFor(10<<20, time.Second))
 	require.Equal(t, 160, gcPercentFor(40<<20, time.Second))
 	require.Equal(t, 100, gcPercentFor(64<<20, time.Second), "never less than Go allows")
@@ -18,7 +18,7 @@ func TestGarbageMayLieAbout(t *testing.T) {
 	require.Equal(t, 100, gcPercentFor(10<<20, time.Minute), "nothing is done")
 }
 
-// Each collection adapts what the next one waits for.
+// Each collection adapts the threshold of the next one.
 func TestEachCollectionSetsTheNext(t *testing.T) {
 	t.Setenv("GOGC", "")
 	tuneGC()

@@ -26,7 +26,7 @@ func (r *reader) Write(p []byte) (int, error) {
 	return r.read.Write(p)
 }
 
-// Who logs never waits for a reader that does not read; what was lost meanwhile is counted, and told when it reads again.
+// A component that logs never waits for a reader that does not read; lost lines are counted, and reported when they are read again.
 func TestLogsDoNotWaitForTheirReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{blocked: make(chan struct{})}
@@ -49,7 +49,7 @@ func TestLogsDoNotWaitForTheirReader(t *testing.T) {
 	})
 }
 
-// A reader that is gone costs the lines, not the process; they are told when another one is there.
+// A reader that has gone costs the lines, not the process; they are reported when there is another reader.
 func TestLogsWithoutAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{blocked: make(chan struct{}), fails: errors.New("broken pipe")}

@@ -30,7 +30,7 @@ func said(t *testing.T, args ...string) (int, string) {
 	return code, string(text)
 }
 
-// Mistakes in the call are told at once, with exit code 2, before anybody is asked.
+// Mistakes in the call are reported at once, with exit code 2, before anything is sent.
 func TestUsage(t *testing.T) {
 	nobody := []string{"--seeds", "127.0.0.1:1", "--timeout", "100ms"}
 	for _, c := range []struct {
@@ -70,7 +70,7 @@ func parse(t *testing.T, args ...string) (cluster.Config, error) {
 	return config, err
 }
 
-// Every flag can stand in the environment and in the file; the flag wins, then the environment.
+// Every flag can be set in the environment and in the file; the flag wins, then the environment.
 func TestServerConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "eraft.yml")
 	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
@@ -105,7 +105,7 @@ func TestServerConfig(t *testing.T) {
 	require.ErrorContains(t, err, `ERAFT_BUCKETS: invalid argument "abc" for "--buckets"`)
 }
 
-// A list is what was meant, wherever it stands: blanks do not count, and an element that is missing is told.
+// Lists are parsed alike wherever they are set: spaces do not count, and a missing element is an error.
 func TestLists(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "eraft.yml")
 	for _, c := range []struct {
@@ -157,9 +157,9 @@ func TestLists(t *testing.T) {
 	require.Contains(t, text, "NODES has an empty element")
 }
 
-// ERAFT_SEEDS names the cluster that clients talk to. Whether a node that is started beside it belongs to that cluster, or is one of
-// its own, is not guessed.
-func TestSeedsOfClientsAreNoSeedsOfServers(t *testing.T) {
+// ERAFT_SEEDS names the cluster that clients use. Whether a node started with it belongs to that cluster, or to one of its own, is not
+// guessed.
+func TestClientSeedsAreNotServerSeeds(t *testing.T) {
 	t.Setenv("ERAFT_SEEDS", "a:1, b:2")
 	_, err := parse(t, "--data", "x")
 	require.ErrorContains(t, err, "say --seeds a:1, b:2 if it shall belong to that cluster, or --seeds= if it shall be one of its own")
@@ -178,7 +178,7 @@ func TestSeedsOfClientsAreNoSeedsOfServers(t *testing.T) {
 	require.Equal(t, []string{"d:4"}, c.Seeds)
 }
 
-// A variable that looks like eraft's and is read by nobody is told.
+// A variable that looks like eraft's and has no effect is reported.
 func TestUnknownVariables(t *testing.T) {
 	require.Equal(t, []string{"ERAFT_LISTN", "ERAFT_SEED"}, unknownVariables([]string{
 		"ERAFT_SEED=a:1", "ERAFT_SEEDS=a:1", "ERAFT_LISTN=h:1", "ERAFT_LISTEN=h:1", "ERAFT_SERVER_MOVE_RATE=7", "ERAFT_CONFIG=f", "PATH=/bin",

@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who waits for a drain is told how far that drain is: nothing that is not known, nothing of an earlier one, and not that it is
-// over when it was taken back.
+// The progress of a drain omits what is not known and what belongs to an earlier drain, and a revoked drain is not reported as complete.
 func TestDrainProgress(t *testing.T) {
 	for _, c := range []struct {
 		name, drain string

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The monitor gets the slack, and no other thread.
-func TestCalmSysmon(t *testing.T) {
+// The monitor thread gets the slack, and no other thread.
+func TestTimerSlack(t *testing.T) {
 	before := slacks(t)
 	if err := setTimerSlack(); errors.Is(err, fs.ErrPermission) {
 		return // as it should for who may not
@@ -32,8 +32,8 @@ func TestCalmSysmon(t *testing.T) {
 	}
 }
 
-// The monitor never runs a goroutine: with more of them than there are threads, each locked to one, it is not among theirs.
-func TestSysmonRunsNoGoroutine(t *testing.T) {
+// The monitor thread never runs a goroutine: with more goroutines than threads, each locked to one, it is not among their threads.
+func TestMonitorThreadRunsNoGoroutine(t *testing.T) {
 	thread, err := monitorThread()
 	require.NoError(t, err)
 	many := len(slacks(t)) + runtime.NumGoroutine()

@@ -12,7 +12,7 @@ import (
 	"github.com/eraft-io/eraft/router/gateway"
 )
 
-// What a command does to the protocol of its connection holds for its answer and those behind it, also within a pipeline.
+// A command that changes the protocol of its connection affects its own reply and those behind it, also within a pipeline.
 func TestHelloSwitchesInAPipeline(t *testing.T) {
 	address := start(t, newOneNode(t))
 	hello := "HELLO 3\r\nGET k\r\nHELLO 2\r\nGET k\r\nHELLO 3\r\nHELLO 4\r\nCLIENT GETNAME\r\nHELLO\r\nQUIT\r\n"
@@ -57,8 +57,8 @@ func TestInfo(t *testing.T) {
 	require.Positive(t, stats.OutputBytes)
 }
 
-// INFO never waits for keys to be counted: those who only want to know whether a node is there ask for it.
-func TestInfoCountsKeysAside(t *testing.T) {
+// INFO never waits until keys are counted: it is used to check whether a node is alive.
+func TestInfoCountsKeysInTheBackground(t *testing.T) {
 	n := newOneNode(t)
 	address := start(t, n)
 	talk(t, address, "SET a 1", "SET b 2")
@@ -92,7 +92,7 @@ func TestClientList(t *testing.T) {
 	require.NotContains(t, byID, "id=2 ")
 }
 
-// Too many connections are told so, and counted.
+// A connection above the limit is refused with an error, and counted.
 func TestConnectionsAreBounded(t *testing.T) {
 	g, err := gateway.Start(gateway.Options{Listen: "127.0.0.1:0", Backend: newOneNode(t), MaxConnections: 1})
 	require.NoError(t, err)
@@ -105,7 +105,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.EqualValues(t, 1, g.Stats().Rejected)
 }
 
-// A command has a summary, and HELP lists the subcommands.
+// Every command has a summary, and HELP lists the subcommands.
 func TestCommandsAreDocumented(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: start(t, newOneNode(t))})
 	t.Cleanup(func() { require.NoError(t, c.Close()) })

@@ -23,7 +23,7 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// oneNode answers with the production machine, without a cluster around it.
+// oneNode answers with the production state machine, without a cluster around it.
 type oneNode struct {
 	mu       sync.Mutex
 	m        *shardkv.Machine
@@ -329,7 +329,7 @@ func TestGarbage(t *testing.T) {
 	require.Equal(t, []string{"+PONG\r\n"}, talk(t, address, "PING"))
 }
 
-// READONLY and READWRITE say who may answer the reads of a connection, and of no other.
+// READONLY and READWRITE choose which replicas answer the reads of a connection, and of no other.
 func TestReadOnlyReadsFromReplicas(t *testing.T) {
 	n := newOneNode(t)
 	address := start(t, n)

@@ -12,7 +12,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Of a command that writes several keys, "not applied" is only said when none was written.
+// A command that writes several keys says "not applied" only if none was written.
 func TestPartlyWrittenIsUncertain(t *testing.T) {
 	n := newOneNode(t)
 	address := start(t, n)
@@ -56,7 +56,7 @@ func all(t *testing.T, address, text string) string {
 	return string(answer)
 }
 
-// A web page cannot write to a node that listens on the loopback of whoever looks at it.
+// A web page cannot write to a node that listens on the loopback interface of the machine that shows the page.
 func TestHTTPEndsTheConnection(t *testing.T) {
 	address := start(t, newOneNode(t))
 	for _, first := range []string{"POST / HTTP/1.1\r\n", "post /x\r\n", "Host: localhost:6379\r\n"} {
@@ -65,7 +65,7 @@ func TestHTTPEndsTheConnection(t *testing.T) {
 	require.Equal(t, "$-1\r\n+OK\r\n", all(t, address, "GET k\r\nQUIT\r\n"))
 }
 
-// What belongs to a transaction is not carried out piece by piece: there are none yet.
+// The commands of a transaction are not carried out one by one: transactions are not supported.
 func TestNothingOfATransactionIsWritten(t *testing.T) {
 	address := start(t, newOneNode(t))
 	answers := talk(t, address, "SET a old", "MULTI", "SET a new", "INCR n", "NOSUCH", "PING", "MULTI", "EXEC", "MGET a n", "SET a 1", "EXEC", "DISCARD")

@@ -16,7 +16,7 @@ import (
 	"github.com/eraft-io/eraft/router/gateway"
 )
 
-// However little room there is for answers, a pipeline answers as if its commands were carried out one by one.
+// However small the reply budget, a pipeline's replies are as if its commands were carried out one by one.
 func TestPipelinesAnswerInOrder(t *testing.T) {
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -79,7 +79,7 @@ func TestPipelinesAnswerInOrder(t *testing.T) {
 	}
 }
 
-// A command on more keys than are asked for at once is UNCERTAIN when some were written, and goes no further.
+// A command on more keys than are sent at once is UNCERTAIN if some were written when one was refused, and sends no more.
 func TestCommandsOnVeryManyKeys(t *testing.T) {
 	n := newOneNode(t)
 	address := start(t, n)

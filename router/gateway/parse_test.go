@@ -12,8 +12,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// What a pipeline asks of the node costs nothing until it is written: a client may ask a thousand times in one go, and not read.
-func TestAnswersAreMadeWhenTheyAreWritten(t *testing.T) {
+// A reply about the node takes no memory until it is written: a client may ask a thousand times in one pipeline, and not read.
+func TestRepliesAreMadeWhenTheyAreWritten(t *testing.T) {
 	server, other := net.Pipe()
 	t.Cleanup(func() { server.Close(); other.Close() })
 	g := &Gateway{connections: map[net.Conn]*client{}, options: Options{

@@ -112,9 +112,9 @@ func lengths(t *testing.T, r *bufio.Reader, count int) (all []int) {
 	return all
 }
 
-// Clients that read get all that they ask for, in order, however much more it is than there is room for; what is asked for at
-// one time never needs more than that.
-func TestAnswersOfAllClientsHaveRoom(t *testing.T) {
+// Clients that read get everything that they ask for, in order, although it exceeds the budget; at no time is more requested than the
+// budget allows.
+func TestRepliesStayWithinTheBudget(t *testing.T) {
 	const clients, most = 12, 700 << 10
 	mixed := []int{100, 5000, 600 << 10, 12000, 20, 3000, 300 << 10, 300 << 10, 1, 50000}
 	s := newSized(t)
@@ -148,8 +148,8 @@ func TestAnswersOfAllClientsHaveRoom(t *testing.T) {
 	require.Eventually(t, func() bool { return g.replyBudget.tryReserve(most) }, 30*time.Second, time.Millisecond, "all room is given back")
 }
 
-// Values that are all alike are asked for once, but for the first.
-func TestLikeValuesAreAskedForOnce(t *testing.T) {
+// Values of equal size are requested once, except the first.
+func TestValuesOfOneSizeAreReadOnce(t *testing.T) {
 	s := newSized(t)
 	conn := dial(t, begun(t, Options{Backend: s}))
 	_, err := io.WriteString(conn, strings.Repeat(resp("GET", "300000"), 50))
@@ -162,8 +162,8 @@ func TestLikeValuesAreAskedForOnce(t *testing.T) {
 	require.Equal(t, 1000, s.asked["a100"])
 }
 
-// A client that reads nothing has no more carried out than there is room for, does not keep others from what they ask for, and is
-// disconnected in the end.
+// A client that does not read gets no more carried out than the budget allows, does not block other clients, and is disconnected in
+// the end.
 func TestClientsThatDoNotRead(t *testing.T) {
 	const clients, asked, size, most = 10, 300, 900_000, 4 << 20
 	s, stalled := newSized(t), make(chan string, clients)
@@ -199,8 +199,8 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	require.Eventually(t, func() bool { return g.replyBudget.tryReserve(most) }, 30*time.Second, time.Millisecond, "all room is given back")
 }
 
-// A slow client that reads is not taken for one that does not.
-func TestDrainWaitsForSlowClients(t *testing.T) {
+// A slow client that reads is not treated as one that does not.
+func TestSlowClientsAreServed(t *testing.T) {
 	server, cl := net.Pipe()
 	defer cl.Close()
 	d := &deadlineWriter{conn: server, wait: 30 * time.Second}
@@ -234,8 +234,8 @@ func TestDrainWaitsForSlowClients(t *testing.T) {
 	require.Error(t, err, "nothing follows a part that is missing")
 }
 
-// One command answers no more than it may, and says so.
-func TestOneAnswerIsBounded(t *testing.T) {
+// One command returns no more than its limit, and says so.
+func TestOneReplyIsBounded(t *testing.T) {
 	s := newSized(t)
 	conn := dial(t, begun(t, Options{Backend: s, ReplyBytes: 1 << 20}))
 	mget := func(count, size int) string {

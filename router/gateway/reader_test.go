@@ -50,8 +50,8 @@ func resp(args ...string) string {
 	return text
 }
 
-// However a stream is cut into pieces, its commands are the same.
-func TestReaderTakesCommands(t *testing.T) {
+// However a stream is divided, its commands are the same.
+func TestReaderParsesCommands(t *testing.T) {
 	long := strings.Repeat("x", maxBuffer+5)
 	for _, c := range []struct {
 		name, text string
@@ -98,9 +98,8 @@ func TestReaderTakesCommands(t *testing.T) {
 	}
 }
 
-// What is large of a command is read only when there is room, and given up if there is none for a while; the commands behind
-// it are not lost.
-func TestReaderNeedsRoom(t *testing.T) {
+// A large command is read only when there is budget, and refused if there is none for a while; the commands behind it are not lost.
+func TestReaderNeedsBudget(t *testing.T) {
 	space := newByteBudget(90 << 10)
 	value := strings.Repeat("x", 64<<10)
 	text := resp("PING") + resp("SET", "k", value) + resp("PING")
@@ -137,8 +136,8 @@ func TestReaderNeedsRoom(t *testing.T) {
 	require.Equal(t, `["PING"]`, got[1])
 }
 
-// What goes along with a command that holds room has none itself, so large commands do not get in behind one.
-func TestReaderLendsNoRoom(t *testing.T) {
+// A command that is read together with one that holds budget has none itself, so large commands do not get in behind one.
+func TestReaderHoldsBudgetForOneCommand(t *testing.T) {
 	space := newByteBudget(commandBytes)
 	value := strings.Repeat("x", 64<<10)
 	r := piped(t, space, strings.Repeat(resp("SET", "k", value), 3), 1<<20)
@@ -152,7 +151,7 @@ func TestReaderLendsNoRoom(t *testing.T) {
 	}
 }
 
-// Arguments cost memory even when they are empty.
+// Arguments cost memory even if they are empty.
 func TestReaderCountsArguments(t *testing.T) {
 	const words = 10000
 	r := piped(t, newByteBudget(commandBytes), fmt.Sprintf("*%d\r\n", words)+strings.Repeat("$0\r\n\r\n", words), 1<<20)
@@ -170,8 +169,8 @@ func TestReaderCountsArguments(t *testing.T) {
 	require.Equal(t, "PING", string(batch[1].args[0]))
 }
 
-// A line of many short words costs about what it is long.
-func TestReaderTakesManyWordsByHand(t *testing.T) {
+// A line of many short words costs about as much memory as the line has bytes.
+func TestReaderParsesLongInlineCommands(t *testing.T) {
 	var before, after runtime.MemStats
 	line := strings.Repeat("a ", maxBuffer/2-2) + "\n"
 	r := piped(t, newByteBudget(commandBytes), line, 1<<20)
@@ -196,8 +195,8 @@ func (h *halting) SetReadDeadline(at time.Time) error {
 	return h.Conn.SetReadDeadline(at)
 }
 
-// Who sends one argument now and then gets no more time for it than who sends all at once.
-func TestReaderWaitsOnceForAWholeCommand(t *testing.T) {
+// A client that sends one argument now and then gets no more time for a command than one that sends it at once.
+func TestReaderHasOneDeadlinePerCommand(t *testing.T) {
 	r := piped(t, newByteBudget(commandBytes), resp("MSET", "a", strings.Repeat("x", freeCommandBytes), "b", "2", "c", "3"), 1<<20)
 	conn := &halting{Conn: r.conn}
 	r.conn = conn

@@ -53,7 +53,7 @@ func TestScanGoesOnAnywhere(t *testing.T) {
 	require.Zero(t, size)
 }
 
-// A cursor that is none is an error: to begin again would never end, and to end would miss keys.
+// A cursor without a key is an error: to start anew would never end, and to end would miss keys.
 func TestUnknownCursors(t *testing.T) {
 	n := newOneNode(t)
 	address := start(t, n)

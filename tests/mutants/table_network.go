@@ -8,7 +8,7 @@ var inNetwork = []mutant{
 		file:   "router/access_rules.go",
 		old:    "answerable = replyAddress != \"\" && string(asked) == replyAddress",
 		new:    "answerable = true",
-		unseen: "TestOutsidersAreAnsweredWhereTheyAre sees it",
+		unseen: "TestRepliesToOutsidersStayOnTheirConnection sees it",
 	},
 	{
 		fault:  "Raft's own messages wait behind data",

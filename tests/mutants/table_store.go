@@ -294,7 +294,7 @@ var inStore = []mutant{
 		file:   "router/session_replies.go",
 		old:    "r.noteRefused(from)\n\tif r.maybeApplied() {",
 		new:    "r.noteRefused(from)\n\tif r.attempts > 5 {",
-		unseen: "not tried; TestCommandsHaveATime finds it",
+		unseen: "not tried; TestCommandsHaveADeadline finds it",
 	},
 	{
 		fault:  "log time follows the leader's clock, right or wrong",
