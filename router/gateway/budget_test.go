@@ -42,3 +42,22 @@ func TestBudgetIsGrantedInOrder(t *testing.T) {
 	require.Equal(t, 10, b.free)
 	require.True(t, b.tryReserve(10))
 }
+
+// A refused connection keeps its place over commands that need no budget, until it gets what it asked for.
+func TestRefusedConnectionKeepsItsPlace(t *testing.T) {
+	const all = 1 << 20
+	g := &Gateway{options: Options{ReplyBytes: all}, replyBudget: newByteBudget(all)}
+	refused, c := &pipeline{g: g}, &call{}
+	require.True(t, g.replyBudget.tryReserve(all))
+	refused.waitForBudget(c, all)
+	require.Contains(t, c.refused, "OVERLOADED")
+	require.True(t, refused.place.Waiting())
+	require.True(t, refused.setReserved(0), "the end of a batch")
+	require.True(t, refused.setReserved(freeReplyBytes), "a small command")
+	require.True(t, refused.place.Waiting())
+	g.replyBudget.release(all)
+	require.True(t, refused.setReserved(all))
+	require.False(t, refused.place.Waiting())
+	require.True(t, refused.setReserved(0))
+	require.Equal(t, all, g.replyBudget.free)
+}

@@ -160,7 +160,7 @@ func (p *pipeline) independent(calls []*call, most int) (n, need int) {
 }
 
 // setReserved makes the reserved budget what replies of that many bytes need. It does not block, and reports whether there was
-// budget; if not, the reservation is as before.
+// budget; if not, the reservation is as before. A connection that gets budget no longer waits; one that needs none keeps its place.
 func (p *pipeline) setReserved(replies int) bool {
 	want := min(max(0, replies-freeReplyBytes), p.g.options.ReplyBytes)
 	if want > p.reserved && !p.g.replyBudget.tryReserve(want-p.reserved) {
@@ -169,8 +169,9 @@ func (p *pipeline) setReserved(replies int) bool {
 	if want < p.reserved {
 		p.g.replyBudget.release(p.reserved - want)
 	}
-	p.reserved = want
-	p.place.Served()
+	if p.reserved = want; want > 0 {
+		p.place.Served()
+	}
 	return true
 }
 
