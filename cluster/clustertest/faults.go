@@ -13,22 +13,22 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// Swarm is one run's own mix of faults: which kinds there are, and how often. Runs that have all of them all the time
-// hardly get anywhere; runs with few of them find what each does to the others.
+// Swarm injects one run's own mix of faults (swarm testing): which kinds, and how often. A run with all kinds at once hardly makes
+// progress; runs with a few kinds show how they act together.
 type Swarm struct {
 	s                 *Simulation
 	rng               *rand.Rand
 	until             time.Duration
-	openAdminRequests int  // that meta has not answered
-	joined            int  // nodes
-	wiped             bool // a node
-	underReplicated   bool // there may be groups with fewer than three replicas
+	openAdminRequests int  // requests of operators without a reply
+	joined            int  // nodes that have joined during the run
+	wiped             bool // a node has lost its disks: no other may
+	underReplicated   bool // groups may have fewer than three replicas
 	raw               *RawClient
-	rawSent           uint64         // by it
+	rawSent           uint64         // raw commands sent so far
 	Counts            map[string]int // of faults, by kind
 }
 
-// kind of fault: it begins, and heals by itself. every is its mean distance in time.
+// faultKind is a kind of fault: it begins, and heals by itself. every is the mean time between two of them.
 type faultKind struct {
 	name  string
 	every time.Duration
@@ -73,7 +73,7 @@ var faultKinds = []faultKind{
 	{swappedProgram, 4 * time.Second, (*Swarm).swapProgram},
 }
 
-// Kinds are the names of all kinds of faults.
+// Kinds returns the names of all kinds of faults.
 func Kinds() []string {
 	var all []string
 	for _, k := range faultKinds {
@@ -82,8 +82,8 @@ func Kinds() []string {
 	return all
 }
 
-// Swarm lets faults happen until a time of the World: each run draws which kinds, but for some that are left out, and
-// a network of its own. Every kind has a source of its own, so that leaving one out changes nothing about the others.
+// Swarm injects faults until a time of the World. Each run draws its kinds, except those in without, and the quality of its network.
+// Each kind has a random source of its own, so that leaving one out does not change the others.
 func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	w := &Swarm{s: s, rng: s.random(3), until: until, Counts: map[string]int{}}
 	s.Oracle.Expect(func(m *SimNode, err error) bool {
@@ -93,7 +93,7 @@ func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	})
 	worst := time.Duration(1+w.rng.IntN(20)) * time.Millisecond
 	if w.rng.IntN(4) == 0 {
-		worst *= 15 // replies outlive whoever they were meant for
+		worst *= 15 // replies may come after their receiver was restarted
 	}
 	net := actortest.Faults{Min: worst / 10, Max: worst}
 	for _, p := range []*float64{&net.Drop, &net.Duplicate, &net.Reorder} {
@@ -103,8 +103,8 @@ func (s *Simulation) Swarm(until time.Duration, without ...string) *Swarm {
 	}
 	s.Network().SetFaults(net)
 	s.Network().NeverDuplicate(func(e actortest.Envelope) bool {
-		// A leader says OVERLOADED to one that it does not take. It cannot know that it has answered a copy of it before,
-		// and that answer may be lost: here, but not with TCP.
+		// Requests are not duplicated. A leader replies OVERLOADED to a request that it does not accept, and cannot know that it has
+		// executed a copy of it whose reply was lost. TCP makes no copies.
 		_, requests := e.Message.(*messages.Requests)
 		return requests
 	})
@@ -127,7 +127,7 @@ func (w *Swarm) schedule(k faultKind, rng *rand.Rand) {
 	})
 }
 
-// passing lets something end after a drawn while, at the latest when the faults end.
+// endWithin calls end after a drawn time of at most longest, at the latest when the faults end.
 func (w *Swarm) endWithin(longest time.Duration, end func()) {
 	at := min(w.s.Now()+time.Duration(w.rng.Int64N(int64(longest))), w.until)
 	w.s.At(at, end)
@@ -139,7 +139,7 @@ func (w *Swarm) partition() {
 	var left, right []string
 	for _, m := range w.s.Nodes {
 		switch w.rng.IntN(5) {
-		case 0: // a bridge: reaches both
+		case 0: // a bridge: it reaches both parts
 			left, right = append(left, m.machine.Address()), append(right, m.machine.Address())
 		case 1, 2:
 			left = append(left, m.machine.Address())
@@ -160,8 +160,8 @@ func (w *Swarm) cut() {
 	}
 }
 
-// isolate cuts the leader of a group off from the other nodes, but not from its clients, and lets its clock go slow: it
-// believes longer than the others that it leads.
+// isolateLeader cuts the leader of a group off from the other nodes, but not from its clients, and slows its clock down: it takes
+// itself for the leader longer than the others do.
 func (w *Swarm) isolateLeader() {
 	m := w.s.Oracle.lastElected[messages.GroupID(w.rng.IntN(w.s.groupCount()+1))]
 	if m == nil {
@@ -180,8 +180,8 @@ func (w *Swarm) isolateLeader() {
 	})
 }
 
-// echo lets the network repeat much of what replicas and clients say, up to seconds later, and bring some of it only
-// then: time enough to lose an office and to win it again.
+// duplicateLate lets the network duplicate many messages, up to seconds later, and delay some of them that long: long enough for a
+// leader to lose an election and to win the next one.
 func (w *Swarm) duplicateLate() {
 	late := actortest.Faults{Duplicate: 0.2 + 0.5*w.rng.Float64(), Late: 0.2 * w.rng.Float64(), Echo: time.Duration(1+w.rng.IntN(5)) * time.Second}
 	w.s.Network().SetMessageFaults(func(actortest.Envelope) actortest.Faults { return late })
@@ -201,15 +201,15 @@ func (w *Swarm) stopAll() {
 	}
 }
 
-// blink is a loss of power that is over before anybody has noticed: what was on its way meets the next life.
+// restartAtOnce cuts the power of a node so shortly that no other node notices: messages in flight reach the restarted node.
 func (w *Swarm) restartAtOnce() {
 	m := w.anyNode()
 	m.Crash()
 	w.endWithin(50*time.Millisecond, m.Start)
 }
 
-// brownOut lets all disks get slow, and then all nodes lose power: what was promised without them is gone. They come
-// back one after the other, so that those decide who forgot.
+// brownOut slows all disks down, and then cuts the power of all nodes: what was acknowledged before it was synced is lost. The nodes
+// come back one after the other, so that nodes which lost something may decide.
 func (w *Swarm) brownOut() {
 	rng := w.rng
 	for _, m := range w.s.Nodes {
@@ -231,7 +231,7 @@ func (w *Swarm) pause() {
 	w.endWithin(2*time.Second, m.machine.Resume)
 }
 
-// How fast clocks get, against real ones.
+// Speed of clocks against the World's.
 const (
 	fastestClock = 1.2
 	slowestClock = 0.4
@@ -247,7 +247,7 @@ func (w *Swarm) jump() {
 	w.anyNode().machine.Clock().Jump(time.Duration(w.rng.Int64N(int64(time.Hour))) - 30*time.Minute)
 }
 
-// Heal ends all faults: everybody lives, and everything is as fast and as reliable as it gets.
+// Heal ends all faults: every node runs, and network and disks are fast and reliable.
 func (s *Simulation) Heal() {
 	s.Network().Heal()
 	s.Network().SetMessageFaults(nil)

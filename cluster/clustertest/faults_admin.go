@@ -14,7 +14,7 @@ import (
 	"github.com/eraft-io/eraft/router"
 )
 
-// order asks meta for something, as an operator does.
+// adminRequest sends a request to group 0, as an operator does.
 func (w *Swarm) adminRequest(op proto.Message, done func(*messages.Reply)) {
 	if w.s.admin == nil {
 		w.s.admin = w.s.Client("admin")
@@ -26,14 +26,14 @@ func (w *Swarm) adminRequest(op proto.Message, done func(*messages.Reply)) {
 	})
 }
 
-// move gives a few buckets to another group while clients use them.
+// moveBuckets moves a few buckets to another group while clients use them.
 func (w *Swarm) moveBuckets() {
 	first := uint32(w.rng.IntN(w.s.o.Buckets))
 	last := min(first+uint32(w.rng.IntN(3)), uint32(w.s.o.Buckets)-1)
 	w.moveRange(first, last, uint64(1+w.rng.IntN(w.s.groupCount())), func(*messages.Reply) {})
 }
 
-// revertMove moves a bucket, and within a time, wherever it is then, back to the group that had it.
+// revertMove moves a bucket, and moves it back to its group within a time, in whichever state the migration is.
 func (w *Swarm) revertMove(within time.Duration) {
 	rng, b := w.rng, uint32(w.rng.IntN(w.s.o.Buckets))
 	w.moveRange(b, b, uint64(1+w.rng.IntN(w.s.groupCount())), func(r *messages.Reply) {
@@ -47,8 +47,8 @@ func (w *Swarm) revertMove(within time.Duration) {
 	})
 }
 
-// disturb moves buckets while what the groups say to each other about them comes late, or while clients hardly hear what has
-// been done for them and ask again, where the bucket is then.
+// disturbMigration moves buckets while messages between groups come late, or while most replies to clients are lost, so that clients
+// retry with the next owner of the bucket.
 func (w *Swarm) disturbMigration() {
 	nodes := w.s.seeds()
 	lost := actortest.Faults{Drop: 0.3 + 0.5*w.rng.Float64()}
@@ -80,7 +80,7 @@ func (w *Swarm) moveRange(first, last uint32, group uint64, done func(*messages.
 	})
 }
 
-// transfer tells the leader of a group to hand over, to whom it likes or to somebody.
+// transfer tells the leader of a group to transfer leadership, to a replica of its choice or to a given node.
 func (w *Swarm) transfer() {
 	group := messages.GroupID(w.rng.IntN(w.s.groupCount() + 1))
 	to := messages.NodeID(w.rng.IntN(len(w.s.Nodes) + 1))
@@ -89,13 +89,12 @@ func (w *Swarm) transfer() {
 	}
 }
 
-// tell says something to a replica, as its node does.
+// sendPeer sends a message to a replica, as its node does.
 func (w *Swarm) sendPeer(m *SimNode, group messages.GroupID, message any) {
 	m.machine.System().Root.Send(actor.NewPID(m.machine.Address(), raftactor.PeerPath(group)), message)
 }
 
-// regroup changes which nodes have a replica of a group: at least one of those that have one, and others. Placement brings
-// that in order again.
+// changeReplicas changes which nodes have a replica of a group. Placement repairs that.
 func (w *Swarm) changeReplicas() {
 	if w.wiped {
 		return
@@ -111,7 +110,7 @@ func (w *Swarm) changeReplicas() {
 	})
 }
 
-// nodes are the ids of all nodes that are in the cluster.
+// nodeIDs returns the ids of all nodes of the cluster.
 func (s *Simulation) nodeIDs() []uint64 {
 	var all []uint64
 	for _, n := range s.Oracle.config.GetNodes() {
@@ -122,7 +121,7 @@ func (s *Simulation) nodeIDs() []uint64 {
 	return all
 }
 
-// groups is about how many shard groups there are.
+// groupCount returns the number of shard groups, approximately if they follow the nodes.
 func (s *Simulation) groupCount() int {
 	if s.o.Groups < 0 {
 		return len(s.Nodes)
@@ -130,7 +129,7 @@ func (s *Simulation) groupCount() int {
 	return s.o.Groups
 }
 
-// maxJoins is how many nodes come to a run.
+// maxJoins bounds the nodes that join during a run.
 const maxJoins = 2
 
 func (w *Swarm) joinNode() {
@@ -141,7 +140,7 @@ func (w *Swarm) joinNode() {
 	}
 }
 
-// drain empties a node, and takes that back.
+// drainNode drains a node, and undrains it later.
 func (w *Swarm) drainNode() {
 	nodes := w.s.nodeIDs()
 	if w.wiped || len(nodes) == 0 {
@@ -158,7 +157,7 @@ func (w *Swarm) drainNode() {
 	w.endWithin(15*time.Second, func() { set("undrain", messages.NodeState_ACTIVE) })
 }
 
-// question asks meta for a config, or for the chain: the answer must be what the chain says.
+// queryConfig asks group 0 for a config, or for the chain: the reply must agree with the chain.
 func (w *Swarm) queryConfig() {
 	version := uint64(0)
 	if newest := w.s.Oracle.config.GetVersion(); newest > 0 {

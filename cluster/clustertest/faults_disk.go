@@ -9,7 +9,7 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// slowDisk makes every write wait, some of them so long that the disk looks dead.
+// slowDisk delays every write of a node, some of them so long that the disk looks dead.
 func (w *Swarm) slowDisk() {
 	m, worst, rng := w.anyNode(), time.Duration(1+w.rng.IntN(300))*time.Millisecond, w.rng
 	if rng.IntN(4) == 0 {
@@ -19,8 +19,7 @@ func (w *Swarm) slowDisk() {
 	w.endWithin(4*time.Second, func() { m.slow(nil) })
 }
 
-// slowLogs lets every write of the log take its time on all nodes, as on a disk that is shared with others: from fast to longer than
-// an election timeout.
+// slowLogs delays every write of the log on all nodes, as on a shared disk: up to longer than an election timeout.
 func (w *Swarm) slowLogs() {
 	rng, usual := w.rng, time.Duration(20+w.rng.IntN(1980))*time.Millisecond
 	for _, m := range w.s.Nodes {
@@ -33,8 +32,8 @@ func (w *Swarm) slowLogs() {
 	})
 }
 
-// hangState lets a group's data on one node be read and written so slowly, for a while, that it looks dead, and the disk of all data
-// of that node as well.
+// hangState delays reads and writes of a group's data on one node, and writes of all data of that node, so long that the disk looks
+// dead.
 func (w *Swarm) hangState() {
 	m, rng, worst := w.anyNode(), w.rng, time.Duration(1+w.rng.IntN(8))*time.Second
 	hang := func() time.Duration { return time.Duration(rng.Int64N(int64(worst))) }
@@ -49,7 +48,7 @@ func (w *Swarm) hangState() {
 	})
 }
 
-// slow makes both disks wait before each write, or no longer.
+// slow delays each write of both disks; nil ends the delay.
 func (m *SimNode) slow(delay func() time.Duration) {
 	m.machine.Slow("host", delay)
 	m.machine.Slow("persistence/log", delay)
@@ -57,12 +56,12 @@ func (m *SimNode) slow(delay func() time.Duration) {
 	m.machine.Slow("persistence/state/sync", delay)
 }
 
-// SlowSyncOfState makes each sync of the data take so much longer, and nothing else.
+// SlowSyncOfState delays each sync of the data, and nothing else.
 func (m *SimNode) SlowSyncOfState(delay time.Duration) {
 	m.machine.Slow("persistence/state/sync", func() time.Duration { return delay })
 }
 
-// SlowApply makes the Applier of a group take so much longer for whatever it does; 0 ends it.
+// SlowApply delays every message of a group's Applier; 0 ends the delay.
 func (m *SimNode) SlowApply(group messages.GroupID, delay time.Duration) {
 	if delay == 0 {
 		m.machine.Slow(raftactor.ApplierPath(group), nil)
@@ -73,7 +72,7 @@ func (m *SimNode) SlowApply(group messages.GroupID, delay time.Duration) {
 
 var errSync = errors.New("input/output error (simulated)")
 
-// failSync breaks the disk of the log once: the node must stop, and comes back with what was really there.
+// failSync makes a sync of the log fail: the node must stop, and comes back with what is on the disk.
 func (w *Swarm) failSync() {
 	m := w.anyNode()
 	log, _ := m.Disks()
@@ -84,17 +83,17 @@ func (w *Swarm) failSync() {
 	})
 }
 
-// diskSize is large enough that nodes keep a whole GiB of it free.
+// diskSize is the size of simulated file systems in bytes: large enough for the largest default reserve.
 const diskSize = 1 << 40
 
-// Leave lets the disks of a node have only so many bytes left, or, with 0, all that they had.
+// SetFreeBytes sets the free space of a node's file system; 0: all of it.
 func (m *SimNode) SetFreeBytes(bytes uint64) {
 	if m.freeBytes = bytes; bytes == 0 {
 		m.freeBytes = diskSize
 	}
 }
 
-// fillDisks lets the disks of some nodes fill up to where they take only what makes data smaller, or nothing at all.
+// fillDisks fills the disks of some nodes until they accept only commands that make data smaller, or nothing at all.
 func (w *Swarm) fillDisks() {
 	for _, m := range w.s.Nodes {
 		if w.rng.IntN(2) == 0 {
@@ -104,7 +103,7 @@ func (w *Swarm) fillDisks() {
 	}
 }
 
-// fullDisk lets one of the two disks take no more: the node must stop, and comes back when there is room again.
+// fullDisk makes writes to one of the two disks fail: the node must stop, and comes back when there is space again.
 func (w *Swarm) fullDisk() {
 	m := w.anyNode()
 	m.disks[w.rng.IntN(2)].SetFaults(memory.Faults{Limit: 1})
@@ -114,8 +113,7 @@ func (w *Swarm) fullDisk() {
 	})
 }
 
-// flipBit loses power, and one bit of what the disk of the log has is read wrong from then on: the node must find that
-// when it starts, and must not run.
+// flipBit cuts the power of a node and flips one bit on the disk of its log: the node must detect that at its start, and not run.
 func (w *Swarm) flipBit() {
 	m := w.anyNode()
 	m.Crash()
@@ -138,8 +136,8 @@ func (w *Swarm) flipBit() {
 	})
 }
 
-// loseBlock lets a block of the data of a node be lost, while it serves or while it is down: the node must stop as soon as
-// it reads there, and not start. It comes back with empty disks, as another one, or with what it had.
+// loseBlock makes a block of a node's data unreadable, while the node runs or is stopped: the node must stop when it reads there, and
+// not start. It comes back with empty disks, as another node, or with its repaired data.
 func (w *Swarm) loseBlock() {
 	m := w.anyNode()
 	if w.rng.IntN(2) == 0 {
@@ -161,7 +159,7 @@ func (w *Swarm) loseBlock() {
 	})
 }
 
-// loses damages some neighbouring records of the data that are on the disk, and tells whether there were any.
+// damageRecords makes some neighbouring records of the data on the disk unreadable, and reports whether there were any.
 func (m *SimNode) damageRecords(nth, count int) bool {
 	var keys [][]byte
 	err := m.disks[1].Synced().Scan(nil, nil, func(key, _ []byte) bool {
@@ -178,8 +176,8 @@ func (m *SimNode) damageRecords(nth, count int) bool {
 	return m.damaged
 }
 
-// mountHalf lets a node that has lost power find only one of its two disks, as if a volume were not mounted: it must not start,
-// under its name or as anybody else. With both disks it comes back as it was.
+// mountHalf lets a node that has lost power find only one of its two disks, as if a volume were not mounted: it must not start, as
+// itself or as another node. With both disks it comes back.
 func (w *Swarm) mountHalf() {
 	m := w.anyNode()
 	m.Crash()
@@ -198,11 +196,11 @@ func (w *Swarm) mountHalf() {
 	m.sim.Oracle.noteIdentity(m)
 }
 
-// mayWipe tells whether the run can still do without the disks of a node.
+// mayWipe reports whether the run can still do without the disks of a node.
 func (w *Swarm) mayWipe() bool { return !w.wiped && !w.underReplicated && w.s.Now() < w.until }
 
-// wipe empties the disks of one node, once in a run, and only in one in which all groups have all their replicas: more must
-// not get lost at once. The node comes back as another one, which takes the place of the one that it was.
+// wipeDisk empties the disks of one node, once in a run, when all groups have all their replicas: more must not get lost at once. The
+// node comes back as another node, which replaces the old one.
 func (w *Swarm) wipeDisk() {
 	if !w.mayWipe() {
 		return
@@ -222,8 +220,8 @@ func (w *Swarm) wipeDisk() {
 	w.endWithin(2*time.Second, m.Start)
 }
 
-// repair ends all that is wrong with the disks of a node. One that has run on a damaged log has broken a rule: it reads all
-// of it when it starts. Of the data it may not have read the part that is lost.
+// repair ends all disk faults of a node. A node that is ready on a damaged log has broken a rule: it reads the whole log when it
+// starts. Of its data it may not have read the damaged part.
 func (m *SimNode) repair() {
 	for i, disk := range m.disks {
 		disk.SetFaults(memory.Faults{})

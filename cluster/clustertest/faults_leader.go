@@ -9,9 +9,9 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// outlive lets a leader be succeeded while it believes that it leads, in one of the ways that need more than one thing to
-// go wrong: its clock is slow, clients still reach it, and the others, whom it does not reach any more, have just let it
-// go, have forgotten it, or said something long ago that it hears now.
+// keepStaleLeader makes another replica leader while the old leader takes itself for the leader, in one of several ways that need more
+// than one fault: its clock is slow, clients still reach it, and it is cut off from the others after a leadership transfer, after a
+// crash of the only follower that heard it, or while old replies still arrive.
 func (w *Swarm) keepStaleLeader() {
 	group := messages.GroupID(w.rng.IntN(w.s.groupCount() + 1))
 	m := w.s.Oracle.lastElected[group]
@@ -40,7 +40,7 @@ func (w *Swarm) keepStaleLeader() {
 	})
 }
 
-// replicas are those who live and have a replica of a group, but for one.
+// replicas returns the running voters of a group, except one.
 func (w *Swarm) replicas(group messages.GroupID, but *SimNode) []*SimNode {
 	conf := w.s.Oracle.raft.group(group).members
 	var all []*SimNode
@@ -52,7 +52,7 @@ func (w *Swarm) replicas(group messages.GroupID, but *SimNode) []*SimNode {
 	return all
 }
 
-// after does something within a time, unless the faults have ended by then.
+// after calls do within a time, unless the faults have ended by then.
 func (w *Swarm) after(longest time.Duration, do func()) {
 	w.s.At(w.s.Now()+time.Duration(w.rng.Int64N(int64(longest))), func() {
 		if w.s.Now() < w.until {
@@ -79,7 +79,7 @@ func (w *Swarm) isolateAfterTransfer(m *SimNode, group messages.GroupID) {
 	w.after(20*time.Millisecond, func() { w.isolateNode(m) })
 }
 
-// forget: only one replica hears it, which then loses its power and, when it is back, hears only the others.
+// isolateAfterCrash: only one follower hears the leader; it loses power, and when it is back it hears only the others.
 func (w *Swarm) isolateAfterCrash(m *SimNode, others []*SimNode) {
 	last := others[w.rng.IntN(len(others))]
 	w.cutBothWays(m, slices.DeleteFunc(slices.Clone(others), func(other *SimNode) bool { return other == last })...)

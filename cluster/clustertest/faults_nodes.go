@@ -8,8 +8,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// readdress lets a node come back at another address, as a container does: at most half of all, so that somebody is where
-// clients were told that nodes are.
+// readdress lets a node come back at another address, as a container does: at most half of all nodes, so that clients find the others.
 func (w *Swarm) readdress() {
 	m := w.anyNode()
 	moved := 0
@@ -70,7 +69,7 @@ func (w *Swarm) unmount() {
 
 const swappedProgram = "program swap"
 
-// drawLevels lets half of all seeds begin with nodes whose programs are of the first feature level, all or some of them.
+// drawLevels lets half of all seeds begin with some or all nodes at the first feature level.
 func drawLevels(seed uint64, p *Plan) {
 	rng := rand.New(rand.NewPCG(seed, 12))
 	old := rng.IntN(4) // of three nodes; 0: none
@@ -99,7 +98,7 @@ func (w *Swarm) swapProgram() {
 	w.endWithin(time.Second, m.Start)
 }
 
-// upgrade gives a node the newest program.
+// upgrade restarts a node with the newest program.
 func (m *SimNode) upgrade() {
 	if m.Level == messages.FirstLevel {
 		m.Kill()

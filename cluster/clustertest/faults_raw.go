@@ -6,9 +6,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// stranger says to a replica what no Session would: what is no command, what is above a limit, and what could be answered
-// only by too much. All of it is refused, and nobody else notices. Beside it are ordinary commands, with which it would be
-// joined in an entry.
+// sendRaw sends a replica what no Session would: bytes that are no command, commands above a limit, commands whose reply would be too
+// large. The replica must refuse them, without effect on others. Valid commands beside them would share an entry with them.
 func (w *Swarm) sendRaw() {
 	if w.raw == nil {
 		w.raw = w.s.RawClient("stranger")
@@ -23,7 +22,7 @@ func (w *Swarm) sendRaw() {
 	switch w.rng.IntN(5) {
 	case 0:
 		w.raw.Send(to, group, []byte("no command"), []byte{})
-	case 1: // it fits a message, but the entry does not
+	case 1: // the command fits a message, but its entry does not
 		swap := &messages.CompareAndSwap{
 			Expect: &messages.Condition{Key: key, Expect: &messages.Condition_Value{Value: make([]byte, 4<<20-8<<10)}},
 		}

@@ -12,14 +12,14 @@ import (
 	"github.com/eraft-io/eraft/raftactor"
 )
 
-// Result is what one run of the standard swarm showed.
+// Result is the outcome of one run.
 type Result struct {
 	Seed       uint64
 	Simulated  time.Duration
 	Steps      uint64
-	Hash       uint64 // of everything that happened: equal for equal seeds
-	Operations int    // judged
-	Unjudged   bool   // the history was too tangled to be judged in time
+	Hash       uint64 // digest of the whole trace: equal for equal seeds
+	Operations int    // operations whose linearizability was checked
+	Unjudged   bool   // the check of linearizability did not end in time
 	Unknown    int    // operations whose outcome their client never learned
 	Elections  int
 	Applied    int
@@ -31,13 +31,13 @@ type Result struct {
 // Plan of a run; a zero field means its default.
 type Plan struct {
 	Options
-	Faulty  time.Duration // with faults, default 20 s
+	Faulty  time.Duration // virtual time with faults, default 20 s
 	Clients int           // default 6
-	Think   time.Duration // of a client between two operations, default 50 ms
+	Think   time.Duration // mean pause of a client between two operations, default 50 ms
 	Without []string      // kinds of faults to leave out
 }
 
-// drawStrategy lets half of all seeds take actors at random, and the others in orders that are rare there.
+// drawStrategy lets half of all seeds schedule actors at random, and the others in orders that are rare then.
 func drawStrategy(seed uint64) actortest.Strategy {
 	strategies := []actortest.Strategy{actortest.Random, actortest.Random, actortest.FIFO, actortest.Priority}
 	return strategies[rand.New(rand.NewPCG(seed, 5)).IntN(len(strategies))]
@@ -56,11 +56,11 @@ func (p Plan) withDefaults() Plan {
 	return p
 }
 
-// healing is how long everything may take to heal once there are no faults any more.
+// healTime bounds the virtual time that a cluster may take to recover once all faults have ended.
 const healTime = 30 * time.Second
 
-// Run lives through one seed: a cluster is born, clients work on it while a swarm of faults has its way, and then,
-// without faults, everything must heal: all nodes ready, every key readable, everything where it should be.
+// Run simulates one seed: a cluster is bootstrapped, clients work on it under a swarm of faults, and then, without faults, it must
+// recover: all nodes ready, every key readable, placement complete, replicas equal.
 func Run(t actortest.TB, seed uint64, p Plan) Result {
 	p = p.withDefaults()
 	if p.Groups == 0 && rand.New(rand.NewPCG(seed, 6)).IntN(3) == 0 {
@@ -109,11 +109,11 @@ func Run(t actortest.TB, seed uint64, p Plan) Result {
 	return r
 }
 
-// clockRatio is how many times faster one clock may run than another, given what faults do to them.
+// clockRatio is how many times as fast as another clock one may run, under clock faults.
 const clockRatio = fastestClock / slowestClock
 
-// drawLimits makes most runs small: logs are compacted all the time, so that who was away needs a snapshot, data goes to
-// the disk often, and entries and messages are cut where a production cluster's hardly ever are.
+// drawLimits makes most limits small: logs are compacted all the time, so that a replica that was down needs a snapshot; data is
+// written often; entries and messages reach their limits, which those of a production cluster hardly ever do.
 func drawLimits(seed uint64) (l raftactor.Limits) {
 	rng := rand.New(rand.NewPCG(seed, 4))
 	for _, f := range []struct {
@@ -143,8 +143,7 @@ func drawLimits(seed uint64) (l raftactor.Limits) {
 	return l
 }
 
-// drawMigration lets most buckets travel in several chunks, some of them so slowly that everything happens meanwhile, and
-// some copying begin again.
+// drawMigration lets most migrations take several chunks, some of them very slowly, and some start again.
 func drawMigration(seed uint64) (l cluster.MigrationLimits) {
 	rng := rand.New(rand.NewPCG(seed, 6))
 	for _, f := range []struct {
@@ -158,7 +157,7 @@ func drawMigration(seed uint64) (l cluster.MigrationLimits) {
 	return l
 }
 
-// until runs until cond holds, a rule is broken, or the time is over.
+// runUntil runs the World until cond holds, a rule is broken, or the time is over. It reports whether cond holds.
 func (s *Simulation) runUntil(cond func() bool, limit time.Duration) bool {
 	held := false
 	s.RunUntil(func() bool {
@@ -168,10 +167,10 @@ func (s *Simulation) runUntil(cond func() bool, limit time.Duration) bool {
 	return held
 }
 
-// settled is the end of all healing: everybody serves, and everything is where it should be.
+// settled reports whether the cluster has recovered: all nodes are ready, and placement is complete.
 func (s *Simulation) settled() bool { return s.Steps()%64 == 0 && s.placed() }
 
-// placed tells whether all nodes live and serve, and placement has nothing left to do.
+// placed reports whether all nodes run and serve, and placement is complete.
 func (s *Simulation) placed() bool {
 	return s.Ready() && !slices.ContainsFunc(s.Nodes, func(m *SimNode) bool { return !m.Node.Placed() })
 }
@@ -189,7 +188,7 @@ func (s *Simulation) describeUnready() string {
 	return text
 }
 
-// readAll reads every key that was used, so that nothing acknowledged can be missing unseen.
+// readAll reads every key that was used, so that a lost write is seen.
 func (s *Simulation) readAll(w *Workload) {
 	c := s.Client("reader")
 	for id, op := range w.EveryKey(messages.ReadFrom_LEADER) {
