@@ -49,7 +49,7 @@ slice: build ## up to three minutes of seeds beyond those of the ledger, always 
 
 race: ## most packages under the race detector
 	$(GO) test -race ./actors/... ./persistence ./persistence/memory ./raftactor/... ./meta ./shardkv ./router
-	$(GO) test -race ./cluster/clustertest -run 'TestSwarm|TestOneSeedOneRun|TestBirths' -seeds 10 -births 10 -timeout 30m
+	$(GO) test -race ./cluster/clustertest -run 'TestSwarm|TestOneSeedOneRun|TestBootstraps' -seeds 10 -bootstraps 10 -timeout 30m
 
 integration: build ## real clusters: in one process, and as processes that are killed
 	$(GO) test ./tests/...

@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	birthCount = flag.Int("births", 400, "how many births are simulated")
-	birthSeed  = flag.Uint64("birth", 0, "the only birth to simulate")
+	birthCount = flag.Int("bootstraps", 400, "how many bootstraps are simulated")
+	birthSeed  = flag.Uint64("bootstrap", 0, "the only seed to simulate")
 )
 
 // However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.

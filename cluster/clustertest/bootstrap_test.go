@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	bootstraps     = flag.Int("births", 60, "how many births are simulated")
-	firstBootstrap = flag.Uint64("birth", 1, "the seed of the first one")
+	bootstraps     = flag.Int("bootstraps", 60, "how many bootstraps are simulated")
+	firstBootstrap = flag.Uint64("bootstrap", 1, "the first seed")
 )
 
 // However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.

@@ -73,7 +73,7 @@ func (w *Swarm) isolateNode(m *SimNode) {
 	w.cutBothWays(m, others...)
 }
 
-// checkReleased: it hands over, and hears of nothing after that.
+// isolateAfterTransfer: the leader transfers leadership, and is cut off at once.
 func (w *Swarm) isolateAfterTransfer(m *SimNode, group messages.GroupID) {
 	w.sendPeer(m, group, raftactor.TransferLeadership{})
 	w.after(20*time.Millisecond, func() { w.isolateNode(m) })
@@ -92,7 +92,7 @@ func (w *Swarm) isolateAfterCrash(m *SimNode, others []*SimNode) {
 	})
 }
 
-// isolateWithLateReplies: what others answer reaches it late, and from some time on not at all.
+// isolateWithLateReplies: replies reach the leader late, and later not at all.
 func (w *Swarm) isolateWithLateReplies(m *SimNode) {
 	late := actortest.Faults{Min: time.Duration(100+w.rng.IntN(300)) * time.Millisecond}
 	late.Max = late.Min + 100*time.Millisecond
@@ -105,7 +105,7 @@ func (w *Swarm) isolateWithLateReplies(m *SimNode) {
 	w.after(1500*time.Millisecond, func() { w.isolateNode(m) })
 }
 
-// isolateAfterReelection: it loses its office and wins it again, while answers from before are still on their way.
+// isolateAfterReelection: the leader loses leadership and wins it again while replies to its first term are still in flight.
 func (w *Swarm) isolateAfterReelection(m *SimNode, group messages.GroupID) {
 	late := actortest.Faults{Duplicate: 0.8, Echo: 3 * time.Second}
 	w.s.Network().SetMessageFaults(func(e actortest.Envelope) actortest.Faults {
