@@ -35,7 +35,7 @@ func TestOneClusterIsBootstrapped(t *testing.T) {
 	require.Len(t, kinds, len(lists))
 }
 
-// births simulates rendezvous of several nodes: messages that are late or lost, disks that take seconds, processes that stand still or die.
+// bootstrapSim simulates the discovery of several nodes: messages are late or lost, disks take seconds, processes pause or die.
 type bootstrapSim struct {
 	rng      *rand.Rand
 	kind     string

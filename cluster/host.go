@@ -17,7 +17,7 @@ import (
 //
 //	receives     from    does
 //	savePeer     Member  writes down which nodes may found a cluster, as long as this one belongs to none
-//	bootstrap    Member  writes the birth record: this node is node 1 of a new cluster
+//	bootstrap    Member  writes the bootstrap record: this node is node 1 of a new cluster
 //	saveIdentity Member  writes the identity that the cluster gave this node
 //	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
 //	pledge       Member  writes down below which feature level no program may start here again
@@ -107,7 +107,7 @@ func (h *Host) restart() error {
 	if meta, err := h.n.log.Load(messages.Meta); err != nil || h.n.identity().Node != 1 || meta.HardState.Term > 0 {
 		return err
 	}
-	return h.startMeta() // the birth was cut off between the identity and the log
+	return h.startMeta() // the bootstrap was interrupted between the identity and the log
 }
 
 func (h *Host) onSavePeer(m savePeer) error {

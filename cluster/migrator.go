@@ -11,17 +11,18 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// Mover carries out, where its group is led, the steps that shardkv.Follow derives from the newest config and what
-// the group has. What it keeps of its own is only what it has asked and heard: whoever leads next asks again.
+// Migrator carries out the steps of bucket migrations on the node that leads its group, the destination. shardkv.PlanMigrations derives the steps
+// from the newest config and the group's state. The Migrator itself keeps only requests in flight: the Migrator of the next leader sends
+// them again.
 //
-//	receives          from               does
-//	follow            Host               takes a newer config
-//	*shardkv.View     the group's Applier takes what the group has
-//	stroll            itself, the Peer   takes the next steps, again until they are done; the Peer: it leads now
-//	*messages.Replies groups             chunks become Install commands in the own log
-//	told              meta               has answered; if it refused, the next stroll tells it again
+//	receives          from                does
+//	configChanged     Host                takes a newer config
+//	*shardkv.View     the group's Applier takes the group's state
+//	poll              itself, the Peer    takes the next steps, and repeats them until their effect is seen; from the Peer: it leads now
+//	*messages.Replies groups              proposes each chunk as an ImportChunk command to the own log
+//	reported          meta                has answered a CompleteMoves; if meta refused it, the next poll sends it again
 //
-// Its commands have no identity: they are idempotent, and asked again until the view shows their effect.
+// Its commands have no session: they are idempotent, and repeated until the view shows their effect.
 type Migrator struct {
 	n            *node
 	group        messages.GroupID
@@ -44,23 +45,23 @@ type (
 	reported      struct{}
 )
 
-// errand is a step that was asked for. It is over when the view shows its effect: then the bucket's next step is another.
+// inFlightStep is a step that was requested. It ends when the view shows its effect: then the bucket's next step is another.
 type inFlightStep struct {
 	step          shardkv.Step
 	seq           uint64
 	started       time.Duration
-	unpaidBytes   int           // that came and are not paid for
-	unpaidRecords int           // that they are
-	deadline      time.Duration // when it is taken for lost
-	unanswered    bool          // nobody has answered
+	unpaidBytes   int           // received and not yet charged to the migration rate
+	unpaidRecords int           // records in unpaidBytes
+	deadline      time.Duration // when the request counts as lost
+	unanswered    bool          // no group has answered
 }
 
 func migratorPath(group messages.GroupID) string { return "migrator/" + group.String() }
 
 const (
-	// pollInterval is when the Mover looks after steps that have not shown their effect. With none to take nothing is timed.
+	// pollInterval is the time after which the Migrator looks again for the effect of its steps. Without steps there is no timer.
 	pollInterval = 50 * time.Millisecond
-	// stepTimeout is when a step without an effect is taken again: a chunk must get through two logs in it.
+	// stepTimeout is the time after which a step without an effect is repeated: a chunk must get through two logs in it.
 	stepTimeout = 400 * time.Millisecond
 )
 
@@ -225,7 +226,7 @@ func (m *Migrator) onReply(group, node uint64, r *messages.Reply) {
 	m.inFlight[bucket] = e
 	if r.Code != messages.Code_OK {
 		m.leaders[group] = r.GetHint().GetLeader()
-		e.deadline = 0 // the next stroll asks again
+		e.deadline = 0 // the next poll asks again
 		m.inFlight[bucket] = e
 		return
 	}
@@ -252,7 +253,7 @@ func (m *Migrator) onReply(group, node uint64, r *messages.Reply) {
 	}
 }
 
-// errand finds what was asked by its number.
+// findStep finds the step in flight whose request has a sequence number.
 func (m *Migrator) findStep(seq uint64) (uint32, inFlightStep, bool) {
 	for bucket, e := range m.inFlight {
 		if e.seq == seq {

@@ -13,7 +13,7 @@ var (
 	aKey           = bound{0, MaxKeyBytes}
 	aValue         = bound{0, MaxValueBytes}
 	aName          = bound{0, MaxNameBytes}
-	anAddress      = bound{0, MaxAddressBytes} // host:port, or the address of a guest
+	anAddress      = bound{0, MaxAddressBytes} // host:port, or the reply address of a client
 	aPath          = bound{0, MaxPathBytes}    // of an actor
 	aText          = bound{0, MaxTextBytes}
 	boundOfMessage = bound{}

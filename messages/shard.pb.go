@@ -508,7 +508,7 @@ func (x *ResumeServing) GetDestinationAbandoned() bool {
 	return false
 }
 
-// BucketPull asks the source for the next chunk of a bucket. It is a Query: the mover of the destination sends it.
+// BucketPull asks the source for the next chunk of a bucket. It is a Query: the Migrator of the destination sends it.
 type BucketPull struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Bucket            uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`

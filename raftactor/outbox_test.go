@@ -62,7 +62,7 @@ func drawReply(t *rapid.T, seq uint64) *messages.Reply {
 	return r
 }
 
-// Whatever answers there are, every message with them can be sent, each asker gets one answer to each question, and it is
+// Whatever answers there are, every message with them can be sent, each session gets one reply to each query, and it is
 // the one that was given unless it alone is too large.
 func TestAnswersCanBeSent(t *testing.T) {
 	sys, sent := outside(t)

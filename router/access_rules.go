@@ -14,7 +14,7 @@ import (
 var (
 	clientCommands     = []protowire.Number{10, 11, 12, 13, 14, 15, 21, 30} // not shard
 	clientQueries      = []protowire.Number{10, 11, 21, 30}                 // not bucket_pull
-	clientMetaCommands = []protowire.Number{3, 4, 5, 6, 7, 8, 10, 11, 12}   // not birth, add_node, arrived
+	clientMetaCommands = []protowire.Number{3, 4, 5, 6, 7, 8, 10, 11, 12}   // not bootstrap, add_node, complete_moves
 	identityFields     = []protowire.Number{1, 2, 3, 4, 5}                  // session, seq, acked, max_reply_bytes, deadline_ms
 	metaOptions        = []protowire.Number{30, 31, 32}                     // if_version, why, by
 )

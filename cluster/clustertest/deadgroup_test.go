@@ -141,7 +141,7 @@ func (x blockedMigration) end() {
 }
 
 // A group that gives buckets dies in the middle of that. Every other bucket is served on, and others change hands meanwhile,
-// also to the same taker. When the dead are back, what was under way goes on, and nothing is lost.
+// also to the same destination. When the dead are back, what was under way goes on, and nothing is lost.
 func TestDeadSourceHoldsUpNobody(t *testing.T) {
 	for seed := range uint64(*seeds)/8 + 1 {
 		x := newBlockedMigration(t, 400+seed)

@@ -80,7 +80,7 @@ func (x *migration) status(group uint64) cluster.MigrationStatus {
 
 func (x *migration) pending() bool { return len(x.leaders[2].Node.Moving()) > 0 }
 
-// stages of a hand-over, in order; each is reached when its condition holds.
+// stages of a migration, in order; each is reached when its condition holds.
 var stages = []struct {
 	name string
 	is   func(x *migration) bool
@@ -128,7 +128,7 @@ func (x *migration) end(owner uint64) {
 	}
 }
 
-// participants of a hand-over, who die.
+// participants of a migration that die.
 var participants = []struct {
 	name string
 	who  func(x *migration) []*clustertest.SimNode
@@ -140,7 +140,7 @@ var participants = []struct {
 	{"everybody", func(x *migration) []*clustertest.SimNode { return x.s.Nodes }},
 }
 
-// R15: a bucket gets through a hand-over, or back, whoever dies in whichever state of it.
+// R15: a bucket gets through a migration, or back, whichever participant dies in whichever state of it.
 func TestMigrationSurvivesEveryCrash(t *testing.T) {
 	for i, stage := range stages {
 		for j, p := range participants {
@@ -225,7 +225,7 @@ func TestCopyingIsSlowedDown(t *testing.T) {
 	require.Less(t, fast, 2*time.Second)
 }
 
-// A giver's leader that never comes back holds nothing up: the taker finds the next one.
+// A leader of the source that never comes back stops nothing: the destination finds the next one.
 func TestMigrationOutlivesALeader(t *testing.T) {
 	x := newMigration(t, 12)
 	require.NotEqual(t, x.leaders[1], x.leaders[2], "another seed is needed")

@@ -48,7 +48,7 @@ type commitState struct {
 	membersAt        uint64              // at this index
 }
 
-// birth is where logs start: behind a state that no quorum has to write, since the config says it.
+// initialIndex is where logs start: behind a state that no quorum has to write, since the config says it.
 const initialIndex = 1
 
 func newRaftInvariants() raftInvariants {

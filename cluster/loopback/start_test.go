@@ -51,7 +51,7 @@ func TestSeedsByName(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A guest that says, well formed and over a real connection, what only members say to each other changes nothing and gets no
+// An unauthenticated sender that says, well formed and over a real connection, what only members say to each other changes nothing and gets no
 // answer; the node serves on.
 func TestHostileGuest(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (s *scene) elections(l line) {
 		m := s.stand()
 		for i, word := range words[1:] {
 			if word != "-" {
-				s.handOver(reply(messages.RaftKind_VOTE_REPLY, uint64(i)+2, word == "no"))
+				s.deliverOne(reply(messages.RaftKind_VOTE_REPLY, uint64(i)+2, word == "no"))
 			}
 		}
 		results = append(results, fmt.Sprintf("%s -> %s", text, m.core.role))
@@ -42,7 +42,7 @@ func (s *scene) stand() *member {
 	s.carry(m)
 	for _, other := range s.members[1:] {
 		if m.core.role == PreCandidate {
-			s.handOver(reply(messages.RaftKind_PRE_VOTE_REPLY, other.id, false))
+			s.deliverOne(reply(messages.RaftKind_PRE_VOTE_REPLY, other.id, false))
 		}
 	}
 	return m
@@ -60,13 +60,13 @@ func (s *scene) acks(l line) {
 		m := s.stand()
 		for _, other := range s.members[1:] {
 			if m.core.role == Candidate {
-				s.handOver(reply(messages.RaftKind_VOTE_REPLY, other.id, false))
+				s.deliverOne(reply(messages.RaftKind_VOTE_REPLY, other.id, false))
 			}
 		}
 		for _, other := range s.members[1:] { // the leader's first entry reaches everybody
 			ack := reply(messages.RaftKind_APPEND_REPLY, other.id, false)
 			ack.Index = 1
-			s.handOver(ack)
+			s.deliverOne(ack)
 		}
 		m.slowDisk = true
 		_, _, err := m.core.Propose(messages.Block("x"), 0)
@@ -79,7 +79,7 @@ func (s *scene) acks(l line) {
 			if word == "has" {
 				ack := reply(messages.RaftKind_APPEND_REPLY, uint64(i)+2, false)
 				ack.Index = 2
-				s.handOver(ack)
+				s.deliverOne(ack)
 			}
 		}
 		verdict := "waits"

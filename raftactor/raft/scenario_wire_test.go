@@ -19,7 +19,7 @@ func (s *scene) deliver(l line) {
 		slices.Reverse(picked)
 	}
 	for _, m := range picked {
-		s.handOver(m)
+		s.deliverOne(m)
 	}
 }
 
@@ -54,8 +54,8 @@ func matches(l line, m *messages.RaftMessage) bool {
 		(!l.has("type") || l.text("type") == kindName(m.Kind))
 }
 
-// handOver is the arrival of one message: a receiver that is down or cut off does not get it.
-func (s *scene) handOver(msg *messages.RaftMessage) {
+// deliverOne is the arrival of one message: a receiver that is down or cut off does not get it.
+func (s *scene) deliverOne(msg *messages.RaftMessage) {
 	m := s.member(msg.To)
 	if m.core == nil || slices.Contains(s.apart, msg.To) || slices.Contains(s.apart, msg.From) {
 		s.say("lost: %s", show(msg))
@@ -86,7 +86,7 @@ func (s *scene) settle() {
 		now := s.wire
 		s.wire = nil
 		for _, m := range now {
-			s.handOver(m)
+			s.deliverOne(m)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (s *scene) inject(l line) {
 		m.Entries = append(m.Entries, e)
 	}
 	before := len(s.wire)
-	s.handOver(m)
+	s.deliverOne(m)
 	for i := len(s.wire) - 1; i >= before; i-- {
 		if answer := s.wire[i]; answer.To == m.From && strings.HasSuffix(kindName(answer.Kind), "reply") {
 			s.say("  %s", show(answer))
