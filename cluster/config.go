@@ -10,7 +10,7 @@ import (
 
 	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/meta/placement"
 	"github.com/eraft-io/eraft/persistence"
 	"github.com/eraft-io/eraft/raftactor"
 )
@@ -164,7 +164,7 @@ func (c *Config) validate() error {
 		}
 	}
 	slices.Sort(c.Labels)
-	if err := meta.CheckLabels(c.Labels); err != nil {
+	if err := placement.CheckLabels(c.Labels); err != nil {
 		return err
 	}
 	if c.ReplaceAfter < minReplaceAfter {

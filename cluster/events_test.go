@@ -26,7 +26,7 @@ func TestLevelsOfEvents(t *testing.T) {
 			require.Contains(t, said.String(), "level="+want, "%#v", e)
 		}
 	}
-	require.False(t, meta.IsMoveCompletion("birth with 16 buckets"))
+	require.False(t, meta.IsMoveCompletion("bootstrap with 16 buckets"))
 	require.False(t, meta.IsMoveCompletion(""))
 }
 

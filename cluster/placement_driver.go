@@ -8,20 +8,21 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/meta/placement"
 )
 
-// placementDriver turns meta.Plan into committed configs while this node leads group 0: it proposes one step at a time. The Member
+// placementDriver turns placement.Plan into committed configs while this node leads group 0: it proposes one step at a time. The Member
 // owns it.
 type placementDriver struct {
 	node   placementNode
 	status *statusBoard
 	placementOptions
 
-	inFlight       bool          // a step was proposed and has no reply yet
-	ledSince       time.Duration // when this node was first seen to lead group 0; 0: it does not lead it
-	bootstrapTicks uint64        // ticks since then without a config
-	sizes          meta.Sizes    // of buckets, as nodes have reported them
-	nextMeasure    time.Duration // when to ask for sizes again
+	inFlight       bool            // a step was proposed and has no reply yet
+	ledSince       time.Duration   // when this node was first seen to lead group 0; 0: it does not lead it
+	bootstrapTicks uint64          // ticks since then without a config
+	sizes          placement.Sizes // of buckets, as nodes have reported them
+	nextMeasure    time.Duration   // when to ask for sizes again
 }
 
 type placementOptions struct {
@@ -55,11 +56,11 @@ func newPlacementDriver(n placementNode, status *statusBoard, o placementOptions
 	return &placementDriver{node: n, status: status, placementOptions: o}
 }
 
-// drive proposes the next step: the bootstrap record, a higher feature level, or a step of meta.Plan. seq is the Seq of messages that
+// drive proposes the next step: the bootstrap record, a higher feature level, or a step of placement.Plan. seq is the Seq of messages that
 // ask for sizes; others returns the addresses of the other nodes.
 func (d *placementDriver) drive(config *messages.Config, seq uint64, others func() []string) {
 	if !d.status.leads(messages.Meta) {
-		d.ledSince, d.sizes, d.nextMeasure = 0, meta.Sizes{}, 0
+		d.ledSince, d.sizes, d.nextMeasure = 0, placement.Sizes{}, 0
 		return
 	}
 	if d.ledSince == 0 {
@@ -78,7 +79,7 @@ func (d *placementDriver) drive(config *messages.Config, seq uint64, others func
 	}
 	if raise := meta.RaiseLevel(config, d.node.pledged); raise != nil {
 		d.propose(raise)
-	} else if plan := meta.Plan(config, d.clusterState()); len(plan) > 0 {
+	} else if plan := placement.Plan(config, d.clusterState()); len(plan) > 0 {
 		d.propose(plan[0])
 	}
 }
@@ -104,9 +105,9 @@ func (d *placementDriver) onSizes(config *messages.Config, sizes []*messages.Buc
 }
 
 // clusterState returns what placement must know beside the config.
-func (d *placementDriver) clusterState() meta.ClusterState {
+func (d *placementDriver) clusterState() placement.ClusterState {
 	s := d.status.snapshot()
-	return meta.ClusterState{
+	return placement.ClusterState{
 		Alive: func(id uint64) bool { return s.alive(messages.NodeID(id)) },
 		Full:  func(id uint64) bool { return s.lowSpace(messages.NodeID(id)) },
 		Lost: func(id uint64) bool {
@@ -127,7 +128,7 @@ func (d *placementDriver) publishPlan(config *messages.Config) {
 	s := d.status.snapshot()
 	d.status.setPlan(&messages.PlacementStatus{
 		ConfigVersion: config.Version, Steps: meta.Simulate(config, state, maxPlanSteps),
-		Idle: len(meta.Plan(config, state)) == 0 && !s.changesPending(config) &&
+		Idle: len(placement.Plan(config, state)) == 0 && !s.changesPending(config) &&
 			s.commonLevel(config, d.node.level()) == config.FeatureLevel(),
 		Sizes: d.sizes.GroupSizes(config),
 	})

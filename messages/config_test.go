@@ -15,6 +15,14 @@ func TestFindNode(t *testing.T) {
 	require.Nil(t, (*messages.Config)(nil).FindNode(1))
 }
 
+func TestFindGroup(t *testing.T) {
+	config := &messages.Config{Groups: []*messages.Group{{}, {Id: 7, Left: true}}}
+	require.True(t, config.FindGroup(7).GetLeft())
+	require.NotNil(t, config.FindGroup(uint64(messages.Meta)))
+	require.Nil(t, config.FindGroup(2))
+	require.Nil(t, (*messages.Config)(nil).FindGroup(1))
+}
+
 func TestSameNodes(t *testing.T) {
 	for _, c := range []struct {
 		a, b []uint64

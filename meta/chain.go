@@ -12,23 +12,23 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// The chain of configs on disk. One version in fullInterval is whole, the others are what differs from the version before, so
-// that what a version costs is what it changes, and any of them is read with few records:
+// The config chain in the store. Every fullInterval-th version is stored whole, the others as what differs from the version before.
+// So a version costs what it changes, and reading any of them takes at most fullInterval records:
 //
 //	c<version>  a Config; versions are 8 bytes big endian, from 1, without gaps
 //	d<version>  a ConfigDelta from the version before
 //
-// Versions from before the cluster had the level deltaLevel are all whole.
+// All versions of a cluster below feature level deltaLevel are stored whole.
 const fullInterval = 64
 
-// deltaLevel is the feature level from which on versions are kept as steps, removed nodes are forgotten, and an address that
-// the config gives to another node is no reason to refuse a node that is there.
+// deltaLevel is the feature level from which on versions are stored as deltas, removed nodes leave the config after a while, and
+// a node is admitted at an address that the config lists for another node.
 const deltaLevel messages.Level = 2
 
 func configKey(version uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'c'}, version) }
 func deltaKey(version uint64) []byte  { return binary.BigEndian.AppendUint64([]byte{'d'}, version) }
 
-// appendConfig writes a version behind the one before.
+// appendConfig writes the version that follows before, which is nil for the first.
 func appendConfig(tx persistence.Tx, before, next *messages.Config) error {
 	key, record := configKey(next.Version), proto.Message(next)
 	if before.FeatureLevel() >= deltaLevel && next.Version%fullInterval != 0 {
@@ -45,7 +45,7 @@ func appendConfig(tx persistence.Tx, before, next *messages.Config) error {
 	return nil
 }
 
-// newestConfig finds the end of the chain without reading all of it; nil: there is none.
+// newestConfig reads the newest version, which it finds by bisection; nil: the chain is empty.
 func newestConfig(store persistence.Reader) (*messages.Config, error) {
 	var failed error
 	exists := func(version uint64) bool {
@@ -60,7 +60,7 @@ func newestConfig(store persistence.Reader) (*messages.Config, error) {
 		}
 		return false
 	}
-	low, high := uint64(0), uint64(1) // low exists, or is 0
+	low, high := uint64(0), uint64(1) // version low exists, or low is 0
 	for exists(high) {
 		low, high = high, 2*high
 	}
@@ -77,9 +77,9 @@ func newestConfig(store persistence.Reader) (*messages.Config, error) {
 	return readConfig(store, low)
 }
 
-// readConfig reads a version that the chain has.
+// readConfig reads a version that exists: the whole version at or before it, and the deltas since.
 func readConfig(store persistence.Reader, version uint64) (*messages.Config, error) {
-	var steps []*messages.ConfigDelta // newest first
+	var deltas []*messages.ConfigDelta // newest first
 	config := new(messages.Config)
 	for at := version; ; at-- {
 		value, found, err := store.Get(configKey(at))
@@ -92,14 +92,14 @@ func readConfig(store persistence.Reader, version uint64) (*messages.Config, err
 			}
 			break
 		}
-		step, err := readDelta(store, at)
+		delta, err := readDelta(store, at)
 		if err != nil {
 			return nil, err
 		}
-		steps = append(steps, step)
+		deltas = append(deltas, delta)
 	}
-	for _, step := range slices.Backward(steps) {
-		next, err := applyDelta(config, step)
+	for _, delta := range slices.Backward(deltas) {
+		next, err := applyDelta(config, delta)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +123,7 @@ func readDelta(store persistence.Reader, version uint64) (*messages.ConfigDelta,
 	return step, nil
 }
 
-// readHead reads what a version says of itself, for people: its change, when that was, and by whom.
+// readHead reads what a version says of itself, for people: its change, and when and by whom it was made.
 func readHead(store persistence.Reader, version uint64) (*messages.Config, error) {
 	value, found, err := store.Get(configKey(version))
 	if err != nil {
@@ -143,11 +143,11 @@ func readHead(store persistence.Reader, version uint64) (*messages.Config, error
 	return &messages.Config{Version: config.Version, ClusterId: config.ClusterId, Change: config.Change, TimeMs: config.TimeMs, RequestedBy: config.RequestedBy}, nil
 }
 
-// without is a config but for some of its fields; what is left is shared.
-func filterFields(config *messages.Config, left func(protoreflect.FieldDescriptor) bool) *messages.Config {
+// filterFields is a config with some of its fields only. Their values are shared.
+func filterFields(config *messages.Config, keep func(protoreflect.FieldDescriptor) bool) *messages.Config {
 	next, from := new(messages.Config), config.ProtoReflect()
 	from.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if left(f) {
+		if keep(f) {
 			next.ProtoReflect().Set(f, v)
 		}
 		return true
@@ -155,12 +155,12 @@ func filterFields(config *messages.Config, left func(protoreflect.FieldDescripto
 	return next
 }
 
-// head is a config without what grows with nodes, groups and buckets.
+// withoutLists is a config without its lists, which grow with nodes, groups and buckets. What is left is shared.
 func withoutLists(config *messages.Config) *messages.Config {
 	return filterFields(config, func(f protoreflect.FieldDescriptor) bool { return !f.IsList() })
 }
 
-// same tells whether two configs are equal, fast for many buckets.
+// equalConfigs reports whether two configs are equal. Lists of buckets are compared without reflection, since they are long.
 func equalConfigs(a, b *messages.Config) bool {
 	rest := func(config *messages.Config) *messages.Config {
 		return filterFields(config, func(f protoreflect.FieldDescriptor) bool {
@@ -172,26 +172,27 @@ func equalConfigs(a, b *messages.Config) bool {
 		proto.Equal(rest(a), rest(b))
 }
 
-// deltaOf is what differs between two versions. take(before, deltaOf(before, next)) is next, or there is no step between them.
+// deltaOf is what differs between two versions: applyDelta(before, deltaOf(before, next)) is next. If it is not, no delta can say
+// what differs, and the version is stored whole.
 func deltaOf(before, next *messages.Config) *messages.ConfigDelta {
 	step := &messages.ConfigDelta{Head: withoutLists(next)}
 	for _, n := range next.Nodes {
-		if !proto.Equal(findNode(before, n.Id), n) {
+		if !proto.Equal(before.FindNode(n.Id), n) {
 			step.Nodes = append(step.Nodes, n)
 		}
 	}
 	for _, n := range before.Nodes {
-		if findNode(next, n.Id) == nil {
+		if next.FindNode(n.Id) == nil {
 			step.NodesRemoved = append(step.NodesRemoved, n.Id)
 		}
 	}
 	for _, g := range next.Groups {
-		if !proto.Equal(findGroup(before, g.Id), g) {
+		if !proto.Equal(before.FindGroup(g.Id), g) {
 			step.Groups = append(step.Groups, g)
 		}
 	}
 	for _, g := range before.Groups {
-		if findGroup(next, g.Id) == nil {
+		if next.FindGroup(g.Id) == nil {
 			step.GroupsRemoved = append(step.GroupsRemoved, g.Id)
 		}
 	}
@@ -210,7 +211,7 @@ func deltaOf(before, next *messages.Config) *messages.ConfigDelta {
 	return step
 }
 
-// bucketState is all that a config says of a bucket.
+// bucketState is what a config says of one bucket.
 type bucketState struct {
 	owner, previous, moved      uint64
 	arriving, returning, pinned bool
@@ -235,7 +236,7 @@ func bucketStates(config *messages.Config) []bucketState {
 	return all
 }
 
-// take makes the next version.
+// applyDelta makes the next version from the one before.
 func applyDelta(before *messages.Config, step *messages.ConfigDelta) (*messages.Config, error) {
 	if step.GetHead() == nil || step.Head.Version != before.Version+1 {
 		return nil, fmt.Errorf("the config chain has %d behind %d", step.GetHead().GetVersion(), before.Version)
@@ -265,7 +266,7 @@ func applyDelta(before *messages.Config, step *messages.ConfigDelta) (*messages.
 	return next, nil
 }
 
-// merge puts what has changed into a list that is sorted by id.
+// mergeByID applies changes to a list that is sorted by id: those in changed are replaced or inserted, those in gone removed.
 func mergeByID[T any](before, changed []T, gone []uint64, id func(T) uint64) []T {
 	next := slices.DeleteFunc(slices.Clone(before), func(x T) bool { return slices.Contains(gone, id(x)) })
 	for _, c := range changed {

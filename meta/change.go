@@ -10,10 +10,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eraft-io/eraft/messages"
+	"github.com/eraft-io/eraft/meta/placement"
 )
 
-// change makes the next config from one that Check has accepted the command for. An empty Change says that nothing
-// differs: there is no next version then.
+// applyCommand makes the next config from a command that Check has accepted, without its version and times. If its Change is
+// empty nothing differs, and there is no next version.
 func applyCommand(config *messages.Config, command *messages.MetaCommand) *messages.Config {
 	if b := command.GetBootstrap(); b != nil {
 		return bootstrap(b)
@@ -25,9 +26,9 @@ func applyCommand(config *messages.Config, command *messages.MetaCommand) *messa
 	case *messages.MetaCommand_AddNode:
 		addNode(next, op.AddNode)
 	case *messages.MetaCommand_RemoveNode:
-		if n := findNode(next, op.RemoveNode.Node); !n.Removed {
+		if n := next.FindNode(op.RemoveNode.Node); !n.Removed {
 			n.Removed = true
-			next.Change = "remove " + nodeTitle(n)
+			next.Change = "remove " + n.Title()
 		}
 	case *messages.MetaCommand_SetNode:
 		setNode(next, op.SetNode)
@@ -62,7 +63,7 @@ func bootstrap(b *messages.Bootstrap) *messages.Config {
 		Nodes:  []*messages.Node{newNode(1, b.Node)},
 		Groups: []*messages.Group{{Id: uint64(messages.Meta), Nodes: []uint64{1}, InitialVoters: []uint64{1}}},
 		Owners: make([]uint64, b.Buckets),
-		Change: fmt.Sprintf("birth with %d buckets", b.Buckets),
+		Change: fmt.Sprintf("bootstrap with %d buckets", b.Buckets),
 	}
 }
 
@@ -72,10 +73,10 @@ func newNode(id uint64, a *messages.AddNode) *messages.Node {
 	}
 }
 
-// maxRemovedListed is how many removed nodes a config goes on to list, for people.
+// maxRemovedListed is how many removed nodes a config keeps in its list, for people.
 const maxRemovedListed = 64
 
-// nextNodeID is the id of the next node: none is given twice.
+// nextNodeID is the id of the next node. No id is given twice.
 func nextNodeID(config *messages.Config) uint64 {
 	next := max(config.NextNodeId, 1)
 	if n := len(config.Nodes); n > 0 {
@@ -84,7 +85,7 @@ func nextNodeID(config *messages.Config) uint64 {
 	return next
 }
 
-// forget takes the oldest removed nodes off the list, but for those that a group still names.
+// forgetRemovedNodes takes the oldest removed nodes off the list, except those that a group still names.
 func forgetRemovedNodes(next *messages.Config) {
 	next.NextNodeId = nextNodeID(next)
 	removed := 0
@@ -102,16 +103,13 @@ func forgetRemovedNodes(next *messages.Config) {
 	})
 }
 
-// Gone tells whether a node was removed, however long ago.
+// WasRemoved reports whether a node was removed, however long ago: also if the config does not list it any more.
 func WasRemoved(config *messages.Config, id uint64) bool {
-	if n := findNode(config, id); n != nil {
+	if n := config.FindNode(id); n != nil {
 		return n.Removed
 	}
 	return id < config.GetNextNodeId()
 }
-
-// title names a node for people.
-func nodeTitle(n *messages.Node) string { return fmt.Sprintf("node %d (%s)", n.Id, n.Name) }
 
 func nodeByToken(config *messages.Config, token uint64) *messages.Node {
 	for _, n := range config.Nodes {
@@ -122,7 +120,7 @@ func nodeByToken(config *messages.Config, token uint64) *messages.Node {
 	return nil
 }
 
-// Named finds the node of that name; nil if there is none.
+// NodeByName returns the node of that name that is not removed; nil if there is none.
 func NodeByName(config *messages.Config, name string) *messages.Node {
 	for _, n := range config.GetNodes() {
 		if !n.Removed && n.Name == name {
@@ -132,19 +130,19 @@ func NodeByName(config *messages.Config, name string) *messages.Node {
 	return nil
 }
 
-// addNode admits a node, or takes what is new on the card of one that is in. Who comes with the name of another one has
-// lost that one's disk: an id without its disk does not vote again.
+// addNode admits a node, or updates what a node that is in says of itself. A node with a new directory and the name of another
+// node replaces that one, which is removed: its id must not vote again without its disk.
 func addNode(next *messages.Config, a *messages.AddNode) {
 	if old := nodeByToken(next, a.DirectoryToken); old != nil {
-		card := newNode(old.Id, a)
-		card.Epoch, card.State, card.StateSinceMs, card.DrainReplicas = old.Epoch, old.State, old.StateSinceMs, old.DrainReplicas
-		if !proto.Equal(card, old) {
-			card.Epoch = a.Epoch
-			next.Nodes[slices.Index(next.Nodes, old)] = card
-			next.Change = fmt.Sprintf("%s is at %s", nodeTitle(card), card.Address)
+		info := newNode(old.Id, a)
+		info.Epoch, info.State, info.StateSinceMs, info.DrainReplicas = old.Epoch, old.State, old.StateSinceMs, old.DrainReplicas
+		if !proto.Equal(info, old) {
+			info.Epoch = a.Epoch
+			next.Nodes[slices.Index(next.Nodes, old)] = info
+			next.Change = fmt.Sprintf("%s is at %s", info.Title(), info.Address)
 		}
 		for _, f := range a.ForcedQuorums {
-			recordForced(next, card, f)
+			recordForced(next, info, f)
 		}
 		return
 	}
@@ -158,7 +156,7 @@ func addNode(next *messages.Config, a *messages.AddNode) {
 	next.Change = fmt.Sprintf("add node %d (%s)%s", id, a.Name, instead)
 }
 
-// recordForced writes down, once, that a node was made the only voter of a group by hand.
+// recordForced records, once, that an operator made a node the only voter of a group.
 func recordForced(next *messages.Config, node *messages.Node, f *messages.ForcedQuorum) {
 	known := slices.ContainsFunc(next.ForcedQuorums, func(k *messages.ForcedQuorum) bool { return proto.Equal(k, f) })
 	if known || f.Node != node.Id {
@@ -169,29 +167,29 @@ func recordForced(next *messages.Config, node *messages.Node, f *messages.Forced
 		next.Change += "; "
 	}
 	next.Change += fmt.Sprintf("%s was made the only voter of group %d by hand, at entry %d of term %d: %v are lost",
-		nodeTitle(node), f.Group, f.Index, f.Term, f.Lost)
+		node.Title(), f.Group, f.Index, f.Term, f.Lost)
 }
 
 func setNode(next *messages.Config, s *messages.SetNode) {
-	n := findNode(next, s.Node)
+	n := next.FindNode(s.Node)
 	if n.State == s.State {
 		return
 	}
 	switch {
 	case s.State == messages.NodeState_DRAINING:
 		n.DrainReplicas = uint32(len(groupsOn(next, n.Id)))
-		next.Change = "drain " + nodeTitle(n)
+		next.Change = "drain " + n.Title()
 	case s.State == messages.NodeState_LOST:
-		next.Change = nodeTitle(n) + " is lost"
+		next.Change = n.Title() + " is lost"
 	case n.State == messages.NodeState_LOST:
-		next.Change = nodeTitle(n) + " is back"
+		next.Change = n.Title() + " is back"
 	default:
-		next.Change = "undrain " + nodeTitle(n)
+		next.Change = "undrain " + n.Title()
 	}
 	n.State = s.State
 }
 
-// groupsOn are the groups that should have a replica on a node.
+// groupsOn are the groups that have a replica on a node, by the config.
 func groupsOn(config *messages.Config, node uint64) (all []*messages.Group) {
 	for _, g := range config.Groups {
 		if slices.Contains(g.Nodes, node) {
@@ -211,11 +209,11 @@ func join(next *messages.Config, j *messages.JoinGroups, byHand bool) {
 	next.Change = strings.Join(names, "; ")
 	fixed := next.MovesPending
 	if byHand {
-		next.TargetGroups = uint32(len(activeGroups(next)))
+		next.TargetGroups = uint32(len(placement.ActiveGroups(next)))
 	} else {
 		fixed = owned(next)
 	}
-	next.Owners = Balance(next.Owners, activeGroups(next), Constraints{Fixed: fixed})
+	next.Owners = placement.Balance(next.Owners, placement.ActiveGroups(next), placement.Constraints{Fixed: fixed})
 }
 
 // owned are the buckets that have an owner, ascending.
@@ -229,16 +227,16 @@ func owned(config *messages.Config) (all []uint32) {
 }
 
 func leave(next *messages.Config, id uint64, byHand bool) {
-	findGroup(next, id).Left = true
+	next.FindGroup(id).Left = true
 	next.Change = fmt.Sprintf("leave %d", id)
 	if byHand {
-		next.TargetGroups = uint32(len(activeGroups(next)))
+		next.TargetGroups = uint32(len(placement.ActiveGroups(next)))
 	}
-	next.Owners = Balance(next.Owners, activeGroups(next), Constraints{Fixed: next.MovesPending})
+	next.Owners = placement.Balance(next.Owners, placement.ActiveGroups(next), placement.Constraints{Fixed: next.MovesPending})
 }
 
 func setReplicas(next *messages.Config, s *messages.SetReplicas) {
-	g := findGroup(next, s.Group)
+	g := next.FindGroup(s.Group)
 	if slices.Equal(g.Nodes, s.Nodes) {
 		return
 	}
@@ -249,7 +247,7 @@ func setReplicas(next *messages.Config, s *messages.SetReplicas) {
 	}
 }
 
-// move gives buckets to a group by hand: they are pinned there.
+// move moves buckets to a group by command of an operator: they are pinned there.
 func move(next *messages.Config, m *messages.MoveBuckets) {
 	for b := m.First; b <= m.Last; b++ {
 		if next.Owners[b] != m.Group {
@@ -303,7 +301,7 @@ func setPlacement(next *messages.Config, p messages.Placement) {
 	}
 }
 
-// arrived ends moves. One that was over before changes nothing.
+// completeMoves ends pending moves. A move that is not pending any more changes nothing.
 func completeMoves(next *messages.Config, a *messages.CompleteMoves) {
 	var over []uint32
 	for _, b := range a.Moves {

@@ -6,13 +6,13 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Raise is the next command that raises the cluster's feature level: to what every node of the config has pledged. nil: they
-// have pledged no more than the config says, or not all of them are in that are awaited.
+// RaiseLevel returns the command that raises the cluster's feature level to the highest one that every node of the config has
+// committed to; nil: it is not higher than the config's, or not all nodes that bootstrap awaits are in.
 //
-// A pledge is a promise on a node's disk that no program below that level starts there again. So it stays true of a node that
-// is silent now; and as a raise names the config that its nodes are from, nobody comes in between unseen.
-func RaiseLevel(config *messages.Config, pledged func(node uint64) messages.Level) *messages.MetaCommand {
-	level := CommonLevel(config, pledged)
+// A node commits to a level on its disk: no program below that level starts there again. So a commitment also holds for a node
+// that is silent now. The command names the version of the config whose nodes have committed, so that no node is admitted in between.
+func RaiseLevel(config *messages.Config, committed func(node uint64) messages.Level) *messages.MetaCommand {
+	level := CommonLevel(config, committed)
 	if level <= config.FeatureLevel() {
 		return nil
 	}
@@ -21,8 +21,8 @@ func RaiseLevel(config *messages.Config, pledged func(node uint64) messages.Leve
 	}}
 }
 
-// CommonLevel is the highest feature level that every node of a config has, as far as is known: a node that is not heard may
-// have the first one only. While nodes are awaited that may have any level, it is that of the config.
+// CommonLevel is the highest feature level that every node of a config is known to have, and never below the config's. While
+// bootstrap awaits nodes, which may have any level, it is the config's.
 func CommonLevel(config *messages.Config, has func(node uint64) messages.Level) messages.Level {
 	level, nodes := messages.NewestLevel, 0
 	for _, n := range config.Nodes {
@@ -55,7 +55,7 @@ func raiseLevel(next *messages.Config, r *messages.RaiseLevel) {
 	next.Change = fmt.Sprintf("feature level %d", r.Level)
 }
 
-// checkNodeLevel refuses a node that does not know all that may be in a log.
+// checkNodeLevel refuses a node whose program is below the cluster's feature level: it would not understand everything in a log.
 func checkNodeLevel(config *messages.Config, a *messages.AddNode) *messages.Error {
 	if has := max(messages.FirstLevel, messages.Level(a.Level)); has < config.FeatureLevel() {
 		return invalid("this node's eraft has feature level %d, but the cluster has %d, and never goes back: start it with a newer eraft", has, config.FeatureLevel())

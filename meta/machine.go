@@ -1,5 +1,10 @@
-// Package meta is the config chain as a deterministic Machine: every config version is made from the one before by
-// one committed command, and every version stays readable. Plan says what placement wants next.
+// Package meta is the state machine of group 0, the config chain. Every version of the config is made from the one before by one
+// committed command, and every version stays readable. The config says which nodes and groups there are, where the replicas of
+// each group are, and which group owns each bucket; all other groups follow it.
+//
+// Reading order: machine.go (Apply and Query), check.go and check_node.go (which commands are refused), change.go (what a command
+// does to a config), chain.go (versions in the store), session.go (retries), level.go (feature levels), simulate.go (the dry run of
+// a rebalance), text.go (configs for people). Package meta/placement decides which commands the leader proposes of its own accord.
 package meta
 
 import (
@@ -14,21 +19,23 @@ import (
 
 // Machine is the state machine of group 0. Its store:
 //
-//	c<version>, d<version>  the chain of Configs, see chain.go
-//	r<session>              what the session was answered, so that a retry is not applied again
+//	c<version>, d<version>  the config chain: chain.go
+//	r<session>              the replies to a session's commands, so that a retry is not applied again: session.go
+//
+// Its owner is the group's Applier; no method may be called by another goroutine.
 type Machine struct {
-	config   *messages.Config // the newest, nil before the birth; never changed once set
+	config   *messages.Config // the newest version, nil before bootstrap; never changed, only replaced
 	sessions sessionTable
-	view     *View // nil: it must be made anew
+	view     *View // nil: config or sessions have changed since it was made
 }
 
-// View is what a Machine knows at one moment; it never changes.
+// View is what a Machine knows at one moment. It is immutable and may be shared between actors.
 type View struct {
 	Config   *messages.Config
 	sessions map[uint64]*session
 }
 
-// GetConfig is the newest config, nil before the birth.
+// GetConfig returns the newest config, nil before bootstrap. A nil View has none.
 func (v *View) GetConfig() *messages.Config {
 	if v == nil {
 		return nil
@@ -36,16 +43,16 @@ func (v *View) GetConfig() *messages.Config {
 	return v.Config
 }
 
-// Answered tells whether a command has been answered: it is asked again since its answer was lost, and Apply answers as before.
+// Answered reports whether an encoded command was answered before: it is a retry, and Apply replies as the first time.
 func (v *View) Answered(command []byte) bool {
 	id, seq := messages.RequestID(command)
 	return v != nil && id != 0 && v.sessions[id].answered(seq)
 }
 
-// New makes a Machine; Open gives it its state.
+// New makes a Machine. It has no state before Open.
 func New() *Machine { return &Machine{} }
 
-// Open implements raftactor.Machine.
+// Open implements raftactor.Machine: it reads the newest config and the sessions from a store.
 func (m *Machine) Open(store persistence.Reader) error {
 	config, err := newestConfig(store)
 	if err != nil {
@@ -56,7 +63,7 @@ func (m *Machine) Open(store persistence.Reader) error {
 	return err
 }
 
-// View implements raftactor.Viewer: a *View, nil before the birth.
+// View implements raftactor.Viewer. It returns a *View, nil before bootstrap.
 func (m *Machine) View() any {
 	if m.config == nil {
 		return nil
@@ -67,7 +74,7 @@ func (m *Machine) View() any {
 	return m.view
 }
 
-// Apply implements raftactor.Machine. A refused command leaves no version behind.
+// Apply implements raftactor.Machine. A command that Check refuses makes no version; its reply has the newest config all the same.
 func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []byte) (*messages.Reply, error) {
 	c, err := new(messages.CommandDecoder).Decode(command, at.Level)
 	if err != nil {
@@ -99,7 +106,7 @@ func (m *Machine) Apply(tx persistence.Tx, at persistence.Position, command []by
 	return reply, m.sessions.save(tx, at, c, reply)
 }
 
-// following is the config that a command makes of one; nil: it changes nothing.
+// nextConfig is the version that a command makes of config, which is nil before bootstrap; nil: the command changes nothing.
 func nextConfig(config *messages.Config, command *messages.MetaCommand, timeMs uint64) *messages.Config {
 	next := applyCommand(config, command)
 	if next.Change == "" {
@@ -114,8 +121,8 @@ func nextConfig(config *messages.Config, command *messages.MetaCommand, timeMs u
 	return next
 }
 
-// recordMoves notes for every bucket that changed hands who had it, since when it has not, and that it must be brought;
-// or, if it was on its way already, that it was called back.
+// recordMoves records, for every bucket that next gives to another group than before, the previous owner, the version, and that
+// the move is pending; or, if a move of it was pending already, that it was called back.
 func recordMoves(before, next *messages.Config) {
 	if len(next.PreviousOwners) != len(next.Owners) {
 		next.PreviousOwners, next.MovedVersions = make([]uint64, len(next.Owners)), make([]uint64, len(next.Owners))
@@ -123,8 +130,8 @@ func recordMoves(before, next *messages.Config) {
 	for b := range next.Owners {
 		if before != nil && before.Owners[b] != next.Owners[b] {
 			next.PreviousOwners[b], next.MovedVersions[b] = before.Owners[b], next.Version
-			i, moving := slices.BinarySearch(next.MovesPending, uint32(b))
-			if !moving {
+			i, pending := slices.BinarySearch(next.MovesPending, uint32(b))
+			if !pending {
 				next.MovesPending = slices.Insert(next.MovesPending, i, uint32(b))
 				continue
 			}
@@ -134,25 +141,25 @@ func recordMoves(before, next *messages.Config) {
 	}
 }
 
-// recordNodeStates notes since when nodes are in the state they are in.
+// recordNodeStates records since when nodes are in their states.
 func recordNodeStates(before, next *messages.Config) {
 	for _, n := range next.Nodes {
-		if old := findNode(before, n.Id); old == nil || old.State != n.State || old.Removed != n.Removed {
+		if old := before.FindNode(n.Id); old == nil || old.State != n.State || old.Removed != n.Removed {
 			n.StateSinceMs = next.TimeMs
 		}
 	}
 }
 
-// maxListedVersions is how many versions one query lists.
+// maxListedVersions is how many versions one query lists, at most.
 const maxListedVersions = 1000
 
-// maxListedBytes is how many bytes of them: the newest.
+// maxListedBytes bounds them in bytes: the newest ones are listed.
 const maxListedBytes = 1 << 20
 
-// listed is what a version takes in a list, at most.
+// listedBytes is the bytes that a version takes in a list, at most.
 func listedBytes(config *messages.Config) int { return proto.Size(config) + 8 }
 
-// Query implements raftactor.Machine.
+// Query implements raftactor.Machine: a version of the config, or the list of versions.
 func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply, error) {
 	q := new(messages.Query)
 	if err := proto.Unmarshal(query, q); err != nil {
@@ -160,7 +167,7 @@ func (m *Machine) Query(store persistence.Reader, query []byte) (*messages.Reply
 	}
 	reply := &messages.Reply{Session: q.Session, Seq: q.Seq, Meta: &messages.MetaReply{}}
 	if m.config == nil {
-		reply.Code, reply.Text = messages.Code_UNAVAILABLE, "the cluster is not born yet"
+		reply.Code, reply.Text = messages.Code_UNAVAILABLE, "the cluster is not bootstrapped yet"
 		return reply, nil
 	}
 	var err error

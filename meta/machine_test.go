@@ -122,7 +122,7 @@ func TestRefusals(t *testing.T) {
 		code    messages.Code
 		says    string
 	}{
-		{bootstrap(), messages.Code_CONFLICT, "born already"},
+		{bootstrap(), messages.Code_CONFLICT, "bootstrapped already"},
 		{move(99, 99, 1), messages.Code_INVALID, "buckets are 0-15"},
 		{move(5, 3, 1), messages.Code_INVALID, "the first is behind the last"},
 		{move(0, 1, 9), messages.Code_INVALID, "group 9 is no shard group"},

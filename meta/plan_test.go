@@ -10,9 +10,12 @@ import (
 
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/meta/placement"
 )
 
-// cloud is a cluster as placement sees it: a config chain, and nodes that live or not.
+const mib = 1 << 20
+
+// simCluster is a cluster as placement sees it: a config chain, and nodes that are alive or not.
 type simCluster struct {
 	*replica
 	dead, lost map[uint64]bool
@@ -34,8 +37,8 @@ func newSimCluster(t *testing.T, nodes int, b *messages.Bootstrap) *simCluster {
 
 func (c *simCluster) alive(id uint64) bool { return !c.dead[id] }
 
-func (c *simCluster) state() meta.ClusterState {
-	return meta.ClusterState{
+func (c *simCluster) state() placement.ClusterState {
+	return placement.ClusterState{
 		Alive: c.alive, Lost: func(id uint64) bool { return c.lost[id] }, Full: func(id uint64) bool { return c.full[id] }, BucketBytes: c.bytes,
 	}
 }
@@ -70,7 +73,7 @@ func (c *simCluster) settle(fatal func(string, ...any)) {
 			return
 		}
 		before := c.config()
-		plan := meta.Plan(before, c.state())
+		plan := placement.Plan(before, c.state())
 		if len(plan) == 0 {
 			if len(before.MovesPending) == 0 {
 				return
@@ -230,7 +233,7 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 		c.checkStable(rt.Fatalf)
 		for _, n := range c.config().Nodes {
 			c.dead = map[uint64]bool{n.Id: true}
-			if plan := meta.Plan(c.config(), c.state()); len(plan) > 0 {
+			if plan := placement.Plan(c.config(), c.state()); len(plan) > 0 {
 				rt.Fatalf("node %d restarts, and placement wants %v", n.Id, plan[0])
 			}
 		}
@@ -239,13 +242,13 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 
 func TestBirth(t *testing.T) {
 	c := newSimCluster(t, 1, &messages.Bootstrap{Buckets: 16, Groups: 2, Replicas: 3, Expect: 3})
-	require.Empty(t, meta.Plan(c.config(), c.state()))
+	require.Empty(t, placement.Plan(c.config(), c.state()))
 	c.do(add(nodeInfo(2)))
 	c.do(add(nodeInfo(3)))
 	c.settle(t.Fatalf)
 	require.Equal(t, []uint64{1, 2, 3}, c.config().Groups[0].Nodes)
 	require.Len(t, c.config().Groups, 3)
-	require.Empty(t, meta.Unowned(c.config()))
+	require.Empty(t, placement.Unowned(c.config()))
 	require.Equal(t, []uint64{2, 3, 1}, c.config().Groups[2].Nodes, "preferred leaders are spread")
 	require.Contains(t, c.config().Change, "arrived")
 }
@@ -255,7 +258,7 @@ func TestFullNodesGetNothing(t *testing.T) {
 	c := newSimCluster(t, 3, &messages.Bootstrap{Buckets: 30, Replicas: 3, Expect: 3})
 	c.full[3] = true
 	c.settle(t.Fatalf)
-	require.Empty(t, meta.Unowned(c.config()))
+	require.Empty(t, placement.Unowned(c.config()))
 	c.moved, c.placed = 0, 0
 	c.do(add(nodeInfo(4)))
 	c.full[4] = true
@@ -309,7 +312,7 @@ func TestBytesAreEvenedOut(t *testing.T) {
 			c.bytes[b], heavy = 300*mib, heavy+1
 		}
 	}
-	plan := meta.Plan(c.config(), c.state())
+	plan := placement.Plan(c.config(), c.state())
 	require.Len(t, plan, 1)
 	require.Equal(t, "groups have unequal numbers of bytes", plan[0].Reason)
 	require.LessOrEqual(t, len(plan[0].GetPlace().Moves), 2)
@@ -335,7 +338,7 @@ func TestJoinMovesTheMinimumHoweverLateItIsHeard(t *testing.T) {
 	c.placed = 0
 	c.dead[4] = true
 	c.do(add(nodeInfo(4)))
-	require.Empty(t, meta.Plan(c.config(), c.state()))
+	require.Empty(t, placement.Plan(c.config(), c.state()))
 	c.dead[4], c.dead[2] = false, true
 	c.settle(t.Fatalf)
 	c.dead[2] = false
@@ -378,7 +381,7 @@ func TestStepsAreFewAndSayWhy(t *testing.T) {
 	c.settle(t.Fatalf)
 	c.do(add(nodeInfo(4)))
 	for range 100 {
-		plan := meta.Plan(c.config(), c.state())
+		plan := placement.Plan(c.config(), c.state())
 		if len(plan) == 0 {
 			break
 		}
@@ -391,7 +394,7 @@ func TestStepsAreFewAndSayWhy(t *testing.T) {
 	unsettled.Settled = func(uint64) bool { return false }
 	c.do(state(1, messages.NodeState_DRAINING))
 	for range 20 {
-		for _, step := range meta.Plan(c.config(), unsettled) {
+		for _, step := range placement.Plan(c.config(), unsettled) {
 			c.do(step)
 		}
 	}
@@ -417,7 +420,7 @@ func TestPausedPlacement(t *testing.T) {
 	rebalance := &messages.MetaCommand{Op: &messages.MetaCommand_Rebalance{Rebalance: &messages.Rebalance{}}}
 	c.do(pause(messages.Placement_PAUSED))
 	c.do(add(nodeInfo(4)))
-	require.Empty(t, meta.Plan(c.config(), c.state()))
+	require.Empty(t, placement.Plan(c.config(), c.state()))
 	require.NotEmpty(t, meta.Simulate(c.config(), c.state(), 1000), "a plan can be had all the same")
 	c.do(rebalance)
 	c.settle(t.Fatalf)
@@ -545,6 +548,6 @@ func TestZones(t *testing.T) {
 	require.Equal(t, messages.Code_INVALID, r.Code)
 	require.Contains(t, r.Text, "--labels zone=")
 	for _, bad := range [][]string{{"zone"}, {"zone=a b"}, {"zone=a", "zone=b"}, {"b=1", "a=1"}, {fmt.Sprintf("%0200d=1", 1)}, make([]string, 20)} {
-		require.Error(t, meta.CheckLabels(bad), "%v", bad)
+		require.Error(t, placement.CheckLabels(bad), "%v", bad)
 	}
 }

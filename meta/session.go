@@ -12,28 +12,28 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// sessions remember what askers were answered, so that no command is applied twice, however late it comes again.
+// sessionTable keeps the replies to commands, so that no command is applied twice, however late a copy of it comes.
 type sessionTable struct {
-	all         map[uint64]*session // never changed, but replaced: Views have it as well
-	leastRecent []uint64            // by last use, oldest first
+	all         map[uint64]*session // by session id; replaced when it changes, since Views share it
+	leastRecent []uint64            // session ids by last use, oldest first
 }
 
-// session has the answers, without their configs, that its asker may still be waiting for. It is never changed.
+// session has the replies, without their configs, that a session has not acknowledged. It is replaced, never changed.
 type session struct {
-	acked   uint64 // below: answered, forgotten
+	acked   uint64 // commands below this seq were answered; their replies are dropped
 	replies []*messages.Reply
-	bytes   int // of the replies, encoded
+	bytes   int // encoded size of the replies
 }
 
-// has tells whether a command of that number was answered.
+// answered reports whether the command with that seq was answered. A nil session has answered none.
 func (s *session) answered(seq uint64) bool {
 	return s != nil && (seq < s.acked || slices.ContainsFunc(s.replies, func(r *messages.Reply) bool { return r.Seq == seq }))
 }
 
 // Bounds of what meta keeps for retries. They decide what is applied, so they are the same on all replicas and no option.
 const (
-	maxSessions     = 1024     // askers; the one unused longest goes
-	maxSessionBytes = 64 << 10 // answers that an asker has not acknowledged; above: OVERLOADED before applying
+	maxSessions     = 1024     // sessions; the one unused longest is forgotten
+	maxSessionBytes = 64 << 10 // replies that one session has not acknowledged; above: OVERLOADED before applying
 )
 
 func sessionKey(session uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'r'}, session) }
@@ -60,8 +60,8 @@ func openSessionTable(store persistence.Reader) (sessionTable, error) {
 	return s, err
 }
 
-// answer to a command that was applied before; nil: it is new.
-func (s *sessionTable) replyTo(c *messages.Command, now *messages.Config) *messages.Reply {
+// replyTo returns the reply to a command that was answered before, with the newest config; nil: the command is new.
+func (s *sessionTable) replyTo(c *messages.Command, newest *messages.Config) *messages.Reply {
 	known := s.all[c.Session]
 	if c.Session == 0 || known == nil {
 		return nil
@@ -72,14 +72,14 @@ func (s *sessionTable) replyTo(c *messages.Command, now *messages.Config) *messa
 	for _, r := range known.replies {
 		if r.Seq == c.Seq {
 			again := proto.Clone(r).(*messages.Reply)
-			again.Meta.Config = now
+			again.Meta.Config = newest
 			return again
 		}
 	}
 	return nil
 }
 
-// admit tells whether there is room for one more answer to an asker.
+// admit refuses a command whose reply would be above maxSessionBytes; nil: it is admitted.
 func (s *sessionTable) admit(c *messages.Command) *messages.Error {
 	known := s.all[c.Session]
 	if known == nil || c.Acked > known.acked || known.bytes < maxSessionBytes {
@@ -96,7 +96,7 @@ func replyBytes(replies []*messages.Reply) (size int) {
 	return size
 }
 
-// remember keeps an answer until its asker says that it has it.
+// save keeps a reply until its session acknowledges it.
 func (s *sessionTable) save(tx persistence.Tx, at persistence.Position, c *messages.Command, reply *messages.Reply) error {
 	if c.Session == 0 {
 		return nil

@@ -10,10 +10,10 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// maxRanges is how many ranges a text names.
+// maxRanges is how many ranges of buckets a text names at most.
 const maxRanges = 8
 
-// spans writes buckets as ranges: "1-3, 7", or how many they are where that says more.
+// formatRanges writes buckets as ranges, "1-3, 7", or their number if there are more than maxRanges. It sorts its argument.
 func formatRanges(buckets []uint32) string {
 	slices.Sort(buckets)
 	var all []string
@@ -31,7 +31,7 @@ func formatRanges(buckets []uint32) string {
 	return strings.Join(all, ", ")
 }
 
-// Span writes a range of buckets for people: "3" or "3-5".
+// FormatRange writes a range of buckets for people: "3" or "3-5".
 func FormatRange(first, last uint32) string {
 	if first == last {
 		return fmt.Sprint(first)
@@ -39,20 +39,21 @@ func FormatRange(first, last uint32) string {
 	return fmt.Sprintf("%d-%d", first, last)
 }
 
-// Arrival tells whether all that a version changed is that buckets have arrived where they belong. There may be one for every bucket.
+// IsMoveCompletion reports whether a version's change is only that moves of buckets are complete. There may be as many such versions
+// as buckets, so lists for people leave them out.
 func IsMoveCompletion(change string) bool {
 	what, _, found := strings.Cut(change, movesCompletedText)
 	return found && strings.Trim(what, "0123456789-, buckets") == ""
 }
 
-// movesCompletedText stands between buckets and their group.
+// movesCompletedText stands between the buckets and their group in such a change.
 const movesCompletedText = " arrived at "
 
-// Diff says in lines what differs between two configs, for people.
+// Diff describes for people what differs between two configs, from a to b, one line each.
 func Diff(a, b *messages.Config) []string {
 	var lines []string
 	for _, n := range b.Nodes {
-		switch old := findNode(a, n.Id); {
+		switch old := a.FindNode(n.Id); {
 		case old == nil:
 			lines = append(lines, fmt.Sprintf("+ node %d %s %s", n.Id, n.Name, n.Address))
 		case n.Removed && !old.Removed:
@@ -64,7 +65,7 @@ func Diff(a, b *messages.Config) []string {
 		}
 	}
 	for _, g := range b.Groups {
-		switch old := findGroup(a, g.Id); {
+		switch old := a.FindGroup(g.Id); {
 		case old == nil:
 			lines = append(lines, fmt.Sprintf("+ group %d on nodes %v", g.Id, g.Nodes))
 		case g.Left && !old.Left || len(g.Nodes) == 0 && len(old.Nodes) > 0:

@@ -32,7 +32,8 @@ var arrows = map[string][]string{
 	"raftactor/raft/progress": {"messages"},
 	"raftactor/raft":          {"messages", "raftactor/raft/quorum", "raftactor/raft/progress"},
 	"raftactor":               {"messages", "actors", "persistence", "raftactor/raft", "raftactor/raft/progress"},
-	"meta":                    {"messages", "persistence"},
+	"meta":                    {"messages", "meta/placement", "persistence"},
+	"meta/placement":          {"messages"},
 	"shardkv":                 {"messages", "persistence"},
 	"router":                  {"messages", "actors", "router/fairqueue"},
 	"router/fairqueue":        {},
@@ -41,14 +42,14 @@ var arrows = map[string][]string{
 	"cluster/console":         {"messages"},
 	"cluster": {
 		"messages", "actors", "actors/remoting", "persistence", "persistence/rocksdb", "raftactor", "raftactor/raft",
-		"meta", "shardkv", "router", "router/gateway", "client", "cluster/console",
+		"meta", "meta/placement", "shardkv", "router", "router/gateway", "client", "cluster/console",
 	},
 	"cluster/clustertest": {
 		"messages", "actors", "actors/actortest", "persistence", "persistence/memory", "raftactor", "raftactor/raft",
 		"router", "cluster", "client",
 	},
 	"cluster/loopback": {"cluster", "client"},
-	"cmd/eraft":        {"messages", "client", "cluster", "cluster/clustertest", "meta"},
+	"cmd/eraft":        {"messages", "client", "cluster", "cluster/clustertest", "meta", "meta/placement"},
 	"tests":            {"cluster", "client"},
 	"tests/mutants":    {},
 	"tests/robustness": {"messages", "client", "cluster/clustertest"},
@@ -62,7 +63,7 @@ var keepers = map[string]string{
 }
 
 // pure packages have no clock, randomness, goroutine, disk or network of their own.
-var pure = []string{"messages", "raftactor/raft", "raftactor/raft/quorum", "raftactor/raft/progress", "meta", "shardkv"}
+var pure = []string{"messages", "raftactor/raft", "raftactor/raft/quorum", "raftactor/raft/progress", "meta", "meta/placement", "shardkv"}
 
 type source struct {
 	pkg, path string

@@ -16,6 +16,7 @@ import (
 	"github.com/eraft-io/eraft/client"
 	"github.com/eraft-io/eraft/messages"
 	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/meta/placement"
 )
 
 func adminCommands() []*cobra.Command {
@@ -159,7 +160,7 @@ func configShow(c *cobra.Command, cl *client.Client, r *remote, args []string) e
 	for _, line := range meta.Diff(empty, config) {
 		fmt.Println(strings.TrimLeft(line, "+~ "))
 	}
-	if orphans := meta.Unowned(config); len(orphans) > 0 {
+	if orphans := placement.Unowned(config); len(orphans) > 0 {
 		fmt.Printf("%d buckets have no owner\n", len(orphans))
 	}
 	return nil

@@ -24,7 +24,7 @@ var inBirth = []mutant{
 	},
 	{
 		fault:  "an address is taken for who is there",
-		file:   "meta/check.go",
+		file:   "meta/check_node.go",
 		old:    "elsewhere := config.FeatureLevel() >= deltaLevel",
 		new:    "elsewhere := config.FeatureLevel() > 1<<20",
 		unseen: "the swarm gives no node the address of another one; TestAddressesAreHandedRound sees it",
@@ -32,8 +32,8 @@ var inBirth = []mutant{
 	{
 		fault:  "a config command that was done is refused when it is asked again",
 		file:   "meta/check.go",
-		old:    "if now.Answered(command) {",
-		new:    "if now == nil {",
+		old:    "if current.Answered(command) {",
+		new:    "if current == nil {",
 		unseen: "no oracle knows whether a refusal is right; TestRetriedConfigCommandsAreDone sees it",
 	},
 	{

@@ -1,4 +1,4 @@
-package meta_test
+package placement_test
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/eraft-io/eraft/messages"
-	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/meta/placement"
 )
 
 func TestSizes(t *testing.T) {
@@ -14,7 +14,7 @@ func TestSizes(t *testing.T) {
 	say := func(group uint64, bucket uint32, bytes uint64) []*messages.BucketSize {
 		return []*messages.BucketSize{{Group: group, Bucket: bucket, Bytes: bytes}}
 	}
-	var s meta.Sizes
+	var s placement.Sizes
 	require.Nil(t, s.BucketBytes())
 	require.Nil(t, s.GroupSizes(c))
 	s.Observe(c, []*messages.BucketSize{{Group: 1, Bucket: 0, Bytes: 10}, {Group: 1, Bucket: 1, Bytes: 20}, {Group: 1, Bucket: 2, Bytes: 7}, {Group: 1, Bucket: 9}})

@@ -1,4 +1,4 @@
-package meta_test
+package placement_test
 
 import (
 	"fmt"
@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/eraft-io/eraft/meta"
+	"github.com/eraft-io/eraft/meta/placement"
 )
 
 func TestBalance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		owners := rapid.SliceOfN(rapid.Uint64Range(0, 6), 1, 64).Draw(t, "owners")
 		groups := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 6), 1, 5, rapid.ID[uint64]).Draw(t, "groups")
-		next := meta.Balance(owners, groups, meta.Constraints{})
+		next := placement.Balance(owners, groups, placement.Constraints{})
 		count := map[uint64]int{}
 		for _, g := range groups {
 			count[g] = 0
@@ -45,7 +45,7 @@ func TestBalance(t *testing.T) {
 		if moved != least {
 			t.Fatalf("%d moves where %d would do", moved, least)
 		}
-		again := meta.Balance(next, groups, meta.Constraints{})
+		again := placement.Balance(next, groups, placement.Constraints{})
 		for b := range next {
 			if again[b] != next[b] {
 				t.Fatalf("a balanced table was changed")
@@ -57,15 +57,15 @@ func TestBalance(t *testing.T) {
 // What moves is also what evens out the bytes, as far as the fewest moves can.
 func TestBalanceMovesWhatIsHeavy(t *testing.T) {
 	bytes := []uint64{10, 500, 20, 30, 480, 40}
-	next := meta.Balance([]uint64{1, 1, 1, 1, 1, 1}, []uint64{1, 2}, meta.Constraints{BucketBytes: bytes})
+	next := placement.Balance([]uint64{1, 1, 1, 1, 1, 1}, []uint64{1, 2}, placement.Constraints{BucketBytes: bytes})
 	sum := map[uint64]uint64{}
 	for b, g := range next {
 		sum[g] += bytes[b]
 	}
 	require.InDelta(t, sum[1], sum[2], 100, "%v", next)
-	next = meta.Balance([]uint64{1, 1, 1, 1, 1, 1}, []uint64{1, 2}, meta.Constraints{MaxMoves: 2})
+	next = placement.Balance([]uint64{1, 1, 1, 1, 1, 1}, []uint64{1, 2}, placement.Constraints{MaxMoves: 2})
 	require.Equal(t, []uint64{1, 1, 1, 1, 2, 2}, next, "a few at a time")
-	next = meta.Balance([]uint64{1, 1, 1, 1, 1, 1}, []uint64{1, 2}, meta.Constraints{Fixed: []uint32{0, 1, 2, 3, 5}})
+	next = placement.Balance([]uint64{1, 1, 1, 1, 1, 1}, []uint64{1, 2}, placement.Constraints{Fixed: []uint32{0, 1, 2, 3, 5}})
 	require.Equal(t, []uint64{1, 1, 1, 1, 2, 1}, next, "fixed buckets stay")
 }
 
@@ -75,8 +75,8 @@ func TestSwap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bytes := rapid.SliceOfN(rapid.Uint64Range(0, 1<<30), 2, 24).Draw(t, "bytes")
 		groups := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 6), 1, 4, rapid.ID[uint64]).Draw(t, "groups")
-		owners := meta.Balance(make([]uint64, len(bytes)), groups, meta.Constraints{})
-		l := meta.Constraints{BucketBytes: bytes}
+		owners := placement.Balance(make([]uint64, len(bytes)), groups, placement.Constraints{})
+		l := placement.Constraints{BucketBytes: bytes}
 		spread := func(owners []uint64) (squares float64, low, high int) {
 			count, sum := map[uint64]int{}, map[uint64]float64{}
 			for b, g := range owners {
@@ -92,7 +92,7 @@ func TestSwap(t *testing.T) {
 		}
 		before, _, _ := spread(owners)
 		for steps := 0; ; steps++ {
-			next := meta.Swap(owners, groups, l)
+			next := placement.Exchange(owners, groups, l)
 			now, low, high := spread(next)
 			moved := differ(owners, next)
 			if moved == 0 {
@@ -157,12 +157,12 @@ func TestSwapTable(t *testing.T) {
 			for i, n := range c.mib {
 				bytes[i] = n * mib
 			}
-			l := meta.Constraints{BucketBytes: bytes, Fixed: c.fixed}
+			l := placement.Constraints{BucketBytes: bytes, Fixed: c.fixed}
 			want := c.want
 			if want == nil {
 				want = c.owners
 			}
-			got := meta.Swap(c.owners, []uint64{1, 2, 3}[:slices.Max(c.owners)], l)
+			got := placement.Exchange(c.owners, []uint64{1, 2, 3}[:slices.Max(c.owners)], l)
 			require.Equal(t, want, got)
 		})
 	}
@@ -173,13 +173,13 @@ func TestSwapDoesNotFlap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		bytes := rapid.SliceOfN(rapid.Uint64Range(0, 1<<30), 6, 24).Draw(rt, "bytes")
 		groups := []uint64{1, 2, 3}
-		owners := meta.Balance(make([]uint64, len(bytes)), groups, meta.Constraints{})
+		owners := placement.Balance(make([]uint64, len(bytes)), groups, placement.Constraints{})
 		left, seen := map[string]bool{}, make([]uint64, len(bytes))
 		for range 60 {
 			for b := range bytes {
 				seen[b] = bytes[b] / 100 * rapid.Uint64Range(95, 105).Draw(rt, "per cent")
 			}
-			next := meta.Swap(owners, groups, meta.Constraints{BucketBytes: seen})
+			next := placement.Exchange(owners, groups, placement.Constraints{BucketBytes: seen})
 			if differ(owners, next) > 0 {
 				left[fmt.Sprint(owners)] = true
 			}

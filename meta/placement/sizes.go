@@ -1,4 +1,4 @@
-package meta
+package placement
 
 import (
 	"maps"
@@ -7,26 +7,28 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// Sizes remembers how big buckets are, from what the leaders of their groups say now and then. The zero value knows
-// nothing. A bucket that moves keeps its size until its new group has it in its files, where engines measure.
-type Sizes struct{ buckets []bucketSize }
+// Sizes estimates the size of each bucket from what the leaders of groups report now and then. The zero value knows nothing.
+// After a move a bucket keeps its size until the new group has it in its files, which is all that an engine can measure.
+type Sizes struct {
+	buckets []bucketSize // by bucket
+}
 
 type bucketSize struct {
 	known        bool
 	bytes        uint64
-	movedVersion uint64 // version of the bucket's newest move then
-	lowerReports int    // how often less was said since the next one
+	movedVersion uint64 // version of the bucket's newest move when the size was reported
+	lowerReports int    // reports of less since a newer move; they are not believed yet
 }
 
-// maxLowerReports is after how many words the new group of a bucket is believed that it has become smaller.
+// maxLowerReports is how many reports of a smaller size are not believed after a move.
 const maxLowerReports = 15
 
-// Note takes what a group's leader says. Only the group that owns a bucket is believed.
-func (s *Sizes) Observe(config *messages.Config, said []*messages.BucketSize) {
+// Observe takes reports of group leaders. A report about a bucket that its group does not own is ignored.
+func (s *Sizes) Observe(config *messages.Config, reports []*messages.BucketSize) {
 	if n := len(config.GetOwners()); len(s.buckets) != n {
 		s.buckets = make([]bucketSize, n)
 	}
-	for _, b := range said {
+	for _, b := range reports {
 		if int64(b.Bucket) >= int64(len(s.buckets)) || config.Owners[b.Bucket] != b.Group {
 			continue
 		}
@@ -39,7 +41,7 @@ func (s *Sizes) Observe(config *messages.Config, said []*messages.BucketSize) {
 	}
 }
 
-// Groups sums up how big the buckets are that each group owns, by group: nothing unless all are known.
+// GroupSizes is the bytes of the buckets that each group owns, by group; nil unless the sizes of all buckets are known.
 func (s *Sizes) GroupSizes(config *messages.Config) (all []*messages.GroupSize) {
 	bytes := s.BucketBytes()
 	if len(bytes) != len(config.GetOwners()) {
@@ -55,7 +57,7 @@ func (s *Sizes) GroupSizes(config *messages.Config) (all []*messages.GroupSize) 
 	return all
 }
 
-// Bytes is the size of each bucket, nil unless all are known. It is not shared with later calls.
+// BucketBytes is the size of each bucket; nil unless all are known. The slice belongs to the caller.
 func (s *Sizes) BucketBytes() (all []uint64) {
 	for _, b := range s.buckets {
 		if !b.known {

@@ -1,4 +1,4 @@
-package meta
+package placement
 
 import (
 	"fmt"
@@ -8,10 +8,11 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// zoneLabel is the label over whose values replicas of a group are spread.
+// zoneLabel is the label whose values are zones: failure domains over which the replicas of a group are spread.
 const zoneLabel = "zone"
 
-// CheckLabels tells what is wrong with a node's labels: "key=value" each, by key, ascending, no key twice. nil: nothing.
+// CheckLabels reports what is wrong with the labels of a node. They must be "key=value" each, ascending by key, and no key
+// twice. nil: nothing is wrong.
 func CheckLabels(labels []string) error {
 	if len(labels) > messages.MaxLabels {
 		return fmt.Errorf("%d labels are more than %d", len(labels), messages.MaxLabels)
@@ -36,11 +37,24 @@ func isPlain(text string) bool {
 	})
 }
 
-// zone is where a node stands, "" if it does not say.
-func zone(labels []string) string {
+// Zone is the zone of a node by its labels; "" if they name none.
+func Zone(labels []string) string {
 	i := slices.IndexFunc(labels, func(l string) bool { return strings.HasPrefix(l, zoneLabel+"=") })
 	if i < 0 {
 		return ""
 	}
 	return labels[i][len(zoneLabel)+1:]
+}
+
+// zoneCount counts the zones of nodes. A node that names none is a zone of its own.
+func (p *planner) zoneCount(nodes []uint64) int {
+	zones := map[string]bool{}
+	for _, id := range nodes {
+		z := Zone(p.config.FindNode(id).Labels)
+		if z == "" {
+			z = fmt.Sprint("/", id)
+		}
+		zones[z] = true
+	}
+	return len(zones)
 }
