@@ -49,7 +49,7 @@ func newAdmission(o Options) admission {
 func (a *admission) arrive(r *request, sent int, now, timeout time.Duration) *messages.Reply {
 	r.waitingSince = a.places.Arrive(r.cancel, now)
 	if unanswered := sent + a.queued(); unanswered >= a.maxUnanswered {
-		return refusal(messages.Errorf(messages.Code_OVERLOADED, "%d requests of this session wait for an answer", unanswered))
+		return refusal(messages.Errorf(messages.Code_OVERLOADED, "this session has %d unanswered requests", unanswered))
 	}
 	r.deadline, r.maxWait, r.size = now+timeout, min(timeout/2, maxAdmissionWait), proto.Size(r.op)
 	if r.replyBudget = r.callerBudget; r.callerBudget == 0 {
@@ -105,14 +105,14 @@ func (a *admission) refused(r *request) { a.places.Refused(r.cancel, r.waitingSi
 func (a *admission) overdue(r *request, now time.Duration) *messages.Reply {
 	select {
 	case <-r.cancel:
-		return refusal(messages.Errorf(messages.Code_UNAVAILABLE, "given up by the caller before it was sent"))
+		return refusal(messages.Errorf(messages.Code_UNAVAILABLE, "canceled by the caller before it was sent"))
 	default:
 	}
 	if now < r.waitDeadline {
 		return nil
 	}
 	return refusal(messages.Errorf(messages.Code_OVERLOADED,
-		"not carried out: requests of %d bytes and answers of %d are on their way, and no room was left for %d and %d more in time",
+		"not carried out: requests of %d bytes and replies of %d bytes are in flight, and there was no room for %d and %d more in time",
 		a.requests.inFlight, a.replies.inFlight, r.size, r.replyBudget))
 }
 

@@ -132,7 +132,7 @@ func (r *Router) report(to replica) *dispatched {
 	d := &dispatched{to: to, level: r.table.Level(), suspected: r.table.Suspected()}
 	if to.node == 0 {
 		for i, address := range r.contacts {
-			d.unroutable += []string{"; none was named by ", ", "}[min(i, 1)] + address
+			d.unroutable += []string{"; no config from ", ", "}[min(i, 1)] + address
 			if r.dialError == nil {
 				continue
 			}

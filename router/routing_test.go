@@ -18,8 +18,8 @@ func TestRouteReport(t *testing.T) {
 	require.True(t, r.heard(1))
 	require.False(t, r.heard(1))
 	require.False(t, r.suspects(1, 0))
-	r.update(&dispatched{level: 1, unroutable: "; none was named by a:1"})
+	r.update(&dispatched{level: 1, unroutable: "; no config from a:1"})
 	r.update(&dispatched{to: replica{1, 1}})
 	require.EqualValues(t, 2, r.level, "a level never sinks")
-	require.Equal(t, "; none was named by a:1", r.unroutable)
+	require.Equal(t, "; no config from a:1", r.unroutable)
 }

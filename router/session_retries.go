@@ -40,7 +40,7 @@ func (s *Session) onRetryTick() {
 	for r := range s.requests.all() {
 		switch {
 		case now >= r.deadline:
-			s.finish(r, s.noReply(r, "no answer in time"))
+			s.finish(r, s.noReply(r, "no reply in time"))
 		case now >= r.retryAt:
 			if s.retries.nodeIsSilent(r) {
 				s.feedback(routeFeedback{group: r.lastReplica.group, node: r.lastReplica.node, silent: true})
@@ -57,14 +57,14 @@ func (s *Session) noReply(r *request, why string) *messages.Reply {
 	if r.maybeApplied() {
 		code = messages.Code_UNCERTAIN
 	}
-	text := fmt.Sprintf("%s, asked %d times", why, r.attempts)
+	text := fmt.Sprintf("%s, %d attempts", why, r.attempts)
 	if r.lastReplica.node == 0 {
-		text += ": no node is known that could answer" + s.routes.unroutable
+		text += ": no node of the cluster is known" + s.routes.unroutable
 	} else {
 		text += fmt.Sprintf(": group %d, last on node %d", r.lastReplica.group, r.lastReplica.node)
 	}
 	if r.lastReply.GetText() != "" {
-		text += ", which said: " + r.lastReply.Text
+		text += "; its last reply: " + r.lastReply.Text
 	}
 	return &messages.Reply{Code: code, Text: text}
 }

@@ -325,7 +325,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown key in file", "server --config " + file, 2, `unknown key "x"`},
 		{"too many buckets", "server --data " + dir + "/e --buckets 20000", 2, "buckets is 20000, but must be 1 to 16384"},
 		{"no seeds", "get k", 2, "say --seeds"},
-		{"seeds that do not answer", "get k --timeout 1s --seeds 127.0.0.1:1", 5, "no node is known that could answer"},
+		{"seeds that do not answer", "get k --timeout 1s --seeds 127.0.0.1:1", 5, "no node of the cluster is known"},
 		{"not a number", "move x 1 --seeds 127.0.0.1:1 --timeout 1s", 2, "is not a number"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

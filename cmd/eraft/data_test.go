@@ -82,7 +82,7 @@ func TestDataCommands(t *testing.T) {
 		{[]string{"incr", "t", "-x"}, exitUsage, "", "unknown shorthand flag"},
 		{[]string{"remove", "n1"}, exitConflict, "", "CONFLICT"},
 		{[]string{"move", "1", "9"}, exitFailed, "", "group 9 is no shard group"},
-		{[]string{"get", "k", "--timeout", "100ms", "--seeds", "127.0.0.1:1"}, exitUnavailable, "", "none was named by 127.0.0.1:1"},
+		{[]string{"get", "k", "--timeout", "100ms", "--seeds", "127.0.0.1:1"}, exitUnavailable, "", "no config from 127.0.0.1:1"},
 	} {
 		code, out, text := printed(t, c.args...)
 		require.Equal(t, c.code, code, "%v: %s", c.args, text)

@@ -59,7 +59,7 @@ func TestUsage(t *testing.T) {
 	}
 	code, text := said(t, append([]string{"get", "k"}, nobody...)...)
 	require.Equal(t, exitUnavailable, code)
-	require.Contains(t, text, "none was named by 127.0.0.1:1")
+	require.Contains(t, text, "no config from 127.0.0.1:1")
 }
 
 func parse(t *testing.T, args ...string) (cluster.Config, error) {

@@ -181,7 +181,7 @@ func (p *pipeline) waitForBudget(c *call, replies int) {
 	p.reserved = 0
 	want := min(replies-freeReplyBytes, p.g.options.ReplyBytes)
 	if !p.g.replyBudget.reserve(want, &p.place) {
-		c.reject(fmt.Sprintf("OVERLOADED not carried out: this node keeps %d bytes of answers that clients have not read, and no room was left for %d more in time",
+		c.reject(fmt.Sprintf("OVERLOADED not carried out: this node keeps up to %d bytes of replies that clients have not read, and there was no room for %d more in time",
 			p.g.options.ReplyBytes, replies))
 		return
 	}

@@ -235,7 +235,7 @@ func (r *reader) tryReserve(n, size, need int) string {
 		return fmt.Sprintf("ERR command is longer than %d bytes", maxCommand)
 	}
 	if !r.budget.reserve(need, &r.place) {
-		return fmt.Sprintf("OVERLOADED not applied: this node keeps %d bytes of unanswered commands, and no room was left in time", commandBytes)
+		return fmt.Sprintf("OVERLOADED not applied: this node keeps up to %d bytes of unanswered commands, and there was no room in time", commandBytes)
 	}
 	return ""
 }
