@@ -16,7 +16,7 @@ var (
 	clientQueries      = []protowire.Number{10, 11, 21, 30}                 // not bucket_pull
 	clientMetaCommands = []protowire.Number{3, 4, 5, 6, 7, 8, 10, 11, 12}   // not bootstrap, add_node, complete_moves
 	identityFields     = []protowire.Number{1, 2, 3, 4, 5}                  // session, seq, acked, max_reply_bytes, deadline_ms
-	metaOptions        = []protowire.Number{30, 31, 32}                     // if_version, why, by
+	metaOptions        = []protowire.Number{30, 31, 32}                     // if_version, reason, requested_by
 )
 
 const (
@@ -30,20 +30,20 @@ const maxUnauthenticatedBytes = 64 << 10
 // clientMaySend reports whether encoded Requests contain only what clients may ask for, with replies to the connection's own
 // address. It does not decode the requests.
 func clientMaySend(requests []byte, replyAddress string) bool {
-	return eachField(requests, func(number protowire.Number, asker []byte) bool {
+	return eachField(requests, func(number protowire.Number, session []byte) bool {
 		if number != sessionsField {
 			return true
 		}
 		answerable := false
-		return eachField(asker, func(number protowire.Number, asked []byte) bool {
+		return eachField(session, func(number protowire.Number, field []byte) bool {
 			switch number {
 			case 1: // address
-				answerable = replyAddress != "" && string(asked) == replyAddress
+				answerable = replyAddress != "" && string(field) == replyAddress
 				return answerable
-			case 3, 6: // commands, again
-				return eachField(asked, clientMayPropose)
+			case 3, 6: // commands, retries
+				return eachField(field, clientMayPropose)
 			case 4, 5: // queries, replica_queries
-				return eachField(asked, func(number protowire.Number, _ []byte) bool {
+				return eachField(field, func(number protowire.Number, _ []byte) bool {
 					return slices.Contains(clientQueries, number) || slices.Contains(identityFields, number)
 				})
 			}

@@ -15,14 +15,14 @@ import (
 
 const forceHelp = `Make this stopped node the only voter of a group whose majority is lost for ever.
 
-This is not a repair: what only the lost nodes had is gone, and a write that was acknowledged may be among it. Use it when
-the disks of a majority are destroyed, and only then; if one of the lost nodes is ever started again on its old data it
-leads another history of the group. Destroy their data first.
+This is not a repair: entries that only the lost nodes had are gone, and acknowledged writes may be among them. Use it only when
+the disks of a majority are destroyed: a lost node that is ever started again on its old data continues another history of the
+group. Destroy the data of the lost nodes first.
 
-If several nodes of the group are left run this on each, without confirming, and force the one whose log ends in the
-highest term, and of those with the same term at the highest index. Force group 0 first if it has lost its majority, too.
-Then start the node, and remove the lost ones with "eraft remove": placement makes new replicas. What was done is an
-entry of the group's log and stands in the config chain (eraft config log).`
+If several nodes of the group are left, run this on each without confirming, and force the one whose log ends in the
+highest term, and among equal terms at the highest index. Force group 0 first if it has lost its majority too.
+Then start the node, and remove the lost ones with "eraft remove": placement creates new replicas. The change is an
+entry of the group's log, and is recorded in the config chain (eraft config log).`
 
 func forceCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -31,7 +31,7 @@ func forceCommand() *cobra.Command {
 	}
 	dir := c.Flags().String("data", "", "data directory of the stopped node")
 	group := c.Flags().Uint64("group", 0, "the group")
-	typed := c.Flags().String("confirm", "", "the sentence that would be asked for")
+	typed := c.Flags().String("confirm", "", "the sentence to confirm, instead of typing it")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *dir == "" || !c.Flags().Changed("group") {
 			return usageError{fmt.Errorf("say --data DIR and --group G")}

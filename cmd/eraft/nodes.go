@@ -46,7 +46,7 @@ func remove(c *cobra.Command, cl *client.Client, args []string) (*messages.MetaC
 
 func drainCommand() *cobra.Command {
 	version, wait := uint64(0), time.Duration(0)
-	c := remoteCommand("drain NODE", "Take leaders, replicas and buckets off a node, so that it can be stopped for good", exactly(1, 1, "NODE"),
+	c := remoteCommand("drain NODE", "Move leaders, replicas and buckets off a node, so that it can be removed", exactly(1, 1, "NODE"),
 		func(c *cobra.Command, cl *client.Client, r *remote, args []string) error {
 			command, err := setNode(messages.NodeState_DRAINING)(c, cl, args)
 			if err != nil {

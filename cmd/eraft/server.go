@@ -25,28 +25,28 @@ func serverCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "server", Short: "Run a node: the same command for its first start and for every restart",
 		Long: "Run a node. Every flag is also a key of the config file, and ERAFT_SERVER_<FLAG> in the environment (or ERAFT_<FLAG>,\n" +
-			"but for ERAFT_SEEDS, which names a cluster for clients); flags win over the environment, and that over the file.",
+			"except ERAFT_SEEDS, which names a cluster for clients). Flags override the environment, which overrides the file.",
 		Args: exactly(0, 0, "no arguments"),
 	}
 	f := c.Flags()
 	f.String("name", "", "unique name of the node (default: the host name)")
-	f.String("data", "", "data directory, made if absent")
+	f.String("data", "", "data directory, created if absent")
 	f.String("listen", "127.0.0.1:7400", "host:port for nodes and Go clients")
 	f.String("advertise", "", "host:port at which others reach --listen (default: the same)")
 	f.StringSlice("seeds", nil, "host:port of nodes to ask for a cluster; the same list on every node")
 	f.Int("expect", 0, "nodes that must be present before a new cluster bootstraps (default: number of seeds, or 1)")
 	f.String("resp", "", "host:port for Redis clients")
-	f.Bool("own-keys", false, "SCAN, KEYS and DBSIZE of Redis clients tell only of keys that the node leads, as in Redis Cluster (default: of all)")
+	f.Bool("own-keys", false, "SCAN, KEYS and DBSIZE of Redis clients cover only keys that the node leads, as in Redis Cluster (default: all keys)")
 	f.String("http", "", "host:port for health, metrics and status")
 	f.Int("buckets", 0, "buckets of a new cluster, fixed for ever (default 256)")
 	f.Int("groups", 0, "shard groups of a new cluster (default: as many as nodes)")
 	f.Int("replicas", 0, "replicas per group of a new cluster (default 3)")
 	f.StringSlice("labels", nil, "key=value,… of this node; replicas are spread over the values of zone")
-	f.Int("reserve", 0, "MiB of the disk to keep free: with less only deletes and reads are taken (default: a tenth of it, 256 to 1024)")
+	f.Int("reserve", 0, "MiB of the disk to keep free: with less only deletes and reads are accepted (default: a tenth of the disk, 256 to 1024)")
 	f.Duration("replace-after", 10*time.Minute, "replace the replicas of a node that is silent for so long")
 	f.Bool("lease-reads", false, "leaders answer reads without asking a quorum; needs clocks of bounded drift, see --clock-ratio")
 	f.Float64("clock-ratio", 0, "with --lease-reads: how many times faster one node's clock may run than another's (default 1.25)")
-	f.Int("cache", 0, "MiB of memory for data that is read often (default: an eighth of the memory, 64 to 4096)")
+	f.Int("cache", 0, "MiB of memory for the cache of data (default: an eighth of the memory, 64 to 4096)")
 	f.Int("move-rate", 0, "MiB per second of buckets that may be copied to this node (default 8)")
 	f.Bool("insecure", false, "allow listening beyond loopback without TLS")
 	f.Bool("pprof", false, "serve Go's profiles at /debug/pprof also beyond loopback (on a loopback address they always are)")
@@ -181,10 +181,10 @@ func serve(config cluster.Config, format string) error {
 	defer logs.flush(logsFlush)
 	config.Logger = logs.logger()
 	for _, name := range unknownVariables(os.Environ()) {
-		config.Logger.Warn("environment variable is not known", "name", name, "known", "ERAFT_SERVER_<FLAG>, see eraft server --help")
+		config.Logger.Warn("unknown environment variable", "name", name, "known", "ERAFT_SERVER_<FLAG>, see eraft server --help")
 	}
 	if err := setTimerSlack(); err != nil {
-		config.Logger.Info("slower than it could be: give the node CAP_SYS_NICE, see docs/OPERATIONS.md", "because", err)
+		config.Logger.Info("timer slack not set, slower under load: give the node CAP_SYS_NICE, see docs/OPERATIONS.md", "because", err)
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

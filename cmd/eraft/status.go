@@ -56,7 +56,7 @@ type statusDocument struct {
 }
 
 func statusCommand() *cobra.Command {
-	return remoteCommand("status", "Show how the cluster is", exactly(0, 0, "no arguments"),
+	return remoteCommand("status", "Show the state of the cluster", exactly(0, 0, "no arguments"),
 		func(c *cobra.Command, cl *client.Client, r *remote, _ []string) error {
 			body, err := r.status(c, cl)
 			if err != nil {
@@ -100,7 +100,7 @@ func printStatus(body []byte) error {
 		}
 	}
 	if len(d.Buckets.Migrations) > 0 {
-		fmt.Fprintln(w, "BUCKET\tGROUP\tIS\tWITH GROUP\tCHUNKS\tBYTES\tBACKLOG")
+		fmt.Fprintln(w, "BUCKET\tGROUP\tSTATE\tOTHER GROUP\tCHUNKS\tBYTES\tBACKLOG")
 	}
 	for _, h := range d.Buckets.Migrations {
 		fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%d\t%d\n", h.Bucket, h.Group, h.State, h.Other, h.Chunks, h.Bytes, h.BacklogBytes)

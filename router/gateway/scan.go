@@ -11,14 +11,14 @@ import (
 	"github.com/eraft-io/eraft/router"
 )
 
-// A cursor is a bucket and the number of a key in it, 0 for its beginning: 53 bits, which is what clients keep that have only
-// floating-point numbers. Any node can go on from it at any time; see docs/adr/0031-cursors-are-found-where-the-data-is.md.
+// A cursor consists of a bucket and the number of a key in it; number 0 is the beginning of the bucket. It has 53 bits, which clients
+// can store that have only floating-point numbers. Any node can continue from it at any time; see docs/adr/0031-cursors-are-found-where-the-data-is.md.
 const (
 	cursorBits = 14 + messages.CursorBits
 	errCursor  = "ERR invalid cursor"
 )
 
-// Bounds of what is done for one command.
+// Limits of one command.
 const (
 	maxKeysBytes  = maxReply    // bytes of the keys in a reply to KEYS
 	maxScanBytes  = 1 << 20     // bytes of the keys of one SCAN, and one page more

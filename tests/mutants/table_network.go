@@ -6,7 +6,7 @@ var inNetwork = []mutant{
 	{
 		fault:  "an outsider has others called",
 		file:   "router/access_rules.go",
-		old:    "answerable = replyAddress != \"\" && string(asked) == replyAddress",
+		old:    "answerable = replyAddress != \"\" && string(field) == replyAddress",
 		new:    "answerable = true",
 		unseen: "TestRepliesToOutsidersStayOnTheirConnection sees it",
 	},
