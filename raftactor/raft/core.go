@@ -26,55 +26,84 @@ func (r Role) String() string {
 
 // Core is one replica of one group: the whole of Raft's state and rules. It is not safe for concurrent use: one owner calls its
 // methods and carries out what Ready returns.
+//
+// Its state is in parts, each with the rules that change it in a file of its own.
 type Core struct {
-	cfg  Config
+	cfg Config
+	termState
+	log log
+	applyState
+	membershipState
+	level     uint32               // feature level of entries that are proposed here
+	followers []*progress.Progress // of all members but this replica, by id; on a leader only
+	electionState
+	activityState
+	leaseState
+	transferState
+	reads     reads
+	forwarded []forwardedRead // that this follower has sent to its leader, oldest first
+	out       outputs
+	err       error // the first broken invariant; nil: none
+}
+
+// termState is a replica's part in its term. Only become changes it, except that a vote is given in campaign and onVote.
+type termState struct {
 	role Role
 	term uint64
 	vote uint64 // whom this replica has voted for in its term; 0: nobody
 	lead uint64 // who leads its term, as far as it knows; 0: nobody
+}
 
-	log      log
+// applyState is how far the log is committed and applied. Invariant: applied <= emitted <= commit.
+type applyState struct {
 	commit   uint64     // index up to which entries are known to be committed
 	emitted  uint64     // index up to which entries were handed out in Ready.Apply
 	applied  uint64     // index up to which the data has them
 	applying []applying // handed out and not applied, oldest first
 	replay   replay
 	replayed []*messages.Entry // read from the disk, to be handed out next
+}
 
+// membershipState is the membership in effect, and what this replica knows of its own.
+type membershipState struct {
 	conf        *messages.ConfState // the membership at emitted
 	confAt      uint64              // index of the entry that made it
 	confPending uint64              // index of the newest membership change in the log; no other is proposed before it has taken effect
 	memberAt    uint64              // newest index as of which this term's leader has said that this replica is a member
 	voteFloor   uint64              // commit index below which this replica is recovering, see recovering; 0: it has lost nothing
-	level       uint32              // feature level of entries that are proposed here
+}
 
-	followers []*progress.Progress // of all members but this replica, by id; on a leader only
-	votes     []quorum.Vote        // that a candidate has got
+// electionState is when a replica campaigns, and how its campaign stands.
+type electionState struct {
+	votes             []quorum.Vote // that a candidate has got
+	electionElapsed   int           // ticks since the leader was heard, or since the campaign began
+	electionTimeout   int           // ticks after which this replica campaigns, drawn anew each time
+	diskTicks         int           // ticks for which an election message of this replica has waited for its disk
+	supported         uint64        // candidate that this replica gives time to; 0: none
+	failedCandidacies int           // since a leader was heard
+	campaignOrdered   bool          // a leader has ordered this replica to campaign since the last tick
+}
 
-	electionElapsed   int    // ticks since the leader was heard, or since the campaign began
-	electionTimeout   int    // ticks after which this replica campaigns, drawn anew each time
-	heartbeatElapsed  int    // ticks since the last round of heartbeats
-	diskTicks         int    // ticks for which an election message of this replica has waited for its disk
-	supported         uint64 // candidate that this replica gives time to; 0: none
-	failedCandidacies int    // since a leader was heard
-	idleTicks         int    // since something was to be done
-	quiesced          bool
+// activityState is when a leader sends heartbeats, and whether the group is quiesced.
+type activityState struct {
+	heartbeatElapsed int // ticks since the last round of heartbeats
+	idleTicks        int // ticks since something was to be done
+	quiesced         bool
+}
 
+// leaseState is this replica's part in leases, by its own clock.
+type leaseState struct {
 	now              Nanos // as last told
 	voteBlockedUntil Nanos // until then this replica helps nobody to replace a leader that it has heard
 	leaseRevoked     bool  // this leader has offered its leadership to another replica in this term
+}
 
-	diskStalled     bool   // a disk of this replica does not answer
-	transferOffered bool   // leadership was offered for that reason
+// transferState is a leader's transfer of its leadership.
+type transferState struct {
 	transferee      uint64 // replica that leadership is being transferred to; 0: none
 	transferTicks   int    // since the transfer began
-	campaignOrdered bool   // a leader has ordered this replica to campaign since the last tick
-
-	reads     reads
-	forwarded []forwardedRead // that this follower has sent to its leader, oldest first
-
-	out outputs
-	err error
+	diskStalled     bool   // a disk of this replica does not answer; of a follower as well
+	transferOffered bool   // leadership was offered for that reason
 }
 
 // applying is an entry that was handed out and is not applied.
@@ -88,7 +117,7 @@ func New(cfg Config, boot Boot) (*Core, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Core{cfg: cfg, now: boot.Now}
+	c := &Core{cfg: cfg, leaseState: leaseState{now: boot.Now}}
 	if err := c.log.open(boot.Snapshot, boot.Entries); err != nil {
 		return nil, err
 	}
