@@ -23,7 +23,7 @@ const (
 	headHeight = 50
 )
 
-// HTML shows effects as a page with a sequence diagram: a lane per actor, time goes down.
+// HTML shows effects as a page with a sequence diagram: one lane per actor, time runs down.
 func HTML(title string, entries []Entry) string {
 	lanes := lanesOf(entries)
 	x := func(name string) int { return laneWidth/2 + 80 + laneWidth*slices.Index(lanes, name) }
@@ -59,7 +59,7 @@ func HTML(title string, entries []Entry) string {
 	return b.String()
 }
 
-// lanesOf are all that take part, sorted, so that the actors of a node are beside one another.
+// lanesOf are all actors and nodes of the effects, sorted, so that the actors of a node are beside one another.
 func lanesOf(entries []Entry) []string {
 	seen := map[string]bool{}
 	var all []string

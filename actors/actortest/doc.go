@@ -3,7 +3,7 @@
 // A World runs the actors of any number of nodes. Nothing in it happens by itself: a test lets it run with Advance,
 // RunUntil or RunUntilIdle, and whichever of the waiting actors comes next, however long a message travels and whether
 // it arrives at all is drawn from the seed. The same seed gives the same run, step by step; another seed another one.
-// Actors that keep each other busy without letting time pass fail the test, too.
+// Actors that send to each other for ever without letting time pass fail the test, too.
 // When a test fails the World prints the seed, the flag that replays it, and what the actors did as a sequence diagram.
 //
 //	w := actortest.NewWorld(t)
@@ -23,7 +23,7 @@
 //	Self that another node uses                                 leads each through its own network
 //	messages that are not protobuf                              work within a node; to another one the test fails
 //	Watch, Unwatch, Terminated                                  work
-//	Watch of an actor whose node crashes or is cut off          AddressTerminated, when Network.Broken says so
+//	Watch of an actor whose node crashes or is cut off          AddressTerminated, after Network.SetBrokenAfter
 //	Stop, Poison, StopFuture, PoisonFuture                      work, on other nodes as well
 //	Spawn, SpawnNamed, SpawnPrefix                              work, of the node's RootContext and of actors
 //	routers, and other Props with a SpawnFunc                   the test fails
@@ -40,7 +40,7 @@
 //	RequestFuture of a RootContext                              works without a timeout; else the test fails: use Node.RequestFuture
 //	Future.Wait, Future.Result outside of actors                let the World run
 //	Future.Wait, Future.Result in Receive                       the test fails: use ReenterAfter or PipeTo
-//	panics                                                      fail the test, with their stack, unless World.Tolerate says otherwise
+//	panics                                                      fail the test, with their stack, unless World.AllowPanics says otherwise
 //	one for one, all for one, restarting strategy               work; failures are counted in virtual time
 //	exponential backoff                                         works, in virtual time
 //	restarts                                                    work, and are in the journal as panics are

@@ -12,8 +12,8 @@ import (
 // stopTimeout is what Proto.Actor gives an actor to stop in StopFuture and PoisonFuture.
 const stopTimeout = 10 * time.Second
 
-// RequestFuture asks an actor in the name of a future that times out by the node's clock; below 0: never. Of an
-// actor.RootContext only RequestFuture without a timeout can be used: the machine's clock would run it out.
+// RequestFuture sends a request to an actor, and returns a future for the reply that times out by the node's clock; below 0: never. The
+// RequestFuture of an actor.RootContext can be used without a timeout only: its timeouts run by the machine's clock.
 func (n *Node) RequestFuture(to *actor.PID, message any, timeout time.Duration) *actor.Future {
 	root := n.System().Root
 	f := n.incarnation.future(timeout)
@@ -21,7 +21,7 @@ func (n *Node) RequestFuture(to *actor.PID, message any, timeout time.Duration) 
 	return f
 }
 
-// future makes a future of the node's time.
+// future makes a future that times out by the node's clock.
 func (l *incarnation) future(timeout time.Duration) *actor.Future {
 	f := actor.NewFuture(l.system, -1)
 	l.adoptFuture(f, timeout)
@@ -36,7 +36,7 @@ func (l *incarnation) stopFuture(pid *actor.PID) *actor.Future {
 	return f
 }
 
-// adoptFuture lets a future live in the World: it times out by the node's clock, and to wait for it lets the World run.
+// adoptFuture makes a future part of the World: it times out by the node's clock, and waiting for it lets the World run.
 func (l *incarnation) adoptFuture(f *actor.Future, timeout time.Duration) {
 	cond, done := *futureCond.of(f), futureDone.of(f)
 	if _, tamed := cond.L.(*futureLock); tamed {
@@ -54,7 +54,7 @@ func (l *incarnation) adoptFuture(f *actor.Future, timeout time.Duration) {
 	})
 }
 
-// futureNamed gives the future of this life that a PID names, nil if it names something else.
+// futureNamed is the future of this incarnation that a PID names; nil: the PID names something else.
 func (l *incarnation) futureNamed(pid *actor.PID) *actor.Future {
 	if pid == nil || pid.Address != l.node.address || !strings.HasPrefix(pid.Id, "future") {
 		return nil
@@ -66,7 +66,7 @@ func (l *incarnation) futureNamed(pid *actor.PID) *actor.Future {
 	return futureOf(process)
 }
 
-// adoptSender looks at who asks: a future that a RootContext has made is tamed if it can be.
+// adoptSender adopts the sender of a request if it is a future that a RootContext has made.
 func (l *incarnation) adoptSender(sender *actor.PID) {
 	f := l.futureNamed(sender)
 	if f == nil {
@@ -80,7 +80,7 @@ func (l *incarnation) adoptSender(sender *actor.PID) {
 	l.adoptFuture(f, -1)
 }
 
-// adoptWatcher looks at who watches: a future that watches was made by StopFuture or PoisonFuture.
+// adoptWatcher adopts a watcher if it is a future: StopFuture or PoisonFuture has made it.
 func (l *incarnation) adoptWatcher(watcher *actor.PID) {
 	if f := l.futureNamed(watcher); f != nil {
 		if timer := *futureTimer.of(f); timer != nil {
@@ -90,8 +90,8 @@ func (l *incarnation) adoptWatcher(watcher *actor.PID) {
 	}
 }
 
-// futureLock is the lock of a future. Who waits for the future opens it, and that is where the World runs on: on its one
-// thread nobody else could complete the future.
+// futureLock is the lock of a future. A goroutine that waits for the future unlocks it, and that is where the World runs on: on its one
+// thread, nothing else could complete the future.
 type futureLock struct {
 	mu   sync.Mutex
 	w    *World
@@ -125,9 +125,9 @@ func (w *World) await(done *bool) {
 		panic("waits for a future in Receive")
 	}
 	if !w.RunUntil(func() bool { return *done }, awaited) {
-		w.Fail("a future was waited for that nothing has completed in %v", awaited)
+		w.Fail("nothing has completed a future in %v", awaited)
 	}
 }
 
-// awaited is how much virtual time a future is waited for that has no timeout of its own.
+// awaited bounds, in virtual time, the wait for a future without a timeout.
 const awaited = time.Hour

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// worldGoroutine knows the goroutine that a World lives on, and finds others that its actors started: goroutines inherit the
-// profiler labels of whoever starts them, and actors run under a label that only this World has.
+// worldGoroutine knows the goroutine on which a World runs, and finds others that its actors have started: goroutines inherit the profiler
+// labels of the goroutine that starts them, and actors run under a label that only this World has.
 type worldGoroutine struct {
 	label  string
 	in     context.Context
@@ -38,8 +38,8 @@ func (h *worldGoroutine) enter() {
 	}
 }
 
-// markGoroutine marks the goroutine as one that belongs to a World. The mark is the setting of debug.SetPanicOnFault, the one thing
-// that a goroutine can be asked for in a few nanoseconds and that goroutines and timers that it starts do not inherit.
+// markGoroutine marks the goroutine as a World's. The mark is the setting of debug.SetPanicOnFault: it can be read in a few nanoseconds, and
+// goroutines and timers that the goroutine starts do not inherit it.
 func markGoroutine() { debug.SetPanicOnFault(true) }
 
 // onWorldGoroutine tells whether the calling goroutine is marked.
@@ -51,7 +51,7 @@ func onWorldGoroutine() bool {
 	return false
 }
 
-// callerFunctions describes the calling goroutine by the functions that it is in.
+// callerFunctions names the functions that the calling goroutine is in.
 func callerFunctions() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
@@ -66,7 +66,7 @@ func callerFunctions() string {
 	return strings.Join(names, " < ")
 }
 
-// leakedGoroutines are the goroutines that actors of this World started and that still run, by the function that they are in.
+// leakedGoroutines are the goroutines that actors of this World have started and that still run, by the functions that they are in.
 func (h *worldGoroutine) leakedGoroutines() []string {
 	if !h.inside {
 		return nil
@@ -79,7 +79,7 @@ func (h *worldGoroutine) leakedGoroutines() []string {
 	return h.running()
 }
 
-// grace is what a goroutine gets to end by itself, or to arrive in the function that names it.
+// grace is the time that a goroutine gets to end by itself, or to enter the function that names it.
 const grace = 20 * time.Millisecond
 
 func (h *worldGoroutine) running() []string {

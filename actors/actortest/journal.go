@@ -64,7 +64,7 @@ func short(text string) string {
 	return text
 }
 
-// Journal is what happened in a World: the newest effects themselves, and a hash over all of them.
+// Journal records what has happened in a World: the newest effects themselves, and a hash over all of them.
 type Journal struct {
 	limit int
 	ring  []Entry
@@ -138,7 +138,7 @@ func (j *Journal) Total() uint64 { return j.total }
 // Count is how many effects of a kind there were.
 func (j *Journal) Count(kind Kind) uint64 { return j.kinds[kind] }
 
-// Entries are the newest effects that are kept, oldest first.
+// Entries are the newest effects, as many as are kept, oldest first.
 func (j *Journal) Entries() []Entry {
 	if len(j.ring) < j.limit || j.limit == 0 {
 		return append([]Entry(nil), j.ring...)
@@ -147,7 +147,7 @@ func (j *Journal) Entries() []Entry {
 	return append(append([]Entry(nil), j.ring[at:]...), j.ring[:at]...)
 }
 
-// Find gives the kept effects that match.
+// Find returns the kept effects that match, oldest first.
 func (j *Journal) Find(match func(Entry) bool) []Entry {
 	var found []Entry
 	for _, e := range j.Entries() {

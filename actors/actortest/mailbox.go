@@ -2,8 +2,8 @@ package actortest
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// mailbox hands an actor one message at a time and then lets the World choose anew who comes next. Actors get it
-// unless their Props have a mailbox of their own. System messages come first, as in Proto.Actor.
+// mailbox gives an actor one message at a time, and then lets the World choose anew which actor runs next. Actors have it unless their
+// Props have a mailbox of their own. System messages come first, as in Proto.Actor.
 type mailbox struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher

@@ -8,8 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Network carries messages between nodes: encoded when they are sent, decoded when they arrive, so that nobody shares
-// memory. Delivery is what Proto.Actor promises, at most once; per link and direction it is in order unless a fault
+// Network carries messages between nodes: encoded when they are sent, decoded when they arrive, so that nodes share no memory. Delivery is what Proto.Actor promises, at most once; per link and direction it is in order unless a fault
 // says otherwise. A message that is not protobuf cannot travel, and fails the test.
 type Network struct {
 	w              *World
@@ -51,9 +50,9 @@ type Envelope struct {
 	Stamp    any // of the Gate
 }
 
-// Gate stands at the nodes' ends of the network, as a protocol that says who speaks does.
+// Gate sees what leaves and what arrives at nodes, as a protocol does that names the senders of messages.
 type Gate interface {
-	// Stamp is what goes with a message that leaves a node.
+	// Stamp returns what goes with a message that leaves a node, in Envelope.Stamp.
 	Stamp(from *Node) any
 	// Admit tells whether what arrives at a node may come in.
 	Admit(at *Node, e Envelope) bool
@@ -66,22 +65,22 @@ func newNetwork(w *World) *Network {
 	}
 }
 
-// SetFaults changes how links behave that nothing else is said of.
+// SetFaults sets the faults of all links that have none of their own.
 func (n *Network) SetFaults(f Faults) { n.defaultFaults = f }
 
-// SetLinkFaults changes how one direction of a link behaves; nil: as usual.
+// SetLinkFaults sets the faults of one direction of a link; nil: those of SetFaults.
 func (n *Network) SetLinkFaults(from, to string, f *Faults) { n.state(link{from, to}).faults = f }
 
-// SetMessageFaults asks rule for every message, beside what its link does: for faults of one type of message. nil ends it.
+// SetMessageFaults adds, to the faults of its link, those that rule returns for a message: for faults of one type of message. nil ends it.
 func (n *Network) SetMessageFaults(rule func(Envelope) Faults) { n.messageFaults = rule }
 
-// NeverDuplicate says which messages never come twice, whatever links and rules do to others; nil: none.
+// NeverDuplicate sets which messages are never duplicated, whatever the faults say; nil: none.
 func (n *Network) NeverDuplicate(which func(Envelope) bool) { n.neverDuplicate = which }
 
-// Observe lets f see every message that a node sends, before anything can happen to it: for oracles.
+// Observe has f called for every message that a node sends, before a fault can hit it: for tests that check what is sent.
 func (n *Network) Observe(f func(Envelope)) { n.observer = f }
 
-// SetGate puts a Gate at every node.
+// SetGate puts a Gate at every node; it is asked for every message.
 func (n *Network) SetGate(g Gate) { n.gate = g }
 
 // Cut stops one direction of a link; what is on its way still arrives.
@@ -116,7 +115,7 @@ func (n *Network) state(l link) *linkState {
 	return n.links[l]
 }
 
-// remoteProcess is the process that stands for everything on other nodes.
+// remoteProcess is the process of all PIDs of other nodes.
 type remoteProcess struct{ incarnation *incarnation }
 
 // Stop implements actor.Process.
@@ -179,7 +178,7 @@ func copyPID(pid *actor.PID) *actor.PID {
 	return &actor.PID{Address: pid.Address, Id: pid.Id, RequestId: pid.RequestId}
 }
 
-// dispatch decides what becomes of a message.
+// dispatch decides whether a message is lost, and when it arrives.
 func (n *Network) dispatch(e Envelope, encoded []byte, system bool) {
 	n.w.journal.add(Entry{At: n.w.now, Kind: Sent, From: e.From, To: name(e.Target), Message: e.Message, content: encoded})
 	if n.observer != nil {
@@ -228,7 +227,7 @@ func (n *Network) draw(f Faults) time.Duration {
 	return f.Min + time.Duration(n.w.rng.Int64N(int64(f.Max-f.Min)))
 }
 
-// arrive decodes a message and hands it to whoever lives at its address now.
+// arrive decodes a message and delivers it to the node that has its address now.
 func (n *Network) arrive(e Envelope, encoded []byte, system bool) {
 	to := n.w.nodes[e.To]
 	if to == nil || !to.Alive() {

@@ -9,8 +9,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Node is a process of the World: an address, and one life after another. A life is an actor system; Crash ends it
-// without a word, and Restart begins another at the same address. What a life kept in memory is gone with it.
+// Node is a process of the World: an address, and one incarnation after another. An incarnation is an actor system; Crash ends it at once,
+// and Restart begins another at the same address. What an incarnation had in memory is lost with it.
 type Node struct {
 	w           *World
 	address     string
@@ -21,7 +21,7 @@ type Node struct {
 	slow        map[string]func() time.Duration
 }
 
-// incarnation is one run of a node.
+// incarnation is one run of a node, from its start to its crash.
 type incarnation struct {
 	node      *Node
 	system    *actor.ActorSystem
@@ -30,7 +30,7 @@ type incarnation struct {
 	watches   []*remoteWatch // of actors on other nodes, oldest first
 }
 
-// Node gives the node at an address. Its first life begins with its first actor.
+// Node returns the node with an address. Its first incarnation begins with its first actor.
 func (w *World) Node(address string) *Node {
 	if n := w.nodes[address]; n != nil {
 		return n
@@ -42,15 +42,15 @@ func (w *World) Node(address string) *Node {
 	return n
 }
 
-// Restart ends the life of the node, if it has one, and begins another with an empty actor system, which it gives.
+// Restart ends the incarnation of the node, if it has one, and begins another with an empty actor system, which it returns.
 func (n *Node) Restart() *actor.ActorSystem {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(silent))
 	n.RestartWith(system)
 	return system
 }
 
-// RestartWith ends the life of the node, if it has one, and begins another in an actor system that was made elsewhere and has
-// no actors yet. They must be spawned with Props.
+// RestartWith ends the incarnation of the node, if it has one, and begins another with an actor system that was made elsewhere and has no
+// actors yet.
 func (n *Node) RestartWith(sys *actor.ActorSystem) {
 	if n.Alive() {
 		n.Crash()
@@ -71,7 +71,7 @@ func (n *Node) RestartWith(sys *actor.ActorSystem) {
 
 func silent(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// Crash ends the node at once: its actors do nothing any more, and its mail and timers are gone. Messages that it has
+// Crash ends the incarnation of the node at once: its actors do nothing any more, and its mailboxes and timers are lost. Messages that it has
 // sent are still on their way.
 func (n *Node) Crash() {
 	n.incarnation.dead = true
@@ -80,13 +80,13 @@ func (n *Node) Crash() {
 	n.w.net.broke()
 }
 
-// Alive tells whether the node has a life.
+// Alive tells whether the node runs.
 func (n *Node) Alive() bool { return n.incarnation != nil && !n.incarnation.dead }
 
 // Address of the node, as in PIDs.
 func (n *Node) Address() string { return n.address }
 
-// System is the actor system of this life, or of the last one.
+// System is the actor system of this incarnation, or of the last one.
 func (n *Node) System() *actor.ActorSystem {
 	if n.incarnation == nil {
 		n.Restart()
@@ -97,10 +97,10 @@ func (n *Node) System() *actor.ActorSystem {
 // Clock is the node's time. It outlives crashes.
 func (n *Node) Clock() *Clock { return n.clock }
 
-// Pause stops the node as SIGSTOP does: nothing runs, and what arrives waits.
+// Pause stops the node as SIGSTOP does: nothing runs, and messages that arrive wait.
 func (n *Node) Pause() { n.paused = true }
 
-// Resume lets a paused node go on, with everything that has piled up.
+// Resume lets a paused node go on, with all messages and timers that have waited.
 func (n *Node) Resume() {
 	held := n.held
 	n.paused, n.held = false, nil
@@ -109,8 +109,8 @@ func (n *Node) Resume() {
 	}
 }
 
-// Slow makes each activation of the actor at a path take a drawn time, as one does that writes to a disk. Part of it
-// passes before it does anything, and part of it after: what it sends leaves at the end. nil ends it.
+// Slow makes each activation of the actor at a path take a time that delay returns, as that of an actor does that writes to a disk. Part of
+// it passes before the actor does anything, and part of it after: what the actor sends leaves at the end. nil ends it.
 func (n *Node) Slow(path string, delay func() time.Duration) {
 	if delay == nil {
 		delete(n.slow, path)
@@ -119,7 +119,7 @@ func (n *Node) Slow(path string, delay func() time.Duration) {
 	n.slow[path] = delay
 }
 
-// Spawn starts an actor under a name. Its children live in the World as well.
+// Spawn starts an actor under a name. It fails the test if the name is taken. Children of the actor are part of the World as well.
 func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
 	n.w.t.Helper()
 	root := n.System().Root
@@ -130,7 +130,7 @@ func (n *Node) Spawn(props *actor.Props, name string) *actor.PID {
 	return copyPID(pid) // the actor has its own
 }
 
-// spawnMiddleware brings what is spawned into the World: children, and all that the actor system's own RootContext spawns.
+// spawnMiddleware makes actors part of the World: children, and all that the actor system's own RootContext spawns.
 func (l *incarnation) spawnMiddleware(actor.SpawnFunc) actor.SpawnFunc {
 	return func(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
 		w := l.node.w
@@ -156,7 +156,7 @@ func (l *incarnation) spawnMiddleware(actor.SpawnFunc) actor.SpawnFunc {
 	}
 }
 
-// runner is the Dispatcher of one actor.
+// runner is the Dispatcher of one actor, and what the World knows of the actor.
 type runner struct {
 	incarnation *incarnation
 	path        string
@@ -190,7 +190,7 @@ func (r *runner) Schedule(run func()) {
 	r.push(run)
 }
 
-// after does something for this life at a later time, or when a pause is over.
+// after calls do at a later time, or when a pause is over, unless the node has crashed.
 func (r *runner) after(at time.Duration, do func()) {
 	r.incarnation.node.w.At(at, func() {
 		switch n := r.incarnation.node; {
@@ -203,7 +203,7 @@ func (r *runner) after(at time.Duration, do func()) {
 	})
 }
 
-// delay sends in the node's name, and holds back what a slow actor sends.
+// delay is the middleware of what the actor sends: a slow actor's messages leave when its activation is over.
 func (r *runner) delay(next actor.SenderFunc) actor.SenderFunc {
 	next = r.incarnation.sendMiddleware(next)
 	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
@@ -223,7 +223,7 @@ func (r *runner) push(run func()) {
 	r.incarnation.node.w.ready.push(task{r, run})
 }
 
-// receive notes in the journal what the actor receives, and lets its receive timeout begin anew.
+// receive is the middleware of what the actor receives: the journal records it, and the receive timeout starts again.
 func (r *runner) receive(next actor.ReceiverFunc) actor.ReceiverFunc {
 	here := r.incarnation.node.address + "/" + r.path
 	return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
@@ -269,7 +269,7 @@ func name(pid *actor.PID) string {
 	return pid.Address + "/" + pid.Id
 }
 
-// Clock is a node's time: virtual, and it may run fast or slow. It has what an actor needs of a clock.
+// Clock is a node's time. It is virtual, and may run fast or slow.
 type Clock struct {
 	node *Node
 	w    *World
@@ -288,13 +288,13 @@ func (c *Clock) Now() time.Duration { return c.base + time.Duration(float64(c.w.
 // Wall is the node's time of day.
 func (c *Clock) Wall() time.Time { return epoch.Add(c.Now() + c.wall) }
 
-// Skew lets the node's time run faster (above 1) or slower from now on.
+// Skew sets how fast the node's time runs from now on; above 1 it runs fast.
 func (c *Clock) Skew(rate float64) { c.base, c.from, c.rate = c.Now(), c.w.now, rate }
 
 // Jump changes the node's time of day; monotonic time never jumps.
 func (c *Clock) Jump(by time.Duration) { c.wall += by }
 
-// After calls f when d of the node's time has passed, unless cancelled, or the node has crashed before.
+// After calls f when d of the node's time has passed, unless it is cancelled or the node has crashed.
 func (c *Clock) After(d time.Duration, f func()) (cancel func()) {
 	cancelled := false
 	n := c.node

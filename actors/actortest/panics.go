@@ -16,7 +16,7 @@ type Panic struct {
 	Stack   string // of the panic, from where it began
 }
 
-// AllowPanics says which panics the test is about: they go to supervisors as in production. Any other panic fails the test.
+// AllowPanics sets which panics the test is about: they go to supervisors as in production. Any other panic fails the test.
 func (w *World) AllowPanics(which func(Panic) bool) { w.allowedPanics = which }
 
 // panicked is called on the stack of the panic.

@@ -9,7 +9,7 @@ import (
 // ProbeTimeout is how much virtual time a Probe waits for a message.
 const ProbeTimeout = 10 * time.Second
 
-// Probe is an actor played by the test: it sends in its own name and keeps what it gets.
+// Probe is an actor that the test plays: it sends messages and keeps what it receives.
 type Probe struct {
 	n           *Node
 	incarnation *incarnation
@@ -18,7 +18,7 @@ type Probe struct {
 	from        []*actor.PID
 }
 
-// Probe puts a probe under a name of the node.
+// Probe makes a probe under a name of the node. It fails the test if an actor has the name.
 func (n *Node) Probe(name string) *Probe {
 	n.w.t.Helper()
 	system := n.System()
@@ -34,7 +34,7 @@ func (n *Node) Probe(name string) *Probe {
 // PID of the probe.
 func (p *Probe) PID() *actor.PID { return p.pid }
 
-// Send sends a message in the probe's name; answers come back to it.
+// Send sends a message with the probe as its sender; replies come to the probe.
 func (p *Probe) Send(to *actor.PID, message any) {
 	p.n.System().Root.RequestWithCustomSender(to, message, p.pid)
 }
@@ -62,17 +62,17 @@ func (p *Probe) Watch(pid *actor.PID) {
 	process.SendSystemMessage(pid, &actor.Watch{Watcher: p.pid})
 }
 
-// Waiting are the messages that came and were not expected yet.
+// Waiting are the messages that have come and that no Expect has taken, oldest first.
 func (p *Probe) Waiting() []any { return append([]any(nil), p.mail...) }
 
-// Expect runs the World until the probe gets a message, which must be of type M, and gives it.
+// Expect runs the World until the probe has a message, which must be of type M, and returns it. It fails the test after ProbeTimeout.
 func Expect[M any](p *Probe) M {
 	p.n.w.t.Helper()
 	message, _ := ExpectFrom[M](p)
 	return message
 }
 
-// ExpectFrom is Expect, and gives the sender as well.
+// ExpectFrom is Expect, and returns the sender as well.
 func ExpectFrom[M any](p *Probe) (M, *actor.PID) {
 	w := p.n.w
 	w.t.Helper()
@@ -89,8 +89,8 @@ func ExpectFrom[M any](p *Probe) (M, *actor.PID) {
 	return got, sender
 }
 
-// ExpectNone runs the World until nothing is to be done and nothing on its way, and nothing must have come. It is
-// exact: no time-out hides a message that comes late.
+// ExpectNone runs the World until no actor has anything to do and no message is on its way; the probe must not have got a message. It is
+// exact: no timeout hides a message that comes late.
 func (p *Probe) ExpectNone() {
 	p.n.w.t.Helper()
 	p.n.w.RunUntilIdle()

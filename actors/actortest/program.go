@@ -26,7 +26,7 @@ type Program struct {
 // errEnded unwinds a program that the World ends in the middle.
 var errEnded = errors.New("the World has ended")
 
-// Go lets a program begin, when the World runs next. It ends with the test, wherever it is then.
+// Go starts a program, which begins when the World runs next. If it has not returned when the test ends, it is ended where it waits.
 func (w *World) Go(name string, f func(p *Program)) *Program {
 	p := &Program{w: w, name: name}
 	next, stop := iter.Pull(func(yield func(struct{}) bool) {
@@ -78,7 +78,7 @@ func (p *Program) Wait(limit time.Duration, begin func(done func())) bool {
 // Sleep lets virtual time pass.
 func (p *Program) Sleep(d time.Duration) { p.Wait(max(0, d), func(func()) {}) }
 
-// resume lets the program run until it waits again, or is over.
+// resume runs the program until it waits again, or returns.
 func (p *Program) resume() {
 	if !p.done {
 		p.next()

@@ -10,8 +10,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// A World needs a few fields that Proto.Actor does not export. They are found by name and type when the program starts; with a
-// version of Proto.Actor that has others, NewWorld fails and says which.
+// A World needs a few fields that Proto.Actor does not export. They are looked up by name and type when the program starts; with a version
+// of Proto.Actor that does not have them, NewWorld fails and names them.
 var (
 	cachedProcess   = fieldOf[actor.PID, *actor.Process]("p")
 	mailboxOf       = fieldOf[actor.ActorProcess, actor.Mailbox]("mailbox")
@@ -43,7 +43,7 @@ func fieldOf[S, F any](name string) fieldOffset[S, F] {
 
 func (f fieldOffset[S, F]) of(s *S) *F { return (*F)(unsafe.Add(unsafe.Pointer(s), f.offset)) }
 
-// futureOf gives the Future that a process stands for, nil if for none.
+// futureOf is the Future of a process; nil: the process is none of a Future.
 func futureOf(process actor.Process) *actor.Future {
 	t := reflect.TypeOf(process)
 	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct || t.Elem().NumField() == 0 || t.Elem().Field(0).Type != reflect.TypeFor[actor.Future]() {
@@ -52,7 +52,7 @@ func futureOf(process actor.Process) *actor.Future {
 	return (*actor.Future)(reflect.ValueOf(process).UnsafePointer())
 }
 
-// backoffOf gives the parameters of a strategy that is Proto.Actor's exponential backoff.
+// backoffOf returns the parameters of Proto.Actor's exponential backoff; ok is false for other strategies.
 func backoffOf(s actor.SupervisorStrategy) (window, initial time.Duration, ok bool) {
 	v := reflect.ValueOf(s)
 	if s == nil || v.Type() != backoffType {

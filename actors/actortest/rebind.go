@@ -4,8 +4,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// rebind makes a PID lead to where it leads for a node. Proto.Actor keeps in a PID the process that it was found to stand for, for the
-// first system that asked: to the next system of the same program it would be a way past the network.
+// rebind makes a PID lead to the actor that it means for this node. Proto.Actor caches in a PID the process that it leads to, for the first
+// system that uses it: for another system of the same program that would be a way around the network.
 func (l *incarnation) rebind(pid *actor.PID) {
 	if pid == nil {
 		return
@@ -28,7 +28,7 @@ func (l *incarnation) rebind(pid *actor.PID) {
 	*cached = &process
 }
 
-// owns tells whether a process is one of this life.
+// owns tells whether a process belongs to this incarnation.
 func (l *incarnation) owns(process actor.Process) bool {
 	switch p := process.(type) {
 	case *remoteProcess:
@@ -42,7 +42,7 @@ func (l *incarnation) owns(process actor.Process) bool {
 	return false
 }
 
-// sendMiddleware is the middleware of all that a node sends.
+// sendMiddleware is the middleware of all messages that a node sends.
 func (l *incarnation) sendMiddleware(next actor.SenderFunc) actor.SenderFunc {
 	return func(ctx actor.SenderContext, target *actor.PID, envelope *actor.MessageEnvelope) {
 		if !onWorldGoroutine() {

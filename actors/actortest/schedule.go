@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Strategy chooses which of the actors that have something to do comes next.
+// Strategy chooses which of the actors that have something to do runs next.
 type Strategy int
 
 const (
@@ -14,8 +14,8 @@ const (
 	Random Strategy = iota
 	// FIFO takes the one that has waited longest.
 	FIFO
-	// Priority gives each actor a random rank and takes the highest, and now and then gives the one that it took another
-	// rank. Orders in which one actor is far behind all others, which Random hardly ever draws, are common here.
+	// Priority gives each actor a random rank and takes the one with the highest, whose rank it changes now and then. Orders in which one
+	// actor is far behind all others, which Random hardly ever draws, are common here.
 	Priority
 )
 
@@ -88,7 +88,7 @@ type timer struct {
 	fire    func()
 }
 
-// timers is a heap of what is to come.
+// timers are the timers that have not gone off, by time.
 type timers struct {
 	seq  uint64
 	heap timerHeap

@@ -6,7 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// virtualContext is the Context that an actor of a World gets: what Proto.Actor would do by the machine's clock is done by the node's.
+// virtualContext is the Context of an actor of a World: what Proto.Actor would do by the machine's clock is done by the node's.
 type virtualContext struct {
 	actor.Context
 	r *runner
@@ -70,7 +70,7 @@ func (s *virtualContext) Unwatch(pid *actor.PID) {
 	s.Context.Unwatch(pid)
 }
 
-// idle is the receive timeout of an actor. At most one timer runs for it, which looks when it goes off whether it is due.
+// idle is the receive timeout of an actor. At most one timer runs for it; when it goes off, it checks whether the timeout is due.
 type idle struct {
 	after time.Duration // 0: none
 	due   time.Duration // by the node's clock
@@ -87,7 +87,7 @@ func (i *idle) set(r *runner, d time.Duration) {
 	}
 }
 
-// restart lets the time begin anew.
+// restart starts the timeout again.
 func (i *idle) restart(r *runner) {
 	if i.after == 0 {
 		return
@@ -118,7 +118,7 @@ func (i *idle) fire(r *runner) {
 	}
 }
 
-// influences tells whether a message lets the time of a receive timeout begin anew. One in an envelope does, as in Proto.Actor.
+// influences tells whether a message starts the receive timeout again. A message in an envelope does, as in Proto.Actor.
 func influences(envelope *actor.MessageEnvelope) bool {
 	_, not := unwrapBare(envelope).(actor.NotInfluenceReceiveTimeout)
 	return !not

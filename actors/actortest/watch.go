@@ -7,18 +7,18 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// remoteWatch is an actor on another node that one of this life's watches.
+// remoteWatch is a watch of an actor on another node by one of this incarnation.
 type remoteWatch struct {
 	who     *actor.PID
 	watcher string       // path
-	there   *incarnation // whom the node that it is on was when the watch began; nil: nobody
+	there   *incarnation // the incarnation of the other node when the watch began; nil: it did not run
 }
 
 // defaultBrokenAfter is how long it takes by default until a node notices that a connection is broken.
 const defaultBrokenAfter = 5 * time.Second
 
-// SetBrokenAfter changes how long it takes until a node notices that it cannot reach another one, because that one crashed or the link is cut:
-// what its actors watch there is then terminated for them, as TerminatedReason_AddressTerminated. Default 5 s.
+// SetBrokenAfter sets how long it takes until a node notices that it cannot reach another one, because that one has crashed or the link is
+// cut: the actors that it watches there then count as terminated, with TerminatedReason_AddressTerminated. Default 5 s.
 func (n *Network) SetBrokenAfter(after time.Duration) { n.brokenAfter = after }
 
 // noteWatch notes what a message about watching means for the node that sends it.
@@ -50,7 +50,7 @@ func (l *incarnation) reaches(x *remoteWatch) bool {
 	return x.there != nil && !x.there.dead && !n.isolated[link{here, there}] && !n.isolated[link{there, here}]
 }
 
-// checkWatch looks after a while whether a connection is broken.
+// checkWatch checks after a while whether a connection is broken.
 func (l *incarnation) checkWatch(x *remoteWatch) {
 	w := l.node.w
 	w.At(w.now+w.net.brokenAfter, func() {

@@ -28,10 +28,10 @@ type Option func(*World)
 // Seed chooses the run. Without it the seed is drawn, unless the flag -actortest.seed says one.
 func Seed(seed uint64) Option { return func(w *World) { w.seed = seed } }
 
-// Schedule chooses which of the actors that have something to do comes next. Default: Random.
+// Schedule sets the Strategy, which chooses the actor that runs next. Default: Random.
 func Schedule(s Strategy) Option { return func(w *World) { w.ready.strategy = s } }
 
-// KeepEntries is how many of the newest effects the journal keeps. Default 4096; 0 keeps none, which is faster.
+// KeepEntries is how many of the newest effects the Journal keeps. Default 4096; 0 keeps none, which is faster.
 func KeepEntries(n int) Option { return func(w *World) { w.journal.limit = n } }
 
 // World is a number of nodes on one thread. It is not safe for concurrent use, and all of it, the actors included,
@@ -97,8 +97,8 @@ func (w *World) Network() *Network { return w.net }
 // Journal is what has happened.
 func (w *World) Journal() *Journal { return w.journal }
 
-// Step lets one actor that has something to do run once, or, if nobody has, lets time pass to the next timer or
-// arrival. It reports whether there was anything to do.
+// Step runs one actor that has something to do once, or, if none has, lets time pass to the next timer or the next arrival of a message. It
+// reports whether there was anything to do.
 func (w *World) Step() bool {
 	if next, ok := w.ready.pop(); ok {
 		if w.steps++; w.steps-w.since > maxStepsAtOnce {
@@ -114,20 +114,20 @@ func (w *World) Step() bool {
 	return w.fire(-1)
 }
 
-// reportFault notes what must not be, from any goroutine. What was first counts: the rest may follow from it.
+// reportFault notes a fault of the test, from any goroutine. Only the first one counts: the others may follow from it.
 func (w *World) reportFault(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	w.fault.CompareAndSwap(nil, &text)
 }
 
-// failOnFault fails the test if something was blamed.
+// failOnFault fails the test if a fault was reported.
 func (w *World) failOnFault() {
 	if fault := w.fault.Load(); fault != nil && !w.failed {
 		w.Fail("%s", *fault)
 	}
 }
 
-// maxStepsAtOnce is how many steps there may be at one moment: actors that go on for ever would never let time pass.
+// maxStepsAtOnce is how many steps there may be without time passing: actors that send to each other for ever never let time pass.
 const maxStepsAtOnce = 200_000
 
 // fire lets the next timer go off, unless it is later than limit; a limit below 0 is none.
@@ -148,14 +148,14 @@ func (w *World) fire(limit time.Duration) bool {
 	return true
 }
 
-// At calls f at a virtual time; for faults and workloads. f runs between the steps of actors.
+// At calls f at a virtual time, between the steps of actors: for faults and workloads.
 func (w *World) At(at time.Duration, f func()) {
 	if w.checkGoroutine("sets a timer") {
 		w.timers.push(timer{at: at, fire: f})
 	}
 }
 
-// Advance lets exactly d pass, with everything that happens in it.
+// Advance runs the World until exactly d has passed.
 func (w *World) Advance(d time.Duration) {
 	until := w.now + d
 	for w.runReady() || w.fire(until) {
@@ -166,7 +166,7 @@ func (w *World) Advance(d time.Duration) {
 // runReady runs one waiting actor, if there is one.
 func (w *World) runReady() bool { return w.ready.len() > 0 && w.Step() }
 
-// RunUntil runs until cond holds and reports whether it did within limit of virtual time. cond is asked after each step.
+// RunUntil runs until cond holds, and reports whether it did within limit of virtual time. cond is called after each step.
 func (w *World) RunUntil(cond func() bool, limit time.Duration) bool {
 	until := w.now + limit
 	for !cond() {
@@ -194,7 +194,7 @@ func (w *World) Fail(format string, args ...any) {
 	w.t.FailNow()
 }
 
-// end names what the actors left running, and tells how to see a failure again.
+// end fails the test if actors have left goroutines running, and logs how to replay a failure.
 func (w *World) end() {
 	for _, stray := range w.goroutine.leakedGoroutines() {
 		w.t.Errorf("an actor left a goroutine running: %s", stray)
@@ -213,7 +213,7 @@ func (w *World) end() {
 	}
 }
 
-// writeDiagram writes the diagram as a file that a browser shows.
+// writeDiagram writes the diagram to a file for a browser.
 func (w *World) writeDiagram(entries []Entry) {
 	file, err := os.CreateTemp("", "actortest-*.html")
 	if err == nil {
