@@ -24,7 +24,7 @@ func tolerant(t *testing.T) *actortest.World {
 }
 
 var ofFailures = []row{
-	{"panics", "fail the test, with their stack, unless World.Tolerate says otherwise", func(t *testing.T) {
+	{"panics", "fail the test, with their stack, unless World.AllowPanics says otherwise", func(t *testing.T) {
 		failing(t, "a/worker panicked at *wrapperspb.StringValue: told to", func(w *actortest.World) {
 			p := w.Node("a").Probe("p")
 			p.Send(w.Node("a").Spawn(actor.PropsFromFunc(worker), "worker"), text("told to"))

@@ -67,7 +67,7 @@ var ofMail = []row{
 		require.Equal(t, "left Stopped", actortest.Expect[*value](p).Value)
 		p.ExpectNone()
 	}},
-	{"Watch of an actor whose node crashes or is cut off", "AddressTerminated, when Network.Broken says so", brokenWatch},
+	{"Watch of an actor whose node crashes or is cut off", "AddressTerminated, after Network.SetBrokenAfter", brokenWatch},
 	{"Stop, Poison, StopFuture, PoisonFuture", "work, on other nodes as well", func(t *testing.T) {
 		w := actortest.NewWorld(t)
 		root := w.Node("a").System().Root

@@ -1,4 +1,4 @@
-// Package enginetest is the conformance suite that every engine passes.
+// Package enginetest is the conformance suite of persistence.Engine: every engine passes it.
 package enginetest
 
 import (
@@ -14,14 +14,13 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// Disk is one engine's storage: Open gives the engine that works on it now, Reopen closes that one and opens the
-// same storage again.
+// Disk is the storage of an engine: Open returns the engine that is open on it, Reopen closes that one and opens the same storage again.
 type Disk interface {
 	Open(t *testing.T) persistence.Engine
 	Reopen(t *testing.T) persistence.Engine
 }
 
-// Run holds an engine to its contract. fresh makes an empty Disk.
+// Run checks that an engine keeps its contract. fresh makes an empty Disk.
 func Run(t *testing.T, fresh func(t *testing.T) Disk) {
 	for _, c := range []struct {
 		name string

@@ -9,21 +9,21 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// corruption is what of a disk is read wrong: key -> which bit, or lost. An engine shares it with its views: a disk that is
-// repaired is whole for all of them. The map is never changed, only replaced.
+// corruption is what of a disk is read wrong: by key, which bit is flipped, or unreadable. An engine shares it with its snapshots: a disk that
+// is repaired is repaired for all of them. The map is never changed, only replaced.
 type corruption struct {
 	flipped atomic.Pointer[map[string]int]
 }
 
-// unreadable is the bit of a value that a checksum below the engine refuses to give out.
+// unreadable stands for the bit of a value whose block fails its checksum.
 const unreadable = -1
 
-// FlipBit damages one stored value, as a bad disk would: until it is written anew, whoever reads it gets it with one
-// bit wrong. It tells whether the key was there.
+// FlipBit damages a stored value, as a bad disk would: until it is written again, it is read with one bit flipped. It reports whether the key
+// exists.
 func (e *Engine) FlipBit(key []byte, bit int) bool { return e.corrupt(key, bit) }
 
-// FailChecksum damages one stored value where every block has a checksum, as in RocksDB: until it is written anew, whoever reads
-// it, or walks over it, gets a CorruptError. It tells whether the key was there.
+// FailChecksum damages a stored value where every block has a checksum, as in RocksDB: until it is written again, reads of it and scans over
+// it fail with a CorruptError. It reports whether the key exists.
 func (e *Engine) FailChecksum(key []byte) bool { return e.corrupt(key, unreadable) }
 
 func (e *Engine) corrupt(key []byte, bit int) bool {
@@ -36,7 +36,7 @@ func (e *Engine) corrupt(key []byte, bit int) bool {
 	return true
 }
 
-// Repair undoes what FlipBit and Lose did, and tells whether there was anything left of it.
+// Repair undoes what FlipBit and FailChecksum did. It reports whether anything was left of it.
 func (e *Engine) Repair() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *corruption) update(how func(bits map[string]int)) {
 	r.flipped.Store(&next)
 }
 
-// read gives a value as the disk gives it.
+// read returns a value as the disk returns it.
 func (r *corruption) read(key string, value []byte) ([]byte, error) {
 	bits := r.flipped.Load()
 	if bits == nil {
@@ -87,7 +87,7 @@ func (r *corruption) read(key string, value []byte) ([]byte, error) {
 	return value, nil
 }
 
-// repairing heals what is written anew.
+// repairing is a Visitor that repairs what a batch writes.
 type repairing struct{ corruption *corruption }
 
 func (r repairing) Put(key, _ []byte) { r.Delete(key) }

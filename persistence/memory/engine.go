@@ -36,23 +36,23 @@ type Faults struct {
 	Limit int                                  // bytes of all writes after which the disk is full; 0: never
 }
 
-// ErrFull is a full disk.
+// ErrFull is the error of a full disk.
 var ErrFull = errors.New("no space left on device")
 
-// New makes an empty engine.
+// New makes an empty engine. It is safe for concurrent use.
 func New() *Engine {
 	return &Engine{data: new(tree), synced: new(tree), corruption: new(corruption), scans: new(scanTracker)}
 }
 
-// NewSingleThreaded makes an empty engine of which a call from within the callback of a scan fails, which no engine allows. It is for
-// those who make all calls on one thread.
+// NewSingleThreaded makes an empty engine that refuses calls from within the callback of a scan, which no engine allows. It is for tests that
+// make all calls on one thread.
 func NewSingleThreaded() *Engine {
 	e := New()
 	e.scans.strict = true
 	return e
 }
 
-// scanTracker are those that run on an engine and its views.
+// scanTracker counts the scans that run on an engine and its snapshots.
 type scanTracker struct {
 	strict  bool
 	running int // if strict
@@ -66,7 +66,7 @@ func (s *scanTracker) begin() (end func()) {
 	return func() { s.running-- }
 }
 
-// refuse tells of a call whether it is made from within a scan.
+// refuse fails for a call that is made from within a scan.
 func (s *scanTracker) refuse() error {
 	if s.strict && s.running > 0 {
 		return errors.New("an engine is called from within the callback of a scan: it may be closing by then")
@@ -74,15 +74,14 @@ func (s *scanTracker) refuse() error {
 	return nil
 }
 
-// SetFaults changes how the engine fails from now on.
+// SetFaults sets how the engine fails from now on.
 func (e *Engine) SetFaults(f Faults) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.faults = f
 }
 
-// Crash gives what a power loss leaves: everything synced and a random part, from the front, of what was not.
-// The engine itself is closed.
+// Crash returns what a power loss leaves: everything that was synced, and of the rest a random prefix. The engine itself is closed.
 func (e *Engine) Crash(rng *rand.Rand) *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -95,7 +94,7 @@ func (e *Engine) Crash(rng *rand.Rand) *Engine {
 	return left
 }
 
-// Kill gives what the death of the process leaves: every accepted write. The engine itself is closed.
+// Kill returns what the end of the process leaves: every accepted write. The engine itself is closed.
 func (e *Engine) Kill() *Engine {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -103,7 +102,7 @@ func (e *Engine) Kill() *Engine {
 	return &Engine{data: e.data.Copy(), synced: e.synced.Copy(), unsynced: e.unsynced, corruption: e.corruption.clone(), scans: &scanTracker{strict: e.scans.strict}}
 }
 
-// Synced reads what no loss of power can take any more. Values that Get gives must not be changed: they are not copied.
+// Synced reads what is synced, which no power loss can lose. Values that Get returns must not be changed: they are not copied.
 func (e *Engine) Synced() persistence.Reader { return synced{e} }
 
 type synced struct{ e *Engine }
@@ -218,7 +217,7 @@ func (e *Engine) refuse(batch *persistence.Batch) error {
 	return nil
 }
 
-// Close implements persistence.Engine. What was written can still be had from Kill or Crash.
+// Close implements persistence.Engine. Kill and Crash may still be called.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

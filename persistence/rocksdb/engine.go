@@ -31,13 +31,13 @@ type Engine struct {
 	syncMark *syncMark // of a log
 }
 
-// Limits are what a database may take of its process. A zero field is a moderate default.
+// Limits bound what a database takes of its process. A zero field means its default.
 type Limits struct {
-	CacheBytes uint // of memory for what is read often
-	Files      int  // of tables, which stay open until another one is wanted; RocksDB takes no fewer than 20
+	CacheBytes uint // of memory for blocks that are read often. Default 128 MiB for a State, 1 MiB for a Log
+	Files      int  // table files that are kept open; RocksDB takes no fewer than 20. Default 512
 }
 
-// Open opens or makes a database in dir.
+// Open opens the database in dir, or makes it. It fails with a CorruptError if files are damaged or missing.
 func Open(dir string, kind Kind, limits ...Limits) (*Engine, error) {
 	return open(dir, kind, kind.limits(limits...))
 }
@@ -84,7 +84,7 @@ func (e *Engine) openSyncMark() (err error) {
 	return e.syncMark.check(e.dir, e.db.GetLatestSequenceNumber())
 }
 
-// describeError turns RocksDB's texts into errors that say what to do.
+// describeError turns RocksDB's error texts into errors that say what the operator should do.
 func describeError(dir string, err error) error {
 	text := err.Error()
 	switch {
@@ -104,7 +104,7 @@ func describeError(dir string, err error) error {
 	return fmt.Errorf("rocksdb in %s: %w", dir, err)
 }
 
-// removeLeftovers deletes the text logs and the drafts of OPTIONS files that former starts have left.
+// removeLeftovers deletes the text logs, and the drafts of OPTIONS files, that earlier starts have left.
 func removeLeftovers(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -121,8 +121,8 @@ func removeLeftovers(dir string) error {
 	return nil
 }
 
-// enter begins a call, which must leave, or tells why RocksDB must not be called: the engine is closed, or a call has failed
-// before. After an error of a disk RocksDB is in a state that its own assertions forbid, and the next call may abort the process.
+// enter begins a call, which must leave. It fails if RocksDB must not be called: the engine is closed, or an earlier call has failed. After
+// an error of a disk RocksDB is in a state that its own assertions forbid, and the next call may abort the process.
 func (e *Engine) enter() error {
 	if !e.calls.enter() {
 		return persistence.ErrClosed
@@ -134,14 +134,14 @@ func (e *Engine) enter() error {
 	return nil
 }
 
-// fail explains an error, and makes it the last thing that is heard of RocksDB.
+// fail describes an error, and has all further calls fail with it.
 func (e *Engine) fail(err error) error {
 	err = describeError(e.dir, err)
 	e.failed.CompareAndSwap(nil, &err)
 	return err
 }
 
-// readFailed is fail for those who only read. A damaged block is an error for whoever reads it, and changes nothing elsewhere.
+// readFailed is fail for calls that only read. A damaged block is an error of the call that reads it, and of no other.
 func (e *Engine) readFailed(err error) error {
 	if corrupt := new(persistence.CorruptError); errors.As(describeError(e.dir, err), &corrupt) {
 		return corrupt
@@ -207,8 +207,8 @@ func (e *Engine) Scan(low, high []byte, visit func(key, value []byte) bool) erro
 	return e.scan(nil, low, high, visit)
 }
 
-// scan walks with options of its own: the upper bound lets RocksDB stop without looking at what lies behind, deleted
-// ranges of an old log above all.
+// scan iterates with options of its own: the upper bound lets RocksDB stop without looking at what is behind it, above all at the deleted
+// ranges of a log.
 func (e *Engine) scan(at *grocksdb.Snapshot, low, high []byte, visit func(key, value []byte) bool) error {
 	read := grocksdb.NewDefaultReadOptions()
 	defer read.Destroy()
@@ -302,8 +302,8 @@ func (e *Engine) Size(low, high []byte) (uint64, error) {
 	return sizes[0], nil
 }
 
-// Close implements persistence.Engine. It may be called twice. After a failure it only lets go: RocksDB would try to write once
-// more, so its files stay open, and the directory taken, until the process ends.
+// Close implements persistence.Engine. It may be called twice. After a failure it does not close RocksDB, which would try to
+// write once more: its files stay open, and the directory locked, until the process ends.
 func (e *Engine) Close() (err error) {
 	e.closing.Do(func() {
 		e.calls.close()

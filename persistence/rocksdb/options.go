@@ -18,8 +18,8 @@ const (
 	State
 )
 
-// noInfoLog is above all levels that RocksDB logs at. RocksDB cannot write it into its OPTIONS file, which nobody reads, and leaves
-// what it has of that behind: see tidy.
+// noInfoLog is above all levels that RocksDB logs at. RocksDB cannot write it into its OPTIONS file, which is not read, and leaves a draft
+// of the file behind: see removeLeftovers.
 const noInfoLog = grocksdb.InfoLogLevel(6)
 
 type options struct {
@@ -57,9 +57,9 @@ func (k Kind) options(limits Limits) *options {
 	return o
 }
 
-// log sets what a log wants: it is written much, and its entries live short.
+// log sets what a log needs: it is written much, and its entries are soon deleted.
 func (o *options) log() {
-	o.db.SetCompression(grocksdb.NoCompression)                       // wasted work for what lives short
+	o.db.SetCompression(grocksdb.NoCompression)                       // wasted work for what is soon deleted
 	o.db.SetLevel0FileNumCompactionTrigger(8)                         // half as many merges as with 4, for some more filters that a get asks
 	o.db.SetMaxBackgroundJobs(2)                                      // one flush and one compaction beside the actors
 	o.db.SetWriteBufferSize(24<<20 + rand.Uint64N(12<<20))            // replicas fill theirs alike, but should not all flush at once
@@ -67,7 +67,7 @@ func (o *options) log() {
 	o.db.SetWALRecoveryMode(grocksdb.SkipAnyCorruptedRecordsRecovery) // RocksDB recycles in no other; replay has left nothing to skip
 }
 
-// state sets what the data wants: it is read at random, and much larger than any cache.
+// state sets what the data needs: it is read at random, and much larger than any cache.
 func (o *options) state() {
 	o.table.SetFilterPolicy(grocksdb.NewBloomFilterFull(10)) // most gets of absent keys never touch a data block
 	// An index or filter of a whole table of data that compresses is larger than what a shard of the cache can hold, and
@@ -83,7 +83,7 @@ func (o *options) state() {
 	o.db.SetMaxBackgroundJobs(4)      // a flush, and merges of new tables beside a long merge of old ones
 }
 
-// limits fills in what is not given.
+// limits replaces zero fields by their defaults.
 func (k Kind) limits(given ...Limits) Limits {
 	l := Limits{CacheBytes: 128 << 20, Files: 512} // filters, indexes and hot blocks, as they are used
 	if k == Log {

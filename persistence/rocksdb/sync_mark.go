@@ -12,10 +12,10 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// syncMark is the file SYNCED of a log: up to which of RocksDB's sequence numbers writes were synced, and so may have been acknowledged.
-// A write-ahead file that ends early looks like one whose last write was cut off by a crash; the mark tells the two apart. It is
-// written after each sync and not synced itself, so it never says too much, and costs no time. It outlives a process that is killed
-// always, and a machine that loses power up to what the kernel had written of it, some seconds before.
+// syncMark is the file SYNCED of a log: up to which of RocksDB's sequence numbers writes were synced, and so may have been acknowledged. A
+// write-ahead file that was cut off looks like one whose last write was interrupted by a crash; the mark tells the two apart. It is
+// written after each sync and not synced itself, so it is never ahead, and costs no time. It always survives the end of the process; a
+// power loss it survives as it was when the kernel last wrote it, some seconds before.
 //
 // The file has 12 bytes, which share a sector: the number, little endian, and a CRC-32C over it.
 type syncMark struct {
@@ -26,7 +26,7 @@ type syncMark struct {
 
 const syncMarkFile = "SYNCED"
 
-// openSyncMark makes the file if there is none. What cannot be read counts as no mark: a loss of power may leave an empty file.
+// openSyncMark opens the file, or makes it. A file that cannot be read counts as no mark: a power loss may leave an empty one.
 func openSyncMark(dir string) (*syncMark, error) {
 	file, err := os.OpenFile(filepath.Join(dir, syncMarkFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -42,7 +42,7 @@ func openSyncMark(dir string) (*syncMark, error) {
 	return m, nil
 }
 
-// set notes that everything up to a sequence number is synced.
+// set records that everything up to a sequence number is synced.
 func (m *syncMark) set(at uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -55,7 +55,7 @@ func (m *syncMark) set(at uint64) error {
 	return err
 }
 
-// check refuses a log that has less than was synced.
+// check fails for a log that has less than was synced.
 func (m *syncMark) check(dir string, last uint64) error {
 	if last >= m.at {
 		return nil

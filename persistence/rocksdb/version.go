@@ -10,7 +10,7 @@ import (
 	"github.com/linxGnu/grocksdb"
 )
 
-// Version is that of the library which this program is linked with. The library says it only in files that it writes.
+// Version is the version of the RocksDB library that this program is linked with. The library tells it only in files that it writes.
 func Version() (version string, err error) {
 	dir, err := os.MkdirTemp("", "eraft-version-")
 	if err != nil {

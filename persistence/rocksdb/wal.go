@@ -17,10 +17,9 @@ import (
 	"github.com/eraft-io/eraft/persistence"
 )
 
-// replay takes what the write-ahead files of a log hold into tables, so that none is left when the log is opened to be
-// written. RocksDB 7.8 recycles files only in a mode that skips whatever it cannot read, and that never comes to an end
-// in a recycled file. So they are read in a mode that stops at the first record that it cannot read, and before that
-// checkFile has seen that nothing follows it.
+// replay moves what the write-ahead files of a log hold into tables, so that none is left when the log is opened for writing. RocksDB 7.8
+// recycles files only in a mode that skips whatever it cannot read, and that does not find the end of a recycled file. So the files are
+// read in a mode that stops at the first record that it cannot read, after checkFile has checked that no record follows that one.
 func replay(dir string, limits Limits) error {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(files) == 0 {
@@ -66,11 +65,11 @@ const (
 // walFile is a write-ahead file while it is read.
 type walFile struct {
 	number  uint32
-	inside  bool  // a record that is not over
-	from    int64 // where the newest record began
-	end     int64 // what begins here cannot be read; -1: nothing yet
-	damaged bool  // a record begins behind that
-	old     bool  // a newer file was written over it, when its own content was in tables
+	inside  bool  // within a record whose last fragment has not come
+	from    int64 // offset at which the newest record begins
+	end     int64 // offset of the first record that cannot be read; -1: none yet
+	damaged bool  // a record of this file begins behind end
+	old     bool  // a newer file was written over it, after its own content had been moved to tables
 }
 
 // checkFile refuses a file that is damaged. In a recycled file an older one's records follow the newest record, and where a
@@ -130,7 +129,7 @@ func (w *walFile) block(at int64, b []byte) {
 	}
 }
 
-// unreadable notes where the first record is that cannot be read.
+// unreadable notes the offset of the first record that cannot be read.
 func (w *walFile) unreadable(at int64) {
 	if w.inside {
 		w.inside, at = false, w.from
