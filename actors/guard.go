@@ -96,14 +96,14 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	if !ok {
 		return "unknown type"
 	}
-	allowed, guest, alien := false, false, false
-	var says Validator
+	allowed, unauthenticated, foreign := false, false, false
+	var validate Validator
 	for _, rule := range rules {
 		for _, prefix := range rule.Paths {
 			if strings.HasPrefix(path, prefix) {
-				allowed, guest, alien = true, guest || rule.Unauthenticated, alien || rule.ForeignCluster
+				allowed, unauthenticated, foreign = true, unauthenticated || rule.Unauthenticated, foreign || rule.ForeignCluster
 				if rule.Validate != nil {
-					says = rule.Validate
+					validate = rule.Validate
 				}
 			}
 		}
@@ -117,11 +117,11 @@ func (g *Guard) refusal(from Origin, typeName, path string, encoded []byte) stri
 	self := g.self()
 	outsider := from.outside(self)
 	switch {
-	case from.Unauthenticated() && !guest:
+	case from.Unauthenticated() && !unauthenticated:
 		return "unauthenticated"
-	case !from.Unauthenticated() && outsider && self.Cluster != 0 && !alien:
+	case !from.Unauthenticated() && outsider && self.Cluster != 0 && !foreign:
 		return "foreign cluster"
-	case outsider && says != nil && !says(encoded, from.ReplyAddress):
+	case outsider && validate != nil && !validate(encoded, from.ReplyAddress):
 		return "invalid content"
 	case outsider:
 		return ""

@@ -80,8 +80,8 @@ type (
 		proposals []*proposal // one per entry; nil: no session waits on this node
 	}
 	readRequest struct {
-		index  uint64
-		askers []*messages.SessionRequests
+		index    uint64
+		sessions []*messages.SessionRequests
 	}
 	restore struct{ meta *messages.SnapshotMeta }
 	flush   struct{}

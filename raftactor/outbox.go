@@ -93,4 +93,4 @@ func (b *outbox) refuse(to recipient, encoded []byte, why *messages.Error) {
 	b.add(to, &messages.Reply{Session: session, Seq: seq, Code: why.Code, Text: why.Text, Hint: why.Hint})
 }
 
-func askerOf(a *messages.SessionRequests) recipient { return recipient{a.Address, a.Id} }
+func sessionOf(a *messages.SessionRequests) recipient { return recipient{a.Address, a.Id} }

@@ -215,20 +215,20 @@ func (p *Peer) onTick() {
 
 func (p *Peer) onRequests(m *messages.Requests) {
 	status := p.core.Soft()
-	for _, asker := range m.Sessions {
-		p.reads.add(asker, asker.ReplicaQueries)
+	for _, requests := range m.Sessions {
+		p.reads.add(requests, requests.ReplicaQueries)
 		if status.Role != raft.Leader {
-			refuseAsker(p.replies, asker, p.notLeader(status.Leader))
+			refuseSession(p.replies, requests, p.notLeader(status.Leader))
 			continue
 		}
-		p.reads.add(asker, asker.Queries)
-		to := askerOf(asker)
-		for _, command := range asker.Retries {
+		p.reads.add(requests, requests.Queries)
+		to := sessionOf(requests)
+		for _, command := range requests.Retries {
 			if !p.proposer.isPending(command) {
 				p.onCommand(to, command)
 			}
 		}
-		for _, command := range asker.Commands {
+		for _, command := range requests.Commands {
 			p.onCommand(to, command)
 		}
 	}

@@ -38,13 +38,13 @@ func (r *pendingReads) add(from *messages.SessionRequests, queries [][]byte) {
 	if r.count >= r.maxReads || r.bytes >= r.maxBytes {
 		why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads of %d bytes waiting for a quorum", r.group, r.count, r.bytes)
 		for _, query := range queries {
-			r.replies.refuse(askerOf(from), query, why)
+			r.replies.refuse(sessionOf(from), query, why)
 		}
 		return
 	}
-	asker := &messages.SessionRequests{Address: from.Address, Id: from.Id, ReplyBudget: from.ReplyBudget, Queries: r.withoutTooLarge(askerOf(from), queries)}
-	r.gathered = append(r.gathered, asker)
-	r.count, r.bytes = r.count+len(asker.Queries), r.bytes+queryBytes(asker)
+	requests := &messages.SessionRequests{Address: from.Address, Id: from.Id, ReplyBudget: from.ReplyBudget, Queries: r.withoutTooLarge(sessionOf(from), queries)}
+	r.gathered = append(r.gathered, requests)
+	r.count, r.bytes = r.count+len(requests.Queries), r.bytes+queryBytes(requests)
 }
 
 // withoutTooLarge refuses queries that are too large and returns the others.
@@ -75,19 +75,19 @@ func (r *pendingReads) begin() (token uint64, ok bool) {
 
 // finish returns the reads that wait for a token. They wait here no longer.
 func (r *pendingReads) finish(token uint64) []*messages.SessionRequests {
-	askers := r.waiting[token]
+	sessions := r.waiting[token]
 	delete(r.waiting, token)
-	for _, asker := range askers {
-		r.count, r.bytes = r.count-len(asker.Queries), r.bytes-queryBytes(asker)
+	for _, requests := range sessions {
+		r.count, r.bytes = r.count-len(requests.Queries), r.bytes-queryBytes(requests)
 	}
-	return askers
+	return sessions
 }
 
 // refuse ends the wait for a token with an error.
 func (r *pendingReads) refuse(token uint64, why *messages.Error) {
-	for _, asker := range r.finish(token) {
-		for _, query := range asker.Queries {
-			r.replies.refuse(askerOf(asker), query, why)
+	for _, requests := range r.finish(token) {
+		for _, query := range requests.Queries {
+			r.replies.refuse(sessionOf(requests), query, why)
 		}
 	}
 }

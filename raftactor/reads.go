@@ -28,21 +28,21 @@ const drainSessions = 16
 // addReads takes queries, unless too many wait. A query that waits already is not taken again: its session has waited long and sends it
 // again, and to read twice would make all wait longer.
 func (a *Applier) addReads(q readRequest) {
-	kept := q.askers[:0:0]
-	for _, asker := range q.askers {
-		if asker = a.reads.withoutWaiting(asker); len(asker.Queries) == 0 {
+	kept := q.sessions[:0:0]
+	for _, requests := range q.sessions {
+		if requests = a.reads.withoutWaiting(requests); len(requests.Queries) == 0 {
 			continue
 		}
-		bytes := queryBytes(asker)
-		if a.reads.count > 0 && (a.reads.count+len(asker.Queries) > a.options.Limits.PendingReads || a.reads.bytes+bytes > a.options.Limits.ReadBytes) {
+		bytes := queryBytes(requests)
+		if a.reads.count > 0 && (a.reads.count+len(requests.Queries) > a.options.Limits.PendingReads || a.reads.bytes+bytes > a.options.Limits.ReadBytes) {
 			why := messages.Errorf(messages.Code_OVERLOADED, "group %d has %d reads of %d bytes to answer", a.options.Group, a.reads.count, a.reads.bytes)
-			for _, encoded := range asker.Queries {
-				a.replies.refuse(askerOf(asker), encoded, why)
+			for _, encoded := range requests.Queries {
+				a.replies.refuse(sessionOf(requests), encoded, why)
 			}
 			continue
 		}
-		a.reads.count, a.reads.bytes = a.reads.count+len(asker.Queries), a.reads.bytes+bytes
-		kept = append(kept, asker)
+		a.reads.count, a.reads.bytes = a.reads.count+len(requests.Queries), a.reads.bytes+bytes
+		kept = append(kept, requests)
 	}
 	if len(kept) > 0 {
 		a.reads.queue = append(a.reads.queue, readRequest{q.index, kept})
@@ -50,14 +50,14 @@ func (a *Applier) addReads(q readRequest) {
 }
 
 // withoutWaiting returns the queries of a session that do not wait here already.
-func (r *waitingReads) withoutWaiting(asker *messages.SessionRequests) *messages.SessionRequests {
+func (r *waitingReads) withoutWaiting(requests *messages.SessionRequests) *messages.SessionRequests {
 	if len(r.queue) == 0 {
-		return asker
+		return requests
 	}
 	if r.queryIDs == nil {
 		r.queryIDs = map[queryID]bool{}
 		for _, q := range r.queue {
-			for _, other := range q.askers {
+			for _, other := range q.sessions {
 				for _, encoded := range other.Queries {
 					r.queryIDs[queryIDOf(other, encoded)] = true
 				}
@@ -65,12 +65,12 @@ func (r *waitingReads) withoutWaiting(asker *messages.SessionRequests) *messages
 		}
 		delete(r.queryIDs, queryID{}) // of queries without an identity
 	}
-	if !slices.ContainsFunc(asker.Queries, func(encoded []byte) bool { return r.queryIDs[queryIDOf(asker, encoded)] }) {
-		return asker
+	if !slices.ContainsFunc(requests.Queries, func(encoded []byte) bool { return r.queryIDs[queryIDOf(requests, encoded)] }) {
+		return requests
 	}
-	kept := &messages.SessionRequests{Address: asker.Address, Id: asker.Id, ReplyBudget: asker.ReplyBudget}
-	for _, encoded := range asker.Queries {
-		if !r.queryIDs[queryIDOf(asker, encoded)] {
+	kept := &messages.SessionRequests{Address: requests.Address, Id: requests.Id, ReplyBudget: requests.ReplyBudget}
+	for _, encoded := range requests.Queries {
+		if !r.queryIDs[queryIDOf(requests, encoded)] {
 			kept.Queries = append(kept.Queries, encoded)
 		}
 	}
@@ -83,16 +83,16 @@ type queryID struct {
 	session recipient
 }
 
-func queryIDOf(asker *messages.SessionRequests, encoded []byte) queryID {
+func queryIDOf(requests *messages.SessionRequests, encoded []byte) queryID {
 	session, seq := messages.RequestID(encoded)
 	if session == 0 || seq == 0 {
 		return queryID{}
 	}
-	return queryID{requestID{session, seq}, askerOf(asker)}
+	return queryID{requestID{session, seq}, sessionOf(requests)}
 }
 
-func queryBytes(asker *messages.SessionRequests) (n int) {
-	for _, encoded := range asker.Queries {
+func queryBytes(requests *messages.SessionRequests) (n int) {
+	for _, encoded := range requests.Queries {
 		n += len(encoded)
 	}
 	return n
@@ -107,7 +107,7 @@ func (a *Applier) answerReady() {
 	keep, left := a.reads.queue[:0], false
 	for _, q := range a.reads.queue {
 		if q.index <= a.state.Index && !a.failed {
-			if q.askers = a.answerSessions(q.askers); len(q.askers) == 0 {
+			if q.sessions = a.answerSessions(q.sessions); len(q.sessions) == 0 {
 				continue
 			}
 			left = true
@@ -124,26 +124,26 @@ func (a *Applier) answerReady() {
 }
 
 // answerSessions answers what may be answered in this drain, and returns the rest.
-func (a *Applier) answerSessions(askers []*messages.SessionRequests) (rest []*messages.SessionRequests) {
-	for _, asker := range askers {
-		to, n := askerOf(asker), 0
+func (a *Applier) answerSessions(sessions []*messages.SessionRequests) (rest []*messages.SessionRequests) {
+	for _, requests := range sessions {
+		to, n := sessionOf(requests), 0
 		spent := a.reads.sessionBytes[to]
-		for ; n < len(asker.Queries) && spent < a.options.Limits.AnswerBytes && a.reads.drainBytes < drainSessions*a.options.Limits.AnswerBytes; n++ {
-			reply, err := a.options.Machine.Query(stateReader{a}, asker.Queries[n])
+		for ; n < len(requests.Queries) && spent < a.options.Limits.AnswerBytes && a.reads.drainBytes < drainSessions*a.options.Limits.AnswerBytes; n++ {
+			reply, err := a.options.Machine.Query(stateReader{a}, requests.Queries[n])
 			if err != nil {
 				a.fail(fmt.Errorf("query: %w", err))
 				return nil
 			}
 			if a.options.OnRead != nil {
-				a.options.OnRead(a.options.Node, a.options.Group, a.state.Index, asker.Queries[n], reply)
+				a.options.OnRead(a.options.Node, a.options.Group, a.state.Index, requests.Queries[n], reply)
 			}
 			bytes := messages.ReplyBytes(reply)
 			spent, a.reads.drainBytes = spent+bytes, a.reads.drainBytes+bytes
-			a.replies.add(to, withinBudget(reply, bytes, asker.ReplyBudget))
-			a.reads.count, a.reads.bytes = a.reads.count-1, a.reads.bytes-len(asker.Queries[n])
+			a.replies.add(to, withinBudget(reply, bytes, requests.ReplyBudget))
+			a.reads.count, a.reads.bytes = a.reads.count-1, a.reads.bytes-len(requests.Queries[n])
 		}
-		if a.reads.sessionBytes[to] = spent; n < len(asker.Queries) {
-			rest = append(rest, &messages.SessionRequests{Address: asker.Address, Id: asker.Id, ReplyBudget: asker.ReplyBudget, Queries: asker.Queries[n:]})
+		if a.reads.sessionBytes[to] = spent; n < len(requests.Queries) {
+			rest = append(rest, &messages.SessionRequests{Address: requests.Address, Id: requests.Id, ReplyBudget: requests.ReplyBudget, Queries: requests.Queries[n:]})
 		}
 	}
 	return rest

@@ -82,8 +82,8 @@ func asks(session string, room uint64, lengths ...int) *messages.SessionRequests
 	return a
 }
 
-// turn is one turn of the Applier's, and how many answers a session has then.
-func (w *readWorld) turn(want map[string]int) {
+// drain has the Applier answer reads once, and checks how many replies each session has then.
+func (w *readWorld) drain(want map[string]int) {
 	w.t.Helper()
 	w.a.answerReady()
 	w.a.replies.flush()
@@ -100,20 +100,20 @@ func (w *readWorld) turn(want map[string]int) {
 	}, 30*time.Second, time.Millisecond, "%v", want)
 }
 
-// A session that asks for much gets so much in a turn, and nobody waits for it.
-func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
+// A session that reads much gets a bounded number of bytes in one drain, and no other session waits for it.
+func TestDrainIsBoundedForEachSession(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
 	w.a.addReads(readRequest{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600, 600), asks("b", 0, 10)}})
 	later := asks("b", 0, 10, 10)
 	later.Queries = later.Queries[1:]
 	w.a.addReads(readRequest{11, []*messages.SessionRequests{later}})
-	w.turn(map[string]int{"a": 2, "b": 1})
-	require.True(t, w.a.reads.scheduled, "the next turn comes by itself")
-	w.turn(map[string]int{"a": 4, "b": 1})
-	w.turn(map[string]int{"a": 5, "b": 1})
+	w.drain(map[string]int{"a": 2, "b": 1})
+	require.True(t, w.a.reads.scheduled, "the next drain comes by itself")
+	w.drain(map[string]int{"a": 4, "b": 1})
+	w.drain(map[string]int{"a": 5, "b": 1})
 	require.Len(t, w.a.reads.queue, 1, "what waits for its index")
 	w.a.state = &messages.SnapshotMeta{Index: 11}
-	w.turn(map[string]int{"a": 5, "b": 2})
+	w.drain(map[string]int{"a": 5, "b": 2})
 	require.Zero(t, w.a.reads.count)
 	require.Zero(t, w.a.reads.bytes)
 	for i, r := range w.replies["a"] {
@@ -126,31 +126,31 @@ func TestTurnAnswersSoMuchToEachSession(t *testing.T) {
 func TestReadsThatWaitAreNotTakenTwice(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
 	w.a.addReads(readRequest{10, []*messages.SessionRequests{asks("a", 0, 600, 600, 600, 600)}})
-	w.turn(map[string]int{"a": 2})
+	w.drain(map[string]int{"a": 2})
 	again := asks("a", 0, 600, 600, 600, 600, 10)
 	w.a.addReads(readRequest{10, []*messages.SessionRequests{again}})
 	require.Len(t, again.Queries, 5, "a message is not changed")
 	require.Equal(t, 5, w.a.reads.count, "the first two were answered, and the last one is new")
-	w.turn(map[string]int{"a": 4})
-	w.turn(map[string]int{"a": 6})
-	w.turn(map[string]int{"a": 7})
+	w.drain(map[string]int{"a": 4})
+	w.drain(map[string]int{"a": 6})
+	w.drain(map[string]int{"a": 7})
 	require.Zero(t, w.a.reads.count)
 	require.Zero(t, w.a.reads.bytes)
 	nameless := &messages.SessionRequests{Address: "n1", Id: "b", Queries: [][]byte{{}, {}}}
 	require.Len(t, w.a.reads.withoutWaiting(nameless).Queries, 2)
 }
 
-// What all sessions together get in a turn is bounded as well, and one value may always be larger.
-func TestTurnIsBounded(t *testing.T) {
+// What all sessions together get in one drain is bounded as well, and one value may always be larger.
+func TestDrainIsBounded(t *testing.T) {
 	w := newReadWorld(t, Limits{AnswerBytes: 1000})
-	var askers []*messages.SessionRequests
+	var sessions []*messages.SessionRequests
 	for i := range 2 * drainSessions {
-		askers = append(askers, &messages.SessionRequests{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
+		sessions = append(sessions, &messages.SessionRequests{Address: "n1", Id: fmt.Sprint(i), Queries: asks("", 0, 5000).Queries})
 	}
-	w.a.addReads(readRequest{10, append(askers, asks("b", 0, 10))})
-	for want := len(askers) + 1; want > 0; want -= 4 {
+	w.a.addReads(readRequest{10, append(sessions, asks("b", 0, 10))})
+	for want := len(sessions) + 1; want > 0; want -= 4 {
 		require.Equal(t, want, w.a.reads.count)
-		w.turn(nil)
+		w.drain(nil)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestTurnIsBounded(t *testing.T) {
 func TestAnswersAreNoLargerThanTheRoomForThem(t *testing.T) {
 	w := newReadWorld(t, Limits{})
 	w.a.addReads(readRequest{10, []*messages.SessionRequests{asks("a", 1000, 5000, 100), asks("b", 0, 5000)}})
-	w.turn(map[string]int{"a": 2, "b": 1})
+	w.drain(map[string]int{"a": 2, "b": 1})
 	large, small := w.replies["a"][0], w.replies["a"][1]
 	require.Equal(t, messages.Code_OVERLOADED, large.Code)
 	require.Empty(t, large.Value)
@@ -181,7 +181,7 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 			w.a.addReads(readRequest{math.MaxUint64, []*messages.SessionRequests{one}})
 		}
 		require.Equal(t, c.taken, w.a.reads.count)
-		w.turn(map[string]int{"a": 10 - c.taken})
+		w.drain(map[string]int{"a": 10 - c.taken})
 		require.Equal(t, messages.Code_OVERLOADED, w.replies["a"][0].Code)
 
 		p := newPendingReads(w.a.options, w.a.replies, 1<<63)
@@ -192,14 +192,14 @@ func TestReadsThatWaitAreBounded(t *testing.T) {
 		require.GreaterOrEqual(t, p.count, c.taken)
 		require.LessOrEqual(t, p.count, c.taken+1)
 		require.EqualValues(t, 7, p.gathered[0].ReplyBudget)
-		w.turn(map[string]int{"b": 10 - p.count})
+		w.drain(map[string]int{"b": 10 - p.count})
 		token, ok := p.begin()
 		require.True(t, ok)
 		require.Equal(t, uint64(1<<63+1), token)
 		_, ok = p.begin()
 		require.False(t, ok, "nothing came since")
 		p.refuse(token, messages.Errorf(messages.Code_UNAVAILABLE, "no leader"))
-		w.turn(map[string]int{"b": 10})
+		w.drain(map[string]int{"b": 10})
 		require.Zero(t, p.count)
 		require.Zero(t, p.bytes)
 		require.Empty(t, p.finish(token), "once")

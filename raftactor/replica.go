@@ -249,8 +249,8 @@ func mailboxBytes(element any) (bytes int) {
 	message, _ := actors.Unwrap(element)
 	switch m := message.(type) {
 	case *messages.Requests:
-		for _, asker := range m.GetSessions() {
-			for _, all := range [][][]byte{asker.GetRetries(), asker.GetCommands(), asker.GetQueries(), asker.GetReplicaQueries()} {
+		for _, requests := range m.GetSessions() {
+			for _, all := range [][][]byte{requests.GetRetries(), requests.GetCommands(), requests.GetQueries(), requests.GetReplicaQueries()} {
 				for _, encoded := range all {
 					bytes += len(encoded)
 				}
@@ -267,18 +267,18 @@ func mailboxBytes(element any) (bytes int) {
 }
 
 func refuseAll(answers *outbox, m *messages.Requests, why *messages.Error) {
-	for _, asker := range m.Sessions {
-		refuseAsker(answers, asker, why)
-		for _, encoded := range asker.ReplicaQueries {
-			answers.refuse(askerOf(asker), encoded, why)
+	for _, requests := range m.Sessions {
+		refuseSession(answers, requests, why)
+		for _, encoded := range requests.ReplicaQueries {
+			answers.refuse(sessionOf(requests), encoded, why)
 		}
 	}
 }
 
-// refuseAsker refuses what is meant for a leader.
-func refuseAsker(answers *outbox, asker *messages.SessionRequests, why *messages.Error) {
-	for _, encoded := range slices.Concat(asker.Retries, asker.Commands, asker.Queries) {
-		answers.refuse(askerOf(asker), encoded, why)
+// refuseSession refuses what is meant for a leader.
+func refuseSession(answers *outbox, requests *messages.SessionRequests, why *messages.Error) {
+	for _, encoded := range slices.Concat(requests.Retries, requests.Commands, requests.Queries) {
+		answers.refuse(sessionOf(requests), encoded, why)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/eraft-io/eraft/persistence/memory"
 )
 
-// A turn reads its own writes, also in scans, and its batch leaves the store as the turn showed it.
-func TestTurnShowsWhatItsBatchWillDo(t *testing.T) {
+// A state batch reads its own writes, also in scans, and its write leaves the store as the batch showed it.
+func TestStateBatchShowsWhatItWillWrite(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	engine, want := memory.New(), map[string]string{}
 	prefix := []byte("g7/")

@@ -100,7 +100,7 @@ func (e *endpoint) run() {
 	if conn != nil {
 		defer conn.Close()
 	}
-	var letters []outgoingMessage
+	var batch []outgoingMessage
 	idle := time.NewTimer(idleTimeout)
 	defer idle.Stop()
 	for err == nil {
@@ -113,9 +113,9 @@ func (e *endpoint) run() {
 			}
 			idle.Reset(idleTimeout)
 		case <-e.queue.wake:
-			letters = e.queue.drain(letters)
-			err = e.queue.send(e.n, e.stream, e.header.of(e.n.sys), letters)
-			clear(letters)
+			batch = e.queue.drain(batch)
+			err = e.queue.send(e.n, e.stream, e.header.of(e.n.sys), batch)
+			clear(batch)
 			idle.Reset(idleTimeout)
 		}
 	}

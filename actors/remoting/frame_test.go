@@ -36,21 +36,21 @@ func TestParcelIsAMessageBatch(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		p := frame{n: network(), header: encodeHeader(speaker)}
-		var letters []outgoingMessage
-		for range rapid.IntRange(1, 200).Draw(t, "letters") {
+		var batch []outgoingMessage
+		for range rapid.IntRange(1, 200).Draw(t, "batch") {
 			kind := rapid.SampledFrom([]string{"eraft.Entry", "eraft.Requests"}).Draw(t, "kind")
 			l := outgoingMessage{to: pid.Draw(t, "to"), message: kinds[kind](t)}
 			if rapid.Bool().Draw(t, "has sender") {
 				l.sender = pid.Draw(t, "sender")
 			}
 			l.size = proto.Size(l.message)
-			letters = append(letters, l)
+			batch = append(batch, l)
 			p.add(l)
 		}
 		b := read(t, &p)
-		require.Len(t, b.Envelopes, len(letters))
+		require.Len(t, b.Envelopes, len(batch))
 		for i, e := range b.Envelopes {
-			l := letters[i]
+			l := batch[i]
 			require.Equal(t, string(proto.MessageName(l.message)), b.TypeNames[e.TypeId])
 			require.True(t, proto.Equal(l.to, b.Targets[e.Target]))
 			if l.sender == nil {
@@ -105,7 +105,7 @@ func TestAnyBytesAreRead(t *testing.T) {
 		n.guard = actors.NewGuard(n.o.Rules, sys) // one flip makes a speaker younger
 		in := streamReader{n: n}
 		p := frame{n: n, header: encodeHeader(speaker)}
-		for range rapid.IntRange(1, 5).Draw(t, "letters") {
+		for range rapid.IntRange(1, 5).Draw(t, "batch") {
 			m := &messages.Entry{Data: rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "data")}
 			p.add(outgoingMessage{to: sys.PID(sys.Address(), "raft/1"), sender: sys.PID("b:1", "x"), message: m, size: proto.Size(m)})
 		}

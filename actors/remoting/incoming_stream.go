@@ -132,19 +132,19 @@ func (i *incomingStream) sendReplies() {
 	stuck := time.AfterFunc(writeTimeout, func() { i.end(status.Error(codes.DeadlineExceeded, "answers are not read")) })
 	defer stuck.Stop()
 	stuck.Stop()
-	var letters []outgoingMessage
+	var batch []outgoingMessage
 	for {
 		select {
 		case <-i.stream.Context().Done():
 			return
 		case <-i.queue.wake:
 		}
-		letters = i.queue.drain(letters)
-		if err := i.queue.send(i.n, timedSender{i.stream, stuck}, mark.of(i.n.sys), letters); err != nil {
+		batch = i.queue.drain(batch)
+		if err := i.queue.send(i.n, timedSender{i.stream, stuck}, mark.of(i.n.sys), batch); err != nil {
 			i.end(err)
 			return
 		}
-		clear(letters)
+		clear(batch)
 	}
 }
 

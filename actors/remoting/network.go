@@ -73,7 +73,7 @@ type Network struct {
 
 	mu         sync.RWMutex
 	endpoints  map[route]*endpoint
-	dropped    map[string]uint64 // messages to each address; guests count together
+	dropped    map[string]uint64 // messages to each address; clients count together
 	dialErrors map[string]error  // why addresses cannot be reached
 	clients    clientStreams
 	clientRate tokenBucket                // of all outsiders

@@ -139,7 +139,7 @@ func (b *budget) release(bytes int) {
 type messageSender interface{ SendMsg(m any) error }
 
 // send sends messages in order, in frames that are not too large for the other system's memory.
-func (q *queue) send(n *Network, to messageSender, header []byte, letters []outgoingMessage) error {
+func (q *queue) send(n *Network, to messageSender, header []byte, batch []outgoingMessage) error {
 	p, bytes := frame{n: n, header: header}, 0
 	flush := func() error {
 		if len(p.envelopes) == 0 {
@@ -152,7 +152,7 @@ func (q *queue) send(n *Network, to messageSender, header []byte, letters []outg
 		p, bytes = frame{n: n, header: header}, 0
 		return nil
 	}
-	for _, l := range letters {
+	for _, l := range batch {
 		if p.bytes > 0 && p.bytes+l.size > partBytes {
 			if err := flush(); err != nil {
 				return err

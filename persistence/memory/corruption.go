@@ -40,9 +40,9 @@ func (e *Engine) corrupt(key []byte, bit int) bool {
 func (e *Engine) Repair() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	rotten := e.corruption.any()
+	corrupted := e.corruption.any()
 	e.corruption.flipped.Store(nil)
-	return rotten
+	return corrupted
 }
 
 func (r *corruption) any() bool {

@@ -271,12 +271,12 @@ func (s *snapshot) Close() {
 	s.data = nil
 }
 
-func get(data *tree, rot *corruption, key []byte) ([]byte, bool, error) {
+func get(data *tree, damage *corruption, key []byte) ([]byte, bool, error) {
 	value, found := data.Get(string(key))
 	if !found {
 		return nil, false, nil
 	}
-	value, err := rot.read(string(key), value)
+	value, err := damage.read(string(key), value)
 	if err != nil {
 		return nil, false, err
 	}

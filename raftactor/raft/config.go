@@ -13,7 +13,7 @@ import (
 var (
 	ErrNotLeader    = errors.New("not the leader")
 	ErrOverloaded   = errors.New("too many uncommitted bytes")
-	ErrTransferring = errors.New("leadership is being handed over")
+	ErrTransferring = errors.New("leadership is being transferred")
 	ErrConfPending  = errors.New("another membership change is under way")
 	ErrInvalidConf  = errors.New("membership change makes no sense")
 	ErrStale        = errors.New("message of an older term")

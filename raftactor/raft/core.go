@@ -304,7 +304,7 @@ func (c *Core) onNewerTerm(m *messages.RaftMessage) error {
 	return nil
 }
 
-// hearsLeader tells whether there is a leader as far as this replica knows, or it has promised one not to vote.
+// hearsLeader tells whether there is a leader as far as this replica knows, or it has granted one a lease.
 func (c *Core) hearsLeader() bool {
 	return c.role == Leader || c.voteBlocked() || c.lead != 0 && c.electionElapsed < c.cfg.ElectionTicks
 }

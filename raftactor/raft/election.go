@@ -90,7 +90,7 @@ func (c *Core) onVote(m *messages.RaftMessage) error {
 	return nil
 }
 
-// recovering tells that this replica was removed and emptied, is a member again, and has not got back what it had. What it had
+// recovering tells that this replica was removed and its disk was reset, is a member again, and has not got back what it had. What it had
 // acknowledged may have been committed, and the memberships that it hears of first may be those in which it was a voter: so it
 // neither votes nor campaigns until it has committed what it once had.
 func (c *Core) recovering() bool { return c.commit < c.voteFloor }

@@ -17,9 +17,9 @@ var inAnswers = []mutant{
 	{
 		fault:  "reads that are left to the next turn still count when they are answered",
 		file:   "raftactor/reads.go",
-		old:    "\t\t\ta.reads.count, a.reads.bytes = a.reads.count-1, a.reads.bytes-len(asker.Queries[n])\n",
+		old:    "\t\t\ta.reads.count, a.reads.bytes = a.reads.count-1, a.reads.bytes-len(requests.Queries[n])\n",
 		new:    "",
-		unseen: "a run has not reads enough; TestTurnAnswersSoMuchToEachSession sees it",
+		unseen: "a run has not reads enough; TestDrainIsBoundedForEachSession sees it",
 	},
 	{
 		fault:  "an answer is sent whatever room there is for it",
@@ -33,7 +33,7 @@ var inAnswers = []mutant{
 		file:   "raftactor/reads.go",
 		old:    "spent < a.options.Limits.AnswerBytes &&",
 		new:    "spent >= 0 &&",
-		unseen: "memory of a turn is not judged; TestTurnAnswersSoMuchToEachSession sees it",
+		unseen: "memory of a turn is not judged; TestDrainIsBoundedForEachSession sees it",
 	},
 	{
 		fault:  "a cursor that is not remembered begins its bucket again",

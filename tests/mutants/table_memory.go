@@ -11,7 +11,7 @@ var inMemory = []mutant{
 	{
 		fault: "reads that were answered still count as waiting",
 		file:  "raftactor/pending_reads.go",
-		old:   "\t\tr.count, r.bytes = r.count-len(asker.Queries), r.bytes-queryBytes(asker)\n",
+		old:   "\t\tr.count, r.bytes = r.count-len(requests.Queries), r.bytes-queryBytes(requests)\n",
 		new:   "",
 	},
 	{
