@@ -104,7 +104,7 @@ func checkBootstrap(config *messages.Config, b *messages.Bootstrap) *messages.Er
 	case config != nil:
 		return messages.Errorf(messages.Code_CONFLICT, "the cluster is bootstrapped already")
 	case b.ClusterId == 0 || b.Node == nil || b.Node.DirectoryToken == 0:
-		return invalid("a birth needs a cluster id and its first node")
+		return invalid("a bootstrap record needs a cluster id and its first node")
 	case b.Buckets == 0 || b.Buckets > messages.Slots:
 		return invalid("%d buckets: 1 to %d are possible", b.Buckets, messages.Slots)
 	case b.Groups > b.Buckets || b.Replicas == 0:

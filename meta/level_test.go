@@ -48,7 +48,7 @@ func TestLevelIsRaisedToWhatAllHavePledged(t *testing.T) {
 	require.Equal(t, messages.Level(2), r.config().FeatureLevel())
 }
 
-// Whoever comes in between is seen: the config is not the one any more whose nodes have pledged.
+// A node that is admitted in between is noticed: the config is not the one any more whose nodes have committed.
 func TestRaiseNamesItsConfig(t *testing.T) {
 	r := twoGroups(t)
 	version := r.config().Version

@@ -19,8 +19,8 @@ func check(t *testing.T, r *replica, m *messages.MetaCommand) *messages.Error {
 	return meta.Checker(r.m.View(), encoded)
 }
 
-// A config that could not be sent is never made: nodes that keep joining, with the largest cards that there are, are
-// refused before. Nor do fields above their bounds get into the chain, whoever sends them.
+// A config that could not be sent is never made: nodes that keep joining, each saying as much of itself as it may, are refused before.
+// Nor do fields above their bounds get into the chain, from whatever sender.
 func TestConfigsCanBeSent(t *testing.T) {
 	huge := func(n uint64) *messages.AddNode {
 		a := nodeInfo(n)

@@ -94,7 +94,7 @@ func place(bucket uint32, group uint64) *messages.MetaCommand {
 	return &messages.MetaCommand{Op: &messages.MetaCommand_Place{Place: &messages.PlaceBuckets{Moves: []*messages.BucketMove{{Bucket: bucket, To: group}}}}}
 }
 
-// arrived tells meta that everything is where the newest config wants it.
+// completeAll is the command that completes all pending moves of the newest config.
 func (r *replica) completeAll() *messages.MetaCommand {
 	a := new(messages.CompleteMoves)
 	for _, b := range r.config().MovesPending {
@@ -187,7 +187,7 @@ func TestRestartsDoNotReplayHistory(t *testing.T) {
 	require.Contains(t, reply.Meta.Config.Change, "join 1")
 }
 
-// A bucket that is on its way goes nowhere else before it has arrived, but back, once.
+// A bucket whose move is pending moves nowhere else, but back, once.
 func TestMovesAreCalledBackOnce(t *testing.T) {
 	r := twoGroups(t)
 	require.Equal(t, messages.Code_OK, r.do(join(3, 3, 1, 2)).Code)
@@ -196,7 +196,7 @@ func TestMovesAreCalledBackOnce(t *testing.T) {
 	to := was%3 + 1
 	other := to%3 + 1
 	require.Equal(t, messages.Code_OK, r.do(move(0, 0, to)).Code)
-	require.Equal(t, was, r.config().ServingGroup(0), "its giver serves it on")
+	require.Equal(t, was, r.config().ServingGroup(0), "its source goes on serving it")
 	refused := r.do(move(0, 0, other))
 	require.Equal(t, messages.Code_CONFLICT, refused.Code)
 	require.Contains(t, refused.Text, fmt.Sprintf("or call it back to group %d", was))
@@ -220,10 +220,10 @@ func TestMovesAreCalledBackOnce(t *testing.T) {
 	first.do(join(1, 1, 2))
 	first.do(join(2, 2, 1))
 	refused = first.do(move(0, 15, 2))
-	require.Equal(t, messages.Code_CONFLICT, refused.Code, "what nobody ever had cannot go back")
+	require.Equal(t, messages.Code_CONFLICT, refused.Code, "a bucket that no group had cannot go back")
 }
 
-// A network may bring a command again long after its asker has asked for other things, and a restart changes nothing.
+// A network may bring a copy of a command long after its session has sent others, and a restart changes nothing.
 func TestNothingIsAppliedTwice(t *testing.T) {
 	r := twoGroups(t)
 	command := func(seq, acked uint64, c *messages.MetaCommand) *messages.Command {
@@ -234,7 +234,7 @@ func TestNothingIsAppliedTwice(t *testing.T) {
 	}
 	first, second, refused := command(2, 0, replicas(1)), command(1, 0, replicas(2)), command(3, 0, replicas(77))
 	require.Equal(t, messages.Code_OK, r.apply(first).Code)
-	require.Equal(t, messages.Code_OK, r.apply(second).Code, "that an asker's requests overtake each other is no reason to drop one")
+	require.Equal(t, messages.Code_OK, r.apply(second).Code, "a request that overtook another is no reason to drop that one")
 	require.Equal(t, messages.Code_INVALID, r.apply(refused).Code)
 	version := r.config().Version
 	for _, restart := range []bool{false, true} {
@@ -254,7 +254,7 @@ func TestNothingIsAppliedTwice(t *testing.T) {
 	require.Equal(t, version+1, r.config().Version)
 }
 
-// An asker that never acknowledges is refused when its record has reached its bound, until it acknowledges; others are not.
+// A session that never acknowledges is refused when its record has reached its bound, until it acknowledges; others are not.
 func TestAnswersOfAnAskerAreBounded(t *testing.T) {
 	r := twoGroups(t)
 	ask := func(session, seq, acked uint64) *messages.Reply {
@@ -334,7 +334,7 @@ func TestOneMoveAtATime(t *testing.T) {
 	}}}
 	before := r.config().Version
 	require.Equal(t, messages.Code_OK, r.do(stale).Code)
-	require.Equal(t, "1 arrived at 2", r.config().Change, "word of an older move ends no newer one")
+	require.Equal(t, "1 arrived at 2", r.config().Change, "the completion of an older move ends no newer one")
 	require.Equal(t, messages.Code_OK, r.do(stale).Code)
 	require.Equal(t, before+1, r.config().Version)
 	require.Equal(t, messages.Code_INVALID, r.do(&messages.MetaCommand{Op: &messages.MetaCommand_CompleteMoves{CompleteMoves: &messages.CompleteMoves{
@@ -360,11 +360,11 @@ func TestDiff(t *testing.T) {
 func TestRemovedNodesAreForgotten(t *testing.T) {
 	r := twoGroups(t)
 	require.Equal(t, messages.Code_OK, r.do(raiseLevel(r.config().Version, 2)).Code)
-	card := func(n uint64) *messages.AddNode {
+	info := func(n uint64) *messages.AddNode {
 		return &messages.AddNode{Name: fmt.Sprint("n", n), Address: "h:7", DirectoryToken: 100 + n, Level: 2}
 	}
 	for n := uint64(4); n < 300; n++ {
-		require.Equal(t, messages.Code_OK, r.do(add(card(n))).Code)
+		require.Equal(t, messages.Code_OK, r.do(add(info(n))).Code)
 		require.EqualValues(t, n, r.config().Nodes[len(r.config().Nodes)-1].Id)
 		require.Equal(t, messages.Code_OK, r.do(remove(n)).Code)
 		if n%50 == 0 {
@@ -381,7 +381,7 @@ func TestRemovedNodesAreForgotten(t *testing.T) {
 	require.Equal(t, messages.Code_INVALID, r.do(remove(4)).Code, "it is not even remembered")
 	require.Equal(t, messages.Code_OK, r.do(remove(2)).Code)
 	for n := uint64(300); n < 400; n++ {
-		require.Equal(t, messages.Code_OK, r.do(add(card(n))).Code)
+		require.Equal(t, messages.Code_OK, r.do(add(info(n))).Code)
 		require.Equal(t, messages.Code_OK, r.do(remove(n)).Code)
 	}
 	require.EqualValues(t, 2, r.config().Nodes[1].Id, "groups still name it")

@@ -240,7 +240,7 @@ func TestPlacementFindsItsEnd(t *testing.T) {
 	})
 }
 
-func TestBirth(t *testing.T) {
+func TestBootstrap(t *testing.T) {
 	c := newSimCluster(t, 1, &messages.Bootstrap{Buckets: 16, Groups: 2, Replicas: 3, Expect: 3})
 	require.Empty(t, placement.Plan(c.config(), c.state()))
 	c.do(add(nodeInfo(2)))
@@ -253,7 +253,7 @@ func TestBirth(t *testing.T) {
 	require.Contains(t, c.config().Change, "arrived")
 }
 
-// A node whose disk is full gets nothing new, but gives buckets to others that have room; one that is full at birth serves.
+// A node whose disk is full gets nothing new, but gives buckets to others that have room; one that is full at bootstrap serves.
 func TestFullNodesGetNothing(t *testing.T) {
 	c := newSimCluster(t, 3, &messages.Bootstrap{Buckets: 30, Replicas: 3, Expect: 3})
 	c.full[3] = true

@@ -10,7 +10,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// What is remembered of cursors is bounded in bytes: the newest.
+// The cursor cache is bounded in bytes, and keeps the newest cursors.
 func TestCursorsAreBounded(t *testing.T) {
 	var c cursorCache
 	key := func(i int) []byte {

@@ -10,7 +10,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// walk scans a bucket by cursors alone, and does something between two pages.
+// scanAll scans a bucket by cursors alone, and calls between after each page but the last.
 func (r *replica) scanAll(t *testing.T, bucket uint32, count uint32, between func(keys []string)) (all []string, asked int) {
 	for cursor := uint64(0); ; {
 		s := &messages.Scan{Bucket: bucket, Cursor: cursor, MaxKeys: count, Projection: messages.Scan_KEYS}
@@ -36,8 +36,8 @@ func (r *replica) scanAll(t *testing.T, bucket uint32, count uint32, between fun
 	}
 }
 
-// A cursor finds its place again whoever leads the group, at the price of one page where it is known, and also when everything
-// that was seen has been deleted meanwhile.
+// A cursor finds its key again whichever replica leads the group, at the cost of one page where it is known, also when all keys that
+// were returned have been deleted meanwhile.
 func TestCursorsFindTheirPlace(t *testing.T) {
 	const keys = 300
 	bucket := uint32(messages.BucketOf([]byte("{x}"), buckets))
@@ -68,7 +68,7 @@ func TestCursorsFindTheirPlace(t *testing.T) {
 	}
 }
 
-// In a large bucket an unknown place is looked for in steps, each bounded as a page is.
+// In a large bucket the key of an unknown cursor is looked for in steps, each bounded as a page is.
 func TestCursorsAreLookedForInSteps(t *testing.T) {
 	r := newReplica(t, 1, true)
 	bucket := uint32(messages.BucketOf([]byte("{x}"), buckets))
@@ -92,7 +92,7 @@ func TestCursorsAreLookedForInSteps(t *testing.T) {
 	require.Equal(t, "{x}4", string(last.Page.Items[0].Key))
 }
 
-// A number that is of no key is refused: whoever begins again with it would never end.
+// A cursor of no key is refused: a client that began again with it would never end.
 func TestUnknownCursorsAreRefused(t *testing.T) {
 	r := newReplica(t, 1, true)
 	bucket := uint32(messages.BucketOf([]byte("{x}"), buckets))
@@ -105,8 +105,8 @@ func TestUnknownCursorsAreRefused(t *testing.T) {
 	require.Equal(t, messages.Code_INVALID, ask(12345).Code)
 	cursor := ask(0).Page.Cursor
 	r.apply(&messages.Command{Op: &messages.Command_Delete{Delete: &messages.Delete{Key: []byte("{x}10")}}})
-	require.Equal(t, "{x}11", string(ask(cursor).Page.Items[0].Key), "the place is remembered")
+	require.Equal(t, "{x}11", string(ask(cursor).Page.Items[0].Key), "the key is in the cache")
 	r.restart()
-	require.Equal(t, messages.Code_INVALID, ask(cursor).Code, "and lost with its key where it is not")
-	require.Zero(t, r.scan(&messages.Scan{Bucket: bucket, MaxKeys: 10}).Page.Cursor, "who carries keys needs none")
+	require.Equal(t, messages.Code_INVALID, ask(cursor).Code, "and unknown once the key is deleted where it is not")
+	require.Zero(t, r.scan(&messages.Scan{Bucket: bucket, MaxKeys: 10}).Page.Cursor, "a scan by keys needs no cursor")
 }

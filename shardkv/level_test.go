@@ -12,8 +12,8 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// A field of a newer program in an old command is refused before the log, and stops a replica that finds it there. In an entry
-// from before there were levels it is ignored, as those did that took it.
+// A field of a newer program in a command is refused before the log, and stops a replica that finds it there. In an entry of a cluster
+// without levels it is ignored, as the replicas did that applied it.
 func TestUnknownFieldsAreNotIgnored(t *testing.T) {
 	r := newReplica(t, 1, true)
 	body, err := proto.Marshal(&messages.Put{Key: []byte("k"), Value: []byte("v")})

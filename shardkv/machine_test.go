@@ -17,7 +17,7 @@ import (
 
 const buckets = 16
 
-// replica is a Machine over a store of its own. Each command is a turn, unless a test says otherwise.
+// replica is a Machine over a store of its own. Each command is a state batch, unless a test says otherwise.
 type replica struct {
 	t      *testing.T
 	group  messages.GroupID
@@ -27,10 +27,10 @@ type replica struct {
 	now    uint64
 }
 
-func newReplica(t *testing.T, group messages.GroupID, adopt bool) *replica {
+func newReplica(t *testing.T, group messages.GroupID, create bool) *replica {
 	r := &replica{t: t, group: group, m: shardkv.New(group, buckets), engine: memory.New(), now: 1000}
 	require.NoError(t, r.m.Open(r.engine))
-	if adopt {
+	if create {
 		var all []uint32
 		for b := range uint32(buckets) {
 			all = append(all, b)
@@ -40,7 +40,7 @@ func newReplica(t *testing.T, group messages.GroupID, adopt bool) *replica {
 	return r
 }
 
-// tx is the plainest possible turn: reads come from the engine, each write goes there at once.
+// tx is the plainest possible state batch: reads come from the engine, each write goes there at once.
 type tx struct {
 	persistence.Reader
 	e *memory.Engine
@@ -64,7 +64,7 @@ func (r *replica) apply(c *messages.Command) *messages.Reply {
 	return reply
 }
 
-// turn applies a command in a turn that goes on.
+// applyWithoutFlush applies a command in a state batch that goes on.
 func (r *replica) applyWithoutFlush(c *messages.Command) *messages.Reply {
 	r.index++
 	encoded, err := proto.Marshal(c)
@@ -182,7 +182,7 @@ func TestCompareAndSwapAndBatch(t *testing.T) {
 	require.Equal(t, messages.Code_CONFLICT, batch([]*messages.Condition{{Key: []byte("{t}1"), Expect: &messages.Condition_Version{Version: 99}}}, w(put("{t}1", "lost"))).Code)
 }
 
-// A retry gets the first answer and is not applied again, over restarts too; what was acknowledged is forgotten.
+// A retry gets the first reply and is not applied again, over restarts too; a reply that was acknowledged is dropped.
 func TestSessionsApplyOnce(t *testing.T) {
 	r := newReplica(t, 1, true)
 	for range 3 {
@@ -200,14 +200,14 @@ func TestSessionsApplyOnce(t *testing.T) {
 	require.EqualValues(t, 4, r.apply(appendTo(7, 3, "k", "c")).Number, "out of order is fine above the low-water mark")
 }
 
-// A million short-lived clients leave a bounded table: what may not be asked again is gone, whether it is known by the time in
-// its commands or by how many entries ago they were.
+// Thousands of short-lived clients leave a bounded table: sessions whose commands cannot be applied again are evicted, whether the
+// deadlines say so or the number of log entries since.
 func TestSessionTableIsBounded(t *testing.T) {
-	for _, dated := range []bool{true, false} {
+	for _, deadline := range []bool{true, false} {
 		r := newReplica(t, 1, true)
 		for s := range uint64(5000) {
 			c := appendTo(s+1, 1, "k", "")
-			if r.now += 100; dated {
+			if r.now += 100; deadline {
 				c.DeadlineMs = r.now + 60_000
 			} else {
 				r.index += 1 << 18 / 600
@@ -220,20 +220,20 @@ func TestSessionTableIsBounded(t *testing.T) {
 	}
 }
 
-// Clocks that jump, and log time with them, make nobody forget a command that does not say until when it may be applied; and
-// its session keeps no others from being forgotten.
-func TestLogTimeJumpsForgetNoUndatedCommand(t *testing.T) {
+// When clocks jump, and log time with them, a session with a command without a deadline is not evicted; and it does not keep others
+// from being evicted.
+func TestLogTimeJumpsEvictNoCommandWithoutDeadline(t *testing.T) {
 	r := newReplica(t, 1, true)
-	undated := appendTo(1, 1, "k", "x")
-	first := r.apply(undated)
+	withoutDeadline := appendTo(1, 1, "k", "x")
+	first := r.apply(withoutDeadline)
 	for s := range uint64(20) {
-		dated := appendTo(s+2, 1, "k", "")
-		dated.DeadlineMs = r.now + 10_000
-		r.apply(dated)
+		other := appendTo(s+2, 1, "k", "")
+		other.DeadlineMs = r.now + 10_000
+		r.apply(other)
 	}
 	for range 3 {
 		r.now += 700_000
-		require.True(t, proto.Equal(first, r.apply(undated)), "it is the same command")
+		require.True(t, proto.Equal(first, r.apply(withoutDeadline)), "it is the same command")
 		r.apply(put("other", ""))
 		r.restart()
 	}
@@ -241,13 +241,13 @@ func TestLogTimeJumpsForgetNoUndatedCommand(t *testing.T) {
 		r.apply(appendTo(1, 2, "k", ""))
 	}
 	sessions, _, _ := r.of("f")
-	require.LessOrEqual(t, sessions, 5, "those whose time is past have gone")
+	require.LessOrEqual(t, sessions, 5, "those whose deadlines are past are evicted")
 	r.index += 1 << 18
 	r.apply(appendTo(99, 1, "k", ""))
-	require.False(t, proto.Equal(first, r.apply(undated)), "nor is it remembered for ever")
+	require.False(t, proto.Equal(first, r.apply(withoutDeadline)), "nor is it remembered for ever")
 }
 
-// The same log in other turns, and with restarts, gives the same store.
+// The same log in other state batches, and with restarts, gives the same store.
 func TestDeterminism(t *testing.T) {
 	a, b := newReplica(t, 1, true), newReplica(t, 1, true)
 	rng := rand.New(rand.NewPCG(1, 1))

@@ -10,8 +10,8 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// A batch whose answer could not be sent writes nothing and says so, also when it is asked again. One without a bound is in
-// the log of an older version, and is carried out as it was.
+// A batch whose reply could not be sent writes nothing and says so, on a retry too. A batch without a bound is in the log of an older
+// program, and is applied as it was.
 func TestAnswerOfABatchIsBounded(t *testing.T) {
 	r := newReplica(t, 1, true)
 	const keys = 6
@@ -60,7 +60,7 @@ func TestAnswerOfABatchIsBounded(t *testing.T) {
 // The largest page of a scan can be sent.
 func TestPagesAreBounded(t *testing.T) {
 	r := newReplica(t, 1, true)
-	for i := range 4000 { // together just below what a page looks at
+	for i := range 4000 { // together just below what a page scans
 		r.apply(put(fmt.Sprintf("{t}%06d", i), string(make([]byte, 245))))
 	}
 	r.apply(put("{t}z", string(make([]byte, messages.MaxValueBytes))))

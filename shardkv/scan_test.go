@@ -64,7 +64,7 @@ func TestScanPages(t *testing.T) {
 		{"prefix", &messages.Scan{Prefix: []byte("{x}04")}, want[40:50], 1},
 		{"prefix of nothing", &messages.Scan{Prefix: []byte("{x}zz")}, nil, 1},
 		{"prefix of 0xff", &messages.Scan{Prefix: []byte("\xff\xff")}, nil, 1},
-		{"pattern, pages by what is looked at", &messages.Scan{Match: []byte("{x}??[13579]"), Prefix: []byte("{x}"), MaxKeys: 10}, odd, 10},
+		{"pattern, pages by what is scanned", &messages.Scan{Match: []byte("{x}??[13579]"), Prefix: []byte("{x}"), MaxKeys: 10}, odd, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.scan.Bucket = b

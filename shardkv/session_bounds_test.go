@@ -14,7 +14,7 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// newReplicaOf has all of that many buckets.
+// newReplicaOf is a replica that serves all buckets of a cluster with that many.
 func newReplicaOf(t *testing.T, count int) *replica {
 	r := newReplica(t, 1, false)
 	r.m = shardkv.New(1, count)
@@ -27,14 +27,14 @@ func newReplicaOf(t *testing.T, count int) *replica {
 	return r
 }
 
-// setIfAbsent asks for the value that is there, as SET NX GET does.
+// setIfAbsent replies with the value that is there, as SET NX GET does.
 func setIfAbsent(session, seq uint64, key string) *messages.Command {
 	return &messages.Command{Session: session, Seq: seq, Acked: 1, Op: &messages.Command_Put{
 		Put: &messages.Put{Key: []byte(key), Value: []byte("x"), Mode: messages.Put_IF_ABSENT, ReturnPrevious: true},
 	}}
 }
 
-// of gives the records of some kinds: how many, how many bytes, and how many the largest has.
+// of counts the records of some kinds, their bytes, and the bytes of the largest.
 func (r *replica) of(kinds string) (records, bytes, largest int) {
 	require.NoError(r.t, r.engine.Scan(nil, nil, func(k, v []byte) bool {
 		if strings.IndexByte(kinds, k[0]) >= 0 {
@@ -45,7 +45,7 @@ func (r *replica) of(kinds string) (records, bytes, largest int) {
 	return records, bytes, largest
 }
 
-// A few KiB of requests whose answers are large leave small records, and a retry hears that it was carried out.
+// Requests whose replies are large leave small records, and a retry hears that the command was carried out.
 func TestLargeAnswersAreNotKept(t *testing.T) {
 	r := newReplica(t, 1, true)
 	r.apply(put("big", strings.Repeat("v", messages.MaxValueBytes)))
@@ -81,7 +81,7 @@ func TestLargeAnswersAreNotKept(t *testing.T) {
 	require.Equal(t, "v", string(r.apply(take(301, "small")).Value), "small answers are kept")
 }
 
-// move takes a bucket from a to b, and looks at the size of all that travels.
+// move migrates a bucket from a to b, and checks the size of every chunk.
 func move(t *testing.T, a, b *replica, id uint32, limits shardkv.MigrationLimits, meanwhile func()) (chunks int) {
 	for b.m.View().(*shardkv.View).Find(id).State != shardkv.Serving {
 		chunks++
@@ -130,8 +130,8 @@ func TestBucketOfLargeAnswersMoves(t *testing.T) {
 	}
 }
 
-// What a version wrote that kept whole replies, all of a session's in a bucket in one record, is read, moves, and is replaced
-// by the first turn.
+// Records of a program that kept whole replies, all of a session and bucket in one record, are read, migrate, and are replaced by
+// the first flush.
 func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 	a, b := newReplica(t, 1, true), newReplica(t, 2, false)
 	id := uint32(messages.BucketOf([]byte("{x}"), buckets))
@@ -158,7 +158,7 @@ func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 	x.Put(key(id, 9), record(3, 1<<20|1, large...))
 	x.Put(key(id, 10), record(1, 1<<20|2, &messages.Reply{Session: 10, Seq: 1, Number: 77}))
 	x.Put(key(id^1, 9), record(2, 1<<20|3))
-	// A chunk of before is still in the log: it has such records, too.
+	// A chunk that such a program made is still in the log, with such records.
 	chunk := &messages.BucketChunk{Bucket: id, ConfigVersion: 4, Pairs: []*messages.Pair{{Key: append([]byte{'s'}, key(id, 10)[5:]...), Value: record(1, 1, &messages.Reply{Session: 10, Seq: 1, Number: 77})}}}
 	require.Equal(t, messages.Code_OK, b.shard(importChunk(3, chunk)).Code)
 
@@ -179,8 +179,8 @@ func TestRecordsOfWholeSessionsAreRead(t *testing.T) {
 	check(b)
 }
 
-// A request that nobody answers for a long time keeps all later answers of its session: each is written once, and beyond a
-// bound nothing more is carried out until it is answered.
+// A request that stays unanswered keeps all later replies of its session: each is written once, and beyond a bound no further command
+// is applied until it is answered.
 func TestAnswersOfASessionAreBounded(t *testing.T) {
 	r := newReplica(t, 1, true)
 	written, seq := 0, uint64(0)
@@ -236,7 +236,7 @@ func TestClientsWriteEverywhere(t *testing.T) {
 	}
 }
 
-// A table that is full refuses newcomers, until the commands of somebody may not be asked again.
+// A full table refuses new sessions, until one can be evicted.
 func TestTableIsBoundedInBytes(t *testing.T) {
 	r := newReplica(t, 1, true)
 	session := uint64(1)
@@ -253,8 +253,8 @@ func TestTableIsBoundedInBytes(t *testing.T) {
 	require.Less(t, bytes, shardkv.MaxTableBytes)
 }
 
-// Sessions with thousands of answers, chunks of every size, acknowledgements by way of other buckets meanwhile: what was
-// carried out in one group is not carried out again in the next.
+// Sessions with thousands of replies, chunks of every size, acknowledgements by commands on other buckets meanwhile: a command that was
+// applied in one group is not applied again in the next.
 func TestSessionsMoveWhole(t *testing.T) {
 	for _, chunk := range []int{1, 300, 5_000, 100_000} {
 		a, b := newReplica(t, 1, true), newReplica(t, 2, false)

@@ -64,7 +64,7 @@ type exchange struct {
 // bestExchange is the best exchange between two groups.
 func (t *table) bestExchange(p pair) exchange {
 	best := exchange{give: -1, receive: -1, remainingGap: p.gap}
-	most := p.gap/2 + p.gap/8 // a larger difference would only turn the gap round
+	most := p.gap/2 + p.gap/8 // a larger difference would leave a gap the other way
 	consider := func(give, receive int, difference, copyBytes uint64) {
 		if difference > most || copyBytes > maxCopyFactor*difference {
 			return

@@ -18,7 +18,7 @@ func TestSizes(t *testing.T) {
 	require.Nil(t, s.BucketBytes())
 	require.Nil(t, s.GroupSizes(c))
 	s.Observe(c, []*messages.BucketSize{{Group: 1, Bucket: 0, Bytes: 10}, {Group: 1, Bucket: 1, Bytes: 20}, {Group: 1, Bucket: 2, Bytes: 7}, {Group: 1, Bucket: 9}})
-	require.Nil(t, s.BucketBytes(), "nobody has told of bucket 2 who should know")
+	require.Nil(t, s.BucketBytes(), "the owner of bucket 2 has not reported")
 	s.Observe(c, say(2, 2, 5))
 	require.Equal(t, []uint64{10, 20, 5}, s.BucketBytes())
 	require.EqualExportedValues(t, []*messages.GroupSize{{Group: 1, Bytes: 30}, {Group: 2, Bytes: 5}}, s.GroupSizes(c))

@@ -287,7 +287,7 @@ var inStore = []mutant{
 		file:   "shardkv/session.go",
 		old:    "s.noDeadlineUseMs == 0 || index > s.lastUse>>orderShift+noDeadlineEntries",
 		new:    "nowMs > s.noDeadlineUseMs+600_000 || index > s.lastUse>>orderShift+noDeadlineEntries",
-		unseen: "one seed of a thousand shows it, 1000710 of the slice; TestLogTimeJumpsForgetNoUndatedCommand finds it",
+		unseen: "one seed of a thousand shows it, 1000710 of the slice; TestLogTimeJumpsEvictNoCommandWithoutDeadline finds it",
 	},
 	{
 		fault:  "a command that may have been applied gets another time",
