@@ -10,9 +10,9 @@ import (
 // large. The replica must refuse them, without effect on others. Valid commands beside them would share an entry with them.
 func (w *Swarm) sendRaw() {
 	if w.raw == nil {
-		w.raw = w.s.RawClient("stranger")
+		w.raw = w.s.RawClient("raw")
 	}
-	key := []byte("{stranger}k")
+	key := []byte("{raw}k")
 	put := func(seq uint64) []byte {
 		p := &messages.Put{Key: key, Value: make([]byte, w.rng.IntN(512))}
 		return w.encode(&messages.Command{Session: 7, Seq: seq, Acked: seq, Op: &messages.Command_Put{Put: p}})
