@@ -274,7 +274,9 @@ func (h *Host) start(group messages.GroupID) error {
 		o.Machine, o.Check, o.Grows = shardkv.New(group, h.n.buckets()), checks.shard, shardkv.Grows
 	}
 	if group != messages.Meta {
-		_, err := h.n.system.Spawn(migratorPath(group), func() actor.Actor { return newMigrator(h.n, group) })
+		_, err := h.n.system.Spawn(migratorPath(group), func() actor.Actor {
+			return newMigrator(h.n, h.n.status, h.n.config.Migration.perBucket(), h.n.copyRate, group)
+		})
 		if err != nil {
 			return err
 		}

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
+	"github.com/eraft-io/eraft/actors"
 	"github.com/eraft-io/eraft/shardkv"
 )
 
@@ -37,22 +37,21 @@ func (l *MigrationLimits) fill() error {
 	return nil
 }
 
-func (l *MigrationLimits) pace() shardkv.MigrationLimits {
+// perBucket returns the limits of one migration.
+func (l *MigrationLimits) perBucket() shardkv.MigrationLimits {
 	return shardkv.MigrationLimits{ChunkBytes: l.ChunkBytes, MaxChangeLogBytes: l.MaxChangeLogBytes}
 }
 
-// migrationRate limits the bytes per second that a node imports, as a virtual clock: paidUntil is the time at which all bytes
-// charged so far have been paid for. The Migrators of a node share it; it is safe for concurrent use. A chunk that took long is
-// charged its duration too, so the rate falls on a machine on which other requests wait.
-type migrationRate struct {
-	rate      int64 // bytes per second
-	paidUntil atomic.Int64
+// migrationRate limits the bytes per second that a node imports. The Migrators of a node share it; it is safe for concurrent use. A
+// chunk that took long is charged its duration too, so the rate falls on a machine on which other requests wait.
+type migrationRate struct{ limiter *actors.RateLimiter }
+
+func newMigrationRate(bytesPerSecond int) *migrationRate {
+	return &migrationRate{actors.NewRateLimiter(bytesPerSecond)}
 }
 
 // wait returns how long it takes until the next chunk may be requested; 0: now.
-func (f *migrationRate) wait(now time.Duration) time.Duration {
-	return max(0, time.Duration(f.paidUntil.Load())-now)
-}
+func (r *migrationRate) wait(now time.Duration) time.Duration { return r.limiter.Wait(now) }
 
 // maxSlowdown is the factor by which the rate may fall: a migration must end on a machine that is always busy, too, and a node
 // that joined to take load off the others must get its buckets in time. For this bound a small record counts as minRecordBytes:
@@ -64,15 +63,9 @@ const (
 
 // charge accounts for a chunk that was imported: for the time that the rate asks for, or for rest, the pause that the other group
 // asked for, if that is longer.
-func (f *migrationRate) charge(now time.Duration, bytes, records int, rest time.Duration) {
-	takes := func(bytes int) int64 { return int64(bytes) * int64(time.Second) / f.rate }
-	cost := max(takes(bytes), min(int64(rest), maxSlowdown*takes(max(bytes, records*minRecordBytes))))
-	for {
-		paid := f.paidUntil.Load()
-		if f.paidUntil.CompareAndSwap(paid, max(paid, int64(now))+cost) {
-			return
-		}
-	}
+func (r *migrationRate) charge(now time.Duration, bytes, records int, rest time.Duration) {
+	bound := maxSlowdown * r.limiter.Cost(max(bytes, records*minRecordBytes))
+	r.limiter.Spend(now, max(r.limiter.Cost(bytes), min(rest, bound)))
 }
 
 // MigrationStatus is the progress of a bucket's migration, as one of its two groups sees it.

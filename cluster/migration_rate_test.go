@@ -9,7 +9,7 @@ import (
 
 // What is spent must be paid for before more is, whoever spends it; time in which nothing was spent is not saved up.
 func TestMigrationRate(t *testing.T) {
-	f := &migrationRate{rate: 1000}
+	f := newMigrationRate(1000)
 	for _, c := range []struct {
 		at          time.Duration
 		wait        time.Duration

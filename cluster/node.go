@@ -52,7 +52,7 @@ type node struct {
 	discovery    *discovery                // owned by the Member; a Member that is restarted goes on with it
 	addressBook  router.AddressBook        // owned by the Member, likewise
 	status       *statusBoard
-	copyRate     migrationRate // limits the bytes per second of bucket migrations to this node
+	copyRate     *migrationRate // limits the bytes per second of bucket migrations to this node
 	client       *client.Client
 	pids         struct{ writer, logReader, stateWriter, stateSyncer, ticker, router, session, host, member *actor.PID }
 	listeners    listeners
@@ -84,6 +84,15 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 }
 
 func (n *node) now() time.Duration { return n.system.Clock.Now() }
+
+func (n *node) after(d time.Duration, send func()) (cancel func()) {
+	return n.system.Clock.After(d, send)
+}
+
+// random draws a number from a random stream of this node. Each start of the node has other numbers.
+func (n *node) random(stream string) uint64 { return n.system.Rand(stream).Uint64() }
+
+func (n *node) imported(bytes int) { n.metrics.Migrated(bytes) }
 
 func (n *node) event(e actors.Event) { n.system.Events(e) }
 

@@ -70,7 +70,7 @@ func (n *node) connect() error {
 	if clock == nil {
 		clock = actors.NewSystemClock()
 	}
-	n.status, n.copyRate.rate = newStatusBoard(clock.Now), int64(n.config.Migration.BytesPerSecond)
+	n.status, n.copyRate = newStatusBoard(clock.Now), newMigrationRate(n.config.Migration.BytesPerSecond)
 	n.status.setIdentity(n.identity())
 	n.metrics = newMetrics(n)
 	toLog := logEvents(n.config.Logger)
