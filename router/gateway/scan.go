@@ -12,7 +12,7 @@ import (
 )
 
 // A cursor consists of a bucket and the number of a key in it; number 0 is the beginning of the bucket. It has 53 bits, which clients
-// can store that have only floating-point numbers. Any node can continue from it at any time; see docs/adr/0031-cursors-are-found-where-the-data-is.md.
+// can store that have only floating-point numbers. Any node can continue from it at any time; see docs/adr/0031-the-leader-resolves-cursors.md.
 const (
 	cursorBits = 14 + messages.CursorBits
 	errCursor  = "ERR invalid cursor"
