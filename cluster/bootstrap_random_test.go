@@ -20,7 +20,7 @@ var (
 	birthSeed  = flag.Uint64("bootstrap", 0, "the only seed to simulate")
 )
 
-// However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.
+// However seed lists overlap, and whichever nodes are slow, pause or restart, one cluster is bootstrapped, and all nodes join it.
 func TestOneClusterIsBootstrapped(t *testing.T) {
 	if *birthSeed != 0 {
 		require.Empty(t, newBootstrapSim(*birthSeed).run())
@@ -92,7 +92,7 @@ func (n *bootstrapSim) within(longest time.Duration) time.Duration {
 	return time.Duration(n.rng.Int64N(int64(longest) + 1))
 }
 
-// lists are the ways in which nodes name each other; two of them that may found always have a node in common.
+// lists are the ways in which nodes name each other; two bootstrap candidates always have a node in common.
 var lists = []struct {
 	name string
 	of   func(n *bootstrapSim, all []string, node int) []string

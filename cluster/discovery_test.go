@@ -26,7 +26,7 @@ func answerOf(token, asker uint64) *messages.HelloReply {
 	return &messages.HelloReply{DirectoryToken: token, Name: address, Address: address, Epoch: 1, BootstrapCandidate: true, CandidacyRecorded: true, DialedAddress: address, ToToken: asker}
 }
 
-// One node founds a cluster: the one with the lowest token of those that the seeds name, when everybody agrees.
+// One node bootstraps a cluster: the candidate with the lowest token, when all have replied.
 func TestDiscovery(t *testing.T) {
 	seeds := []string{"h1", "h2", "h3"}
 	require.Empty(t, newTestDiscovery(1, seeds, 3, 2, 3).waitReason(0))
@@ -73,7 +73,7 @@ func TestSeedThatHasHeardOfACluster(t *testing.T) {
 	require.Contains(t, joining.waitReason(0), "h9 at h9 is bootstrapping a cluster, or joining one")
 }
 
-// A node that may found a cluster is never forgotten, by silence or by a restart, unless its directory was lost.
+// A bootstrap candidate is never forgotten, by silence or by a restart, unless its directory was lost.
 func TestDiscoveryForgetsNobody(t *testing.T) {
 	first := &messages.BootstrapPeer{DirectoryToken: 5, Name: "n5", Address: "h5", Epoch: 1, BootstrapCandidate: true}
 	r := newTestDiscovery(1, []string{"h1"}, 1)

@@ -13,28 +13,29 @@ import (
 	"github.com/eraft-io/eraft/shardkv"
 )
 
-// Host brings replicas of this node to life and keeps on disk what the node needs to find them again.
+// Host starts and stops the replicas of this node, and writes the node's own records: identity, newest config, bootstrap
+// candidates.
 //
-//	receives     from    does
-//	savePeer     Member  writes down which nodes may found a cluster, as long as this one belongs to none
-//	bootstrap    Member  writes the bootstrap record: this node is node 1 of a new cluster
-//	saveIdentity Member  writes the identity that the cluster gave this node
-//	host         Member  writes the config down, starts the replicas it wants here, tells all where they should be
-//	pledge       Member  writes down below which feature level no program may start here again
-//	measure      Member  says how big the buckets are of the groups that are led here
-//	retired      Applier stops the actors of a replica whose log and data are deleted
-//	weigh        itself  looks at the free space of the disk, and tells the replicas what the node still takes
-//	Terminated   actors  forgets the replica when all have stopped, and makes it anew if it is wanted again
+//	receives         from    does
+//	savePeer         Member  records the bootstrap candidates, while this node belongs to no cluster
+//	bootstrap        Member  makes this node node 1 of a new cluster, and starts group 0
+//	saveIdentity     Member  records the identity that the cluster has assigned to this node
+//	applyConfig      Member  records the config, starts the replicas that it places here, and sends each replica its target
+//	pledge           Member  records the feature level below which no program may start on this directory
+//	measureSizes     Member  measures the buckets of the groups that this node leads
+//	replicaDestroyed Applier stops the actors of a replica whose log and data are deleted
+//	checkSpace       itself  checks the free disk space, and tells the replicas what this node still accepts
+//	Terminated       actors  forgets the replica once all its actors have stopped, and creates it again if it is wanted again
 //
-// It reads and writes the disk in its Receive: it is a persistence actor, and it is never in the way of a request.
+// Host reads and writes the disk in its Receive: it is a persistence actor. No client request waits for it.
 type Host struct {
 	n           *node
 	running     map[messages.GroupID]bool
-	stopping    map[messages.GroupID]int // how many actors of a retired replica have not stopped yet
+	stopping    map[messages.GroupID]int // actors of a destroyed replica that have not stopped yet
 	config      *messages.Config
 	space       space
-	spaceChecks uint64   // looks at the free space
-	fullNodes   []uint64 // nodes whose disks have no room for more data
+	spaceChecks uint64   // checks of the free space so far
+	fullNodes   []uint64 // nodes whose free disk space is below their reserve, as the replicas were told last
 }
 
 type (
@@ -232,11 +233,11 @@ func yieldsLeadership(config *messages.Config, self uint64) bool {
 	return config.FindNode(self).GetState() == messages.NodeState_DRAINING
 }
 
-// found writes the start of a group's log on its first nodes, unless the log knows the group already.
+// createGroup writes the start of a group's log on its first nodes, unless the log knows the group already.
 func (h *Host) createGroup(group messages.GroupID, voters []uint64) error {
 	loaded, err := h.n.log.Load(group)
 	if err != nil || loaded.Snapshot.Index > 0 || loaded.HardState.Term > 0 {
-		return err // the log knows it, or knew it before it was retired: no replica is founded twice
+		return err // the log has it, or had it before the replica was destroyed: no replica is created twice
 	}
 	sorted := slices.Sorted(slices.Values(voters))
 	batch := new(persistence.Batch)

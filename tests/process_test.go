@@ -112,7 +112,7 @@ func (p *processes) join(seed int) int {
 	return len(p.procs) - 1
 }
 
-// stop is SIGTERM: the node hands over, and ends well.
+// stop sends SIGTERM: the node transfers its leaderships, and exits with 0.
 func (p *processes) stop(i int) {
 	cmd := p.procs[i]
 	p.procs[i] = nil

@@ -56,7 +56,7 @@ func TestStopWithNobodyToLead(t *testing.T) {
 		require.NoError(t, p.procs[i].Process.Signal(syscall.SIGSTOP))
 	}
 	p.stop(0)
-	require.Contains(t, p.log(0), "leadership not handed over")
+	require.Contains(t, p.log(0), "leadership transfer failed")
 	for _, i := range []int{1, 2} {
 		require.NoError(t, p.procs[i].Process.Signal(syscall.SIGCONT))
 	}

@@ -17,7 +17,7 @@ var (
 	firstBootstrap = flag.Uint64("bootstrap", 1, "the first seed")
 )
 
-// However seed lists overlap, whoever is slow, pauses or starts again, one cluster is founded, and all nodes get in.
+// However seed lists overlap, and whichever nodes are slow, pause or restart, one cluster is bootstrapped, and all nodes join it.
 func TestBootstraps(t *testing.T) {
 	for seed := *firstBootstrap; seed < *firstBootstrap+uint64(*bootstraps); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { // which lets go of its World when it ends

@@ -199,7 +199,7 @@ func TestDeadDestinationHoldsUpNobody(t *testing.T) {
 	require.False(t, x.moving(to[2]), "from who cannot give")
 	x.move(to[0], 2)
 	x.s.Advance(time.Second)
-	require.False(t, x.moving(to[0]), "called back without the taker")
+	require.False(t, x.moving(to[0]), "reverted without the destination")
 	require.True(t, x.moving(to[1]))
 	for b, w := range x.writers {
 		if !slices.Contains(x.buckets[1], uint32(b)) {

@@ -111,7 +111,7 @@ func (x *migration) end(owner uint64) {
 	require.Equal(x.t, owner, status(x.t, x.s.Nodes[0]).Buckets.Owners[x.bucket])
 	require.True(x.t, x.s.RunUntil(func() bool {
 		return !slices.ContainsFunc(x.s.Nodes, func(m *clustertest.SimNode) bool { return len(m.Node.Migrations()) > 0 })
-	}, 10*time.Second), "something is left of the hand-over")
+	}, 10*time.Second), "something is left of the migration")
 	for b := range uint32(16) {
 		r, err := x.c.Do(&messages.Scan{Bucket: b})
 		require.NoError(x.t, err)
@@ -134,8 +134,8 @@ var participants = []struct {
 	who  func(x *migration) []*clustertest.SimNode
 }{
 	{"nobody", func(*migration) []*clustertest.SimNode { return nil }},
-	{"the giver's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[1:2] }},
-	{"the taker's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[2:] }},
+	{"the source's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[1:2] }},
+	{"the destination's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[2:] }},
 	{"meta's leader", func(x *migration) []*clustertest.SimNode { return x.leaders[:1] }},
 	{"everybody", func(x *migration) []*clustertest.SimNode { return x.s.Nodes }},
 }

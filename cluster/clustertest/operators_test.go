@@ -42,7 +42,7 @@ func at(version uint64, c *messages.MetaCommand) *messages.MetaCommand {
 	return c
 }
 
-// office is a cluster that is paused, with two operators. Its bucket `full` of group 1 takes long to move.
+// twoOperators is a cluster with paused placement and two operators. Its bucket `full` of group 1 takes long to migrate.
 type twoOperators struct {
 	s           *clustertest.Simulation
 	operators   [2]*clustertest.Client

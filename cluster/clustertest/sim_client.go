@@ -88,10 +88,10 @@ func (s *Simulation) RawClient(name string) *RawClient {
 	s.clients = append(s.clients, at.Address())
 	system, err := actors.NewSystem(actors.Env{
 		Clock: at.Clock(), Rand: actors.SeededRand(s.nextSeed()), Events: func(actors.Event) {},
-		Fatal: func(err error) { s.Fail("stranger: %v", err) },
+		Fatal: func(err error) { s.Fail("raw client: %v", err) },
 	}, s.network.endpoint(at))
 	if err != nil {
-		s.Fail("stranger: %v", err)
+		s.Fail("raw client: %v", err)
 	}
 	return &RawClient{s: s, system: system, machine: at}
 }

@@ -16,7 +16,7 @@ func put(key, value string) *messages.Put {
 	return &messages.Put{Key: []byte(key), Value: []byte(value)}
 }
 
-// A cluster is born, serves, loses all power at once, and has everything that it acknowledged.
+// A cluster is bootstrapped, serves, loses power at all nodes at once, and has everything that it acknowledged.
 func TestSimKeepsWhatItAcknowledged(t *testing.T) {
 	s := clustertest.Sim(t, 1, clustertest.Options{})
 	require.True(t, s.RunUntil(s.Ready, time.Minute))
