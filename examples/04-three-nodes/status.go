@@ -50,8 +50,27 @@ func (t *three) ready(ctx context.Context) error {
 	return nil
 }
 
+// whole waits until every group, meta too, has three replicas: meta begins with one and grows.
+func (t *three) whole(ctx context.Context) (s status, err error) {
+	for {
+		s, err = t.status(ctx, t.processes[0])
+		grown := err == nil && len(s.Groups) == 3
+		for _, g := range s.Groups {
+			grown = grown && len(g.Replicas) == 3
+		}
+		if grown {
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			return s, fmt.Errorf("not every group has three replicas: %w", errors.Join(err, ctx.Err()))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 func (t *three) show(ctx context.Context) error {
-	s, err := t.status(ctx, t.processes[0])
+	s, err := t.whole(ctx)
 	if err != nil {
 		return err
 	}
