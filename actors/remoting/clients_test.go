@@ -22,7 +22,7 @@ import (
 	"github.com/eraft-io/eraft/messages"
 )
 
-// answering spawns an actor that answers every asker, at whatever address it says.
+// answering spawns an actor that answers every sender at the address that the message names.
 func answering(t *testing.T, sys *actors.System, size int) {
 	_, err := sys.Spawn("raft/1", func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
@@ -38,7 +38,7 @@ func answering(t *testing.T, sys *actors.System, size int) {
 	require.NoError(t, err)
 }
 
-// caller is a guest that speaks the protocol by hand.
+// caller is an unauthenticated system that speaks the protocol by hand.
 type caller struct {
 	remote.Remoting_ReceiveClient
 	t    *testing.T
@@ -93,7 +93,7 @@ func asking(group uint64, addresses ...string) *messages.Requests {
 	return m
 }
 
-// A guest is answered over the stream that it opened: nobody need reach it. A server opens no connection because a guest says so,
+// A client is answered over the stream that it opened, so servers need no route to it. A server opens no connection because a client says so,
 // however many addresses it names.
 func TestGuestsAreAnsweredOnTheirStream(t *testing.T) {
 	node, network := system(t, "127.0.0.1:0", actors.Identity{Cluster: 7, Node: 1, Epoch: 3})

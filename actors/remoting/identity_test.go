@@ -99,7 +99,7 @@ func TestStreamsSpeakForOne(t *testing.T) {
 	}
 	c := call(t, node, "x")
 	require.NoError(t, c.say("0/0/0", asking(1)))
-	require.NoError(t, c.say("7/0/9", signed(0))) // a cluster, but no number: still a guest
+	require.NoError(t, c.say("7/0/9", signed(0))) // a cluster, but no node id: still unauthenticated
 	require.NoError(t, c.say("7/2/5", signed(2))) // it has joined
 	require.NoError(t, c.say("7/2/5", signed(3)))
 	require.NoError(t, c.say("7/3/5", signed(3)))

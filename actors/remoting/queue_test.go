@@ -31,7 +31,7 @@ func TestQueueCounts(t *testing.T) {
 	require.Equal(t, queueClosed, idle.post(outgoingMessage{size: 1}))
 }
 
-// A guest may have as much as is left for others: the first takes half, and there is always room for one that has nothing yet.
+// A client may use as much as is left for others: the first uses half, and there is always space for one that has nothing yet.
 func TestBudgetIsShared(t *testing.T) {
 	b := &budget{limit: 120}
 	fill := func() (q *queue, bytes int) {

@@ -170,7 +170,7 @@ var inStore = []mutant{
 		new:   "if b := m.buckets[id]; !b.serves() && (b == nil || b.state != Frozen) {",
 	},
 	{
-		fault:  "a bucket is handed over before it is frozen",
+		fault:  "a bucket changes its owner before it is frozen",
 		file:   "shardkv/change_log.go",
 		old:    "b.state == Frozen && !r.full",
 		new:    "!r.full",
@@ -183,7 +183,7 @@ var inStore = []mutant{
 		new:   "tx.DeletePrefix(bucketKey(kind, id)[:4])",
 	},
 	{
-		fault:  "an old hand-over brings a bucket back",
+		fault:  "an old migration brings a bucket back",
 		file:   "shardkv/bucket.go",
 		old:    "b.state == Absent && b.configVersion < version",
 		new:    "b.state == Absent",
