@@ -71,7 +71,7 @@ func TestStatusNamesSilentSeeds(t *testing.T) {
 	p.start(late)
 	require.Eventually(t, func() bool {
 		text, code := p.eraft(late, "status")
-		return code == 0 && strings.Contains(text, "no answer from "+dead)
+		return code == 0 && strings.Contains(text, "no reply from "+dead)
 	}, 20*time.Second, 100*time.Millisecond)
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.log(late), "no answer from ["+dead+"]; they must run, and reach this node at "+p.seeds[late])
