@@ -72,7 +72,7 @@ func (r *migrationRate) charge(now time.Duration, bytes, records int, rest time.
 type MigrationStatus struct {
 	Bucket        uint32 `json:"bucket"`
 	Group         uint64 `json:"group"`
-	State         string `json:"state"`          // giving, frozen: Group is the source; installing: Group is the destination
+	State         string `json:"state"`          // "migrating", "frozen": this group is the source; "importing": it is the destination
 	Other         uint64 `json:"other"`          // the other group of the migration
 	ConfigVersion uint64 `json:"config_version"` // of the config that moved the bucket
 	Chunks        uint64 `json:"chunks"`         // chunks imported
