@@ -84,15 +84,15 @@ func drawLevels(seed uint64, p *Plan) {
 	}
 }
 
-// exchange ends a life of a node, whose next one has another program: a newer one, or, as long as neither the node has pledged nor
-// the cluster has the newer level, an older one. Where the cluster gets it meanwhile a node with empty disks waits with the older
-// program until it is upgraded.
+// swapProgram restarts a node with another program: a newer one, or, as long as neither the node has pledged nor the cluster has the
+// newer level, an older one. A node that is not admitted yet never gets an older one: its request to join, which names the level of the
+// newer program, may still arrive.
 func (w *Swarm) swapProgram() {
 	m := w.anyNode()
 	m.Kill()
 	m.Level = messages.NewestLevel
 	raised := max(m.Pledged(), w.s.Oracle.config.FeatureLevel()) == messages.NewestLevel
-	if !raised && m.unmounted == nil && !m.damaged && w.rng.IntN(3) == 0 {
+	if !raised && m.id() != 0 && m.unmounted == nil && !m.damaged && w.rng.IntN(3) == 0 {
 		m.Level = messages.FirstLevel
 	}
 	w.endWithin(time.Second, m.Start)
