@@ -71,7 +71,7 @@ func (l *links) count(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		refuse(w, err)
 	case !found:
-		_, _ = fmt.Fprintln(w, 0) // who does not read the answer does not want it
+		_, _ = fmt.Fprintln(w, 0) // fails only when the browser has gone
 	default:
 		_, _ = fmt.Fprintln(w, string(count.Data))
 	}
